@@ -1,0 +1,177 @@
+\echo Use "CREATE EXTENSION durable" to load this file. \quit
+
+/*
+ * Storage of the engine.  Nobody but the engine's C code writes these tables;
+ * users see them through the views and functions of the later files.
+ *
+ * Flow is one way: client API -> inbox -> turn -> history, timer, task, other
+ * inboxes.  Only a session that holds the row lock of an instance (FOR NO KEY
+ * UPDATE) takes its messages and changes it.
+ *
+ * No foreign keys: an engine that locks parent rows for every message would
+ * create multixacts and wait for users.  Payload columns are jsonb; roles are
+ * regrole, so that a dump carries names and not object identifiers.
+ */
+SET LOCAL search_path TO pg_catalog, pg_temp;
+
+REVOKE ALL ON SCHEMA durable FROM PUBLIC;
+
+-- One row: which cluster and database this engine belongs to (written by the
+-- first start, so that a copy is recognised as one), and whether it is paused.
+CREATE TABLE durable.engine (
+    singleton         boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    system_identifier bigint  NOT NULL,
+    database          oid     NOT NULL,
+    paused            boolean NOT NULL DEFAULT false
+);
+
+-- status: P pending, R running, S suspended, C completed, F failed, T terminated.
+-- waiting: {"waits": [[kind, task, name, since_us, due_us, line]...],
+--           "buffered": [[seq, name, received_us]...]}
+-- events:  number of history events of this execution = the next event's seq - 1.
+CREATE TABLE durable.instance (
+    key               bigint      NOT NULL,
+    instance_id       text        NOT NULL,
+    owner             regrole     NOT NULL,
+    status            "char"      NOT NULL DEFAULT 'P',
+    name              text        NOT NULL,
+    handler           text        NOT NULL,
+    version           text,
+    code_hash         text,
+    execution         integer     NOT NULL DEFAULT 1,
+    events            integer     NOT NULL DEFAULT 0,
+    turns             integer     NOT NULL DEFAULT 0,
+    compute_us        bigint      NOT NULL DEFAULT 0,
+    created_at        timestamptz NOT NULL,
+    started_at        timestamptz,
+    updated_at        timestamptz NOT NULL,
+    completed_at      timestamptz,
+    parent_key        bigint,
+    parent_execution  integer,
+    parent_task       integer,
+    parent_attempt    integer,
+    input             jsonb,
+    output            jsonb,
+    failure           jsonb,
+    custom_status     jsonb,
+    tags              jsonb,
+    waiting           jsonb,
+    suspend_reason    text
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05,
+        autovacuum_vacuum_cost_delay = 0);
+CREATE SEQUENCE durable.instance_key_seq OWNED BY durable.instance.key;
+CREATE UNIQUE INDEX instance_pkey ON durable.instance (key);
+ALTER TABLE durable.instance ADD CONSTRAINT instance_pkey PRIMARY KEY USING INDEX instance_pkey;
+CREATE UNIQUE INDEX instance_id_key ON durable.instance (instance_id);
+CREATE INDEX instance_parent ON durable.instance (parent_key) WHERE parent_key IS NOT NULL;
+
+-- One row holds the events that one unit of work appended: seq is the first
+-- one's number.  events is an array of arrays, see src/history.c.
+CREATE TABLE durable.history (
+    key               bigint      NOT NULL,
+    execution         integer     NOT NULL,
+    seq               integer     NOT NULL,
+    events            jsonb       NOT NULL,
+    PRIMARY KEY (key, execution, seq)
+);
+
+-- Messages that make an instance runnable.  kind: s start, e event,
+-- c completed and f failed (of the task with that number), t terminate,
+-- u suspend, r resume.
+CREATE TABLE durable.inbox (
+    id                bigint      NOT NULL,
+    owner             regrole     NOT NULL,
+    key               bigint      NOT NULL,
+    kind              "char"      NOT NULL,
+    execution         integer,
+    task              integer,
+    name              text,
+    payload           jsonb,
+    sent_at           timestamptz NOT NULL,
+    PRIMARY KEY (owner, key, id)
+) WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000,
+        autovacuum_vacuum_cost_delay = 0);
+CREATE SEQUENCE durable.inbox_id_seq OWNED BY durable.inbox.id;
+
+-- task 0 is the start of an instance with start_at.
+CREATE TABLE durable.timer (
+    owner             regrole     NOT NULL,
+    due_at            timestamptz NOT NULL,
+    key               bigint      NOT NULL,
+    execution         integer     NOT NULL,
+    task              integer     NOT NULL,
+    PRIMARY KEY (owner, due_at, key, execution, task)
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
+        autovacuum_vacuum_cost_delay = 0);
+
+-- Activities that run in a transaction of their own.
+CREATE TABLE durable.task (
+    id                bigint      NOT NULL,
+    owner             regrole     NOT NULL,
+    run_at            timestamptz NOT NULL,
+    key               bigint      NOT NULL,
+    execution         integer     NOT NULL,
+    task              integer     NOT NULL,
+    attempt           integer     NOT NULL DEFAULT 1,
+    name              text        NOT NULL,
+    handler           text        NOT NULL,
+    input             jsonb,
+    retry             jsonb,
+    timeout           interval,
+    scheduled_at      timestamptz NOT NULL,
+    last_failure      jsonb,
+    PRIMARY KEY (owner, run_at, id)
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
+        autovacuum_vacuum_cost_delay = 0);
+CREATE SEQUENCE durable.task_id_seq OWNED BY durable.task.id;
+CREATE INDEX task_key ON durable.task (key);
+
+-- Names for functions, with options.  A registration counts for its owner, for
+-- roles that have the owner's privileges, and for everybody if a superuser or
+-- the owner of the extension made it.
+CREATE TABLE durable.orchestration (
+    owner             regrole     NOT NULL,
+    name              text        NOT NULL,
+    handler           text        NOT NULL,
+    version           text,
+    retention         interval,
+    description       text,
+    PRIMARY KEY (name, owner)
+);
+
+-- execution: auto, inline, task.
+CREATE TABLE durable.activity (
+    owner             regrole     NOT NULL,
+    name              text        NOT NULL,
+    handler           text        NOT NULL,
+    execution         text        NOT NULL DEFAULT 'auto',
+    retry             jsonb,
+    timeout           interval,
+    description       text,
+    PRIMARY KEY (name, owner)
+);
+
+SELECT pg_catalog.pg_extension_config_dump('durable.engine', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.instance', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.instance_key_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.history', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.inbox', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.inbox_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.timer', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.task', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.task_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.orchestration', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.activity', '');
+
+REVOKE ALL ON ALL TABLES IN SCHEMA durable FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA durable FROM PUBLIC;
+
+COMMENT ON SCHEMA durable IS 'durable workflows: tables, views and functions of the engine';
+COMMENT ON TABLE durable.engine IS 'identity of this engine and whether it is paused';
+COMMENT ON TABLE durable.instance IS 'one row for each run of an orchestration; see the view durable.instances';
+COMMENT ON TABLE durable.history IS 'what happened in each instance; see durable.history(instance_id)';
+COMMENT ON TABLE durable.inbox IS 'messages that instances have not yet taken';
+COMMENT ON TABLE durable.timer IS 'open timers';
+COMMENT ON TABLE durable.task IS 'activities waiting for, or in, a transaction of their own';
+COMMENT ON TABLE durable.orchestration IS 'registered orchestrations';
+COMMENT ON TABLE durable.activity IS 'registered activities';

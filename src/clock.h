@@ -1,0 +1,22 @@
+/*
+ * clock.h
+ *		The only place where the engine asks what time it is.
+ */
+#ifndef DURABLE_CLOCK_H
+#define DURABLE_CLOCK_H
+
+#include "durable.h"
+
+/* Wall clock plus the virtual clock's offset of this database. */
+extern TimestampTz durable_clock_now(void);
+
+/* Milliseconds from now to t, 0..cap, clamped at both ends; infinity is cap. */
+extern long durable_clock_ms_until(TimestampTz t, long cap);
+
+/*
+ * Wait on MyLatch, at most ms milliseconds.  Never inside a transaction.
+ * Leaves the latch set; the caller resets it at the top of its loop.
+ */
+extern void durable_clock_wait(long ms);
+
+#endif							/* DURABLE_CLOCK_H */

@@ -1,0 +1,54 @@
+/*
+ * durable.h
+ *		Vocabulary of the engine: the words every layer uses.
+ *
+ * instance		one run of an orchestration
+ * orchestration	the function
+ * turn			one run of it until it waits or ends
+ * activity		a function with side effects
+ * task			a number that names something an orchestration scheduled
+ * inbox		messages that make an instance runnable
+ * owner		the role that started an instance and as which it runs
+ */
+#ifndef DURABLE_H
+#define DURABLE_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "utils/jsonb.h"
+
+/* Our own class of SQLSTATEs. */
+#define ERRCODE_DURABLE_NONDETERMINISTIC	MAKE_SQLSTATE('W','F','0','0','1')
+#define ERRCODE_DURABLE_INSTANCE_EXISTS		MAKE_SQLSTATE('W','F','0','0','2')
+#define ERRCODE_DURABLE_NO_INSTANCE			MAKE_SQLSTATE('W','F','0','0','3')
+#define ERRCODE_DURABLE_FINISHED			MAKE_SQLSTATE('W','F','0','0','4')
+#define ERRCODE_DURABLE_OUTSIDE				MAKE_SQLSTATE('W','F','0','0','5')
+#define ERRCODE_DURABLE_PAYLOAD_TOO_LARGE	MAKE_SQLSTATE('W','F','0','0','6')
+#define ERRCODE_DURABLE_WAITS_FOREVER		MAKE_SQLSTATE('W','F','0','0','7')
+#define ERRCODE_DURABLE_LEASE_LOST			MAKE_SQLSTATE('W','F','0','0','8')
+#define ERRCODE_DURABLE_LIMIT				MAKE_SQLSTATE('W','F','0','0','9')
+
+/* instance.status */
+#define STATUS_PENDING		'P'
+#define STATUS_RUNNING		'R'
+#define STATUS_SUSPENDED	'S'
+#define STATUS_COMPLETED	'C'
+#define STATUS_FAILED		'F'
+#define STATUS_TERMINATED	'T'
+#define STATUS_IS_FINISHED(s) \
+	((s) == STATUS_COMPLETED || (s) == STATUS_FAILED || (s) == STATUS_TERMINATED)
+
+/* inbox.kind */
+#define MESSAGE_START		's'
+#define MESSAGE_EVENT		'e'
+#define MESSAGE_COMPLETED	'c'
+#define MESSAGE_FAILED		'f'
+#define MESSAGE_TERMINATE	't'
+#define MESSAGE_SUSPEND		'u'
+#define MESSAGE_RESUME		'r'
+
+/* Longest instance id, name of an event or of a registration, in bytes. */
+#define DURABLE_MAX_NAME	1024
+
+#endif							/* DURABLE_H */

@@ -1,0 +1,106 @@
+/*
+ * shmem.h
+ *		Shared memory of the engine: databases, worker slots, waiters, learned
+ *		durations.  All of it can be lost: everything in it is derived from the
+ *		tables, or is a hint.
+ */
+#ifndef DURABLE_SHMEM_H
+#define DURABLE_SHMEM_H
+
+#include "durable.h"
+#include "port/atomics.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "storage/spin.h"
+
+#define DURABLE_MAX_DATABASES	64
+#define DURABLE_MAX_SLOTS		64		/* upper bound of durable.max_workers */
+#define DURABLE_MAX_WAITERS		1024
+#define DURABLE_MAX_WANTED		32		/* owners a database can ask workers for at once */
+#define DURABLE_MAX_DURATIONS	2048
+
+typedef enum DatabaseState
+{
+	DATABASE_UNUSED,			/* entry is free */
+	DATABASE_UNKNOWN,			/* not looked at: launcher must start a coordinator */
+	DATABASE_ABSENT,			/* looked at: extension is not there */
+	DATABASE_ACTIVE				/* extension is there */
+}			DatabaseState;
+
+typedef enum SlotState
+{
+	SLOT_UNUSED,
+	SLOT_STARTING,				/* registered, not yet attached */
+	SLOT_IDLE,					/* waiting on its latch */
+	SLOT_BATCH,					/* in a batch */
+	SLOT_TASK					/* in an activity with a transaction of its own */
+}			SlotState;
+
+/* Why a worker's activity was cancelled. */
+typedef enum CancelReason
+{
+	CANCEL_NONE,
+	CANCEL_TERMINATED
+}			CancelReason;
+
+/* shmem.c owns these structs; others go through the functions below. */
+typedef struct DurableDatabase DurableDatabase;
+typedef struct DurableSlot DurableSlot;
+
+/* What a worker learns from its slot; see durable_slot_take_hints. */
+typedef struct DurableHints
+{
+	int64		low_key;		/* inbox rows with key >= this may be new; INT64_MAX: none */
+	TimestampTz due;			/* a timer may be due from then on; DT_NOEND: none */
+	TimestampTz task_due;		/* same for tasks */
+	bool		leave;			/* finish the unit and exit */
+}			DurableHints;
+
+extern void durable_shmem_install_hooks(void);	/* from _PG_init */
+
+/* True in a server that preloaded us; else the error that says what to do. */
+extern bool durable_shmem_available(void);
+extern void durable_shmem_require(void);
+
+/*
+ * Slots of workers.  A worker attaches to the slot its coordinator reserved
+ * (bgw_extra), and detaches at exit.
+ */
+extern void durable_slot_attach(int slotno, uint32 generation);
+extern void durable_slot_set_state(SlotState state);
+extern void durable_slot_take_hints(DurableHints *hints);	/* takes them: slot's are reset */
+extern void durable_slot_want_peer(void);	/* my batch was full: another worker would help */
+extern void durable_slot_begin_task(int64 key, int32 task);
+extern CancelReason durable_slot_end_task(void);	/* why it was cancelled, if it was */
+extern void durable_slot_partition(int *part, int *nparts);	/* my ordinal among the workers of my owner */
+extern void durable_slot_count(int64 turns, int64 activities);	/* statistics for durable.workers */
+extern bool durable_task_may_start(void);	/* would one worker be left for turns? */
+
+/* This process's database. */
+extern bool durable_database_paused(void);	/* paused, or held because the database is a copy */
+extern uint64 durable_database_generation(void);	/* changes when registrations change */
+
+/* Virtual clock: microseconds to add in this database. */
+extern int64 durable_clock_offset(void);
+extern void durable_clock_advance(int64 us);
+
+/* How long an activity takes, in us: -1 unknown. Kept per (database, function). */
+extern int64 durable_duration_get(Oid function);
+extern void durable_duration_learn(Oid function, int64 us);
+
+/*
+ * Solo mode: after a worker was lost in a unit, its successor runs one instance
+ * at a time, and notes it here before it runs.  enter returns how often it was
+ * entered without being left, this time included; not_before says until when it
+ * should be left alone (backoff), DT_NOBEGIN if it may run.
+ */
+extern int	durable_suspect_enter(int64 key);
+extern void durable_suspect_leave(int64 key);
+extern TimestampTz durable_suspect_not_before(int64 key);
+
+/* Waiting for the end of an instance (durable.wait). */
+extern int	durable_waiter_begin(int64 key);	/* slot number; errors when none is free */
+extern bool durable_waiter_signalled(int waiter);	/* and resets the signal */
+extern void durable_waiter_end(int waiter);
+
+#endif							/* DURABLE_SHMEM_H */

@@ -1,0 +1,40 @@
+/*
+ * unit.h
+ *		Units of work: what a worker (or durable.drain) does in one transaction.
+ */
+#ifndef DURABLE_UNIT_H
+#define DURABLE_UNIT_H
+
+#include "durable.h"
+
+/*
+ * What this process believes is waiting.  A worker merges the hints of its slot
+ * into it; the units move it on.  {0, -infinity, -infinity} means "look at
+ * everything".
+ */
+typedef struct UnitScan
+{
+	int64		inbox_from;		/* instances with key >= this may have messages; INT64_MAX: none */
+	TimestampTz timer_due;		/* no timer is due before; DT_NOEND: none */
+	TimestampTz task_due;		/* no task is due before; DT_NOEND: none */
+	int			part;			/* prefer instances with key % nparts = part */
+	int			nparts;
+	bool		solo;			/* one instance in a unit */
+}			UnitScan;
+
+typedef enum UnitResult
+{
+	UNIT_NOTHING,				/* nothing was due */
+	UNIT_SOME,					/* did what there was */
+	UNIT_FULL					/* did a full batch: there may be more */
+}			UnitResult;
+
+/*
+ * Both run inside the caller's transaction, as the owner, with no SPI
+ * connection open; the caller commits.  Errors they raise are the engine's or
+ * the server's, not the workflow's: abort and try again in solo mode.
+ */
+extern UnitResult durable_unit_batch(Oid owner, UnitScan *scan);
+extern UnitResult durable_unit_task(Oid owner, UnitScan *scan);
+
+#endif							/* DURABLE_UNIT_H */
