@@ -1,0 +1,115 @@
+# durable: durable workflows inside PostgreSQL, and the game played on them.
+#
+#   make                 build the library, the install scripts and the client
+#   make install         install into the PostgreSQL that PG_CONFIG names (DESTDIR= works)
+#   make installcheck    regression tests against a running server that has the library preloaded
+#                        with durable.testing = on and durable.max_workers = 0
+#
+# These need nothing prepared, touch nothing outside a directory of their own, and start servers of their own:
+#   make play            play the game (without a terminal: play one by itself);  make stop, make clean-play
+#   make check           every test there is
+#   make devserver       a scratch server with the current build
+#
+# Settings: PG_CONFIG=/path/to/pg_config; GAME=no leaves the game and its client out; DURABLE_TESTING=1 compiles the
+# debug points in; WERROR=1 makes warnings errors; WITH_LLVM=yes adds the bitcode for the JIT compiler (needs clang).
+
+PG_CONFIG ?= pg_config
+GAME ?= yes
+WITH_LLVM ?= no
+
+version_of = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(1))
+DURABLE_SQL := durable--$(call version_of,durable.control).sql
+DUNGEON_SQL := durable_dungeon--$(call version_of,durable_dungeon.control).sql
+
+# --- the library -------------------------------------------------------------------------------------------------------
+
+MODULE_big = durable
+OBJS = $(sort $(patsubst %.c,%.o,$(wildcard src/*.c)))
+PGFILEDESC = "durable - durable workflows"
+
+# The last three warnings of -Wextra fire in every use of PostgreSQL's own macros and calling conventions.
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
+ifdef WERROR
+PG_CFLAGS += -Werror
+endif
+ifdef DURABLE_TESTING
+PG_CPPFLAGS += -DDURABLE_TESTING
+endif
+
+# --- the extensions ----------------------------------------------------------------------------------------------------
+
+EXTENSION = durable
+DATA_built = $(DURABLE_SQL)
+EXTRA_CLEAN = $(DURABLE_SQL) $(DUNGEON_SQL) clients/dungeon $(patsubst %.c,%.o,$(wildcard clients/*.c)) \
+	tmp_check output_iso test/results test/output_iso
+
+DUNGEON_TESTS = $(sort $(patsubst sql/%.sql,%,$(wildcard sql/dungeon_*.sql)))
+REGRESS = $(filter-out $(DUNGEON_TESTS),$(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql))))
+ISOLATION = $(sort $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test
+
+ifneq ($(GAME),no)
+EXTENSION += durable_dungeon
+DATA_built += $(DUNGEON_SQL)
+REGRESS += $(DUNGEON_TESTS)
+ifneq ($(wildcard clients/*.c),)
+SCRIPTS_built = clients/dungeon
+endif
+endif
+
+# --- targets that bring their own server; they do not need pg_config to be there yet -------------------------------------
+
+OWN_SERVER = play stop clean-play check devserver
+
+ifneq ($(filter $(OWN_SERVER),$(MAKECMDGOALS)),)
+
+# PGXS has a target "check" of its own (it only says that it cannot), so it stays out of this branch, and
+# goals of the other branch that are asked for in the same breath get a make of their own.
+.PHONY: $(MAKECMDGOALS)
+$(filter $(OWN_SERVER),$(MAKECMDGOALS)):
+	@PG_CONFIG='$(if $(filter environment command,$(origin PG_CONFIG)),$(PG_CONFIG))' \
+	KEEP='$(KEEP)' SUITES='$(SUITES)' TESTS='$(TESTS)' scripts/$@
+
+$(filter-out $(OWN_SERVER),$(MAKECMDGOALS)):
+	@$(MAKE) $@
+
+else
+
+all:
+
+override with_llvm := $(WITH_LLVM)
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+ifeq ($(PGXS),)
+$(error "$(PG_CONFIG)" not found; install postgresql-server-dev-NN or set PG_CONFIG, or type "make play", which does it)
+endif
+include $(PGXS)
+
+# PostgreSQL is rarely configured with dependency tracking; rebuilding on any header change is cheap enough.
+$(OBJS): $(wildcard src/*.h)
+
+# The guard refuses psql -f; CREATE EXTENSION skips lines that begin with \echo.
+define concatenate
+	@echo "concatenating $@"
+	@{ printf '%s\n' '\echo Use "CREATE EXTENSION $(1)" to load this file. \quit' && \
+	for f in $(filter %.sql,$^); do printf '\n-- %s\n\n' "$$f" && cat "$$f" || exit 1; done; } >$@.tmp
+	@mv -f $@.tmp $@
+endef
+
+# The folder is a prerequisite so that a removed topic is noticed too.
+$(DURABLE_SQL): $(sort $(wildcard extension/durable/*.sql)) extension/durable durable.control Makefile
+	$(call concatenate,durable)
+
+$(DUNGEON_SQL): $(sort $(wildcard extension/durable_dungeon/*.sql)) extension/durable_dungeon durable_dungeon.control Makefile
+	$(call concatenate,durable_dungeon)
+
+# --- the client: an ordinary program on libpq and libedit, not a server module -------------------------------------------
+
+CLIENT_OBJS = $(sort $(patsubst %.c,%.o,$(wildcard clients/*.c)))
+$(CLIENT_OBJS): override CFLAGS := $(filter-out -fPIC -fvisibility=hidden,$(CFLAGS))
+$(CLIENT_OBJS): override CPPFLAGS := -D_GNU_SOURCE -I$(shell $(PG_CONFIG) --includedir) -Iclients
+$(CLIENT_OBJS): $(wildcard clients/*.h)
+
+clients/dungeon: $(CLIENT_OBJS)
+	$(CC) $(filter-out -fPIC,$(CFLAGS)) $^ -L$(shell $(PG_CONFIG) --libdir) $(LDFLAGS) -lpq -ledit -o $@
+
+endif
