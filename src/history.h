@@ -1,0 +1,78 @@
+/*
+ * history.h
+ *		Events of an instance, and their form on disk.
+ */
+#ifndef DURABLE_HISTORY_H
+#define DURABLE_HISTORY_H
+
+#include "durable.h"
+#include "nodes/pg_list.h"
+
+/* Numbers are on disk: never renumber. */
+typedef enum HistoryType
+{
+	HISTORY_TASK_SCHEDULED = 1,
+	HISTORY_TASK_COMPLETED = 2,
+	HISTORY_TASK_FAILED = 3,
+	HISTORY_TIMER_CREATED = 4,
+	HISTORY_TIMER_FIRED = 5,
+	HISTORY_TIMER_CANCELED = 6,
+	HISTORY_EVENT_WAIT_CREATED = 7,
+	HISTORY_EVENT_WAIT_CANCELED = 8,
+	HISTORY_EVENT_RAISED = 9,
+	HISTORY_EVENT_SENT = 10,
+	HISTORY_SUB_CREATED = 11,
+	HISTORY_SUB_COMPLETED = 12,
+	HISTORY_SUB_FAILED = 13,
+	HISTORY_START_REQUESTED = 14,	/* start_orchestration: detached */
+	HISTORY_LOG_WRITTEN = 15,
+	HISTORY_SUSPENDED = 16,
+	HISTORY_RESUMED = 17
+}			HistoryType;
+
+#define HISTORY_TYPE_MAX	HISTORY_RESUMED
+
+/*
+ * One event.  task is the number of the durable call it belongs to, 0 for
+ * none.  name: activity, orchestration or event.  payload: input, result,
+ * failure or data; NULL is SQL NULL.  extra depends on the type:
+ *		TIMER_CREATED, TIMER_CANCELED	due time, a number: us since 2000-01-01 UTC
+ *		TASK_SCHEDULED	{"retry": policy, "timeout": us}, members optional
+ *		SUB_CREATED		{"id": instance id, "retry": policy}
+ *		EVENT_SENT, START_REQUESTED		{"id": instance id, "failure": if it failed}
+ */
+typedef struct HistoryEvent
+{
+	HistoryType type;
+	int32		task;
+	char	   *name;
+	TimestampTz time;
+	Jsonb	   *extra;			/* NULL: none */
+	Jsonb	   *payload;		/* NULL: SQL NULL */
+}			HistoryEvent;
+
+/* Words of the Durable Task Framework, "TaskScheduled" and so on. */
+extern const char *durable_history_type_name(HistoryType type);
+
+/* Is it something the orchestration did (true), or something that came to it? */
+extern bool durable_history_is_call(HistoryType type);
+
+/*
+ * durable.history.events: [format, event, event ...], format 1, each event
+ * [type, task, name, time, extra, payload]; name and extra are null when there is
+ * none, payload is left out for SQL NULL; time is us since 2000-01-01 UTC.
+ */
+extern Jsonb *durable_history_encode(HistoryEvent **events, int nevents);
+
+/* Appends the events of one row to *events (palloc'd array, grown). */
+extern void durable_history_decode(const Jsonb *row, HistoryEvent ***events,
+								   int *nevents, int *allocated);
+
+/* Grows the array by one, doubling. */
+extern void durable_history_append(HistoryEvent ***events, int *nevents,
+								   int *allocated, HistoryEvent *event);
+
+extern Jsonb *durable_history_number(int64 value);
+extern int64 durable_history_get_number(const Jsonb *value);
+
+#endif							/* DURABLE_HISTORY_H */
