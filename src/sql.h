@@ -24,7 +24,7 @@ typedef struct DurableSql
 	int			nargs;
 	Oid			argtypes[DURABLE_SQL_MAX_ARGS];
 	SPIPlanPtr	plan;			/* NULL until first use */
-	uint64		generation;		/* which creation of the extension it was prepared for */
+	uint64		generation;		/* which creation of the extension it was prepared for: its OID */
 }			DurableSql;
 
 /*
@@ -40,11 +40,17 @@ extern uint64 durable_sql_run(DurableSql *sql, Datum *values, const char *nulls,
 extern void durable_sql_connect(void);
 extern void durable_sql_finish(void);
 
-/* Run several statements as the extension's owner (nestable; restores on error through the caller's PG_TRY). */
+/*
+ * Run several statements as the extension's owner under the pinned search_path;
+ * nestable.  On error the abort of the (sub)transaction undoes it.  No user code
+ * may run in between.
+ */
 typedef struct DurableRole
 {
 	Oid			user;
 	int			context;
+	int			level;			/* of the pinned search_path */
+	bool		entered;		/* false: it was already so */
 }			DurableRole;
 extern void durable_role_enter(DurableRole *saved);
 extern void durable_role_leave(const DurableRole *saved);

@@ -1,0 +1,148 @@
+/*
+ * compat.h
+ *		Every test of PG_VERSION_NUM: PostgreSQL 15 to 18.
+ *
+ * The newest spelling is the one the rest of the engine uses; this file makes
+ * it work on the older ones.  Nothing else may test the version.
+ */
+#ifndef DURABLE_COMPAT_H
+#define DURABLE_COMPAT_H
+
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_database.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/wait_event.h"
+
+#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
+#error "durable needs PostgreSQL 15, 16, 17 or 18"
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* In front of a declaration of a function that does not return. */
+#if PG_VERSION_NUM >= 180000
+#define pg_noreturn_compat pg_noreturn
+#else
+#define pg_noreturn_compat pg_attribute_noreturn()
+#endif
+
+#if PG_VERSION_NUM >= 180000
+#define DURABLE_MODULE_MAGIC(version_) \
+	PG_MODULE_MAGIC_EXT(.name = "durable", .version = version_)
+#else
+#define DURABLE_MODULE_MAGIC(version_) PG_MODULE_MAGIC
+#endif
+
+/* fmgr.h declares it from 16 on. */
+#if PG_VERSION_NUM < 160000
+extern PGDLLEXPORT void _PG_init(void);
+#endif
+
+/* Before 17 a background worker cannot connect as a role without LOGIN. */
+#if PG_VERSION_NUM >= 170000
+#define DURABLE_CAN_BYPASS_LOGIN	true
+#else
+#define DURABLE_CAN_BYPASS_LOGIN	false
+#define BGWORKER_BYPASS_ROLELOGINCHECK	0
+#endif
+
+/*
+ * Wait events.  They get names of their own from 17 on; registering a name
+ * needs shared memory, so it happens at the first wait of a process.
+ */
+static inline uint32
+durable_wait_event(uint32 *cache, const char *name)
+{
+#if PG_VERSION_NUM >= 170000
+	if (*cache == 0)
+		*cache = WaitEventExtensionNew(name);
+	return *cache;
+#else
+	(void) cache;
+	(void) name;
+	return PG_WAIT_EXTENSION;
+#endif
+}
+
+/*
+ * search_path for the engine's own statements: pg_catalog and nothing else.
+ * The cheap way of 15 and 16 went away in 17, where setting the variable became
+ * cheap itself.  Both are undone by the end of the (sub)transaction on error.
+ */
+static inline int
+durable_search_path_pin(void)
+{
+#if PG_VERSION_NUM >= 170000
+	int			level = NewGUCNestLevel();
+
+	RestrictSearchPath();
+	return level;
+#else
+	OverrideSearchPath path = {.schemas = NIL, .addCatalog = true, .addTemp = false};
+
+	PushOverrideSearchPath(&path);
+	return 0;
+#endif
+}
+
+static inline void
+durable_search_path_unpin(int level)
+{
+#if PG_VERSION_NUM >= 170000
+	AtEOXact_GUC(false, level);
+#else
+	(void) level;
+	PopOverrideSearchPath();
+#endif
+}
+
+/* A database that DROP DATABASE was interrupted in; 15 to 17 learned of it in minor releases. */
+static inline bool
+durable_database_is_invalid(Form_pg_database database)
+{
+#ifdef DATCONNLIMIT_INVALID_DB
+	return database->datconnlimit == DATCONNLIMIT_INVALID_DB;
+#else
+	return database->datconnlimit == -2;
+#endif
+}
+
+/* Access checks got one entry point in 16. */
+#if PG_VERSION_NUM < 160000
+static inline AclResult
+durable_function_aclcheck(Oid function, Oid role)
+{
+	return pg_proc_aclcheck(function, role, ACL_EXECUTE);
+}
+
+static inline AclResult
+durable_schema_aclcheck(Oid namespace, Oid role, AclMode mode)
+{
+	return pg_namespace_aclcheck(namespace, role, mode);
+}
+#else
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+static inline AclResult
+durable_function_aclcheck(Oid function, Oid role)
+{
+	return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE);
+}
+
+static inline AclResult
+durable_schema_aclcheck(Oid namespace, Oid role, AclMode mode)
+{
+	return object_aclcheck(NamespaceRelationId, namespace, role, mode);
+}
+#endif
+
+#endif							/* DURABLE_COMPAT_H */
