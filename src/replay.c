@@ -1,0 +1,280 @@
+/*-------------------------------------------------------------------------
+ *
+ * replay.c
+ *		The replay of an orchestration against its history.
+ *
+ * History is an ordered list of two kinds of events: calls, which the
+ * orchestration made, and answers, which came to it.  A run of the
+ * orchestration makes its calls again from the top.  The n-th call is matched
+ * with the n-th recorded call, wherever that stands in the list.  Answers are
+ * seen through a cursor: a call that has to wait moves it on, one event at a
+ * time, until its answer has been passed; nothing beyond the cursor has any
+ * influence.  So what an orchestration can observe depends only on the calls it
+ * has made, not on what has arrived since, and the same calls give the same
+ * answers in every run.
+ *
+ * External events go through the cursor, too.  When it passes an event, the
+ * newest open wait for that name takes it; when there is none it is buffered,
+ * and the next wait that is opened for the name takes the oldest.  A wait that
+ * was canceled takes nothing.
+ *
+ * This file is pure: it takes a history and calls, and touches no database.
+ *
+ * Owns:	struct Replay
+ * Called by: turn.c
+ * Locks:	none
+ * Memory:	events and calls in the context current when they are added;
+ *			the run's state in replay->run
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "replay.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+static void see_event(Replay *replay, int index);
+static void answer(Replay *replay, int task, int index, bool failed);
+static bool same_event_name(const char *a, const char *b);
+static char *describe_call(HistoryType type, const char *name);
+
+void
+durable_replay_add(Replay *replay, HistoryEvent *event)
+{
+	durable_history_append(&replay->events, &replay->nevents,
+						   &replay->allocated, event);
+
+	if (!durable_history_is_call(event->type))
+		return;
+	if (event->task != replay->ncalls + 1)
+		elog(ERROR, "history has call %d where %d was expected",
+			 event->task, replay->ncalls + 1);
+	if (replay->ncalls >= replay->calls_allocated)
+	{
+		replay->calls_allocated = Max(8, replay->calls_allocated * 2);
+		if (replay->calls == NULL)
+			replay->calls = palloc(replay->calls_allocated * sizeof(int));
+		else
+			replay->calls = repalloc(replay->calls,
+									 replay->calls_allocated * sizeof(int));
+	}
+	replay->calls[replay->ncalls++] = replay->nevents - 1;
+}
+
+void
+durable_replay_truncate(Replay *replay, int nevents)
+{
+	while (replay->ncalls > 0 && replay->calls[replay->ncalls - 1] >= nevents)
+		replay->ncalls--;
+	replay->nevents = nevents;
+}
+
+void
+durable_replay_rewind(Replay *replay, MemoryContext run)
+{
+	replay->cursor = 0;
+	replay->ntasks = 0;
+	replay->tasks = NULL;
+	replay->tasks_allocated = 0;
+	replay->buffered = NULL;
+	replay->nbuffered = 0;
+	replay->buffered_allocated = 0;
+	replay->now = replay->started;
+	replay->draws = 0;
+	replay->run = run;
+}
+
+int
+durable_replay_call(Replay *replay, HistoryType type, const char *name,
+					HistoryEvent **recorded, char **mismatch)
+{
+	TaskState  *state;
+	int			task = replay->ntasks + 1;
+
+	*recorded = NULL;
+	*mismatch = NULL;
+
+	if (task <= replay->ncalls)
+	{
+		HistoryEvent *event = replay->events[replay->calls[task - 1]];
+		bool		same = event->type == type;
+
+		if (same && type == HISTORY_EVENT_WAIT_CREATED)
+			same = same_event_name(event->name, name);
+		else if (same && (event->name != NULL || name != NULL))
+			same = event->name != NULL && name != NULL &&
+				strcmp(event->name, name) == 0;
+		if (!same)
+		{
+			*mismatch = psprintf("history has %s (event %d), the code now makes %s",
+								 describe_call(event->type, event->name),
+								 replay->calls[task - 1] + 1,
+								 describe_call(type, name));
+			return task;
+		}
+		*recorded = event;
+	}
+
+	if (task > replay->tasks_allocated)
+	{
+		replay->tasks_allocated = Max(Max(8, replay->ncalls), replay->tasks_allocated * 2);
+		if (replay->tasks == NULL)
+			replay->tasks = MemoryContextAllocHuge(replay->run,
+												   replay->tasks_allocated * sizeof(TaskState));
+		else
+			replay->tasks = repalloc_huge(replay->tasks,
+										  replay->tasks_allocated * sizeof(TaskState));
+	}
+	replay->ntasks = task;
+	state = &replay->tasks[task - 1];
+	memset(state, 0, sizeof(TaskState));
+	state->kind = type;
+	state->name = *recorded ? (*recorded)->name : name;
+	return task;
+}
+
+TaskState *
+durable_replay_task(Replay *replay, int task)
+{
+	if (task < 1 || task > replay->ntasks)
+		return NULL;
+	return &replay->tasks[task - 1];
+}
+
+void
+durable_replay_open_wait(Replay *replay, int task)
+{
+	TaskState  *state = durable_replay_task(replay, task);
+
+	for (int i = 0; i < replay->nbuffered; i++)
+	{
+		int			index = replay->buffered[i];
+
+		if (!same_event_name(replay->events[index]->name, state->name))
+			continue;
+		memmove(&replay->buffered[i], &replay->buffered[i + 1],
+				(replay->nbuffered - i - 1) * sizeof(int));
+		replay->nbuffered--;
+		answer(replay, task, index, false);
+		/* It became this task's answer only now, not when it was passed. */
+		state->answered_at = replay->cursor;
+		return;
+	}
+}
+
+void
+durable_replay_cancel(Replay *replay, int task)
+{
+	TaskState  *state = durable_replay_task(replay, task);
+
+	if (!state->done)
+		state->canceled = true;
+}
+
+bool
+durable_replay_advance(Replay *replay)
+{
+	if (replay->cursor >= replay->nevents)
+		return false;
+	see_event(replay, replay->cursor++);
+	return true;
+}
+
+char *
+durable_replay_leftover(Replay *replay, const char *instead)
+{
+	HistoryEvent *event;
+
+	if (replay->ntasks >= replay->ncalls)
+		return NULL;
+	event = replay->events[replay->calls[replay->ntasks]];
+	return psprintf("history has %s (event %d), the code now %s",
+					describe_call(event->type, event->name),
+					replay->calls[replay->ntasks] + 1, instead);
+}
+
+static void
+see_event(Replay *replay, int index)
+{
+	HistoryEvent *event = replay->events[index];
+
+	if (event->time > replay->now)
+		replay->now = event->time;
+
+	switch (event->type)
+	{
+		case HISTORY_TASK_COMPLETED:
+		case HISTORY_SUB_COMPLETED:
+		case HISTORY_TIMER_FIRED:
+			answer(replay, event->task, index, false);
+			break;
+
+		case HISTORY_TASK_FAILED:
+		case HISTORY_SUB_FAILED:
+			answer(replay, event->task, index, true);
+			break;
+
+		case HISTORY_EVENT_RAISED:
+			/* The newest open wait for the name takes it. */
+			for (int task = replay->ntasks; task >= 1; task--)
+			{
+				TaskState  *state = &replay->tasks[task - 1];
+
+				if (state->kind == HISTORY_EVENT_WAIT_CREATED &&
+					!state->done && !state->canceled &&
+					same_event_name(event->name, state->name))
+				{
+					answer(replay, task, index, false);
+					return;
+				}
+			}
+			if (replay->nbuffered >= replay->buffered_allocated)
+			{
+				replay->buffered_allocated = Max(8, replay->buffered_allocated * 2);
+				if (replay->buffered == NULL)
+					replay->buffered = MemoryContextAlloc(replay->run,
+														  replay->buffered_allocated * sizeof(int));
+				else
+					replay->buffered = repalloc(replay->buffered,
+												replay->buffered_allocated * sizeof(int));
+			}
+			replay->buffered[replay->nbuffered++] = index;
+			break;
+
+		default:
+			break;
+	}
+}
+
+/*
+ * An answer can stand before the call in no valid history, so the task is
+ * known; but one that was canceled keeps being open for ever.
+ */
+static void
+answer(Replay *replay, int task, int index, bool failed)
+{
+	TaskState  *state = durable_replay_task(replay, task);
+
+	if (state == NULL || state->done || state->canceled)
+		return;
+	state->done = true;
+	state->failed = failed;
+	state->payload = replay->events[index]->payload;
+	state->answered_at = index;
+}
+
+/* Names of events are case-insensitive, as in Durable Functions. */
+static bool
+same_event_name(const char *a, const char *b)
+{
+	return a != NULL && b != NULL && pg_strcasecmp(a, b) == 0;
+}
+
+static char *
+describe_call(HistoryType type, const char *name)
+{
+	if (name == NULL)
+		return pstrdup(durable_history_type_name(type));
+	return psprintf("%s \"%s\"", durable_history_type_name(type), name);
+}

@@ -1,0 +1,81 @@
+/*
+ * replay.h
+ *		What an orchestration may know at each point of its run.
+ */
+#ifndef DURABLE_REPLAY_H
+#define DURABLE_REPLAY_H
+
+#include "history.h"
+
+/* The state of one durable call, as far as the cursor has come. */
+typedef struct TaskState
+{
+	HistoryType kind;			/* of the call that made it */
+	const char *name;
+	bool		done;			/* answered, at or before the cursor */
+	bool		failed;			/* payload is a failure */
+	bool		canceled;
+	Jsonb	   *payload;		/* NULL: SQL NULL */
+	int			answered_at;	/* position of the answer; orders when_any */
+}			TaskState;
+
+typedef struct Replay
+{
+	/* History of this execution, stored and new; grows only. */
+	HistoryEvent **events;
+	int			nevents;
+	int			allocated;
+	int		   *calls;			/* calls[task - 1] = index of the event that recorded it */
+	int			ncalls;
+	int			calls_allocated;
+
+	/* State of the present run; durable_replay_rewind starts it again. */
+	int			cursor;			/* events before it have been seen */
+	int			ntasks;			/* durable calls made so far */
+	TaskState  *tasks;			/* tasks[task - 1] */
+	int			tasks_allocated;
+	int		   *buffered;		/* indexes of events no wait has consumed, oldest first */
+	int			nbuffered;
+	int			buffered_allocated;
+	TimestampTz started;
+	TimestampTz now;			/* time at the cursor */
+	uint32		draws;			/* of durable.uuid() and durable.random() */
+	MemoryContext run;			/* for the state of the run */
+}			Replay;
+
+/* History may be longer than this only with continue_as_new. */
+#define DURABLE_MAX_EVENTS	500000
+
+/* Appends an event, recording its task number when it is a call. */
+extern void durable_replay_add(Replay *replay, HistoryEvent *event);
+
+/* Forgets events from that index on (a turn that is discarded). */
+extern void durable_replay_truncate(Replay *replay, int nevents);
+
+/* Back to the top.  run holds the state until the next rewind. */
+extern void durable_replay_rewind(Replay *replay, MemoryContext run);
+
+/*
+ * The orchestration makes its next durable call.  Returns its task number.
+ * *recorded is the event that recorded it in an earlier run, NULL when the call is
+ * new.  *mismatch is what to say when history has something else, else NULL.
+ */
+extern int	durable_replay_call(Replay *replay, HistoryType type, const char *name,
+								HistoryEvent **recorded, char **mismatch);
+
+/* The state of a call; NULL when there is no such task. */
+extern TaskState *durable_replay_task(Replay *replay, int task);
+
+/* An event wait was opened: takes the oldest buffered event of that name. */
+extern void durable_replay_open_wait(Replay *replay, int task);
+
+/* A timer or event wait is given up. */
+extern void durable_replay_cancel(Replay *replay, int task);
+
+/* Sees one more event; false when there is none. */
+extern bool durable_replay_advance(Replay *replay);
+
+/* Recorded calls that this run has not made; the text for the mismatch, or NULL. */
+extern char *durable_replay_leftover(Replay *replay, const char *instead);
+
+#endif							/* DURABLE_REPLAY_H */
