@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the scripts of this directory share: finding PostgreSQL, installing what is missing, building a private copy,
 # and a server of our own that touches neither /usr nor port 5432.
 #
@@ -54,10 +55,12 @@ give_to_server() {
 
 # --- PostgreSQL and other packages -------------------------------------------------------------------------------------
 
-# find_postgres: the newest PostgreSQL that has both a server and the files to build extensions; PG_CONFIG overrides.
-# Fails without a word when there is none. Sets PG_CONFIG and what it says.
+# find_postgres [PG_CONFIG]: the newest PostgreSQL that has both a server and the files to build extensions; the
+# argument or the variable PG_CONFIG names another. Fails without a word when there is none. Sets PG_CONFIG and what
+# it says.
 find_postgres() {
 	local candidate best='' version best_version=0
+	[ $# -eq 0 ] || PG_CONFIG=$1
 	if [ -n "${PG_CONFIG:-}" ]; then
 		PG_CONFIG=$(command -v "$PG_CONFIG") || die "PG_CONFIG: no such program"
 		usable_postgres "$PG_CONFIG" ||
@@ -173,7 +176,10 @@ build_in() {
 	local build=$1 stamp part parts=() file
 	shift
 	stamp="$PG_CONFIG $("$PG_CONFIG" --version) $*"
-	[ "$(cat "$build.stamp" 2>/dev/null || true)" = "$stamp" ] || rm -rf "$build"
+	[ "$(cat "$build.stamp" 2>/dev/null || true)" = "$stamp" ] || {
+		say "building with $("$PG_CONFIG" --version) in $build"
+		rm -rf "$build"
+	}
 	mkdir -p "$build"
 	echo "$stamp" >"$build.stamp"
 
