@@ -1,0 +1,65 @@
+/*
+ * activity.h
+ *		Running an activity.
+ */
+#ifndef DURABLE_ACTIVITY_H
+#define DURABLE_ACTIVITY_H
+
+#include "durable.h"
+#include "nodes/pg_list.h"
+#include "registry.h"
+
+/* The built-in activity behind durable.call_sql(). */
+#define ACTIVITY_CALL_SQL	"durable.call_sql"
+
+/* What a name of an activity means in this transaction. */
+typedef struct ActivityTarget
+{
+	const char *name;
+	Oid			asking_namespace;	/* schema of the orchestration that asked */
+	Jsonb	   *failure;		/* the name cannot be resolved: why */
+	char	   *handler;		/* signature; ACTIVITY_CALL_SQL for the built-in */
+	Oid			function;		/* InvalidOid for the built-in */
+	ActivityExecution execution;
+	const Jsonb *retry;			/* registered default, or NULL */
+	int64		timeout_us;		/* registered default, 0 none */
+} ActivityTarget;
+
+typedef enum ActivityOutcome
+{
+	ACTIVITY_COMPLETED,
+	ACTIVITY_FAILED,
+	ACTIVITY_TRY_LATER,			/* infrastructure error, or took too long to be inline */
+	ACTIVITY_STOPPED			/* the instance was terminated meanwhile */
+}			ActivityOutcome;
+
+typedef struct ActivityRun
+{
+	const char *name;
+	const char *handler;
+	Oid			function;		/* for learning its duration */
+	const Jsonb *input;
+	int64		timeout_us;		/* 0: durable.activity_timeout */
+	bool		is_inline;		/* give up when it takes too long */
+	bool		(*keep) (void *arg);	/* NULL, or asked before its effects are kept */
+	int			attempt;
+
+	Jsonb	   *payload;		/* result, or failure */
+	int			sqlerrcode;		/* of the failure */
+	bool		wrote;
+	int64		elapsed_us;
+}			ActivityRun;
+
+/* A time limit in us: days of 24 hours, months of 30 days; 22023 unless positive. */
+extern int64 durable_activity_timeout_us(const Interval *timeout);
+
+/* Finds what the name stands for, as the current user; never raises for a bad name. */
+extern ActivityTarget * durable_activity_target(List **known, const char *name,
+												Oid owner, Oid asking_namespace);
+
+/* Would it run inline now? */
+extern bool durable_activity_is_short(const ActivityTarget * target, const Jsonb *input);
+
+extern ActivityOutcome durable_activity_run(ActivityRun * run);
+
+#endif							/* DURABLE_ACTIVITY_H */

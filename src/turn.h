@@ -1,0 +1,146 @@
+/*
+ * turn.h
+ *		An instance in memory, and one turn of it.
+ */
+#ifndef DURABLE_TURN_H
+#define DURABLE_TURN_H
+
+#include "durable.h"
+#include "handler.h"
+#include "nodes/pg_list.h"
+#include "replay.h"
+#include "storage/itemptr.h"
+
+/* What a turn decided, beyond the events it recorded. */
+typedef enum DecisionKind
+{
+	DECISION_ACTIVITY,
+	DECISION_TIMER,
+	DECISION_TIMER_CANCEL,
+	DECISION_CHILD,				/* sub-orchestration */
+	DECISION_START,				/* detached orchestration */
+	DECISION_SEND				/* event to another instance */
+}			DecisionKind;
+
+typedef struct Decision
+{
+	DecisionKind kind;
+	int32		task;
+	char	   *name;
+	Jsonb	   *input;
+	Jsonb	   *retry;			/* ACTIVITY, CHILD; NULL: default or none */
+	int64		timeout_us;		/* ACTIVITY; 0 none */
+	TimestampTz due;			/* TIMER, TIMER_CANCEL */
+	char	   *instance_id;	/* CHILD, START, SEND */
+	char	   *handler;		/* CHILD, START: signature */
+	char	   *version;		/* CHILD, START */
+	char	   *registered_name;	/* CHILD, START */
+	int			attempt;		/* CHILD: 1 for the first */
+}			Decision;
+
+typedef enum TurnOutcome
+{
+	TURN_WAITS,
+	TURN_COMPLETED,
+	TURN_FAILED,
+	TURN_CONTINUED_AS_NEW,
+	TURN_MISMATCH,
+	TURN_ERROR					/* infrastructure: error says what */
+}			TurnOutcome;
+
+/* One row of durable.instance, with its history and what it decided. */
+typedef struct Instance
+{
+	/* as loaded */
+	int64		key;
+	ItemPointerData ctid;
+	char	   *instance_id;
+	Oid			owner;
+	char		status;
+	char	   *name;
+	char	   *handler_signature;
+	char	   *version;
+	char	   *code_hash;
+	int32		execution;
+	int32		stored_events;	/* events already in durable.history */
+	int32		turns;
+	int64		compute_us;
+	TimestampTz created_at;
+	TimestampTz started_at;		/* 0: not yet */
+	TimestampTz completed_at;	/* 0: not yet */
+	int64		parent_key;		/* 0: none */
+	int32		parent_execution;
+	int32		parent_task;
+	int32		parent_attempt;
+	Jsonb	   *input;
+	Jsonb	   *output;
+	Jsonb	   *failure;
+	Jsonb	   *custom_status;
+	Jsonb	   *waiting;
+	char	   *suspend_reason;
+
+	/* in memory */
+	MemoryContext context;		/* lives as long as the instance does */
+	MemoryContext run;			/* state of the replay, reset for each turn */
+	Replay		replay;
+	List	   *decisions;		/* of this unit, not yet carried out */
+	List	   *activities;		/* DECISION_ACTIVITY to run inline */
+	int			wait_line;		/* line of the orchestration that waits, 0 unknown */
+	bool		discard_history;	/* continued as new: delete the old execution's rows */
+}			Instance;
+
+/* A turn while it runs. */
+typedef struct Turn
+{
+	Instance   *instance;
+	Handler    *handler;
+	TimestampTz clock;			/* of this unit; time of new events */
+
+	/*
+	 * Set before the error that suspends is raised.  While it is set every durable
+	 * call raises again: languages that can catch anything get nowhere.
+	 */
+	bool		stopped;
+	TurnOutcome outcome;		/* meaningful when stopped */
+	char	   *mismatch;
+	Jsonb	   *continue_input;
+	bool		continue_preserve_events;
+	int			fresh_events;	/* events from here on arrived in this unit */
+	Jsonb	   *failure;		/* TURN_FAILED */
+	ErrorData  *error;			/* TURN_ERROR */
+	Jsonb	   *result;			/* TURN_COMPLETED */
+}			Turn;
+
+extern void durable_turn_install(void); /* from _PG_init */
+
+/* Are we inside an orchestration? */
+extern bool durable_turn_active(void);
+
+/* Is user code running that must be deterministic? (hooks of determinism.c) */
+extern bool durable_turn_guarded(void);
+
+/* The running turn; raises WF005 outside, or suspends again when stopped. */
+extern Turn *durable_turn_current(const char *function);
+
+/* Runs one turn from the top. */
+extern TurnOutcome durable_turn_run(Turn *turn);
+
+/*
+ * For durable calls.  record makes the next call: returns its task; *recorded is
+ * the recorded event, or NULL when the call is new, and then the event is recorded
+ * with that payload and extra, and decision (if not NULL) is added.
+ */
+extern int	durable_turn_record(Turn *turn, HistoryType type, const char *name,
+								Jsonb *extra, Jsonb *payload, HistoryEvent **recorded);
+extern Decision *durable_turn_decide(Turn *turn, DecisionKind kind, int task);
+
+/* Waits until the task is answered: returns, or suspends the turn. */
+extern TaskState *durable_turn_await(Turn *turn, int task);
+
+/* Sees one more event, or suspends the turn. */
+extern void durable_turn_advance(Turn *turn);
+
+/* Ends the turn with that outcome; does not return. */
+extern void durable_turn_stop(Turn *turn, TurnOutcome outcome) pg_attribute_noreturn();
+
+#endif							/* DURABLE_TURN_H */

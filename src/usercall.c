@@ -1,0 +1,196 @@
+/*-------------------------------------------------------------------------
+ *
+ * usercall.c
+ *		Runs user code in a subtransaction of its own, with a time limit.
+ *
+ * This is the only PG_TRY of the engine that does not rethrow.  User code runs
+ * as the owner of the instance: the worker has connected as that role, so
+ * RESET ROLE and deferred triggers lead nowhere else.
+ *
+ * Settings that the code changes are put back when it returns (a GUC nest level
+ * of its own).  Deferred constraint triggers are fired before the
+ * subtransaction is released, so that their failure is the failure of this
+ * call and not of everything else in the unit.
+ *
+ * Owns:	the engine's timeout
+ * Called by: turn.c, activity.c
+ * Locks:	none of its own
+ * Memory:	result and error are in the context that was current at the call;
+ *			garbage of user code goes with the subtransaction's context
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+#include "portability/instr_time.h"
+
+#include "compat.h"
+#include "usercall.h"
+
+/* A limit that was reached is signalled again, in case the code swallows it. */
+#define TIMEOUT_REPEAT_MS	1000
+
+static void arm_timeout(int64 timeout_us);
+static void disarm_timeout(void);
+static void timeout_handler(void);
+static void run_body(UserCall *call, MemoryContext outer);
+
+static TimeoutId timeout_id = MAX_TIMEOUTS;
+static volatile sig_atomic_t timeout_fired = false;
+
+void
+durable_usercall_run(UserCall *call)
+{
+	MemoryContext outer = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	instr_time	start;
+	instr_time	end;
+
+	call->returned = false;
+	call->kept = false;
+	call->timed_out = false;
+	call->wrote = false;
+	call->result = NULL;
+	call->error = NULL;
+	timeout_fired = false;
+
+	INSTR_TIME_SET_CURRENT(start);
+	BeginInternalSubTransaction(NULL);
+
+	PG_TRY();
+	{
+		/* Restored by the end of the subtransaction. */
+		if (call->read_only)
+			XactReadOnly = true;
+		if (call->timeout_us > 0)
+			arm_timeout(call->timeout_us);
+
+		run_body(call, outer);
+
+		if (call->timeout_us > 0)
+			disarm_timeout();
+		call->returned = true;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(outer);
+		call->error = CopyErrorData();
+		FlushErrorState();
+		if (call->timeout_us > 0)
+			disarm_timeout();
+		call->result = NULL;
+	}
+	PG_END_TRY();
+
+	call->timed_out = timeout_fired;
+	call->wrote = TransactionIdIsValid(GetCurrentTransactionIdIfAny());
+	call->kept = call->returned && !call->read_only &&
+		(call->keep == NULL || call->keep(call->arg));
+
+	if (call->kept)
+		ReleaseCurrentSubTransaction();
+	else
+		RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(outer);
+	CurrentResourceOwner = owner;
+
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, start);
+	call->elapsed_us = (int64) INSTR_TIME_GET_MICROSEC(end);
+}
+
+bool
+durable_usercall_is_infrastructure(int sqlerrcode)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
+	{
+		case ERRCODE_INSUFFICIENT_RESOURCES:	/* class 53 */
+		case ERRCODE_SYSTEM_ERROR:	/* class 58 */
+			return true;
+		default:
+			break;
+	}
+	switch (sqlerrcode)
+	{
+		case ERRCODE_T_R_SERIALIZATION_FAILURE:
+		case ERRCODE_T_R_DEADLOCK_DETECTED:
+		case ERRCODE_ADMIN_SHUTDOWN:
+		case ERRCODE_CRASH_SHUTDOWN:
+		case ERRCODE_CANNOT_CONNECT_NOW:
+		case ERRCODE_QUERY_CANCELED:
+		case ERRCODE_DATA_CORRUPTED:
+		case ERRCODE_INDEX_CORRUPTED:
+			return true;
+		default:
+			return false;
+	}
+}
+
+static void
+run_body(UserCall *call, MemoryContext outer)
+{
+	int			nestlevel = NewGUCNestLevel();
+	MemoryContext inner = CurrentMemoryContext;
+	Jsonb	   *result;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	result = call->body(call->arg);
+	PopActiveSnapshot();
+
+	/* The result has to outlive the subtransaction. */
+	MemoryContextSwitchTo(outer);
+	if (result != NULL)
+	{
+		call->result = palloc(VARSIZE(result));
+		memcpy(call->result, result, VARSIZE(result));
+	}
+	MemoryContextSwitchTo(inner);
+
+	AtEOXact_GUC(false, nestlevel);
+	if (!call->read_only)
+		AfterTriggerFireDeferred();
+}
+
+static void
+arm_timeout(int64 timeout_us)
+{
+	TimestampTz fire = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+												   Max(timeout_us / 1000, 1));
+
+	if (timeout_id == MAX_TIMEOUTS)
+		timeout_id = RegisterTimeout(USER_TIMEOUT, timeout_handler);
+	enable_timeout_every(timeout_id, fire, TIMEOUT_REPEAT_MS);
+}
+
+static void
+disarm_timeout(void)
+{
+	disable_timeout(timeout_id, false);
+
+	/*
+	 * The limit may have been reached when the code had just ended: the cancel
+	 * must not hit what runs next.
+	 */
+	if (timeout_fired)
+		QueryCancelPending = false;
+}
+
+/* In a signal handler: flags and the latch only. */
+static void
+timeout_handler(void)
+{
+	timeout_fired = true;
+	QueryCancelPending = true;
+	InterruptPending = true;
+	SetLatch(MyLatch);
+}

@@ -1,0 +1,37 @@
+/*
+ * usercall.h
+ *		Running user code so that whatever it does can be undone.
+ */
+#ifndef DURABLE_USERCALL_H
+#define DURABLE_USERCALL_H
+
+#include "durable.h"
+
+typedef struct UserCall
+{
+	/* what to run: returns its result in the context that is current then */
+	Jsonb	   *(*body) (void *arg);
+	void	   *arg;
+
+	/* asked after body returned: should its effects be kept?  NULL: yes */
+	bool		(*keep) (void *arg);
+
+	bool		read_only;		/* a turn: no writes, and never kept */
+	int64		timeout_us;		/* 0: none */
+
+	/* outcome */
+	bool		returned;		/* body returned; else error is set */
+	bool		kept;
+	bool		timed_out;
+	bool		wrote;			/* the subtransaction had a transaction id */
+	int64		elapsed_us;
+	Jsonb	   *result;			/* in the caller's context */
+	ErrorData  *error;			/* same */
+}			UserCall;
+
+extern void durable_usercall_run(UserCall *call);
+
+/* Errors that are no fault of the user's code: the unit is tried again. */
+extern bool durable_usercall_is_infrastructure(int sqlerrcode);
+
+#endif							/* DURABLE_USERCALL_H */
