@@ -3,8 +3,12 @@
  *		Values of any type to jsonb and back.
  *
  * Encoding is fixed, whatever the session's DateStyle, IntervalStyle,
- * extra_float_digits, bytea_output and TimeZone say: what goes into history
- * must read the same in every session.
+ * extra_float_digits, bytea_output, TimeZone and search_path say: what goes into
+ * history must read the same in every session.  Timestamps with time zone are
+ * written in UTC, intervals in the style "postgres", regclass and the like
+ * qualified.  What was written so also reads back the same everywhere.  Texts
+ * that users wrote are read as a cast would read them ('2024-06-01 12:00' in the
+ * session's time zone).
  */
 #ifndef DURABLE_JSON_H
 #define DURABLE_JSON_H
@@ -16,30 +20,60 @@
  * Argument argno of a function with an "any" parameter, as jsonb; NULL for SQL
  * NULL.  An untyped literal is text; jsonb and json are taken as they are.
  * Raises WF006 when larger than durable.max_payload ("what" names it in the error).
+ * Always a copy in CurrentMemoryContext.
  */
 extern Jsonb *durable_json_from_any(FunctionCallInfo fcinfo, int argno, const char *what);
 
-extern Jsonb *durable_json_from_datum(Datum value, Oid type, bool isnull);	/* NULL if isnull */
+/* NULL if isnull, and for void. Always a copy in CurrentMemoryContext. */
+extern Jsonb *durable_json_from_datum(Datum value, Oid type, bool isnull);
 
 /*
- * jsonb to a value of the given type (SQL NULL for a NULL pointer or JSON
- * null).  Scalars by the type's input function, from a string or the text of a
- * number or boolean; composites, arrays and domains as jsonb_to_record does.
+ * jsonb to a value of the given type.  A NULL pointer is SQL NULL, and so is JSON
+ * null, except for parameters of type jsonb and json, which get it as it is.
+ * Scalars go through the type's input function, from a string or the text of a
+ * number or boolean; composites, arrays and domains go as jsonb_to_record does.
+ * The result may point into the value.
  */
 extern Datum durable_json_to_datum(const Jsonb *value, Oid type, int32 typmod, bool *isnull);
+
+/* Both ways again, for who converts the same type often and keeps what was looked up. */
+typedef enum JsonReadKind
+{
+	JSON_READ_JSONB,
+	JSON_READ_JSON,
+	JSON_READ_TEXT,
+	JSON_READ_INPUT,			/* the type's input function */
+	JSON_READ_RECORD			/* jsonb_to_record */
+}			JsonReadKind;
+
+typedef struct JsonReader
+{
+	Oid			type;
+	int32		typmod;
+	JsonReadKind kind;
+	Oid			ioparam;
+	FmgrInfo	input;
+}			JsonReader;
+
+extern void durable_json_reader_init(JsonReader *reader, Oid type, int32 typmod, MemoryContext context);
+extern Datum durable_json_read(JsonReader *reader, JsonbValue *value, bool *isnull);
+
+/* A whole jsonb as a value: a scalar, or a container by reference. */
+extern void durable_json_root(const Jsonb *jsonb, JsonbValue *value);
 
 extern void durable_json_check_size(const Jsonb *value, const char *what);	/* WF006 */
 
 /* Small constructors, in CurrentMemoryContext. */
 extern Jsonb *durable_json_text(const char *value);		/* NULL: JSON null */
 
-/* Object member as text, or NULL. */
+/* Object member as text, or NULL when it is missing, JSON null, or there is no object. */
 extern char *durable_json_get_text(const Jsonb *object, const char *member);
 
 /*
  * An error as jsonb: {sqlstate, message, detail, hint, context, activity,
- * attempt}; members without a value are left out; texts are cut at character
- * boundaries (message 8 kB, detail 8 kB, hint 2 kB, context 4 kB).
+ * attempt}; members without a value are left out (attempt when 0); texts are cut
+ * at character boundaries (message 8 kB, detail 8 kB, hint 2 kB, context 4 kB).
+ * durable_json_failure and durable_json_throw_failure are in failure.c.
  */
 extern Jsonb *durable_json_failure(const ErrorData *edata, const char *activity, int attempt);
 

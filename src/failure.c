@@ -1,0 +1,118 @@
+/*
+ * failure.c
+ *		Errors as values: an ErrorData to jsonb, and back to an error.
+ *
+ * A failed activity is remembered as jsonb and raised again in the orchestration,
+ * at each replay, with what users handle and read: SQLSTATE, message, detail,
+ * hint.
+ *
+ * Called by:	usercall and turn (recording), durable calls (raising)
+ * Memory:		results in CurrentMemoryContext
+ */
+#include "postgres.h"
+
+#include "json.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/numeric.h"
+
+/* Error texts may hold user data of any size; history keeps so many bytes of them. */
+#define MAX_MESSAGE		8192
+#define MAX_DETAIL		8192
+#define MAX_HINT		2048
+#define MAX_CONTEXT		4096
+
+static void push_text(JsonbParseState **state, const char *member, const char *text, int limit);
+static void push_int(JsonbParseState **state, const char *member, int value);
+static void push_value(JsonbParseState **state, const char *member, JsonbValue *value);
+static int	sqlstate_from_text(const char *text);
+
+Jsonb *
+durable_json_failure(const ErrorData *edata, const char *activity, int attempt)
+{
+	JsonbParseState *state = NULL;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_text(&state, "sqlstate", unpack_sql_state(edata->sqlerrcode), 5);
+	push_text(&state, "message", edata->message ? edata->message : "missing error text", MAX_MESSAGE);
+	push_text(&state, "detail", edata->detail, MAX_DETAIL);
+	push_text(&state, "hint", edata->hint, MAX_HINT);
+	push_text(&state, "context", edata->context, MAX_CONTEXT);
+	push_text(&state, "activity", activity, DURABLE_MAX_NAME);
+	if (attempt > 0)
+		push_int(&state, "attempt", attempt);
+
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+void
+durable_json_throw_failure(const Jsonb *failure)
+{
+	char	   *sqlstate = durable_json_get_text(failure, "sqlstate");
+	char	   *message = durable_json_get_text(failure, "message");
+	char	   *detail = durable_json_get_text(failure, "detail");
+	char	   *hint = durable_json_get_text(failure, "hint");
+
+	ereport(ERROR,
+			(errcode(sqlstate_from_text(sqlstate)),
+			 errmsg_internal("%s", message ? message : "missing error text"),
+			 detail ? errdetail_internal("%s", detail) : 0,
+			 hint ? errhint("%s", hint) : 0));
+}
+
+/*
+ * A failure may come from outside (an external worker, a restored dump), so its
+ * code is not taken on trust: one that is malformed, or that does not stand for
+ * an error, becomes XX000.
+ */
+static int
+sqlstate_from_text(const char *text)
+{
+	if (text == NULL || strlen(text) != 5 ||
+		strspn(text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 5 ||
+		strncmp(text, "00", 2) == 0)
+		return ERRCODE_INTERNAL_ERROR;
+
+	return MAKE_SQLSTATE(text[0], text[1], text[2], text[3], text[4]);
+}
+
+static void
+push_text(JsonbParseState **state, const char *member, const char *text, int limit)
+{
+	JsonbValue	value;
+	int			length;
+
+	if (text == NULL)
+		return;
+
+	length = strlen(text);
+	if (length > limit)
+		length = pg_mbcliplen(text, length, limit);
+
+	value.type = jbvString;
+	value.val.string.val = unconstify(char *, text);
+	value.val.string.len = length;
+	push_value(state, member, &value);
+}
+
+static void
+push_int(JsonbParseState **state, const char *member, int number)
+{
+	JsonbValue	value;
+
+	value.type = jbvNumeric;
+	value.val.numeric = int64_to_numeric(number);
+	push_value(state, member, &value);
+}
+
+static void
+push_value(JsonbParseState **state, const char *member, JsonbValue *value)
+{
+	JsonbValue	key;
+
+	key.type = jbvString;
+	key.val.string.val = unconstify(char *, member);
+	key.val.string.len = strlen(member);
+	pushJsonbValue(state, WJB_KEY, &key);
+	pushJsonbValue(state, WJB_VALUE, value);
+}
