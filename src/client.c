@@ -1,0 +1,306 @@
+/*-------------------------------------------------------------------------
+ *
+ * client.c
+ *		What the functions that clients call have in common: arguments, finding
+ *		an instance and the right to it, sending it a message.
+ *
+ * A client never touches the row of an instance that is not finished: it reads
+ * it, and puts messages into the inbox.  So it waits for nobody, and nobody for
+ * it, however long its transaction stays open.
+ *
+ * Instances are looked up with the latest snapshot, also under repeatable read:
+ * what a message may be sent to is decided by how the instance is now.  The race
+ * that remains (it finishes while the sender has not committed) is the engine's:
+ * it discards messages for instances that are finished or purged.
+ *
+ * Owns:	durable.engine (with admin_api.c); rows that clients put into durable.inbox
+ * Called by: start_api.c, control_api.c, wait_api.c, history_api.c, purge_api.c,
+ *			admin_api.c
+ * Locks:	those of plain inserts and reads; purging locks finished instances
+ * Memory:	results in CurrentMemoryContext
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+#include "client.h"
+#include "clock.h"
+#include "shmem.h"
+#include "sql.h"
+#include "turn.h"
+#include "wakeup.h"
+
+/* How much of an instance id or a name an error message shows, in bytes. */
+#define SHOWN_NAME	200
+
+static DurableSql find_instance = {
+	.text = "SELECT key, owner, status, xmin FROM durable.instance WHERE instance_id = $1",
+	.nargs = 1,
+	.argtypes = {TEXTOID}
+};
+
+static DurableSql insert_message = {
+	.text = "INSERT INTO durable.inbox (id, owner, key, kind, name, payload, sent_at) "
+	"VALUES (nextval('durable.inbox_id_seq'), $1, $2, $3, $4, $5, $6)",
+	.nargs = 6,
+	.argtypes = {REGROLEOID, INT8OID, CHAROID, TEXTOID, JSONBOID, TIMESTAMPTZOID}
+};
+
+/*
+ * Timers are not looked for: they have no index by key, and finishing an
+ * instance deletes its timers.
+ */
+static DurableSql purge_instance = {
+	.text = "WITH gone AS (DELETE FROM durable.instance "
+	"  WHERE key = $1 AND status = ANY ('{C,F,T}'::\"char\"[]) RETURNING key, owner), "
+	"events AS (DELETE FROM durable.history h USING gone g WHERE h.key = g.key), "
+	"messages AS (DELETE FROM durable.inbox m USING gone g "
+	"  WHERE m.owner = g.owner AND m.key = g.key), "
+	"tasks AS (DELETE FROM durable.task t USING gone g WHERE t.key = g.key) "
+	"SELECT key FROM gone",
+	.nargs = 1,
+	.argtypes = {INT8OID}
+};
+
+static DurableSql find_engine = {
+	.text = "SELECT xmin FROM durable.engine",
+};
+
+static DurableSql insert_engine = {
+	.text = "INSERT INTO durable.engine (system_identifier, database) VALUES ($1, $2)",
+	.nargs = 2,
+	.argtypes = {INT8OID, OIDOID}
+};
+
+/* The extension whose durable.engine is known to hold a committed row. */
+static Oid	seeded_extension = InvalidOid;
+
+/* The transaction that seeds it, if that happened outside of subtransactions. */
+static TransactionId seeding_transaction = InvalidTransactionId;
+
+static char *shown(const char *name);
+
+/* --- arguments ------------------------------------------------------------------------ */
+
+void
+durable_client_enter(const char *function, const char *instead)
+{
+	if (durable_turn_active())
+		ereport(ERROR,
+				(errcode(ERRCODE_DURABLE_NONDETERMINISTIC),
+				 errmsg("durable.%s() cannot be called inside an orchestration", function),
+				 errdetail("An orchestration runs again from the top after each wait, and this would happen again each time."),
+				 errhint("%s", instead)));
+	durable_shmem_require();
+}
+
+char *
+durable_client_text(FunctionCallInfo fcinfo, int argno)
+{
+	return PG_ARGISNULL(argno) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(argno));
+}
+
+char *
+durable_client_name(FunctionCallInfo fcinfo, int argno, const char *what)
+{
+	char	   *name = durable_client_text(fcinfo, argno);
+
+	durable_client_check_name(name, what);
+	return name;
+}
+
+void
+durable_client_check_name(const char *name, const char *what)
+{
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not be null", what)));
+	if (name[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not be empty", what)));
+	if (strlen(name) > DURABLE_MAX_NAME)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s is too long", what),
+				 errdetail("It has %zu bytes, the limit is %d bytes.", strlen(name), DURABLE_MAX_NAME)));
+}
+
+/* --- finding an instance -------------------------------------------------------------- */
+
+const char *
+durable_client_status_word(char status)
+{
+	switch (status)
+	{
+		case STATUS_PENDING:
+			return "Pending";
+		case STATUS_RUNNING:
+			return "Running";
+		case STATUS_SUSPENDED:
+			return "Suspended";
+		case STATUS_COMPLETED:
+			return "Completed";
+		case STATUS_FAILED:
+			return "Failed";
+		case STATUS_TERMINATED:
+			return "Terminated";
+		default:
+			elog(ERROR, "unexpected status \"%c\"", status);
+	}
+}
+
+bool
+durable_client_look_up(const char *instance_id, ClientInstance *instance)
+{
+	Datum		values[1] = {CStringGetTextDatum(instance_id)};
+	bool		found;
+	bool		isnull;
+
+	durable_sql_connect();
+	PushActiveSnapshot(GetLatestSnapshot());
+	found = durable_sql_run(&find_instance, values, NULL, true, 1) > 0;
+	if (found)
+	{
+		instance->key = durable_sql_int8(0, 1);
+		instance->owner = durable_sql_oid(0, 2);
+		instance->status = durable_sql_char(0, 3);
+		instance->inserted_by = DatumGetTransactionId(durable_sql_datum(0, 4, &isnull));
+	}
+	PopActiveSnapshot();
+	durable_sql_finish();
+
+	if (found)
+		instance->instance_id = pstrdup(instance_id);
+	return found;
+}
+
+void
+durable_client_require(const char *instance_id, ClientInstance *instance)
+{
+	if (!durable_client_look_up(instance_id, instance) ||
+		!durable_client_may_act_for(instance->owner))
+		durable_client_no_instance(instance_id);
+}
+
+void
+durable_client_no_instance(const char *instance_id)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DURABLE_NO_INSTANCE),
+			 errmsg("instance \"%s\" does not exist", shown(instance_id)),
+			 errhint("The view durable.instances lists the instances you may see; one that was started in a transaction is there when that has committed.")));
+}
+
+bool
+durable_client_may_act_for(Oid owner)
+{
+	return has_privs_of_role(GetUserId(), owner);
+}
+
+/* Error messages stay readable whatever was passed for a name. */
+static char *
+shown(const char *name)
+{
+	int			len = strlen(name);
+
+	if (len <= SHOWN_NAME)
+		return pstrdup(name);
+	len = pg_mbcliplen(name, len, SHOWN_NAME);
+	return psprintf("%.*s...", len, name);
+}
+
+/* --- changing one --------------------------------------------------------------------- */
+
+void
+durable_client_send(const ClientInstance *instance, char kind, const char *name,
+					const Jsonb *payload)
+{
+	Datum		values[6];
+	char		nulls[7] = "      ";
+
+	values[0] = ObjectIdGetDatum(instance->owner);
+	values[1] = Int64GetDatum(instance->key);
+	values[2] = CharGetDatum(kind);
+	values[3] = name ? CStringGetTextDatum(name) : (Datum) 0;
+	values[4] = JsonbPGetDatum(payload);
+	values[5] = TimestampTzGetDatum(durable_clock_now());
+	if (name == NULL)
+		nulls[3] = 'n';
+	if (payload == NULL)
+		nulls[4] = 'n';
+
+	durable_sql_connect();
+	durable_sql_run(&insert_message, values, nulls, false, 0);
+	durable_sql_finish();
+
+	durable_wakeup_inbox(instance->owner, instance->key);
+}
+
+bool
+durable_client_purge(int64 key)
+{
+	Datum		values[1] = {Int64GetDatum(key)};
+	bool		purged;
+
+	durable_sql_connect();
+	purged = durable_sql_run(&purge_instance, values, NULL, false, 0) > 0;
+	durable_sql_finish();
+	return purged;
+}
+
+/* --- identity ------------------------------------------------------------------------- */
+
+/*
+ * The first start writes down which cluster and database the tables belong to.
+ * Not the install script: a restored dump brings its own row, and that it is not
+ * ours is how a copy is recognised.
+ *
+ * Two first starts at the same moment write a row each, and the rows say the
+ * same.  A unique index would make one wait for the other's transaction, which
+ * may be an open psql session of somebody at lunch.
+ */
+void
+durable_client_seed_engine(void)
+{
+	Oid			extension = durable_extension_oid();
+	bool		found;
+
+	if (seeded_extension == extension)
+		return;
+	if (TransactionIdIsValid(seeding_transaction) &&
+		TransactionIdEquals(seeding_transaction, GetTopTransactionIdIfAny()))
+		return;
+
+	durable_sql_connect();
+	found = durable_sql_run(&find_engine, NULL, NULL, false, 1) > 0;
+	if (found)
+	{
+		bool		isnull;
+		TransactionId inserted_by = DatumGetTransactionId(durable_sql_datum(0, 1, &isnull));
+
+		/* What this transaction wrote may yet be rolled back. */
+		if (!TransactionIdIsCurrentTransactionId(inserted_by))
+			seeded_extension = extension;
+	}
+	else
+	{
+		Datum		values[2] = {
+			Int64GetDatum((int64) GetSystemIdentifier()),
+			ObjectIdGetDatum(MyDatabaseId)
+		};
+
+		durable_sql_run(&insert_engine, values, NULL, false, 0);
+		if (GetCurrentTransactionNestLevel() == 1)
+			seeding_transaction = GetTopTransactionId();
+	}
+	durable_sql_finish();
+}

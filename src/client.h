@@ -1,0 +1,83 @@
+/*
+ * client.h
+ *		What the functions that clients call have in common.
+ */
+#ifndef DURABLE_CLIENT_H
+#define DURABLE_CLIENT_H
+
+#include "durable.h"
+#include "fmgr.h"
+
+/* An instance as a client finds it. */
+typedef struct ClientInstance
+{
+	char	   *instance_id;
+	int64		key;
+	Oid			owner;
+	char		status;
+	TransactionId inserted_by;	/* xmin of its row */
+}			ClientInstance;
+
+/* "Pending", "Running" and so on. */
+extern const char *durable_client_status_word(char status);
+
+/*
+ * First line of every function that starts or changes something: raises 55000
+ * when the library is not preloaded, WF001 inside an orchestration.  function is
+ * the name after "durable.", instead what an orchestration does instead, a
+ * sentence.
+ */
+extern void durable_client_enter(const char *function, const char *instead);
+
+/*
+ * A text argument that must not be NULL, empty or longer than DURABLE_MAX_NAME
+ * (22023).  what names it in the error: "instance id".
+ */
+extern char *durable_client_name(FunctionCallInfo fcinfo, int argno, const char *what);
+extern void durable_client_check_name(const char *name, const char *what);
+
+/* A text argument or NULL. */
+extern char *durable_client_text(FunctionCallInfo fcinfo, int argno);
+
+/*
+ * Finds an instance as it is now, whatever the transaction's snapshot says.
+ * look_up finds everybody's.  require raises WF003 when there is none, and just
+ * the same when the current user does not have the privileges of its owner:
+ * nobody learns of other people's instances.
+ */
+extern bool durable_client_look_up(const char *instance_id, ClientInstance *instance);
+extern void durable_client_require(const char *instance_id, ClientInstance *instance);
+
+extern void durable_client_no_instance(const char *instance_id) pg_attribute_noreturn();
+
+/* May the current user do what that role can?  Also of roles that are gone. */
+extern bool durable_client_may_act_for(Oid owner);
+
+/* Puts a message into the inbox of an instance and wakes its owner's workers at commit. */
+extern void durable_client_send(const ClientInstance *instance, char kind,
+								const char *name, const Jsonb *payload);
+
+/* Makes sure that the tables know which cluster they live in. */
+extern void durable_client_seed_engine(void);
+
+/* Deletes a finished instance and all that belongs to it; false if it is gone or not finished. */
+extern bool durable_client_purge(int64 key);
+
+/*
+ * durable.start without its argument handling.  input may be NULL.  Returns the
+ * key; *instance_id is the one given, or a new one.
+ */
+typedef struct StartRequest
+{
+	const char *name;
+	const Jsonb *input;
+	const char *instance_id;	/* NULL: make one */
+	TimestampTz start_at;		/* DT_NOBEGIN: at once */
+	const char *version;		/* or NULL */
+	const Jsonb *tags;			/* or NULL */
+	const char *on_conflict;	/* error, return, replace_finished */
+}			StartRequest;
+
+extern char *durable_client_start(const StartRequest *request, int64 *key);
+
+#endif							/* DURABLE_CLIENT_H */

@@ -1,0 +1,128 @@
+/*-------------------------------------------------------------------------
+ *
+ * control_api.c
+ *		durable.raise_event, terminate, suspend, resume: messages to an instance.
+ *
+ * Each of them is one row in the inbox and takes effect in the instance's next
+ * turn.  Whether the instance is finished is looked at here so that the caller
+ * hears of it; one that finishes before the caller's commit has the message
+ * discarded by the engine.
+ *
+ * Owns:	nothing
+ * Called by: clients
+ * Locks:	none beyond a plain insert's
+ * Memory:	the caller's
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+
+#include "client.h"
+#include "json.h"
+#include "wakeup.h"
+
+static void require_unfinished(const char *instance_id, ClientInstance *instance);
+static void control(FunctionCallInfo fcinfo, char kind, ClientInstance *instance);
+static Jsonb *reason_payload(const char *reason);
+
+PG_FUNCTION_INFO_V1(durable_raise_event);
+PG_FUNCTION_INFO_V1(durable_terminate);
+PG_FUNCTION_INFO_V1(durable_suspend);
+PG_FUNCTION_INFO_V1(durable_resume);
+
+Datum
+durable_raise_event(PG_FUNCTION_ARGS)
+{
+	ClientInstance instance;
+	char	   *instance_id;
+	char	   *name;
+	Jsonb	   *data;
+
+	durable_client_enter("raise_event", "Use durable.send_event().");
+	instance_id = durable_client_name(fcinfo, 0, "instance id");
+	name = durable_client_name(fcinfo, 1, "name of an event");
+	data = durable_json_from_any(fcinfo, 2, "data of an event");
+
+	require_unfinished(instance_id, &instance);
+	durable_client_send(&instance, MESSAGE_EVENT, name, data);
+	PG_RETURN_VOID();
+}
+
+Datum
+durable_terminate(PG_FUNCTION_ARGS)
+{
+	ClientInstance instance;
+
+	durable_client_enter("terminate", "Call it from an activity.");
+	control(fcinfo, MESSAGE_TERMINATE, &instance);
+
+	/* Its activity may be running in a transaction of its own, for hours. */
+	durable_wakeup_cancel(instance.key);
+	PG_RETURN_VOID();
+}
+
+Datum
+durable_suspend(PG_FUNCTION_ARGS)
+{
+	ClientInstance instance;
+
+	durable_client_enter("suspend", "Call it from an activity.");
+	control(fcinfo, MESSAGE_SUSPEND, &instance);
+	PG_RETURN_VOID();
+}
+
+Datum
+durable_resume(PG_FUNCTION_ARGS)
+{
+	ClientInstance instance;
+
+	durable_client_enter("resume", "Call it from an activity.");
+	control(fcinfo, MESSAGE_RESUME, &instance);
+	PG_RETURN_VOID();
+}
+
+static void
+control(FunctionCallInfo fcinfo, char kind, ClientInstance *instance)
+{
+	char	   *instance_id = durable_client_name(fcinfo, 0, "instance id");
+	Jsonb	   *payload = reason_payload(durable_client_text(fcinfo, 1));
+
+	durable_json_check_size(payload, "reason");
+	require_unfinished(instance_id, instance);
+	durable_client_send(instance, kind, NULL, payload);
+}
+
+static void
+require_unfinished(const char *instance_id, ClientInstance *instance)
+{
+	durable_client_require(instance_id, instance);
+	if (STATUS_IS_FINISHED(instance->status))
+		ereport(ERROR,
+				(errcode(ERRCODE_DURABLE_FINISHED),
+				 errmsg("instance \"%s\" is finished", instance_id),
+				 errdetail("It is %s.", durable_client_status_word(instance->status)),
+				 errhint("durable.start() with on_conflict => 'replace_finished' starts it anew under the same id.")));
+}
+
+/* {"reason": text}, or {} */
+static Jsonb *
+reason_payload(const char *reason)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue	value;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	if (reason)
+	{
+		value.type = jbvString;
+		value.val.string.val = "reason";
+		value.val.string.len = strlen("reason");
+		pushJsonbValue(&state, WJB_KEY, &value);
+		value.val.string.val = unconstify(char *, reason);
+		value.val.string.len = strlen(reason);
+		pushJsonbValue(&state, WJB_VALUE, &value);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}

@@ -1,0 +1,499 @@
+/*-------------------------------------------------------------------------
+ *
+ * start_api.c
+ *		durable.start: makes an instance, and the message that lets it run.
+ *
+ * Everything is checked here that a caller can still do something about: the
+ * name, the right to execute the function, whether the input fits its
+ * parameters, whether the owner can have workers.  Then one row goes into
+ * durable.instance and one into durable.inbox (or, with start_at in the future,
+ * into durable.timer).
+ *
+ * An instance id that the caller chose is inserted with ON CONFLICT DO NOTHING:
+ * that waits for another transaction that is inserting the same id, as a unique
+ * index does, and leaves us a transaction to go on in when the id is taken.
+ * Only then is the other instance looked at.
+ *
+ * What a function's name stands for is remembered for the last name, because
+ * INSERT ... SELECT durable.start(...) asks a hundred thousand times a second.
+ * Registered names are looked up each time: the registry has a cache of its own.
+ *
+ * Owns:	inserting into durable.instance and durable.timer for clients
+ * Called by: clients; wait_api.c (durable.run)
+ * Locks:	a unique index entry for the instance id
+ * Memory:	the remembered name in a context that is reset when it changes
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "client.h"
+#include "clock.h"
+#include "handler.h"
+#include "json.h"
+#include "registry.h"
+#include "sql.h"
+#include "wakeup.h"
+
+/* What a name stands for. */
+typedef struct StartTarget
+{
+	const char *name;			/* as stored */
+	const char *version;		/* of the registration, or NULL */
+	Handler    *handler;
+}			StartTarget;
+
+/* The last name that was found as a function, and what decided that. */
+static struct
+{
+	bool		valid;
+	MemoryContext context;
+	char	   *wanted;
+	Oid			role;
+	char	   *search_path;
+	char	   *name;
+	Handler    *handler;
+}			last_function;
+
+#define INSERT_INSTANCE \
+	"INSERT INTO durable.instance " \
+	"(key, instance_id, owner, name, handler, version, created_at, updated_at, input, tags, waiting) " \
+	"VALUES (nextval('durable.instance_key_seq'), $1, $2, $3, $4, $5, $6, $6, $7, $8, $9) "
+
+#define INSERT_INSTANCE_ARGUMENTS \
+	.nargs = 9, \
+	.argtypes = {TEXTOID, REGROLEOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID, JSONBOID, JSONBOID}
+
+static DurableSql insert_instance = {
+	.text = INSERT_INSTANCE "RETURNING key",
+	INSERT_INSTANCE_ARGUMENTS
+};
+
+static DurableSql insert_instance_unless_taken = {
+	.text = INSERT_INSTANCE "ON CONFLICT (instance_id) DO NOTHING RETURNING key",
+	INSERT_INSTANCE_ARGUMENTS
+};
+
+static DurableSql insert_start = {
+	.text = "INSERT INTO durable.inbox (id, owner, key, kind, sent_at) "
+	"VALUES (nextval('durable.inbox_id_seq'), $1, $2, 's', $3)",
+	.nargs = 3,
+	.argtypes = {REGROLEOID, INT8OID, TIMESTAMPTZOID}
+};
+
+static DurableSql insert_timer = {
+	.text = "INSERT INTO durable.timer (owner, due_at, key, execution, task) VALUES ($1, $2, $3, 1, 0)",
+	.nargs = 3,
+	.argtypes = {REGROLEOID, TIMESTAMPTZOID, INT8OID}
+};
+
+static void check_request(const StartRequest *request);
+static void check_owner(Oid owner);
+static void resolve(const char *name, Oid owner, StartTarget *target);
+static bool recall_function(const char *name, Oid owner, StartTarget *target);
+static void remember_function(const char *name, Oid owner, const StartTarget *target);
+static void forget_function(Datum arg, int cacheid, uint32 hashvalue);
+static Handler *copy_handler(const Handler *handler);
+static void check_target(const StartRequest *request, const StartTarget *target, Oid owner);
+static char *new_instance_id(void);
+static bool insert(const StartRequest *request, const StartTarget *target, Oid owner,
+				   const char *instance_id, int64 *key);
+static Jsonb *waiting_for_start(TimestampTz since, TimestampTz due);
+static void push_number(JsonbParseState **state, int64 value);
+static bool settle_conflict(const StartRequest *request, int64 *key);
+
+PG_FUNCTION_INFO_V1(durable_start);
+
+Datum
+durable_start(PG_FUNCTION_ARGS)
+{
+	StartRequest request = {0};
+	int64		key;
+
+	durable_client_enter("start", "Use durable.start_orchestration(), or durable.call_sub_orchestrator() to wait for it.");
+
+	request.name = durable_client_name(fcinfo, 0, "name of an orchestration");
+	request.input = durable_json_from_any(fcinfo, 1, "input");
+	request.instance_id = durable_client_text(fcinfo, 2);
+	request.start_at = PG_ARGISNULL(3) ? DT_NOBEGIN : PG_GETARG_TIMESTAMPTZ(3);
+	request.version = durable_client_text(fcinfo, 4);
+	request.tags = PG_ARGISNULL(5) ? NULL : PG_GETARG_JSONB_P(5);
+	request.on_conflict = durable_client_text(fcinfo, 6);
+
+	PG_RETURN_TEXT_P(cstring_to_text(durable_client_start(&request, &key)));
+}
+
+char *
+durable_client_start(const StartRequest *request, int64 *key)
+{
+	Oid			owner = GetUserId();
+	StartTarget target;
+	char	   *instance_id;
+
+	check_request(request);
+	check_owner(owner);
+	resolve(request->name, owner, &target);
+	check_target(request, &target, owner);
+	durable_client_seed_engine();
+
+	instance_id = request->instance_id ? pstrdup(request->instance_id) : new_instance_id();
+
+	while (!insert(request, &target, owner, instance_id, key))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (settle_conflict(request, key))
+			break;
+	}
+	return instance_id;
+}
+
+/* --- checks --------------------------------------------------------------------------- */
+
+static void
+check_request(const StartRequest *request)
+{
+	if (request->instance_id)
+		durable_client_check_name(request->instance_id, "instance id");
+	if (request->tags)
+	{
+		if (!JB_ROOT_IS_OBJECT(request->tags))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("tags must be a JSON object"),
+					 errhint("For example '{\"customer\": \"Pat\"}'.")));
+		durable_json_check_size(request->tags, "tags");
+	}
+	if (request->on_conflict == NULL ||
+		(strcmp(request->on_conflict, "error") != 0 &&
+		 strcmp(request->on_conflict, "return") != 0 &&
+		 strcmp(request->on_conflict, "replace_finished") != 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("on_conflict \"%s\" is not known",
+						request->on_conflict ? request->on_conflict : "null"),
+				 errhint("It is one of error, return, replace_finished.")));
+}
+
+/* Without LOGIN no worker could run as that role. */
+static void
+check_owner(Oid owner)
+{
+	HeapTuple	tuple;
+	bool		can_login;
+
+	if (DURABLE_CAN_BYPASS_LOGIN)
+		return;
+
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(owner));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for role %u", owner);
+	can_login = ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
+	ReleaseSysCache(tuple);
+
+	if (!can_login)
+	{
+		const char *role = quote_identifier(GetUserNameFromId(owner, false));
+
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("role \"%s\" cannot own workflows because it cannot log in",
+						GetUserNameFromId(owner, false)),
+				 errdetail("The workers of the engine connect as the owner of a workflow, and before PostgreSQL 17 that takes LOGIN."),
+				 errhint("Use ALTER ROLE %s LOGIN. A role without a password still cannot log in over the network where a password is asked for.",
+						 role)));
+	}
+}
+
+static void
+check_target(const StartRequest *request, const StartTarget *target, Oid owner)
+{
+	Handler    *handler = target->handler;
+
+	if (durable_function_aclcheck(handler->function, owner) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(handler->function));
+
+	if (request->version &&
+		(target->version == NULL || strcmp(request->version, target->version) != 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("orchestration \"%s\" is not there in version \"%s\"",
+						target->name, request->version),
+				 target->version ?
+				 errdetail("It is registered in version \"%s\".", target->version) :
+				 errdetail("It has no version."),
+				 errhint("Versions are set with durable.register_orchestration().")));
+
+	/* The usual case needs no look at the parameters. */
+	if (handler->nargs != 1 || handler->argtypes[0] != JSONBOID)
+		durable_handler_check_input(handler, request->input);
+}
+
+/* --- what the name stands for --------------------------------------------------------- */
+
+static void
+resolve(const char *name, Oid owner, StartTarget *target)
+{
+	const Registration *registration;
+
+	durable_registry_load(false);
+	registration = durable_registry_orchestration(name, owner);
+	if (registration)
+	{
+		target->name = registration->name;
+		target->version = registration->version;
+		target->handler = durable_handler_resolve(registration->handler);
+		return;
+	}
+
+	if (recall_function(name, owner, target))
+		return;
+
+	target->handler = durable_handler_find(name, "orchestration", InvalidOid);
+	target->name = quote_qualified_identifier(get_namespace_name(target->handler->namespace),
+											  get_func_name(target->handler->function));
+	target->version = NULL;
+	remember_function(name, owner, target);
+}
+
+static bool
+recall_function(const char *name, Oid owner, StartTarget *target)
+{
+	/* Whatever changed in the catalogs was noted when this statement began, or by a lock since. */
+	if (!last_function.valid ||
+		last_function.role != owner ||
+		strcmp(last_function.wanted, name) != 0 ||
+		strcmp(last_function.search_path, namespace_search_path) != 0)
+		return false;
+	target->name = pstrdup(last_function.name);
+	target->version = NULL;
+	target->handler = copy_handler(last_function.handler);
+	return true;
+}
+
+static void
+remember_function(const char *name, Oid owner, const StartTarget *target)
+{
+	MemoryContext old;
+
+	if (last_function.context == NULL)
+	{
+		last_function.context = AllocSetContextCreate(CacheMemoryContext,
+													  "durable last orchestration",
+													  ALLOCSET_SMALL_SIZES);
+		CacheRegisterSyscacheCallback(PROCOID, forget_function, (Datum) 0);
+		CacheRegisterSyscacheCallback(NAMESPACEOID, forget_function, (Datum) 0);
+		CacheRegisterSyscacheCallback(TYPEOID, forget_function, (Datum) 0);
+		CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, forget_function, (Datum) 0);
+	}
+
+	last_function.valid = false;
+	MemoryContextReset(last_function.context);
+	old = MemoryContextSwitchTo(last_function.context);
+
+	last_function.wanted = pstrdup(name);
+	last_function.role = owner;
+	last_function.search_path = pstrdup(namespace_search_path);
+
+	last_function.name = pstrdup(target->name);
+	last_function.handler = copy_handler(target->handler);
+
+	last_function.valid = true;
+	MemoryContextSwitchTo(old);
+}
+
+static void
+forget_function(Datum arg, int cacheid, uint32 hashvalue)
+{
+	last_function.valid = false;
+}
+
+/*
+ * What is remembered is copied both ways: converting the input may run code of
+ * the user's types, and that may start something else.
+ */
+static Handler *
+copy_handler(const Handler *handler)
+{
+	Handler    *copy = palloc(sizeof(Handler));
+
+	*copy = *handler;
+	copy->signature = pstrdup(handler->signature);
+	for (int i = 0; i < handler->nargs; i++)
+		if (handler->argnames[i])
+			copy->argnames[i] = pstrdup(handler->argnames[i]);
+	if (handler->code_hash)
+		copy->code_hash = pstrdup(handler->code_hash);
+	return copy;
+}
+
+/* --- rows ----------------------------------------------------------------------------- */
+
+/* A random UUID, version 4. */
+static char *
+new_instance_id(void)
+{
+	pg_uuid_t	uuid;
+
+	if (!pg_strong_random(uuid.data, UUID_LEN))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random values")));
+	uuid.data[6] = (uuid.data[6] & 0x0f) | 0x40;
+	uuid.data[8] = (uuid.data[8] & 0x3f) | 0x80;
+	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&uuid)));
+}
+
+/* False if the instance id is taken. */
+static bool
+insert(const StartRequest *request, const StartTarget *target, Oid owner,
+	   const char *instance_id, int64 *key)
+{
+	TimestampTz now = durable_clock_now();
+	bool		later = request->start_at > now;
+	bool		inserted;
+	Datum		values[9];
+	char		nulls[10] = "         ";
+
+	values[0] = CStringGetTextDatum(instance_id);
+	values[1] = ObjectIdGetDatum(owner);
+	values[2] = CStringGetTextDatum(target->name);
+	values[3] = CStringGetTextDatum(target->handler->signature);
+	values[4] = (Datum) 0;
+	values[5] = TimestampTzGetDatum(now);
+	values[6] = JsonbPGetDatum(request->input);
+	values[7] = JsonbPGetDatum(request->tags);
+	values[8] = (Datum) 0;
+	if (target->version)
+		values[4] = CStringGetTextDatum(target->version);
+	else
+		nulls[4] = 'n';
+	if (request->input == NULL)
+		nulls[6] = 'n';
+	if (request->tags == NULL)
+		nulls[7] = 'n';
+	if (later)
+		values[8] = JsonbPGetDatum(waiting_for_start(now, request->start_at));
+	else
+		nulls[8] = 'n';
+
+	durable_sql_connect();
+	inserted = durable_sql_run(request->instance_id ? &insert_instance_unless_taken : &insert_instance,
+							   values, nulls, false, 0) > 0;
+	if (inserted)
+	{
+		*key = durable_sql_int8(0, 1);
+		values[0] = ObjectIdGetDatum(owner);
+		if (later)
+		{
+			values[1] = TimestampTzGetDatum(request->start_at);
+			values[2] = Int64GetDatum(*key);
+			durable_sql_run(&insert_timer, values, NULL, false, 0);
+		}
+		else
+		{
+			values[1] = Int64GetDatum(*key);
+			values[2] = TimestampTzGetDatum(now);
+			durable_sql_run(&insert_start, values, NULL, false, 0);
+		}
+	}
+	durable_sql_finish();
+
+	if (inserted && later)
+		durable_wakeup_timer(owner, request->start_at);
+	else if (inserted)
+		durable_wakeup_inbox(owner, *key);
+	return inserted;
+}
+
+/* instance.waiting of an instance that waits for its start, see 10_tables.sql. */
+static Jsonb *
+waiting_for_start(TimestampTz since, TimestampTz due)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue	value;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	value.type = jbvString;
+	value.val.string.val = "waits";
+	value.val.string.len = strlen("waits");
+	pushJsonbValue(&state, WJB_KEY, &value);
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	value.val.string.val = "start";
+	value.val.string.len = strlen("start");
+	pushJsonbValue(&state, WJB_ELEM, &value);
+	push_number(&state, 0);
+	value.type = jbvNull;
+	pushJsonbValue(&state, WJB_ELEM, &value);
+	push_number(&state, since);
+	push_number(&state, due);
+	pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+	pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+static void
+push_number(JsonbParseState **state, int64 value)
+{
+	JsonbValue	number;
+
+	number.type = jbvNumeric;
+	number.val.numeric = int64_to_numeric(value);
+	pushJsonbValue(state, WJB_ELEM, &number);
+}
+
+/*
+ * The instance id is taken.  True: the caller gets the instance that has it.
+ * False: it is free now, insert again.  Everything else is an error, and one that
+ * does not tell what the caller may not see.
+ */
+static bool
+settle_conflict(const StartRequest *request, int64 *key)
+{
+	ClientInstance instance;
+
+	/* Purged, or rolled back, in the meantime. */
+	if (!durable_client_look_up(request->instance_id, &instance))
+		return false;
+
+	if (durable_client_may_act_for(instance.owner))
+	{
+		if (strcmp(request->on_conflict, "return") == 0)
+		{
+			*key = instance.key;
+			return true;
+		}
+		if (strcmp(request->on_conflict, "replace_finished") == 0 &&
+			STATUS_IS_FINISHED(instance.status))
+		{
+			/* Whoever else did it first: the id is free, or in use again. */
+			durable_client_purge(instance.key);
+			return false;
+		}
+		ereport(ERROR,
+				(errcode(ERRCODE_DURABLE_INSTANCE_EXISTS),
+				 errmsg("instance \"%s\" already exists", request->instance_id),
+				 errdetail("It is %s.", durable_client_status_word(instance.status)),
+				 STATUS_IS_FINISHED(instance.status) ?
+				 errhint("Use on_conflict => 'replace_finished' to replace it, or 'return' to accept it.") :
+				 errhint("Use on_conflict => 'return' to accept it, or choose another instance id.")));
+	}
+
+	ereport(ERROR,
+			(errcode(ERRCODE_DURABLE_INSTANCE_EXISTS),
+			 errmsg("instance \"%s\" already exists", request->instance_id),
+			 errhint("Choose another instance id.")));
+}
