@@ -16,10 +16,12 @@ SET LOCAL search_path TO pg_catalog, pg_temp;
 
 REVOKE ALL ON SCHEMA durable FROM PUBLIC;
 
--- One row: which cluster and database this engine belongs to (written by the
--- first start, so that a copy is recognised as one), and whether it is paused.
+-- Which cluster and database this engine belongs to (written by the first start,
+-- so that a copy is recognised as one), and whether it is paused.  One row as a
+-- rule; first starts at the same moment each write one rather than wait for each
+-- other, so there is no unique index.  The engine runs when all rows name this
+-- cluster and database, and none is paused.
 CREATE TABLE durable.engine (
-    singleton         boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     system_identifier bigint  NOT NULL,
     database          oid     NOT NULL,
     paused            boolean NOT NULL DEFAULT false
@@ -31,7 +33,7 @@ CREATE TABLE durable.engine (
 -- events:  number of history events of this execution = the next event's seq - 1.
 CREATE TABLE durable.instance (
     key               bigint      NOT NULL,
-    instance_id       text        NOT NULL,
+    instance_id       text        COLLATE "C" NOT NULL,
     owner             regrole     NOT NULL,
     status            "char"      NOT NULL DEFAULT 'P',
     name              text        NOT NULL,
