@@ -66,8 +66,9 @@ extern void durable_shmem_require(void);
  * Slots of workers.  A worker attaches to the slot its coordinator reserved
  * (bgw_extra), and detaches at exit.
  */
-extern void durable_slot_attach(int slotno, uint32 generation);
+extern bool durable_slot_attach(int slotno, uint32 generation);	/* false: reserved for another by now */
 extern void durable_slot_set_state(SlotState state);
+extern bool durable_slot_sleep(TimestampTz until);	/* IDLE; false when hints are there already */
 extern void durable_slot_take_hints(DurableHints *hints);	/* takes them: slot's are reset */
 extern void durable_slot_want_peer(void);	/* my batch was full: another worker would help */
 extern void durable_slot_begin_task(int64 key, int32 task);
@@ -76,7 +77,56 @@ extern void durable_slot_partition(int *part, int *nparts);	/* my ordinal among 
 extern void durable_slot_count(int64 turns, int64 activities);	/* statistics for durable.workers */
 extern bool durable_task_may_start(void);	/* would one worker be left for turns? */
 
-/* This process's database. */
+/* For the view durable.workers: one slot, false when it is unused. */
+typedef struct DurableSlotInfo
+{
+	int			slot;
+	int			pid;			/* 0 while STARTING */
+	Oid			database;
+	Oid			owner;
+	SlotState	state;
+	TimestampTz started_at;		/* real time, as are the others */
+	TimestampTz state_since;
+	int64		units;
+	int64		turns;
+	int64		activities;
+	int64		task_key;		/* in SLOT_TASK: instance and task; else 0 */
+	int32		task;
+	bool		solo;
+	bool		leaving;
+}			DurableSlotInfo;
+extern bool durable_slot_info(int slotno, DurableSlotInfo *info);
+
+/*
+ * For durable.doctor(): this process's database.  False when the launcher has
+ * not heard of it yet.
+ */
+typedef enum HeldReason
+{
+	HELD_NOT,
+	HELD_NO_IDENTITY,			/* instances, but no row in durable.engine: restored from a dump */
+	HELD_OTHER_CLUSTER,			/* the system identifier is another one */
+	HELD_OTHER_DATABASE			/* same cluster, other database: a clone */
+}			HeldReason;
+
+typedef struct DurableDatabaseInfo
+{
+	DatabaseState state;
+	int			launcher_pid;	/* 0: not running (standby, or about to restart) */
+	int			coordinator_pid;	/* 0: not running */
+	bool		stopping;		/* DROP DATABASE or the like is under way */
+	bool		paused;
+	HeldReason	held;
+	int			workers;		/* of this database, starting ones included */
+	int			workers_total;	/* of the cluster */
+	TimestampTz short_since;	/* an owner waits for a free worker since then; 0: none does */
+	TimestampTz no_process_since;	/* max_worker_processes is used up since then; 0: it is not */
+	Oid			problem_owner;	/* a worker cannot connect as this role; InvalidOid: none known */
+	TimestampTz looked_at;		/* last time the coordinator looked at the tables */
+}			DurableDatabaseInfo;
+extern bool durable_database_info(DurableDatabaseInfo *info);
+
+/* This process's database, as the coordinator (or durable_engine_check) last read it. */
 extern bool durable_database_paused(void);	/* paused, or held because the database is a copy */
 extern uint64 durable_database_generation(void);	/* changes when registrations change */
 
@@ -101,6 +151,7 @@ extern TimestampTz durable_suspect_not_before(int64 key);
 /* Waiting for the end of an instance (durable.wait). */
 extern int	durable_waiter_begin(int64 key);	/* slot number; errors when none is free */
 extern bool durable_waiter_signalled(int waiter);	/* and resets the signal */
-extern void durable_waiter_end(int waiter);
+extern bool durable_waiter_wait(int waiter, long ms);	/* sleeps on MyLatch until signalled or ms are over */
+extern void durable_waiter_end(int waiter);	/* must be called on error too; process exit does it by itself */
 
 #endif							/* DURABLE_SHMEM_H */

@@ -1,0 +1,574 @@
+/*
+ * slot.c
+ *		Slots of workers: who works for which owner, and what he is told.
+ *
+ * Owns: slots[] in shared memory, and the bitmaps of slots in the databases.
+ * Called by: coordinators (reserve, ask to leave), workers (the rest), the views.
+ * Locks: the LWLock to reserve and release, the slot's spinlock for the rest.
+ * Memory: none.
+ *
+ *		UNUSED --coordinator reserves--> STARTING --worker attaches--> IDLE
+ *		IDLE <--> BATCH, IDLE <--> TASK, BATCH <--> TASK
+ *		any --process exit, or it never came to life--> UNUSED
+ *
+ * A reservation has a generation.  Whoever acts on a slot for something he
+ * learned before names it: a slot that was released and reserved again has
+ * another one.
+ *
+ * Hints.  A committing session lowers the hints of all slots of that owner and
+ * sets the latch of one idle worker.  A worker takes its hints before each unit,
+ * and durable_slot_sleep looks at them once more under the spinlock in which it
+ * becomes IDLE: a hint given before is found there, and who gives one later sees
+ * an idle worker.
+ */
+#include "durable.h"
+#include "shared.h"
+
+#include <signal.h>
+
+#include "clock.h"
+#include "guc.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "utils/timestamp.h"
+
+#define EVERYTHING_NEW(slot) \
+	((slot)->low_key = 0, (slot)->due = DT_NOBEGIN, (slot)->task_due = DT_NOBEGIN)
+#define NOTHING_NEW(slot) \
+	((slot)->low_key = PG_INT64_MAX, (slot)->due = DT_NOEND, (slot)->task_due = DT_NOEND)
+
+/* Full batches in a row after which another worker is worth its start. */
+#define BATCHES_BEFORE_PEER 3
+
+static DurableSlot *my_slot = NULL;
+static uint32 my_generation = 0;
+static int	full_batches = 0;
+
+static void detach(int code, Datum arg);
+static void change_state(DurableSlot *slot, SlotState state);
+static int	count_tasks(DurableSlot *except, int *denied_before);
+static void wake_denied(void);
+
+void
+durable_slot_init(void)
+{
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+	{
+		DurableSlot *slot = &durable_shared->slots[i];
+
+		SpinLockInit(&slot->mutex);
+		pg_atomic_init_u64(&slot->units, 0);
+		pg_atomic_init_u64(&slot->turns, 0);
+		pg_atomic_init_u64(&slot->activities, 0);
+	}
+}
+
+/* --- coordinator ------------------------------------------------------------------ */
+
+/*
+ * A free slot for that owner, or -1 when durable.max_workers are there, or when
+ * a database that has been waiting for longer should get it.
+ */
+int
+durable_slot_reserve(DurableDatabase *db, Oid owner, bool solo, uint32 *generation)
+{
+	int			used = 0;
+	int			ahead = 0;
+	int			result = -1;
+
+	LWLockAcquire(durable_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+		if (durable_shared->slots[i].state != SLOT_UNUSED)
+			used++;
+	for (int i = 0; i < DURABLE_MAX_DATABASES; i++)
+	{
+		DurableDatabase *other = &durable_shared->databases[i];
+
+		if (other != db && other->state == DATABASE_ACTIVE && other->short_since != 0 &&
+			other->coordinator == COORDINATOR_RUNNING &&
+			(db->short_since == 0 || other->short_since < db->short_since))
+			ahead++;
+	}
+
+	for (int i = 0; i < DURABLE_MAX_SLOTS && used + ahead < durable_max_workers; i++)
+	{
+		DurableSlot *slot = &durable_shared->slots[i];
+
+		if (slot->state != SLOT_UNUSED)
+			continue;
+
+		SpinLockAcquire(&slot->mutex);
+		slot->state = SLOT_STARTING;
+		slot->generation++;
+		slot->database_index = db - durable_shared->databases;
+		slot->database = db->database;
+		slot->owner = owner;
+		slot->solo = solo;
+		slot->pid = 0;
+		slot->latch = NULL;
+		slot->connected = false;
+		slot->leave = false;
+		slot->task_denied = false;
+		slot->sleeps_until = DT_NOEND;
+		slot->started_at = slot->state_since = GetCurrentTimestamp();
+		slot->task_key = 0;
+		slot->task = 0;
+		slot->cancel = CANCEL_NONE;
+		EVERYTHING_NEW(slot);
+		SpinLockRelease(&slot->mutex);
+		pg_atomic_write_u64(&slot->units, 0);
+		pg_atomic_write_u64(&slot->turns, 0);
+		pg_atomic_write_u64(&slot->activities, 0);
+
+		*generation = slot->generation;
+		pg_atomic_fetch_or_u64(&db->slots, UINT64CONST(1) << i);
+		result = i;
+		break;
+	}
+
+	if (result >= 0)
+		db->short_since = 0;
+	else if (db->short_since == 0)
+		db->short_since = GetCurrentTimestamp();
+	LWLockRelease(durable_shared->lock);
+	return result;
+}
+
+/*
+ * The reservation is over.  By the worker itself at its exit, or by the
+ * coordinator when the process never came to life.
+ */
+void
+durable_slot_release(int slotno, uint32 generation, WorkerExit how)
+{
+	DurableSlot *slot = &durable_shared->slots[slotno];
+	DurableDatabase *db = NULL;
+	Oid			owner = InvalidOid;
+	Latch	   *short_of_workers[DURABLE_MAX_DATABASES];
+	int			nshort = 0;
+
+	LWLockAcquire(durable_shared->lock, LW_EXCLUSIVE);
+	if (slot->state != SLOT_UNUSED && slot->generation == generation)
+	{
+		db = &durable_shared->databases[slot->database_index];
+		owner = slot->owner;
+		pg_atomic_fetch_and_u64(&db->slots, ~(UINT64CONST(1) << slotno));
+
+		SpinLockAcquire(&slot->mutex);
+		slot->state = SLOT_UNUSED;
+		slot->database = InvalidOid;
+		slot->owner = InvalidOid;
+		slot->pid = 0;
+		slot->latch = NULL;
+		slot->task_key = 0;
+		SpinLockRelease(&slot->mutex);
+
+		SpinLockAcquire(&db->mutex);
+		if (db->nexits < MAX_EXITS)
+			db->exits[db->nexits++] = (WorkerExitReport) {owner, how};
+		SpinLockRelease(&db->mutex);
+
+		for (int i = 0; i < DURABLE_MAX_DATABASES; i++)
+		{
+			DurableDatabase *other = &durable_shared->databases[i];
+
+			if (other == db || other->short_since == 0)
+				continue;
+			SpinLockAcquire(&other->mutex);
+			if (other->coordinator_latch)
+				short_of_workers[nshort++] = other->coordinator_latch;
+			SpinLockRelease(&other->mutex);
+		}
+	}
+	LWLockRelease(durable_shared->lock);
+
+	for (int i = 0; i < nshort; i++)
+		SetLatch(short_of_workers[i]);
+	if (db)
+	{
+		/* What it left undone is in the tables. */
+		durable_coordinator_wake(db, true);
+		wake_denied();
+	}
+}
+
+void
+durable_slot_ask_to_leave(int slotno, uint32 generation)
+{
+	DurableSlot *slot = &durable_shared->slots[slotno];
+	Latch	   *latch = NULL;
+
+	SpinLockAcquire(&slot->mutex);
+	if (slot->state != SLOT_UNUSED && slot->generation == generation)
+	{
+		slot->leave = true;
+		latch = slot->latch;
+	}
+	SpinLockRelease(&slot->mutex);
+	if (latch)
+		SetLatch(latch);
+}
+
+int
+durable_slots_used(void)
+{
+	int			used = 0;
+
+	for (int i = 0; i < DURABLE_MAX_DATABASES; i++)
+		used += __builtin_popcountll(pg_atomic_read_u64(&durable_shared->databases[i].slots));
+	return used;
+}
+
+/* --- worker ----------------------------------------------------------------------- */
+
+DurableSlot *
+durable_my_slot(void)
+{
+	return my_slot;
+}
+
+/*
+ * Before the worker connects to its database: whoever wants it gone from there
+ * finds its pid.  False when the reservation is over, or nobody may connect now.
+ */
+bool
+durable_slot_attach(int slotno, uint32 generation)
+{
+	DurableSlot *slot = &durable_shared->slots[slotno];
+	bool		ours;
+
+	Assert(my_slot == NULL && slotno >= 0 && slotno < DURABLE_MAX_SLOTS);
+
+	SpinLockAcquire(&slot->mutex);
+	ours = slot->state == SLOT_STARTING && slot->generation == generation && slot->pid == 0;
+	if (ours)
+	{
+		slot->pid = MyProcPid;
+		slot->latch = MyLatch;
+	}
+	SpinLockRelease(&slot->mutex);
+	if (!ours)
+		return false;
+
+	my_slot = slot;
+	my_generation = generation;
+	before_shmem_exit(detach, (Datum) 0);
+
+	/*
+	 * After the pid is there: whoever stops the database marks it first and
+	 * looks for pids then.
+	 */
+	pg_memory_barrier();
+	return !durable_database_stopping(&durable_shared->databases[slot->database_index]);
+}
+
+void
+durable_slot_connected(void)
+{
+	SpinLockAcquire(&my_slot->mutex);
+	my_slot->connected = true;
+	change_state(my_slot, SLOT_IDLE);
+	SpinLockRelease(&my_slot->mutex);
+}
+
+static void
+detach(int code, Datum arg)
+{
+	DurableSlot *slot = my_slot;
+	WorkerExit	how = EXIT_CLEAN;
+
+	SpinLockAcquire(&slot->mutex);
+	if (!slot->connected)
+		how = EXIT_NOT_STARTED;
+	else if (slot->state == SLOT_BATCH || slot->state == SLOT_TASK)
+		how = EXIT_LOST;
+	else if (code != 0)
+		how = EXIT_FAILED;
+	SpinLockRelease(&slot->mutex);
+
+	/* Who is told to go because of DROP DATABASE and the like did nothing wrong. */
+	if (durable_database_stopping(&durable_shared->databases[slot->database_index]))
+		how = EXIT_CLEAN;
+
+	my_slot = NULL;
+	durable_slot_release(slot - durable_shared->slots, my_generation, how);
+}
+
+/* Under the slot's spinlock. */
+static void
+change_state(DurableSlot *slot, SlotState state)
+{
+	if (slot->state == state)
+		return;
+	slot->state = state;
+	slot->state_since = GetCurrentTimestamp();
+}
+
+void
+durable_slot_set_state(SlotState state)
+{
+	if (my_slot == NULL)
+		return;					/* durable.drain in a session */
+	Assert(state == SLOT_IDLE || state == SLOT_BATCH || state == SLOT_TASK);
+	if (state == SLOT_BATCH)
+		pg_atomic_write_u64(&my_slot->units, pg_atomic_read_u64(&my_slot->units) + 1);
+	SpinLockAcquire(&my_slot->mutex);
+	change_state(my_slot, state);
+	SpinLockRelease(&my_slot->mutex);
+}
+
+bool
+durable_slot_sleep(TimestampTz until)
+{
+	bool		nothing_new;
+
+	full_batches = 0;
+	SpinLockAcquire(&my_slot->mutex);
+	nothing_new = my_slot->low_key == PG_INT64_MAX && my_slot->due == DT_NOEND &&
+		my_slot->task_due == DT_NOEND && !my_slot->leave;
+	if (nothing_new)
+	{
+		change_state(my_slot, SLOT_IDLE);
+		my_slot->sleeps_until = until;
+	}
+	SpinLockRelease(&my_slot->mutex);
+	return nothing_new;
+}
+
+void
+durable_slot_take_hints(DurableHints *hints)
+{
+	SpinLockAcquire(&my_slot->mutex);
+	hints->low_key = my_slot->low_key;
+	hints->due = my_slot->due;
+	hints->task_due = my_slot->task_due;
+	hints->leave = my_slot->leave;
+	NOTHING_NEW(my_slot);
+	SpinLockRelease(&my_slot->mutex);
+}
+
+/*
+ * An idle worker of the same owner is woken: it has been given the same hints as
+ * this one.  If there is none, the coordinator may start one; a process costs
+ * some milliseconds, so not for the first full batch.
+ */
+void
+durable_slot_want_peer(void)
+{
+	DurableDatabase *db;
+	uint64		slots;
+
+	if (my_slot == NULL)
+		return;
+	db = &durable_shared->databases[my_slot->database_index];
+	slots = pg_atomic_read_u64(&db->slots);
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+	{
+		DurableSlot *slot = &durable_shared->slots[i];
+		Latch	   *latch = NULL;
+		bool		coming = false;
+
+		if ((slots & (UINT64CONST(1) << i)) == 0 || slot == my_slot ||
+			slot->owner != my_slot->owner)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		if (slot->owner == my_slot->owner && slot->database == my_slot->database)
+		{
+			coming = slot->state == SLOT_STARTING;
+			if (slot->state == SLOT_IDLE)
+			{
+				/* It may have found nothing before I left this for it. */
+				slot->low_key = 0;
+				latch = slot->latch;
+			}
+		}
+		SpinLockRelease(&slot->mutex);
+		if (latch)
+			SetLatch(latch);
+		if (latch || coming)
+			return;
+	}
+
+	if (++full_batches % BATCHES_BEFORE_PEER == 0)
+		durable_database_want(db, my_slot->owner);
+}
+
+/* --- tasks ------------------------------------------------------------------------ */
+
+void
+durable_slot_begin_task(int64 key, int32 task)
+{
+	if (my_slot == NULL)
+		return;
+	SpinLockAcquire(&my_slot->mutex);
+	my_slot->task_key = key;
+	my_slot->task = task;
+	my_slot->cancel = CANCEL_NONE;
+	my_slot->task_denied = false;
+	change_state(my_slot, SLOT_TASK);
+	SpinLockRelease(&my_slot->mutex);
+
+	/* Somebody has to be there for the other tasks and the turns. */
+	durable_coordinator_wake(&durable_shared->databases[my_slot->database_index], true);
+}
+
+/*
+ * From here on nobody cancels us.  A signal that was sent just before may still
+ * be on its way; it must not hit what comes next.
+ */
+CancelReason
+durable_slot_end_task(void)
+{
+	CancelReason reason;
+
+	if (my_slot == NULL)
+		return CANCEL_NONE;
+	SpinLockAcquire(&my_slot->mutex);
+	reason = my_slot->cancel;
+	my_slot->cancel = CANCEL_NONE;
+	my_slot->task_key = 0;
+	my_slot->task = 0;
+	SpinLockRelease(&my_slot->mutex);
+	if (reason != CANCEL_NONE)
+		QueryCancelPending = false;
+	return reason;
+}
+
+/*
+ * Of all workers of the cluster one stays free for turns.  A worker that is
+ * refused is woken when that changes; the one that has been refused for the
+ * longest time goes first.  The only worker there is does both.
+ */
+bool
+durable_task_may_start(void)
+{
+	int			denied_before;
+	int			running;
+	bool		may_start;
+
+	if (my_slot == NULL || durable_max_workers <= 1)
+		return true;
+
+	running = count_tasks(my_slot, &denied_before);
+	may_start = running + denied_before < durable_max_workers - 1;
+
+	SpinLockAcquire(&my_slot->mutex);
+	if (!may_start && !my_slot->task_denied)
+		my_slot->denied_since = GetCurrentTimestamp();
+	my_slot->task_denied = !may_start;
+	SpinLockRelease(&my_slot->mutex);
+
+	/* A task that ended between the count and the note woke nobody. */
+	if (!may_start && count_tasks(my_slot, &denied_before) < running)
+		SetLatch(MyLatch);
+	return may_start;
+}
+
+static int
+count_tasks(DurableSlot *except, int *denied_before)
+{
+	int			running = 0;
+
+	*denied_before = 0;
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+	{
+		DurableSlot *slot = &durable_shared->slots[i];
+
+		if (slot == except || slot->state == SLOT_UNUSED)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		if (slot->state == SLOT_TASK)
+			running++;
+		else if (slot->task_denied &&
+				 (!except->task_denied || slot->denied_since < except->denied_since))
+			++*denied_before;
+		SpinLockRelease(&slot->mutex);
+	}
+	return running;
+}
+
+static void
+wake_denied(void)
+{
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+	{
+		DurableSlot *slot = &durable_shared->slots[i];
+		Latch	   *latch = NULL;
+
+		if (!slot->task_denied)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		if (slot->task_denied)
+			latch = slot->latch;
+		SpinLockRelease(&slot->mutex);
+		if (latch)
+			SetLatch(latch);
+	}
+}
+
+/* --- what a worker asks about itself -------------------------------------------------- */
+
+/* My place among the workers of my owner: they prefer different instances. */
+void
+durable_slot_partition(int *part, int *nparts)
+{
+	uint64		slots;
+
+	*part = 0;
+	*nparts = 1;
+	if (my_slot == NULL)
+		return;
+	slots = pg_atomic_read_u64(&durable_shared->databases[my_slot->database_index].slots);
+	*nparts = 0;
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+	{
+		DurableSlot *slot = &durable_shared->slots[i];
+
+		if ((slots & (UINT64CONST(1) << i)) == 0)
+			continue;
+		if (slot == my_slot)
+			*part = *nparts;
+		/* Unlocked: a wrong answer costs some skipped locks. */
+		if (slot == my_slot || (slot->owner == my_slot->owner && slot->state != SLOT_TASK))
+			++*nparts;
+	}
+}
+
+void
+durable_slot_count(int64 turns, int64 activities)
+{
+	if (my_slot == NULL)
+		return;
+	pg_atomic_write_u64(&my_slot->turns, pg_atomic_read_u64(&my_slot->turns) + turns);
+	pg_atomic_write_u64(&my_slot->activities, pg_atomic_read_u64(&my_slot->activities) + activities);
+}
+
+/* --- views ------------------------------------------------------------------------ */
+
+bool
+durable_slot_info(int slotno, DurableSlotInfo *info)
+{
+	DurableSlot *slot;
+
+	durable_shmem_require();
+	Assert(slotno >= 0 && slotno < DURABLE_MAX_SLOTS);
+	slot = &durable_shared->slots[slotno];
+	memset(info, 0, sizeof(*info));
+	info->slot = slotno;
+	SpinLockAcquire(&slot->mutex);
+	info->pid = slot->pid;
+	info->database = slot->database;
+	info->owner = slot->owner;
+	info->state = slot->state;
+	info->started_at = slot->started_at;
+	info->state_since = slot->state_since;
+	info->task_key = slot->task_key;
+	info->task = slot->task;
+	info->solo = slot->solo;
+	info->leaving = slot->leave;
+	SpinLockRelease(&slot->mutex);
+	info->units = (int64) pg_atomic_read_u64(&slot->units);
+	info->turns = (int64) pg_atomic_read_u64(&slot->turns);
+	info->activities = (int64) pg_atomic_read_u64(&slot->activities);
+	return info->state != SLOT_UNUSED;
+}

@@ -1,0 +1,206 @@
+/*
+ * waiter.c
+ *		Sessions that wait for the end of an instance.
+ *
+ * Owns: the waiters in shared memory.
+ * Called by: durable.wait (begin, wait, end); the commit callback (signal).
+ * Locks: one spinlock for each bucket of the hash table, one for the free list.
+ * Memory: a fixed number of entries.
+ *
+ * Nothing is lost between looking and sleeping: a waiter enters itself first and
+ * looks at the instance then.  Whoever commits the end makes it visible first
+ * and looks for waiters then.  A waiter is sent away by a signal only; what the
+ * instance's state is, the waiter reads from the table.
+ */
+#include "durable.h"
+#include "shared.h"
+
+#include "clock.h"
+#include "common/hashfn.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "utils/wait_event.h"
+
+static bool exit_callback_registered = false;
+
+static uint32 bucket_of(Oid database, int64 key);
+static void leave_all(int code, Datum arg);
+
+void
+durable_waiter_init(void)
+{
+	pg_atomic_init_u32(&durable_shared->nwaiters, 0);
+	SpinLockInit(&durable_shared->waiter_mutex);
+	for (int i = 0; i < WAITER_BUCKETS; i++)
+	{
+		SpinLockInit(&durable_shared->bucket_mutex[i]);
+		durable_shared->bucket[i] = -1;
+	}
+	for (int i = 0; i < DURABLE_MAX_WAITERS; i++)
+		durable_shared->waiters[i].next = i + 1 < DURABLE_MAX_WAITERS ? i + 1 : -1;
+	durable_shared->free_waiter = 0;
+}
+
+int
+durable_waiter_begin(int64 key)
+{
+	uint32		bucket = bucket_of(MyDatabaseId, key);
+	Waiter	   *waiter;
+	int			n;
+
+	durable_shmem_require();
+	if (!exit_callback_registered)
+	{
+		before_shmem_exit(leave_all, (Datum) 0);
+		exit_callback_registered = true;
+	}
+
+	SpinLockAcquire(&durable_shared->waiter_mutex);
+	n = durable_shared->free_waiter;
+	if (n >= 0)
+		durable_shared->free_waiter = durable_shared->waiters[n].next;
+	SpinLockRelease(&durable_shared->waiter_mutex);
+	if (n < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DURABLE_LIMIT),
+				 errmsg("too many sessions wait for instances"),
+				 errdetail("At most %d can wait at a time.", DURABLE_MAX_WAITERS),
+				 errhint("Ask durable.status() from time to time instead.")));
+
+	waiter = &durable_shared->waiters[n];
+	SpinLockAcquire(&durable_shared->bucket_mutex[bucket]);
+	waiter->database = MyDatabaseId;
+	waiter->key = key;
+	waiter->latch = MyLatch;
+	waiter->signalled = false;
+	waiter->next = durable_shared->bucket[bucket];
+	durable_shared->bucket[bucket] = n;
+	SpinLockRelease(&durable_shared->bucket_mutex[bucket]);
+
+	/* A full barrier: our look at the instance comes after it. */
+	pg_atomic_fetch_add_u32(&durable_shared->nwaiters, 1);
+	return n;
+}
+
+bool
+durable_waiter_signalled(int n)
+{
+	Waiter	   *waiter = &durable_shared->waiters[n];
+	uint32		bucket = bucket_of(waiter->database, waiter->key);
+	bool		signalled;
+
+	SpinLockAcquire(&durable_shared->bucket_mutex[bucket]);
+	signalled = waiter->signalled;
+	waiter->signalled = false;
+	SpinLockRelease(&durable_shared->bucket_mutex[bucket]);
+	return signalled;
+}
+
+/*
+ * May be called in a transaction, by a session that knows what it does: it
+ * keeps its snapshots and locks.
+ */
+bool
+durable_waiter_wait(int n, long ms)
+{
+	static uint32 wait_event = 0;
+
+	CHECK_FOR_INTERRUPTS();
+	if (durable_waiter_signalled(n))
+		return true;
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 Max(0, Min(ms, 60000)), durable_wait_event(&wait_event, "DurableInstanceEnd"));
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+	return durable_waiter_signalled(n);
+}
+
+void
+durable_waiter_end(int n)
+{
+	Waiter	   *waiter = &durable_shared->waiters[n];
+	uint32		bucket = bucket_of(waiter->database, waiter->key);
+	int		   *link;
+
+	SpinLockAcquire(&durable_shared->bucket_mutex[bucket]);
+	link = &durable_shared->bucket[bucket];
+	while (*link >= 0 && *link != n)
+		link = &durable_shared->waiters[*link].next;
+	if (*link == n)
+		*link = waiter->next;
+	waiter->latch = NULL;
+	SpinLockRelease(&durable_shared->bucket_mutex[bucket]);
+	pg_atomic_fetch_sub_u32(&durable_shared->nwaiters, 1);
+
+	SpinLockAcquire(&durable_shared->waiter_mutex);
+	waiter->next = durable_shared->free_waiter;
+	durable_shared->free_waiter = n;
+	SpinLockRelease(&durable_shared->waiter_mutex);
+}
+
+/* In a commit callback: nothing in here can fail. */
+void
+durable_waiter_signal(int64 key)
+{
+	uint32		bucket;
+
+	/* The instance's new state became visible before; see the head of the file. */
+	pg_memory_barrier();
+	if (pg_atomic_read_u32(&durable_shared->nwaiters) == 0)
+		return;
+
+	bucket = bucket_of(MyDatabaseId, key);
+	for (;;)
+	{
+		Latch	   *latch = NULL;
+
+		/* One at a time, so that no latch is set under the spinlock. */
+		SpinLockAcquire(&durable_shared->bucket_mutex[bucket]);
+		for (int n = durable_shared->bucket[bucket]; n >= 0; n = durable_shared->waiters[n].next)
+		{
+			Waiter	   *waiter = &durable_shared->waiters[n];
+
+			if (waiter->key == key && waiter->database == MyDatabaseId && !waiter->signalled)
+			{
+				waiter->signalled = true;
+				latch = waiter->latch;
+				break;
+			}
+		}
+		SpinLockRelease(&durable_shared->bucket_mutex[bucket]);
+		if (latch == NULL)
+			return;
+		SetLatch(latch);
+	}
+}
+
+static uint32
+bucket_of(Oid database, int64 key)
+{
+	return murmurhash32((uint32) key ^ (uint32) (key >> 32) ^ database) % WAITER_BUCKETS;
+}
+
+/* A session that ends while it waits (FATAL) has no chance to call durable_waiter_end. */
+static void
+leave_all(int code, Datum arg)
+{
+	for (int i = 0; i < WAITER_BUCKETS; i++)
+	{
+		int			mine;
+
+		do
+		{
+			mine = -1;
+			SpinLockAcquire(&durable_shared->bucket_mutex[i]);
+			for (int n = durable_shared->bucket[i]; n >= 0; n = durable_shared->waiters[n].next)
+				if (durable_shared->waiters[n].latch == MyLatch)
+				{
+					mine = n;
+					break;
+				}
+			SpinLockRelease(&durable_shared->bucket_mutex[i]);
+			if (mine >= 0)
+				durable_waiter_end(mine);
+		} while (mine >= 0);
+	}
+}
