@@ -25,7 +25,9 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
@@ -85,20 +87,32 @@ static Oid	seeded_extension = InvalidOid;
 /* The transaction that seeds it, if that happened outside of subtransactions. */
 static TransactionId seeding_transaction = InvalidTransactionId;
 
+/* For whom a view is read, when that is not the current user. */
+static Oid	asking_role = InvalidOid;
+
 static char *shown(const char *name);
+
+PG_FUNCTION_INFO_V1(durable_may_read);
+PG_FUNCTION_INFO_V1(durable_may_see);
 
 /* --- arguments ------------------------------------------------------------------------ */
 
 void
 durable_client_enter(const char *function, const char *instead)
 {
+	durable_client_refuse_in_turn(function, instead);
+	durable_shmem_require();
+}
+
+void
+durable_client_refuse_in_turn(const char *function, const char *instead)
+{
 	if (durable_turn_active())
 		ereport(ERROR,
 				(errcode(ERRCODE_DURABLE_NONDETERMINISTIC),
 				 errmsg("durable.%s() cannot be called inside an orchestration", function),
-				 errdetail("An orchestration runs again from the top after each wait, and this would happen again each time."),
+				 errdetail("An orchestration runs again from the top after each wait, and must make and see the same each time."),
 				 errhint("%s", instead)));
-	durable_shmem_require();
 }
 
 char *
@@ -203,7 +217,33 @@ durable_client_no_instance(const char *instance_id)
 bool
 durable_client_may_act_for(Oid owner)
 {
-	return has_privs_of_role(GetUserId(), owner);
+	return has_privs_of_role(OidIsValid(asking_role) ? asking_role : GetUserId(), owner);
+}
+
+bool
+durable_client_may_see(Oid owner)
+{
+	return durable_client_may_act_for(owner) || durable_client_may_act_for(ROLE_PG_MONITOR);
+}
+
+void
+durable_client_ask_as(Oid role)
+{
+	asking_role = role;
+}
+
+/* durable.may_read(owner): payloads of that owner's instances, for the views. */
+Datum
+durable_may_read(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(durable_client_may_act_for(PG_GETARG_OID(0)));
+}
+
+/* durable.may_see(owner): everything but the payloads. */
+Datum
+durable_may_see(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(durable_client_may_see(PG_GETARG_OID(0)));
 }
 
 /* Error messages stay readable whatever was passed for a name. */

@@ -28,6 +28,7 @@ extern const char *durable_client_status_word(char status);
  * sentence.
  */
 extern void durable_client_enter(const char *function, const char *instead);
+extern void durable_client_refuse_in_turn(const char *function, const char *instead);
 
 /*
  * A text argument that must not be NULL, empty or longer than DURABLE_MAX_NAME
@@ -50,8 +51,18 @@ extern void durable_client_require(const char *instance_id, ClientInstance *inst
 
 extern void durable_client_no_instance(const char *instance_id) pg_attribute_noreturn();
 
-/* May the current user do what that role can?  Also of roles that are gone. */
+/*
+ * May the current user do what that role can (also when the role is gone)?  And
+ * see that its instances are there, but not their payloads?
+ */
 extern bool durable_client_may_act_for(Oid owner);
+extern bool durable_client_may_see(Oid owner);
+
+/*
+ * The two above, and the views, answer for that role until it is set back to
+ * InvalidOid: engine SQL runs as the owner of the extension, who sees all.
+ */
+extern void durable_client_ask_as(Oid role);
 
 /* Puts a message into the inbox of an instance and wakes its owner's workers at commit. */
 extern void durable_client_send(const ClientInstance *instance, char kind,

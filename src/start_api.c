@@ -56,7 +56,7 @@ typedef struct StartTarget
 	Handler    *handler;
 }			StartTarget;
 
-/* The last name that was found as a function, and what decided that. */
+/* The function that the last name was found to be, and what decided that. */
 static struct
 {
 	bool		valid;
@@ -64,8 +64,7 @@ static struct
 	char	   *wanted;
 	Oid			role;
 	char	   *search_path;
-	char	   *name;
-	Handler    *handler;
+	char	   *signature;
 }			last_function;
 
 #define INSERT_INSTANCE \
@@ -103,11 +102,10 @@ static DurableSql insert_timer = {
 static void check_request(const StartRequest *request);
 static void check_owner(Oid owner);
 static void resolve(const char *name, Oid owner, StartTarget *target);
-static bool recall_function(const char *name, Oid owner, StartTarget *target);
-static void remember_function(const char *name, Oid owner, const StartTarget *target);
+static Handler *recall_function(const char *name, Oid owner);
+static void remember_function(const char *name, Oid owner, const Handler *handler);
 static void forget_function(Datum arg, int cacheid, uint32 hashvalue);
-static Handler *copy_handler(const Handler *handler);
-static void check_target(const StartRequest *request, const StartTarget *target, Oid owner);
+static void check_target(const StartRequest *request, const StartTarget *target);
 static char *new_instance_id(void);
 static bool insert(const StartRequest *request, const StartTarget *target, Oid owner,
 				   const char *instance_id, int64 *key);
@@ -146,7 +144,7 @@ durable_client_start(const StartRequest *request, int64 *key)
 	check_request(request);
 	check_owner(owner);
 	resolve(request->name, owner, &target);
-	check_target(request, &target, owner);
+	check_target(request, &target);
 	durable_client_seed_engine();
 
 	instance_id = request->instance_id ? pstrdup(request->instance_id) : new_instance_id();
@@ -218,12 +216,11 @@ check_owner(Oid owner)
 }
 
 static void
-check_target(const StartRequest *request, const StartTarget *target, Oid owner)
+check_target(const StartRequest *request, const StartTarget *target)
 {
 	Handler    *handler = target->handler;
 
-	if (durable_function_aclcheck(handler->function, owner) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(handler->function));
+	durable_handler_check_privilege(handler);
 
 	if (request->version &&
 		(target->version == NULL || strcmp(request->version, target->version) != 0))
@@ -236,9 +233,7 @@ check_target(const StartRequest *request, const StartTarget *target, Oid owner)
 				 errdetail("It has no version."),
 				 errhint("Versions are set with durable.register_orchestration().")));
 
-	/* The usual case needs no look at the parameters. */
-	if (handler->nargs != 1 || handler->argtypes[0] != JSONBOID)
-		durable_handler_check_input(handler, request->input);
+	durable_handler_check_input(handler, request->input);
 }
 
 /* --- what the name stands for --------------------------------------------------------- */
@@ -258,33 +253,29 @@ resolve(const char *name, Oid owner, StartTarget *target)
 		return;
 	}
 
-	if (recall_function(name, owner, target))
-		return;
-
-	target->handler = durable_handler_find(name, "orchestration", InvalidOid);
-	target->name = quote_qualified_identifier(get_namespace_name(target->handler->namespace),
-											  get_func_name(target->handler->function));
+	target->handler = recall_function(name, owner);
+	if (target->handler == NULL)
+	{
+		target->handler = durable_handler_find(name, "orchestration", InvalidOid);
+		remember_function(name, owner, target->handler);
+	}
+	target->name = target->handler->name;
 	target->version = NULL;
-	remember_function(name, owner, target);
 }
 
-static bool
-recall_function(const char *name, Oid owner, StartTarget *target)
+static Handler *
+recall_function(const char *name, Oid owner)
 {
-	/* Whatever changed in the catalogs was noted when this statement began, or by a lock since. */
 	if (!last_function.valid ||
 		last_function.role != owner ||
 		strcmp(last_function.wanted, name) != 0 ||
 		strcmp(last_function.search_path, namespace_search_path) != 0)
-		return false;
-	target->name = pstrdup(last_function.name);
-	target->version = NULL;
-	target->handler = copy_handler(last_function.handler);
-	return true;
+		return NULL;
+	return durable_handler_resolve(last_function.signature);
 }
 
 static void
-remember_function(const char *name, Oid owner, const StartTarget *target)
+remember_function(const char *name, Oid owner, const Handler *handler)
 {
 	MemoryContext old;
 
@@ -295,48 +286,25 @@ remember_function(const char *name, Oid owner, const StartTarget *target)
 													  ALLOCSET_SMALL_SIZES);
 		CacheRegisterSyscacheCallback(PROCOID, forget_function, (Datum) 0);
 		CacheRegisterSyscacheCallback(NAMESPACEOID, forget_function, (Datum) 0);
-		CacheRegisterSyscacheCallback(TYPEOID, forget_function, (Datum) 0);
 		CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, forget_function, (Datum) 0);
 	}
 
 	last_function.valid = false;
 	MemoryContextReset(last_function.context);
 	old = MemoryContextSwitchTo(last_function.context);
-
 	last_function.wanted = pstrdup(name);
 	last_function.role = owner;
 	last_function.search_path = pstrdup(namespace_search_path);
-
-	last_function.name = pstrdup(target->name);
-	last_function.handler = copy_handler(target->handler);
-
-	last_function.valid = true;
+	last_function.signature = pstrdup(handler->signature);
 	MemoryContextSwitchTo(old);
+	last_function.valid = true;
 }
 
+/* A function, schema, right to a schema or membership has changed: look again. */
 static void
 forget_function(Datum arg, int cacheid, uint32 hashvalue)
 {
 	last_function.valid = false;
-}
-
-/*
- * What is remembered is copied both ways: converting the input may run code of
- * the user's types, and that may start something else.
- */
-static Handler *
-copy_handler(const Handler *handler)
-{
-	Handler    *copy = palloc(sizeof(Handler));
-
-	*copy = *handler;
-	copy->signature = pstrdup(handler->signature);
-	for (int i = 0; i < handler->nargs; i++)
-		if (handler->argnames[i])
-			copy->argnames[i] = pstrdup(handler->argnames[i]);
-	if (handler->code_hash)
-		copy->code_hash = pstrdup(handler->code_hash);
-	return copy;
 }
 
 /* --- rows ----------------------------------------------------------------------------- */

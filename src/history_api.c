@@ -1,0 +1,234 @@
+/*-------------------------------------------------------------------------
+ *
+ * history_api.c
+ *		durable.history: what happened in an instance, one row for each event.
+ *
+ * The stored history begins with the first durable call.  That the execution
+ * began, and how it ended, is in the instance's own row; it is shown here as the
+ * events ExecutionStarted (number 0) and ExecutionCompleted, ExecutionFailed or
+ * ExecutionTerminated (the last number).
+ *
+ * Owns:	nothing
+ * Called by: clients
+ * Locks:	none
+ * Memory:	one row of durable.history at a time; the result in a tuplestore
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "client.h"
+#include "history.h"
+#include "json.h"
+#include "sql.h"
+
+#define HISTORY_COLUMNS	8
+
+static DurableSql instance_row = {
+	.text = "SELECT key, owner, status, name, execution, events, input, output, failure, "
+	"coalesce(started_at, created_at), completed_at, started_at IS NOT NULL "
+	"FROM durable.instance WHERE instance_id = $1",
+	.nargs = 1,
+	.argtypes = {TEXTOID}
+};
+
+static DurableSql history_rows = {
+	.text = "SELECT execution, seq, events FROM durable.history WHERE key = $1 ORDER BY execution, seq",
+	.nargs = 1,
+	.argtypes = {INT8OID}
+};
+
+/* Where the rows go, and whether the caller may read payloads. */
+typedef struct HistoryOutput
+{
+	ReturnSetInfo *result;
+	bool		payloads;
+}			HistoryOutput;
+
+/* What the instance's row says. */
+typedef struct HistoryFrame
+{
+	int64		key;
+	Oid			owner;
+	char		status;
+	char	   *name;
+	int32		execution;
+	int32		events;
+	Jsonb	   *input;
+	Jsonb	   *end_payload;
+	TimestampTz started_at;
+	TimestampTz completed_at;
+	bool		has_started;
+}			HistoryFrame;
+
+static bool read_frame(const char *instance_id, HistoryFrame *frame);
+static void put_events(HistoryOutput *output, const HistoryFrame *frame);
+static void put_stored(HistoryOutput *output, int32 execution, int32 seq, const Jsonb *row);
+static void put(HistoryOutput *output, int32 execution, int32 seq, const char *type, int32 task,
+				const char *name, const Jsonb *payload, TimestampTz time, const Jsonb *detail);
+static const char *end_type(char status);
+static const Jsonb *detail_of(const HistoryEvent *event);
+
+PG_FUNCTION_INFO_V1(durable_history);
+
+Datum
+durable_history(PG_FUNCTION_ARGS)
+{
+	HistoryOutput output;
+	HistoryFrame frame = {0};
+	char	   *instance_id;
+	bool		found;
+
+	durable_client_refuse_in_turn("history", "Call it from an activity.");
+	instance_id = durable_client_name(fcinfo, 0, "instance id");
+
+	InitMaterializedSRF(fcinfo, 0);
+	output.result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	/* One snapshot for both queries. */
+	durable_sql_connect();
+	PushActiveSnapshot(GetLatestSnapshot());
+	found = read_frame(instance_id, &frame) && durable_client_may_see(frame.owner);
+	if (found)
+	{
+		output.payloads = durable_client_may_act_for(frame.owner);
+		put_events(&output, &frame);
+	}
+	PopActiveSnapshot();
+	durable_sql_finish();
+
+	if (!found)
+		durable_client_no_instance(instance_id);
+	return (Datum) 0;
+}
+
+static bool
+read_frame(const char *instance_id, HistoryFrame *frame)
+{
+	Datum		values[1] = {CStringGetTextDatum(instance_id)};
+	bool		isnull;
+
+	if (durable_sql_run(&instance_row, values, NULL, true, 1) == 0)
+		return false;
+
+	frame->key = durable_sql_int8(0, 1);
+	frame->owner = durable_sql_oid(0, 2);
+	frame->status = durable_sql_char(0, 3);
+	frame->name = durable_sql_text(0, 4);
+	frame->execution = durable_sql_int4(0, 5);
+	frame->events = durable_sql_int4(0, 6);
+	frame->input = durable_sql_jsonb(0, 7);
+	frame->end_payload = durable_sql_jsonb(0, frame->status == STATUS_COMPLETED ? 8 : 9);
+	frame->started_at = durable_sql_timestamptz(0, 10, &isnull);
+	frame->completed_at = durable_sql_timestamptz(0, 11, &isnull);
+	frame->has_started = DatumGetBool(durable_sql_datum(0, 12, &isnull));
+	return true;
+}
+
+static void
+put_events(HistoryOutput *output, const HistoryFrame *frame)
+{
+	Datum		values[1] = {Int64GetDatum(frame->key)};
+	MemoryContext spi = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(spi, "durable history", ALLOCSET_DEFAULT_SIZES);
+	uint64		nrows;
+
+	if (frame->has_started)
+		put(output, frame->execution, 0, "ExecutionStarted", 0, frame->name,
+			frame->input, frame->started_at, NULL);
+
+	nrows = durable_sql_run(&history_rows, values, NULL, true, 0);
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextSwitchTo(context);
+		put_stored(output, durable_sql_int4(i, 1), durable_sql_int4(i, 2), durable_sql_jsonb(i, 3));
+		MemoryContextSwitchTo(spi);
+		MemoryContextReset(context);
+	}
+
+	if (STATUS_IS_FINISHED(frame->status))
+		put(output, frame->execution, frame->events + 1, end_type(frame->status), 0, frame->name,
+			frame->end_payload, frame->completed_at, NULL);
+}
+
+static void
+put_stored(HistoryOutput *output, int32 execution, int32 seq, const Jsonb *row)
+{
+	HistoryEvent **events = NULL;
+	int			nevents = 0;
+	int			allocated = 0;
+
+	durable_history_decode(row, &events, &nevents, &allocated);
+	for (int i = 0; i < nevents; i++)
+		put(output, execution, seq + i, durable_history_type_name(events[i]->type), events[i]->task,
+			events[i]->name, events[i]->payload, events[i]->time, detail_of(events[i]));
+}
+
+static void
+put(HistoryOutput *output, int32 execution, int32 seq, const char *type, int32 task,
+	const char *name, const Jsonb *payload, TimestampTz time, const Jsonb *detail)
+{
+	Datum		values[HISTORY_COLUMNS];
+	bool		nulls[HISTORY_COLUMNS] = {0};
+
+	values[0] = Int32GetDatum(execution);
+	values[1] = Int32GetDatum(seq);
+	values[2] = CStringGetTextDatum(type);
+	values[3] = Int32GetDatum(task);
+	nulls[3] = task == 0;
+	nulls[4] = name == NULL;
+	values[4] = name ? CStringGetTextDatum(name) : (Datum) 0;
+	nulls[5] = payload == NULL || !output->payloads;
+	values[5] = JsonbPGetDatum(payload);
+	values[6] = TimestampTzGetDatum(time);
+	nulls[7] = detail == NULL || !output->payloads;
+	values[7] = JsonbPGetDatum(detail);
+
+	tuplestore_putvalues(output->result->setResult, output->result->setDesc, values, nulls);
+}
+
+static const char *
+end_type(char status)
+{
+	switch (status)
+	{
+		case STATUS_COMPLETED:
+			return "ExecutionCompleted";
+		case STATUS_FAILED:
+			return "ExecutionFailed";
+		default:
+			return "ExecutionTerminated";
+	}
+}
+
+/* What is kept beside the payload; the due time of a timer in a readable form. */
+static const Jsonb *
+detail_of(const HistoryEvent *event)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue	value;
+	Jsonb	   *due;
+
+	if (event->extra == NULL ||
+		(event->type != HISTORY_TIMER_CREATED && event->type != HISTORY_TIMER_CANCELED))
+		return event->extra;
+
+	due = durable_json_from_datum(TimestampTzGetDatum(durable_history_get_number(event->extra)),
+								  TIMESTAMPTZOID, false);
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	value.type = jbvString;
+	value.val.string.val = "fire_at";
+	value.val.string.len = strlen("fire_at");
+	pushJsonbValue(&state, WJB_KEY, &value);
+	durable_json_root(due, &value);
+	pushJsonbValue(&state, WJB_VALUE, &value);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}

@@ -1,0 +1,164 @@
+/*-------------------------------------------------------------------------
+ *
+ * purge_api.c
+ *		durable.purge and durable.purge_history: deleting finished instances.
+ *
+ * purge_history goes through the instances in the order of their keys, a batch
+ * at a time, all in the caller's transaction.  Instances that somebody else has
+ * locked are left for the next call.
+ *
+ * Owns:	nothing; client.c purges a single instance
+ * Called by: clients
+ * Locks:	rows of finished instances, until the caller's transaction ends
+ * Memory:	one batch
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "client.h"
+#include "clock.h"
+#include "sql.h"
+
+/* As client.c's statement for one: no timers, a finished instance has none. */
+static DurableSql purge_batch = {
+	.text = "WITH victim AS (SELECT key, owner FROM durable.instance "
+	"  WHERE key > $1 AND status = ANY ($2) AND completed_at < $3 "
+	"    AND ($4 IS NULL OR name = $4) AND pg_has_role($5, owner, 'USAGE') "
+	"  ORDER BY key LIMIT $6 FOR UPDATE SKIP LOCKED), "
+	"events AS (DELETE FROM durable.history h USING victim v WHERE h.key = v.key), "
+	"messages AS (DELETE FROM durable.inbox m USING victim v WHERE m.owner = v.owner AND m.key = v.key), "
+	"tasks AS (DELETE FROM durable.task t USING victim v WHERE t.key = v.key), "
+	"gone AS (DELETE FROM durable.instance i USING victim v WHERE i.key = v.key RETURNING i.key) "
+	"SELECT count(*), coalesce(max(key), 0) FROM gone",
+	.nargs = 6,
+	.argtypes = {INT8OID, CHARARRAYOID, TIMESTAMPTZOID, TEXTOID, OIDOID, INT4OID}
+};
+
+static ArrayType *finished_statuses(FunctionCallInfo fcinfo, int argno);
+
+PG_FUNCTION_INFO_V1(durable_purge);
+PG_FUNCTION_INFO_V1(durable_purge_history);
+
+Datum
+durable_purge(PG_FUNCTION_ARGS)
+{
+	ClientInstance instance;
+	char	   *instance_id;
+
+	durable_client_refuse_in_turn("purge", "Call it from an activity.");
+	instance_id = durable_client_name(fcinfo, 0, "instance id");
+	durable_client_require(instance_id, &instance);
+
+	if (!STATUS_IS_FINISHED(instance.status))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("instance \"%s\" is not finished", instance_id),
+				 errdetail("It is %s.", durable_client_status_word(instance.status)),
+				 errhint("SELECT durable.terminate(%s) ends it; purge it after that.",
+						 quote_literal_cstr(instance_id))));
+
+	if (!durable_client_purge(instance.key))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("instance \"%s\" has changed since this transaction began", instance_id),
+				 errhint("Try again in a new transaction.")));
+	PG_RETURN_VOID();
+}
+
+Datum
+durable_purge_history(PG_FUNCTION_ARGS)
+{
+	int32		batch = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3);
+	int64		purged = 0;
+	int64		after = 0;
+	Datum		values[6];
+	char		nulls[7] = "      ";
+
+	durable_client_refuse_in_turn("purge_history", "Call it from an activity.");
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("older_than must not be null"),
+				 errhint("Use '0' for everything that is finished.")));
+	if (batch < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("batch must be greater than zero")));
+
+	values[1] = PointerGetDatum(finished_statuses(fcinfo, 1));
+	values[2] = DirectFunctionCall2(timestamptz_mi_interval,
+									TimestampTzGetDatum(durable_clock_now()),
+									PG_GETARG_DATUM(0));
+	values[3] = PG_ARGISNULL(2) ? (Datum) 0 : PG_GETARG_DATUM(2);
+	if (PG_ARGISNULL(2))
+		nulls[3] = 'n';
+	values[4] = ObjectIdGetDatum(GetUserId());
+	values[5] = Int32GetDatum(batch);
+
+	for (;;)
+	{
+		int64		gone;
+
+		CHECK_FOR_INTERRUPTS();
+		values[0] = Int64GetDatum(after);
+		durable_sql_connect();
+		durable_sql_run(&purge_batch, values, nulls, false, 0);
+		gone = durable_sql_int8(0, 1);
+		after = durable_sql_int8(0, 2);
+		durable_sql_finish();
+
+		purged += gone;
+		if (gone < batch)
+			break;
+	}
+	PG_RETURN_INT64(purged);
+}
+
+/* The words of an argument as "char"[]; all three when it is NULL. */
+static ArrayType *
+finished_statuses(FunctionCallInfo fcinfo, int argno)
+{
+	static const char finished[] = {STATUS_COMPLETED, STATUS_FAILED, STATUS_TERMINATED};
+	Datum		chosen[lengthof(finished)];
+	bool		is_chosen[lengthof(finished)] = {0};
+	int			nchosen = 0;
+
+	if (PG_ARGISNULL(argno))
+		memset(is_chosen, true, sizeof(is_chosen));
+	else
+	{
+		Datum	   *words;
+		bool	   *nulls;
+		int			nwords;
+
+		deconstruct_array(PG_GETARG_ARRAYTYPE_P(argno), TEXTOID, -1, false, TYPALIGN_INT,
+						  &words, &nulls, &nwords);
+		for (int i = 0; i < nwords; i++)
+		{
+			char	   *word = nulls[i] ? "null" : TextDatumGetCString(words[i]);
+			int			status = 0;
+
+			while (status < lengthof(finished) &&
+				   strcmp(word, durable_client_status_word(finished[status])) != 0)
+				status++;
+			if (status == lengthof(finished))
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("\"%s\" is not the status of a finished instance", word),
+						 errhint("Statuses to purge are Completed, Failed and Terminated.")));
+			is_chosen[status] = true;
+		}
+	}
+
+	for (int i = 0; i < lengthof(finished); i++)
+		if (is_chosen[i])
+			chosen[nchosen++] = CharGetDatum(finished[i]);
+	return construct_array(chosen, nchosen, CHAROID, 1, true, TYPALIGN_CHAR);
+}
