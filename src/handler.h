@@ -1,51 +1,91 @@
 /*
  * handler.h
  *		Functions that users write: finding one by name, calling it with jsonb.
+ *
+ * handler.c knows functions by their signatures and keeps what it looked up,
+ * handler_find.c finds them by name, handler_call.c calls them.
  */
 #ifndef DURABLE_HANDLER_H
 #define DURABLE_HANDLER_H
 
 #include "durable.h"
+#include "json.h"
 
-/* A handler that can be called; valid for the current transaction. */
+/* An input parameter. */
+typedef struct HandlerParameter
+{
+	char	   *name;			/* NULL where unnamed */
+	JsonReader	reader;			/* its type, and how to read a value of it */
+}			HandlerParameter;
+
+/*
+ * A handler that can be called.  All of them belong to the cache of handler.c,
+ * and are valid for the current transaction.
+ */
 typedef struct Handler
 {
 	Oid			function;
-	char	   *signature;		/* schema-qualified, as stored: app.hello(text,integer) */
-	int			nargs;			/* input parameters */
-	Oid			argtypes[FUNC_MAX_ARGS];
-	char	   *argnames[FUNC_MAX_ARGS];	/* NULL where unnamed */
-	int			ndefaults;		/* the last ndefaults parameters have defaults */
-	Oid			result;
 	Oid			namespace;
-	char	   *code_hash;		/* md5 of what makes up the code (source, config, language...) */
+	const char *signature;		/* schema-qualified, as stored: app.hello(text,integer) */
+	const char *name;			/* same without the argument list: app.hello */
+	Oid			result;
+	int			nargs;			/* input parameters */
+	int			ndefaults;		/* the last ndefaults parameters have defaults */
+	HandlerParameter *parameters;
+
+	/* for handler_call.c */
+	Oid			collation;
+	bool		strict;
+	bool		has_call;		/* call is filled, and good for every call */
+	FmgrInfo	call;
 }			Handler;
 
 /*
  * Finds a function by what a user wrote: name, schema.name, or either with an
- * argument list.  Searches the current search_path, then extra_namespace (the
+ * argument list.  Searches the current search_path (the first schema that has
+ * such a function counts; pg_catalog is the last), then extra_namespace (the
  * schema of the orchestration that asks) if that is not InvalidOid.  Raises
- * 42883 if there is none (naming "kind", with a "Did you mean" hint), 42725 if
- * it is ambiguous, 42809 if it is no plain function (procedure, aggregate,
- * window, set-returning, trigger).  Result in CurrentMemoryContext.
+ * 42883 if there is none (naming "kind", "orchestration" or "activity", with a
+ * "Did you mean" hint), 42725 if it is ambiguous, 42809 if it cannot be a handler
+ * (procedure, aggregate, window, set-returning, trigger, polymorphic, temporary).
+ *
+ * Registered names come first, but that is for the caller; they are only
+ * suggested here.
  */
 extern Handler *durable_handler_find(const char *name, const char *kind, Oid extra_namespace);
 
-/* Same, from a stored signature; 42883 when it is gone. Cached per process, with invalidation. */
+/*
+ * Same, from a stored signature; 42883 when it is gone.  Depends neither on the
+ * search_path nor on privileges.
+ */
 extern Handler *durable_handler_resolve(const char *signature);
 extern Handler *durable_handler_from_oid(Oid function, const char *kind);
 
+/* Why that function cannot be a handler, as a sentence; NULL if it can. */
+extern const char *durable_handler_objection(Oid function);
+
+/* md5 of what makes up the code: source, language, configuration, parameters... */
+extern char *durable_handler_code_hash(const Handler *handler);
+
+/* Raises 42501 unless the current user may EXECUTE it. */
+extern void durable_handler_check_privilege(const Handler *handler);
+
 /*
- * Raises 42804/22P02/... "input does not fit" if that input cannot be
- * converted to the handler's parameters (used at start, so that the caller
- * hears of it).
+ * Raises if that input cannot be converted to the handler's parameters (used at
+ * start, so that the caller hears of it): what the conversion says (22P02, 22003,
+ * 23514, ...), or 22023, with a detail that names handler and parameter.
  */
 extern void durable_handler_check_input(Handler *handler, const Jsonb *input);
 
 /*
- * Calls it as the current user with the conversions of design 3.1; checks
- * EXECUTE. Result as jsonb in the caller's context (NULL for SQL NULL).  Runs in
- * whatever subtransaction the caller made.
+ * Calls it as the current user; checks EXECUTE.  Result as jsonb in the caller's
+ * context (NULL for SQL NULL and for void).  Runs in whatever subtransaction the
+ * caller made, with whatever snapshot is active.
+ *
+ * No parameter: the input is dropped.  One: it gets the input, of which no input
+ * at all (NULL) takes the parameter's default.  Several: an object is matched by
+ * name, an array by position; what is missing takes its default, or is an error,
+ * and so is what fits no parameter.
  */
 extern Jsonb *durable_handler_call(Handler *handler, const Jsonb *input);
 

@@ -13,6 +13,7 @@
 #define DURABLE_REGISTRY_H
 
 #include "durable.h"
+#include "nodes/pg_list.h"
 
 typedef enum ActivityExecution
 {
@@ -38,5 +39,8 @@ extern void durable_registry_load(bool force);
 /* NULL when there is none that counts for that role. */
 extern const Registration *durable_registry_orchestration(const char *name, Oid role);
 extern const Registration *durable_registry_activity(const char *name, Oid role);
+
+/* Names (char *) that count for that role; kind "orchestration" or "activity". For suggestions. */
+extern List *durable_registry_names(const char *kind, Oid role);
 
 #endif							/* DURABLE_REGISTRY_H */

@@ -1,0 +1,523 @@
+/*
+ * handler.c
+ *		Functions that users write, known by their signatures.
+ *
+ * A handler is stored as text, schema-qualified and with its argument types, so
+ * that dumps and upgrades carry it.  This file makes that text, finds the function
+ * for it again, and keeps what it looked up, because every turn and every activity
+ * asks.
+ *
+ * An entry is good until the system catalogs say that its function, its schema or
+ * one of its types changed; the callbacks only mark it.  The next look-up makes a
+ * new entry, and stale ones live on until the transaction ends, because somebody
+ * further up the stack may be in the middle of calling one.
+ *
+ * Owns:		the cache of handlers of this process
+ * Called by:	client API, durable calls, turn, registry
+ * Locks:		none; a function that is dropped while it runs is PostgreSQL's own matter
+ * Memory:		one context for each entry, under CacheMemoryContext
+ */
+#include "postgres.h"
+
+#include "handler.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "compat.h"
+#include "funcapi.h"
+#include "lib/ilist.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/catcache.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/varlena.h"
+
+/*
+ * What the cache knows of a handler beyond what others see.  The hash values are
+ * those that invalidation messages carry.
+ */
+typedef struct CachedHandler
+{
+	Handler		handler;		/* must be first */
+	dlist_node	node;			/* in its bucket */
+	MemoryContext context;
+	bool		stale;
+	uint32		function_hash;
+	uint32	   *type_hashes;	/* parameters, then result */
+}			CachedHandler;
+
+#define BUCKETS 256				/* there are dozens of handlers; thousands are fine, too */
+
+static dlist_head buckets[BUCKETS];
+static bool callbacks_registered = false;
+static uint64 invalidations = 0;	/* how many there were, of any kind */
+
+static dlist_head *cache_bucket(const char *signature);
+static CachedHandler *cache_find(const char *signature);
+static void cache_sweep(void);
+static void cache_delete(void *context);
+static void function_changed(Datum arg, int cacheid, uint32 hash);
+static void namespace_changed(Datum arg, int cacheid, uint32 hash);
+static void type_changed(Datum arg, int cacheid, uint32 hash);
+static Handler *handler_build(Oid function, const char *kind);
+static CachedHandler *handler_from_tuple(HeapTuple tuple, MemoryContext context);
+static void fill_parameters(Handler *handler, HeapTuple tuple, MemoryContext context);
+static const char *objection_to(Form_pg_proc function);
+static Oid	function_with_signature(const char *signature);
+static char *name_of(Form_pg_proc function);
+static char *signature_of(Form_pg_proc function);
+static char *qualified_type(Oid type);
+
+/* --- look-up ---------------------------------------------------------------------------------------------------------- */
+
+Handler *
+durable_handler_resolve(const char *signature)
+{
+	CachedHandler *entry = cache_find(signature);
+	Oid			function;
+
+	if (entry != NULL)
+		return &entry->handler;
+
+	function = function_with_signature(signature);
+	if (!OidIsValid(function))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("function %s does not exist", signature),
+				 errhint("Create it again, with the same name and argument types.")));
+
+	return handler_build(function, "handler");
+}
+
+Handler *
+durable_handler_from_oid(Oid function, const char *kind)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	char	   *signature;
+	CachedHandler *entry;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("function with OID %u does not exist", function)));
+	signature = signature_of((Form_pg_proc) GETSTRUCT(tuple));
+	ReleaseSysCache(tuple);
+
+	entry = cache_find(signature);
+	if (entry != NULL && entry->handler.function == function)
+		return &entry->handler;
+
+	return handler_build(function, kind);
+}
+
+void
+durable_handler_check_privilege(const Handler *handler)
+{
+	AclResult	result = durable_function_aclcheck(handler->function, GetUserId());
+
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_FUNCTION, handler->name);
+}
+
+/*
+ * The body of an SQL-standard function is a tree full of object identifiers, so
+ * its text is taken, with every name in it qualified: the same code has the same
+ * hash after a dump and restore, and in every session.
+ */
+char *
+durable_handler_code_hash(const Handler *handler)
+{
+	static const struct
+	{
+		AttrNumber	column;
+		Oid			output;
+	}			parts[] = {
+		{Anum_pg_proc_prosrc, F_TEXTOUT},
+		{Anum_pg_proc_probin, F_TEXTOUT},
+		{Anum_pg_proc_proconfig, F_ARRAY_OUT},
+		{Anum_pg_proc_provolatile, F_CHAROUT},
+		{Anum_pg_proc_prosecdef, F_BOOLOUT},
+		{Anum_pg_proc_proisstrict, F_BOOLOUT},
+	};
+	Datum		function = ObjectIdGetDatum(handler->function);
+	HeapTuple	tuple;
+	StringInfoData code;
+	int			path;
+
+	tuple = SearchSysCache1(PROCOID, function);
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", handler->function);
+
+	initStringInfo(&code);
+	for (int i = 0; i < lengthof(parts); i++)
+	{
+		bool		isnull;
+		Datum		value = SysCacheGetAttr(PROCOID, tuple, parts[i].column, &isnull);
+
+		/* a part cannot run into the next: each has its length in front */
+		if (isnull)
+			appendStringInfoString(&code, "-:");
+		else
+		{
+			char	   *text = OidOutputFunctionCall(parts[i].output, value);
+
+			appendStringInfo(&code, "%zu:%s", strlen(text), text);
+		}
+	}
+	appendStringInfo(&code, " %s",
+					 get_language_name(((Form_pg_proc) GETSTRUCT(tuple))->prolang, false));
+
+	path = durable_search_path_pin();
+	appendStringInfo(&code, " (%s) %s",
+					 TextDatumGetCString(OidFunctionCall1(F_PG_GET_FUNCTION_ARGUMENTS, function)),
+					 TextDatumGetCString(OidFunctionCall1(F_PG_GET_FUNCTION_RESULT, function)));
+	if (!heap_attisnull(tuple, Anum_pg_proc_prosqlbody, NULL))
+		appendStringInfo(&code, " %s",
+						 TextDatumGetCString(OidFunctionCall1(F_PG_GET_FUNCTION_SQLBODY, function)));
+	durable_search_path_unpin(path);
+
+	ReleaseSysCache(tuple);
+	return TextDatumGetCString(DirectFunctionCall1(md5_text,
+												   PointerGetDatum(cstring_to_text_with_len(code.data,
+																							code.len))));
+}
+
+/* --- cache -------------------------------------------------------------------------------------------------------------- */
+
+static dlist_head *
+cache_bucket(const char *signature)
+{
+	return &buckets[hash_bytes((const unsigned char *) signature, strlen(signature)) % BUCKETS];
+}
+
+static CachedHandler *
+cache_find(const char *signature)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, cache_bucket(signature))
+	{
+		CachedHandler *entry = dlist_container(CachedHandler, node, iter.cur);
+
+		if (!entry->stale && strcmp(entry->handler.signature, signature) == 0)
+			return entry;
+	}
+
+	return NULL;
+}
+
+/* Takes out what is stale.  Somebody may be using it in this transaction, so it is freed after that. */
+static void
+cache_sweep(void)
+{
+	dlist_mutable_iter iter;
+
+	for (int i = 0; i < BUCKETS; i++)
+	{
+		dlist_foreach_modify(iter, &buckets[i])
+		{
+			CachedHandler *entry = dlist_container(CachedHandler, node, iter.cur);
+			MemoryContextCallback *callback;
+
+			if (!entry->stale)
+				continue;
+
+			callback = MemoryContextAlloc(TopTransactionContext, sizeof(MemoryContextCallback));
+			callback->func = cache_delete;
+			callback->arg = entry->context;
+			MemoryContextRegisterResetCallback(TopTransactionContext, callback);
+			dlist_delete(&entry->node);
+		}
+	}
+}
+
+static void
+cache_delete(void *context)
+{
+	MemoryContextDelete(context);
+}
+
+/* In the callbacks, hash 0 stands for "anything may have changed". */
+static void
+function_changed(Datum arg, int cacheid, uint32 hash)
+{
+	dlist_iter	iter;
+
+	invalidations++;
+	for (int i = 0; i < BUCKETS; i++)
+		dlist_foreach(iter, &buckets[i])
+		{
+			CachedHandler *entry = dlist_container(CachedHandler, node, iter.cur);
+
+			if (hash == 0 || entry->function_hash == hash)
+				entry->stale = true;
+		}
+}
+
+static void
+namespace_changed(Datum arg, int cacheid, uint32 hash)
+{
+	dlist_iter	iter;
+
+	invalidations++;
+	for (int i = 0; i < BUCKETS; i++)
+		dlist_foreach(iter, &buckets[i])
+			dlist_container(CachedHandler, node, iter.cur)->stale = true;
+}
+
+static void
+type_changed(Datum arg, int cacheid, uint32 hash)
+{
+	dlist_iter	iter;
+
+	invalidations++;
+	for (int i = 0; i < BUCKETS; i++)
+		dlist_foreach(iter, &buckets[i])
+		{
+			CachedHandler *entry = dlist_container(CachedHandler, node, iter.cur);
+
+			for (int j = 0; j <= entry->handler.nargs; j++)
+				if (hash == 0 || entry->type_hashes[j] == hash)
+					entry->stale = true;
+		}
+}
+
+/* --- making an entry ------------------------------------------------------------------------------------------------------ */
+
+static Handler *
+handler_build(Oid function, const char *kind)
+{
+	HeapTuple	tuple;
+	MemoryContext context;
+	CachedHandler *entry;
+	const char *objection;
+	uint64		before;
+
+	if (!callbacks_registered)
+	{
+		CacheRegisterSyscacheCallback(PROCOID, function_changed, (Datum) 0);
+		CacheRegisterSyscacheCallback(NAMESPACEOID, namespace_changed, (Datum) 0);
+		CacheRegisterSyscacheCallback(TYPEOID, type_changed, (Datum) 0);
+		callbacks_registered = true;
+	}
+	cache_sweep();
+
+	before = invalidations;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", function);
+	objection = objection_to((Form_pg_proc) GETSTRUCT(tuple));
+	if (objection != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("cannot use %s as %s", signature_of((Form_pg_proc) GETSTRUCT(tuple)), kind),
+				 errdetail_internal("%s", objection)));
+
+	/* an error leaves it to the transaction's end, success moves it */
+	context = AllocSetContextCreate(CurrentMemoryContext, "durable handler", ALLOCSET_SMALL_SIZES);
+	entry = handler_from_tuple(tuple, context);
+	ReleaseSysCache(tuple);
+
+	/* something may have changed while we looked it up: then it serves this once */
+	entry->stale = invalidations != before;
+	MemoryContextSetParent(context, CacheMemoryContext);
+	MemoryContextSetIdentifier(context, entry->handler.signature);
+	dlist_push_head(cache_bucket(entry->handler.signature), &entry->node);
+
+	return &entry->handler;
+}
+
+static CachedHandler *
+handler_from_tuple(HeapTuple tuple, MemoryContext context)
+{
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	Form_pg_proc function = (Form_pg_proc) GETSTRUCT(tuple);
+	CachedHandler *entry = palloc0(sizeof(CachedHandler));
+	Handler    *handler = &entry->handler;
+	char	   *language = get_language_name(function->prolang, false);
+
+	handler->function = function->oid;
+	handler->namespace = function->pronamespace;
+	handler->signature = signature_of(function);
+	handler->name = name_of(function);
+	handler->result = function->prorettype;
+	handler->nargs = function->pronargs;
+	handler->ndefaults = function->pronargdefaults;
+	handler->strict = function->proisstrict;
+	fill_parameters(handler, tuple, context);
+
+	/*
+	 * A function's call information belongs to one query: functions keep there
+	 * what they may forget at its end, and those in SQL plan anew in each
+	 * transaction.  PL/pgSQL is known to check what it finds there each time, and
+	 * is where a look-up saved counts.
+	 */
+	handler->has_call = strcmp(language, "plpgsql") == 0;
+	if (handler->has_call)
+		fmgr_info_cxt(function->oid, &handler->call, context);
+
+	entry->context = context;
+	entry->function_hash = GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(function->oid));
+	entry->type_hashes = palloc(sizeof(uint32) * (handler->nargs + 1));
+	for (int i = 0; i < handler->nargs; i++)
+		entry->type_hashes[i] =
+			GetSysCacheHashValue1(TYPEOID, ObjectIdGetDatum(handler->parameters[i].reader.type));
+	entry->type_hashes[handler->nargs] =
+		GetSysCacheHashValue1(TYPEOID, ObjectIdGetDatum(handler->result));
+
+	MemoryContextSwitchTo(caller);
+	return entry;
+}
+
+static void
+fill_parameters(Handler *handler, HeapTuple tuple, MemoryContext context)
+{
+	Form_pg_proc function = (Form_pg_proc) GETSTRUCT(tuple);
+	Datum		argnames;
+	Datum		argmodes;
+	bool		no_names;
+	bool		no_modes;
+	char	  **names = NULL;
+	int			nnames = 0;
+
+	argnames = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proargnames, &no_names);
+	argmodes = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proargmodes, &no_modes);
+	if (!no_names)
+		nnames = get_func_input_arg_names(argnames, no_modes ? PointerGetDatum(NULL) : argmodes, &names);
+
+	handler->parameters = palloc0(sizeof(HandlerParameter) * handler->nargs);
+	for (int i = 0; i < handler->nargs; i++)
+	{
+		HandlerParameter *parameter = &handler->parameters[i];
+		Oid			type = function->proargtypes.values[i];
+
+		parameter->name = i < nnames ? names[i] : NULL;
+		durable_json_reader_init(&parameter->reader, type, -1, context);
+		if (type_is_collatable(type))
+			handler->collation = DEFAULT_COLLATION_OID;
+	}
+}
+
+const char *
+durable_handler_objection(Oid function)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	const char *result;
+
+	if (!HeapTupleIsValid(tuple))
+		return "It does not exist.";
+
+	result = objection_to((Form_pg_proc) GETSTRUCT(tuple));
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/* Can it be called with values made of jsonb, and does it give one value back? */
+static const char *
+objection_to(Form_pg_proc function)
+{
+	if (function->prokind == PROKIND_PROCEDURE)
+		return "It is a procedure; a function is needed.";
+	if (function->prokind == PROKIND_AGGREGATE)
+		return "It is an aggregate function.";
+	if (function->prokind == PROKIND_WINDOW)
+		return "It is a window function.";
+	if (function->prorettype == TRIGGEROID || function->prorettype == EVENT_TRIGGEROID)
+		return "It is a trigger function.";
+	if (function->proretset)
+		return "It returns a set of rows; one value is needed.";
+	if (get_typtype(function->prorettype) == TYPTYPE_PSEUDO &&
+		function->prorettype != VOIDOID && function->prorettype != RECORDOID)
+		return psprintf("It returns the pseudo-type %s.", format_type_be(function->prorettype));
+
+	for (int i = 0; i < function->pronargs; i++)
+		if (get_typtype(function->proargtypes.values[i]) == TYPTYPE_PSEUDO)
+			return psprintf("Parameter %d has the pseudo-type %s; it needs a type of its own, for example jsonb.",
+							i + 1, format_type_be(function->proargtypes.values[i]));
+
+	if (isAnyTempNamespace(function->pronamespace))
+		return "It is temporary: other sessions cannot call it.";
+
+	return NULL;
+}
+
+/* --- signatures -------------------------------------------------------------------------------------------------------------- */
+
+/*
+ * Reads a signature back by writing those of all functions of that name, and
+ * comparing.  So there is one rule for what a signature looks like, no search_path
+ * has a say in it, and a schema that the current user may not look into is no
+ * obstacle: whether he may call the function is asked when he does.
+ */
+static Oid
+function_with_signature(const char *signature)
+{
+	bool		quoted = false;
+	const char *end;
+	List	   *names;
+	Oid			namespace;
+	CatCList   *candidates;
+	Oid			result = InvalidOid;
+
+	for (end = signature; *end != '\0' && (quoted || *end != '('); end++)
+		if (*end == '"')
+			quoted = !quoted;
+
+	if (!SplitIdentifierString(pnstrdup(signature, end - signature), '.', &names) ||
+		list_length(names) != 2)
+		return InvalidOid;
+
+	namespace = get_namespace_oid(linitial(names), true);
+	candidates = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(lsecond(names)));
+	for (int i = 0; i < candidates->n_members && !OidIsValid(result); i++)
+	{
+		Form_pg_proc function = (Form_pg_proc) GETSTRUCT(&candidates->members[i]->tuple);
+
+		if (function->pronamespace == namespace && strcmp(signature_of(function), signature) == 0)
+			result = function->oid;
+	}
+	ReleaseSysCacheList(candidates);
+
+	return result;
+}
+
+static char *
+name_of(Form_pg_proc function)
+{
+	return quote_qualified_identifier(get_namespace_name(function->pronamespace),
+									  NameStr(function->proname));
+}
+
+static char *
+signature_of(Form_pg_proc function)
+{
+	StringInfoData signature;
+
+	initStringInfo(&signature);
+	appendStringInfo(&signature, "%s(", name_of(function));
+	for (int i = 0; i < function->pronargs; i++)
+		appendStringInfo(&signature, "%s%s", i > 0 ? "," : "",
+						 qualified_type(function->proargtypes.values[i]));
+	appendStringInfoChar(&signature, ')');
+
+	return signature.data;
+}
+
+/* Qualified unless it is a type of PostgreSQL's own. */
+static char *
+qualified_type(Oid type)
+{
+	static const char system[] = "pg_catalog.";
+	char	   *name = format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY);
+
+	return strncmp(name, system, strlen(system)) == 0 ? name + strlen(system) : name;
+}

@@ -1,0 +1,281 @@
+/*
+ * handler_find.c
+ *		Functions that users write, found by what they call them.
+ *
+ * A name is looked up once, when something is started, scheduled or registered;
+ * what is stored is the signature.
+ *
+ * SQL would choose among functions of one name by the types of the arguments.
+ * Here there are none: the first schema of the search_path that has a suitable
+ * function decides, and two in that schema are ambiguous.  pg_catalog comes last,
+ * although it is searched first by default, so that its function of the same name
+ * does not get in the way of a user's.
+ *
+ * Called by:	client API, durable calls
+ * Memory:		CurrentMemoryContext
+ */
+#include "postgres.h"
+
+#include "handler.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "compat.h"
+#include "nodes/value.h"
+#include "registry.h"
+#include "suggest.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/regproc.h"
+#include "utils/syscache.h"
+#include "utils/varlena.h"
+
+/* What was written, taken apart. */
+typedef struct Written
+{
+	const char *name;			/* all of it */
+	const char *kind;
+	List	   *names;			/* [schema,] function */
+	const char *arguments;		/* from the parenthesis on, or NULL */
+}			Written;
+
+static bool parse(Written *written, const char *name, const char *kind);
+static Oid	find_with_arguments(Written *written, Oid extra_namespace);
+static Oid	function_of_signature(const char *signature);
+static Oid	find_by_name(Written *written, Oid extra_namespace);
+static Oid	choose(Written *written, FuncCandidateList candidates);
+static void not_found(Written *written, const char *name, const char *kind, Oid extra_namespace) pg_attribute_noreturn();
+static List *functions_in(Oid namespace, bool qualified, List *names);
+
+Handler *
+durable_handler_find(const char *name, const char *kind, Oid extra_namespace)
+{
+	Written		written;
+	Oid			function = InvalidOid;
+
+	if (parse(&written, name, kind))
+	{
+		if (written.arguments != NULL)
+			function = find_with_arguments(&written, extra_namespace);
+		else
+			function = find_by_name(&written, extra_namespace);
+	}
+	if (!OidIsValid(function))
+		not_found(&written, name, kind, extra_namespace);
+
+	return durable_handler_from_oid(function, kind);
+}
+
+/*
+ * False when it cannot be the name of a function.  That is no error of its own:
+ * names of registrations look any way they like, so it is just one that does not
+ * exist.
+ */
+static bool
+parse(Written *written, const char *name, const char *kind)
+{
+	bool		quoted = false;
+	const char *end;
+
+	for (end = name; *end != '\0' && (quoted || *end != '('); end++)
+		if (*end == '"')
+			quoted = !quoted;
+
+	written->name = name;
+	written->kind = kind;
+	written->arguments = *end == '(' ? end : NULL;
+	written->names = NIL;
+
+	if (!SplitIdentifierString(pnstrdup(name, end - name), '.', &written->names) ||
+		list_length(written->names) < 1 || list_length(written->names) > 2)
+	{
+		written->names = NIL;
+		return false;
+	}
+
+	return true;
+}
+
+/* --- with an argument list: as SQL's regprocedure ---------------------------------------------------------------------- */
+
+static Oid
+find_with_arguments(Written *written, Oid extra_namespace)
+{
+	Oid			function = function_of_signature(written->name);
+	char	   *schema;
+
+	if (OidIsValid(function) || !OidIsValid(extra_namespace) || list_length(written->names) > 1)
+		return function;
+
+	schema = get_namespace_name(extra_namespace);
+	if (schema == NULL ||
+		durable_schema_aclcheck(extra_namespace, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
+		return InvalidOid;
+
+	return function_of_signature(psprintf("%s%s",
+										  quote_qualified_identifier(schema, linitial(written->names)),
+										  written->arguments));
+}
+
+static Oid
+function_of_signature(const char *signature)
+{
+	LOCAL_FCINFO(fcinfo, 1);
+	Datum		function;
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = PointerGetDatum(cstring_to_text(signature));
+	fcinfo->args[0].isnull = false;
+	function = to_regprocedure(fcinfo);
+
+	return fcinfo->isnull ? InvalidOid : DatumGetObjectId(function);
+}
+
+/* --- without ------------------------------------------------------------------------------------------------------------- */
+
+static Oid
+find_by_name(Written *written, Oid extra_namespace)
+{
+	List	   *names = NIL;
+	ListCell   *cell;
+	Oid			function;
+	char	   *schema;
+
+	foreach(cell, written->names)
+		names = lappend(names, makeString(lfirst(cell)));
+
+	function = choose(written, FuncnameGetCandidates(names, -1, NIL, false, false, false, true));
+	if (OidIsValid(function) || !OidIsValid(extra_namespace) || list_length(names) > 1)
+		return function;
+
+	schema = get_namespace_name(extra_namespace);
+	if (schema == NULL ||
+		durable_schema_aclcheck(extra_namespace, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
+		return InvalidOid;
+
+	return choose(written, FuncnameGetCandidates(lcons(makeString(schema), names),
+												 -1, NIL, false, false, false, true));
+}
+
+/*
+ * Any that is unsuitable is taken only if there is no suitable one, for the sake
+ * of the error that tells why.
+ */
+static Oid
+choose(Written *written, FuncCandidateList candidates)
+{
+	Oid			chosen = InvalidOid;
+	Oid			unsuitable = InvalidOid;
+	int			best = INT_MAX;
+	int			count = 0;
+
+	for (FuncCandidateList candidate = candidates; candidate != NULL; candidate = candidate->next)
+	{
+		HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(candidate->oid));
+		Form_pg_proc function;
+		int			position;
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+
+		function = (Form_pg_proc) GETSTRUCT(tuple);
+		position = function->pronamespace == PG_CATALOG_NAMESPACE ? INT_MAX - 1 : candidate->pathpos;
+		if (durable_handler_objection(candidate->oid) != NULL)
+			unsuitable = candidate->oid;
+		else if (position < best)
+		{
+			best = position;
+			chosen = candidate->oid;
+			count = 1;
+		}
+		else if (position == best)
+			count++;
+		ReleaseSysCache(tuple);
+	}
+
+	if (count > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_AMBIGUOUS_FUNCTION),
+				 errmsg("%s \"%s\" is ambiguous", written->kind, written->name),
+				 errdetail("There are %d functions of that name.", count),
+				 errhint("Add the argument types, as in \"%s\".",
+						 durable_handler_from_oid(chosen, written->kind)->signature)));
+
+	return count == 1 ? chosen : unsuitable;
+}
+
+/* --- not found ------------------------------------------------------------------------------------------------------------- */
+
+static void
+not_found(Written *written, const char *name, const char *kind, Oid extra_namespace)
+{
+	List	   *names = durable_registry_names(kind, GetUserId());
+	const char *like;
+
+	if (list_length(written->names) == 2)
+	{
+		Oid			namespace = get_namespace_oid(linitial(written->names), true);
+
+		if (OidIsValid(namespace))
+			names = functions_in(namespace, true, names);
+	}
+	else
+	{
+		List	   *path = fetch_search_path(false);
+		ListCell   *cell;
+
+		foreach(cell, path)
+			names = functions_in(lfirst_oid(cell), false, names);
+		if (OidIsValid(extra_namespace) && !list_member_oid(path, extra_namespace))
+			names = functions_in(extra_namespace, false, names);
+	}
+
+	like = durable_suggest(name, names);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_FUNCTION),
+			 errmsg("%s \"%s\" does not exist", kind, name),
+			 errdetail("No registration and no function in the search_path has that name."),
+			 like ? errhint("Did you mean \"%s\"?", like) : 0));
+}
+
+/* Adds what can be called, written as it must be written. */
+static List *
+functions_in(Oid namespace, bool qualified, List *names)
+{
+	Relation	procs;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	char	   *schema = get_namespace_name(namespace);
+
+	if (schema == NULL || namespace == PG_CATALOG_NAMESPACE ||
+		durable_schema_aclcheck(namespace, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
+		return names;
+
+	procs = table_open(ProcedureRelationId, AccessShareLock);
+	scan = systable_beginscan(procs, InvalidOid, false, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_proc function = (Form_pg_proc) GETSTRUCT(tuple);
+
+		CHECK_FOR_INTERRUPTS();
+		if (function->pronamespace != namespace || durable_handler_objection(function->oid) != NULL ||
+			durable_function_aclcheck(function->oid, GetUserId()) != ACLCHECK_OK)
+			continue;
+
+		names = lappend(names, qualified
+						? quote_qualified_identifier(schema, NameStr(function->proname))
+						: pstrdup(quote_identifier(NameStr(function->proname))));
+	}
+	systable_endscan(scan);
+	table_close(procs, AccessShareLock);
+
+	return names;
+}

@@ -1,0 +1,75 @@
+/*
+ * suggest.c
+ *		"Did you mean": the names that are most like one that does not exist.
+ *
+ * Case, and the difference between _, - and blanks, are what people get wrong most,
+ * so they count for nothing.  For the rest it is the Levenshtein distance: up to a
+ * third of the length, and at most 5.
+ *
+ * Called by:	handler_find.c, handler_call.c, retry.c, registration_api.c
+ * Memory:		CurrentMemoryContext
+ */
+#include "postgres.h"
+
+#include "suggest.h"
+
+#include "utils/varlena.h"
+
+/* The limit of varstr_levenshtein is 255 characters; nobody mistypes so much. */
+#define MAX_LENGTH		120
+#define MAX_DISTANCE	5
+
+static char *folded(const char *name);
+
+const char *
+durable_suggest(const char *written, const List *names)
+{
+	const char *best = NULL;
+	int			length = strlen(written);
+	int			limit = Min(MAX_DISTANCE, Max(1, length / 3));
+	char	   *wanted;
+	ListCell   *cell;
+
+	if (length == 0 || length > MAX_LENGTH)
+		return NULL;
+
+	wanted = folded(written);
+	foreach(cell, names)
+	{
+		const char *name = lfirst(cell);
+		int			distance;
+
+		if (strlen(name) > MAX_LENGTH)
+			continue;
+
+		distance = varstr_levenshtein_less_equal(wanted, length, folded(name), strlen(name),
+												 1, 1, 1, limit, true);
+		if (distance <= limit)
+		{
+			/* from now on only something better will do */
+			best = name;
+			limit = distance - 1;
+			if (limit < 0)
+				break;
+		}
+	}
+
+	return best;
+}
+
+/* ASCII only: what is left of other letters' cases counts as one character each. */
+static char *
+folded(const char *name)
+{
+	char	   *copy = pstrdup(name);
+
+	for (char *c = copy; *c != '\0'; c++)
+	{
+		if (*c == '-' || *c == ' ')
+			*c = '_';
+		else
+			*c = pg_ascii_tolower((unsigned char) *c);
+	}
+
+	return copy;
+}
