@@ -26,6 +26,8 @@ extern int	durable_turn_timeout;		/* suset, ms */
 extern int	durable_activity_timeout;	/* suset, ms, 0 none */
 extern int	durable_determinism;		/* user, DeterminismLevel */
 extern char *durable_retention;			/* sighup: interval, empty: keep for ever */
+extern Interval durable_retention_interval; /* the same, when durable_retention_set */
+extern bool durable_retention_set;
 
 extern void durable_guc_define(void);
 

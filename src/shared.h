@@ -66,6 +66,7 @@ struct DurableDatabase
 
 	/* what the coordinator is asked for */
 	bool		look;			/* (S) at the tables */
+	bool		examine;		/* (S) an ABSENT database may have the extension by now */
 	int			nwanted;		/* (S) */
 	Oid			wanted[DURABLE_MAX_WANTED]; /* (S) owners that need a worker */
 	int			nexits;			/* (S) */
@@ -177,16 +178,19 @@ extern void durable_database_forget(DurableDatabase *db, Oid database);
 extern void durable_database_stop(DurableDatabase *db, TimestampTz until);	/* 0: no more */
 extern bool durable_database_stopping(DurableDatabase *db);
 extern void durable_database_want(DurableDatabase *db, Oid owner);
+extern void durable_database_examine(DurableDatabase *db);
 extern void durable_coordinator_wake(DurableDatabase *db, bool look);
 extern void durable_launcher_wake(void);
 
 /* slot.c */
+#define SLOT_BIT(n)		(UINT64CONST(1) << (n))
 extern DurableSlot *durable_my_slot(void);	/* NULL: this process is no worker */
 extern int	durable_slot_reserve(DurableDatabase *db, Oid owner, bool solo, uint32 *generation);
 extern void durable_slot_release(int slotno, uint32 generation, WorkerExit how);
 extern void durable_slot_connected(void);
 extern void durable_slot_ask_to_leave(int slotno, uint32 generation);
 extern int	durable_slots_used(void);
+extern void durable_slot_cancel(DurableDatabase *db, int64 key, CancelReason reason);
 
 /* waiter.c: after the commit of an instance's end; database from MyDatabaseId */
 extern void durable_waiter_signal(int64 key);

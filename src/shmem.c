@@ -190,6 +190,7 @@ take_entry(DurableDatabase *db, Oid database)
 	db->coordinator_failures = 0;
 	db->coordinator_sleeps_until = DT_NOEND;
 	db->look = false;
+	db->examine = false;
 	db->nwanted = 0;
 	db->nexits = 0;
 	db->stop_until = 0;
@@ -273,6 +274,18 @@ durable_database_want(DurableDatabase *db, Oid owner)
 	}
 	SpinLockRelease(&db->mutex);
 	durable_coordinator_wake(db, false);
+}
+
+/* The extension came or went.  Callable after commit. */
+void
+durable_database_examine(DurableDatabase *db)
+{
+	SpinLockAcquire(&db->mutex);
+	db->examine = true;
+	db->look = true;
+	SpinLockRelease(&db->mutex);
+	durable_coordinator_wake(db, true);
+	durable_launcher_wake();
 }
 
 /* Callable after commit.  Without a coordinator it is the launcher's business. */
@@ -388,7 +401,7 @@ durable_clock_advance(int64 us)
 		DurableSlot *slot = &durable_shared->slots[i];
 		Latch	   *latch;
 
-		if ((slots & (UINT64CONST(1) << i)) == 0)
+		if ((slots & SLOT_BIT(i)) == 0)
 			continue;
 		SpinLockAcquire(&slot->mutex);
 		latch = slot->latch;

@@ -121,7 +121,7 @@ durable_slot_reserve(DurableDatabase *db, Oid owner, bool solo, uint32 *generati
 		pg_atomic_write_u64(&slot->activities, 0);
 
 		*generation = slot->generation;
-		pg_atomic_fetch_or_u64(&db->slots, UINT64CONST(1) << i);
+		pg_atomic_fetch_or_u64(&db->slots, SLOT_BIT(i));
 		result = i;
 		break;
 	}
@@ -152,7 +152,7 @@ durable_slot_release(int slotno, uint32 generation, WorkerExit how)
 	{
 		db = &durable_shared->databases[slot->database_index];
 		owner = slot->owner;
-		pg_atomic_fetch_and_u64(&db->slots, ~(UINT64CONST(1) << slotno));
+		pg_atomic_fetch_and_u64(&db->slots, ~SLOT_BIT(slotno));
 
 		SpinLockAcquire(&slot->mutex);
 		slot->state = SLOT_UNUSED;
@@ -307,14 +307,19 @@ change_state(DurableSlot *slot, SlotState state)
 void
 durable_slot_set_state(SlotState state)
 {
+	bool		was_task;
+
 	if (my_slot == NULL)
 		return;					/* durable.drain in a session */
 	Assert(state == SLOT_IDLE || state == SLOT_BATCH || state == SLOT_TASK);
 	if (state == SLOT_BATCH)
 		pg_atomic_write_u64(&my_slot->units, pg_atomic_read_u64(&my_slot->units) + 1);
 	SpinLockAcquire(&my_slot->mutex);
+	was_task = my_slot->state == SLOT_TASK && state != SLOT_TASK;
 	change_state(my_slot, state);
 	SpinLockRelease(&my_slot->mutex);
+	if (was_task)
+		wake_denied();
 }
 
 bool
@@ -368,24 +373,21 @@ durable_slot_want_peer(void)
 		Latch	   *latch = NULL;
 		bool		coming = false;
 
-		if ((slots & (UINT64CONST(1) << i)) == 0 || slot == my_slot ||
+		if ((slots & SLOT_BIT(i)) == 0 || slot == my_slot ||
 			slot->owner != my_slot->owner)
 			continue;
 		SpinLockAcquire(&slot->mutex);
 		if (slot->owner == my_slot->owner && slot->database == my_slot->database)
 		{
-			coming = slot->state == SLOT_STARTING;
-			if (slot->state == SLOT_IDLE)
-			{
-				/* It may have found nothing before I left this for it. */
-				slot->low_key = 0;
+			/* Without a hint it found nothing that is not mine, and would not now. */
+			coming = slot->state == SLOT_STARTING || slot->state == SLOT_IDLE;
+			if (slot->state == SLOT_IDLE && slot->low_key != PG_INT64_MAX)
 				latch = slot->latch;
-			}
 		}
 		SpinLockRelease(&slot->mutex);
 		if (latch)
 			SetLatch(latch);
-		if (latch || coming)
+		if (coming)
 			return;
 	}
 
@@ -464,6 +466,33 @@ durable_task_may_start(void)
 	return may_start;
 }
 
+/*
+ * Somebody terminated that instance: stop its running activities.  Called after
+ * commit.  The signal is sent under the spinlock, so that it cannot hit whatever
+ * that process does after durable_slot_end_task.
+ */
+void
+durable_slot_cancel(DurableDatabase *db, int64 key, CancelReason reason)
+{
+	uint64		slots = pg_atomic_read_u64(&db->slots);
+
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+	{
+		DurableSlot *slot = &durable_shared->slots[i];
+
+		if ((slots & SLOT_BIT(i)) == 0 || slot->state != SLOT_TASK)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		if (slot->state == SLOT_TASK && slot->task_key == key && slot->pid != 0 &&
+			slot->database == db->database)
+		{
+			slot->cancel = reason;
+			(void) kill(slot->pid, SIGINT);
+		}
+		SpinLockRelease(&slot->mutex);
+	}
+}
+
 static int
 count_tasks(DurableSlot *except, int *denied_before)
 {
@@ -524,7 +553,7 @@ durable_slot_partition(int *part, int *nparts)
 	{
 		DurableSlot *slot = &durable_shared->slots[i];
 
-		if ((slots & (UINT64CONST(1) << i)) == 0)
+		if ((slots & SLOT_BIT(i)) == 0)
 			continue;
 		if (slot == my_slot)
 			*part = *nparts;

@@ -1,0 +1,36 @@
+/*
+ * durable.c
+ *		What happens when the library is loaded.
+ *
+ * Owns: nothing.
+ * Called by: the server, once, from shared_preload_libraries; also when a
+ * session loads the library by itself because a server does not preload it.
+ * Locks: none.
+ * Memory: none.
+ */
+#include "durable.h"
+
+#include "guc.h"
+#include "shmem.h"
+#include "wakeup.h"
+#include "worker.h"
+
+DURABLE_MODULE_MAGIC("0.1");
+
+void
+_PG_init(void)
+{
+	/*
+	 * Too late for shared memory, processes and settings.  Not an error: CREATE
+	 * EXTENSION and the functions that need none of it work, the others raise
+	 * the error that says what to do.
+	 */
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+
+	durable_guc_define();
+	durable_shmem_install_hooks();
+	durable_wakeup_install();
+	durable_ddl_install_hooks();
+	durable_launcher_register();
+}
