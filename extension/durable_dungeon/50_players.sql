@@ -1,0 +1,220 @@
+/*
+ * The players' functions.  They run as the extension's owner, who owns the
+ * workflows too, so that a role that may call them needs nothing else.
+ *
+ * What the game refuses is a reply, not an error: an error would take the line
+ * on the console back with it.  Errors are left for what the game knows nothing
+ * about, a server that cannot write for example.
+ *
+ * http_status is what a gateway answers: 200, 400 for a refusal, 404 for a
+ * confirmation nobody waits for.
+ */
+
+CREATE TYPE dungeon.reply AS (
+    ok          boolean,
+    http_status integer,
+    message     text
+);
+COMMENT ON TYPE dungeon.reply IS 'the answer of a player''s function: whether it did what was asked, and the same in words';
+
+-- The console files a line under a name only if there could be a player of that name.
+CREATE FUNCTION dungeon.refuse(player text, message text, http_status integer DEFAULT 400) RETURNS dungeon.reply
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM dungeon.say(CASE WHEN player ~ '\S' AND length(player) <= 200 THEN player END, message);
+    RETURN ROW(false, http_status, message)::dungeon.reply;
+END
+$$;
+COMMENT ON FUNCTION dungeon.refuse(text, text, integer) IS 'tells the console why not, and returns it as a reply';
+
+CREATE FUNCTION dungeon.grant_wish(player text, message text) RETURNS dungeon.reply
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM dungeon.say(player, message);
+    RETURN ROW(true, 200, message)::dungeon.reply;
+END
+$$;
+COMMENT ON FUNCTION dungeon.grant_wish(text, text) IS 'tells the console what was done, and returns it as a reply';
+
+-- Expects world_lock, and to be called once for each deed.  Without a monitor
+-- to hear it yet the deed is kept for OpenGame; a monitor that was stopped by
+-- hand hears nothing any more.
+CREATE FUNCTION dungeon.report_deed(player text, event text) RETURNS void
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    heard boolean := true;
+BEGIN
+    BEGIN
+        PERFORM durable.raise_event(
+            dungeon.workflow_id('GameMonitorWorkflow', dungeon.world_key(player)), event, player);
+    EXCEPTION
+        WHEN SQLSTATE 'WF003' THEN heard := false;
+        WHEN SQLSTATE 'WF004' THEN NULL;
+    END;
+    PERFORM dungeon.world_add_deed(player, event, heard);
+END
+$$;
+COMMENT ON FUNCTION dungeon.report_deed(text, text) IS 'raises the event for the game''s monitor and writes the deed down';
+
+CREATE FUNCTION @extschema@.dd_new_user(name text) RETURNS dungeon.reply
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    game_key text;
+BEGIN
+    IF name IS NULL OR name !~ '\S' THEN
+        RETURN dungeon.refuse(NULL, 'Somebody knocks at the gate but gives no name, and is not let in.');
+    END IF;
+    IF length(name) > 200 THEN
+        RETURN dungeon.refuse(name, format(
+            'Somebody knocks at the gate with a name of %s letters. The visitors'' book has room for 200.', length(name)));
+    END IF;
+
+    game_key := dungeon.world_begin(name);
+    IF game_key IS NULL THEN
+        RETURN dungeon.refuse(name, format(
+            'A second %s knocks at the gate. There is one already, and names are used once.', name));
+    END IF;
+
+    PERFORM durable.start('RunUserParallelWorkflow', name,
+                          instance_id => dungeon.workflow_id('RunUserParallelWorkflow', game_key));
+    PERFORM durable.start('UserMonitorWorkflow', name,
+                          instance_id => dungeon.workflow_id('UserMonitorWorkflow', game_key));
+    RETURN dungeon.grant_wish(name, format('%s knocks at the gate of the dungeon.', name));
+END
+$$;
+COMMENT ON FUNCTION @extschema@.dd_new_user(text) IS
+    'begins a game; refuses an empty name and one that is taken';
+
+CREATE FUNCTION @extschema@.dd_confirm(name text) RETURNS dungeon.reply
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    game_key text := dungeon.world_key(name);
+BEGIN
+    IF game_key IS NULL THEN
+        RETURN dungeon.refuse(name, format(
+            'The gatekeeper looks through his files: nobody called "%s" has ever knocked.', dungeon.clip(name)));
+    END IF;
+
+    BEGIN
+        PERFORM durable.raise_event(dungeon.workflow_id('UserConfirmationWorkflow', game_key), 'ApprovalTask', true);
+    EXCEPTION
+        -- not asked yet, or decided already
+        WHEN SQLSTATE 'WF003' OR SQLSTATE 'WF004' THEN
+            RETURN dungeon.refuse(name, format('The gatekeeper is not waiting for an answer from %s.', name), 404);
+    END;
+    RETURN dungeon.grant_wish(name, format('%s calls out to the gatekeeper: "Let me in!"', name));
+END
+$$;
+COMMENT ON FUNCTION @extschema@.dd_confirm(text) IS
+    'confirms a game that has been begun; refuses an unknown name, and one that no UserConfirmationWorkflow waits for (404)';
+
+CREATE FUNCTION @extschema@.dd_action(name text, action text, target text DEFAULT NULL, weapon text DEFAULT NULL)
+RETURNS dungeon.reply
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    verb   text := lower(btrim(action));
+    player record;
+    taken  record;
+    tool   record;
+    fight  record;
+BEGIN
+    SELECT * INTO player FROM dungeon.world_lock(name);
+    IF player.is_alive IS NULL THEN
+        RETURN dungeon.refuse(name, format('Nobody called "%s" is in the dungeon.', dungeon.clip(name)));
+    END IF;
+    IF NOT player.is_alive THEN
+        RETURN dungeon.refuse(name, format('%s is dead, and the dead rest.', name));
+    END IF;
+    IF verb IS NULL OR verb NOT IN ('get', 'kill') THEN
+        RETURN dungeon.refuse(name, format('%s wants to %s. What can be done here is get and kill.',
+                                           name, coalesce('"' || dungeon.clip(action) || '"', 'do nothing')));
+    END IF;
+    IF target IS NULL OR target !~ '\S' THEN
+        RETURN dungeon.refuse(name, format('%s wants to %s, but what?', name, verb));
+    END IF;
+    IF player.current_room IS NULL THEN
+        RETURN dungeon.refuse(name, format('%s is not in any room yet, and there is nothing to %s.', name, verb));
+    END IF;
+
+    IF verb = 'get' THEN
+        SELECT * INTO taken FROM dungeon.world_take(name, target);
+        CASE taken.outcome
+            WHEN 'taken' THEN
+                IF taken.is_treasure THEN
+                    PERFORM dungeon.report_deed(name, 'GotTreasure');
+                END IF;
+                RETURN dungeon.grant_wish(name, format(
+                    CASE WHEN taken.is_treasure THEN '%s lifts up the %s, and for a moment it is quite still.'
+                         ELSE '%s picks up the %s and feels a little braver.' END, name, taken.item));
+            WHEN 'carried' THEN
+                RETURN dungeon.refuse(name, format('%s has the %s already.', name, taken.item));
+            WHEN 'guarded' THEN
+                RETURN dungeon.refuse(name, format('%s reaches for the %s. The %s is sitting on it and shows its teeth.',
+                                                   name, taken.item, taken.monster));
+            WHEN 'absent' THEN
+                RETURN dungeon.refuse(name, format('%s looks for "%s" in vain. What lies here: %s.',
+                                                   name, dungeon.clip(target), dungeon.world_in_sight(name)));
+        END CASE;
+    END IF;
+
+    IF weapon IS NULL OR weapon !~ '\S' THEN
+        RETURN dungeon.refuse(name, format('%s wants to kill with bare hands. That has been tried; choose a weapon.', name));
+    END IF;
+    SELECT * INTO tool FROM dungeon.world_carries(name, weapon);
+    IF tool.item IS NULL THEN
+        RETURN dungeon.refuse(name, format('%s feels for "%s" and does not have it.', name, dungeon.clip(weapon)));
+    END IF;
+    IF tool.is_treasure THEN
+        RETURN dungeon.refuse(name, format('%s weighs the %s in one hand: too precious to hit anybody with.', name, tool.item));
+    END IF;
+
+    SELECT * INTO fight FROM dungeon.world_slay(name, target);
+    CASE fight.outcome
+        WHEN 'slain' THEN
+            PERFORM dungeon.report_deed(name, 'KillMonster');
+            RETURN dungeon.grant_wish(name, format(
+                '%s swings the %s. The %s falls%s.', name, tool.item, fight.monster,
+                coalesce(', and the ' || fight.treasure || ' rolls across the floor', '')));
+        WHEN 'dead' THEN
+            RETURN dungeon.refuse(name, format('The %s is dead already; %s makes sure once more.', fight.monster, name));
+        WHEN 'absent' THEN
+            RETURN dungeon.refuse(name, format('%s swings the %s at "%s" and hits the air: nobody of that name is here.',
+                                               name, tool.item, dungeon.clip(target)));
+    END CASE;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.dd_action(text, text, text, text) IS
+    'what a player does: get an item, or kill a monster with a weapon he carries; names are found without regard to case';
+
+CREATE FUNCTION @extschema@.dd_status(name text) RETURNS jsonb
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path TO pg_catalog, pg_temp
+AS $$
+    SELECT dungeon.world_look($1)
+$$;
+COMMENT ON FUNCTION @extschema@.dd_status(text) IS
+    'the game as it stands: user, monster, inventory, room; NULL when there is no such player';
+
+CREATE FUNCTION @extschema@.dd_check_status(name text, workflow text, OUT created timestamptz, OUT status text)
+RETURNS SETOF record
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path TO pg_catalog, pg_temp
+AS $$
+    SELECT i.created_time, i.runtime_status
+    FROM durable.instances i
+    WHERE i.instance_id = dungeon.workflow_id($2, dungeon.world_key($1))
+$$;
+COMMENT ON FUNCTION @extschema@.dd_check_status(text, text) IS
+    'when the workflow of the player''s game was created and how it stands; no row when there is none';

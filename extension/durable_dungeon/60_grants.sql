@@ -1,0 +1,46 @@
+/*
+ * Privileges: nobody but the owner has any, and what a dump keeps.
+ */
+
+REVOKE ALL ON SCHEMA dungeon FROM PUBLIC;
+REVOKE ALL ON ALL TABLES IN SCHEMA dungeon FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA dungeon FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA dungeon FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.dd_new_user(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.dd_confirm(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.dd_action(text, text, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.dd_status(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.dd_check_status(text, text) FROM PUBLIC;
+
+-- Runs as whoever calls it: only the owner of these things can grant them.
+CREATE FUNCTION dungeon.grant_play(role name) RETURNS void
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    players text;
+BEGIN
+    SELECT n.nspname INTO STRICT players
+    FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+    WHERE e.extname = 'durable_dungeon';
+
+    EXECUTE format('GRANT USAGE ON SCHEMA dungeon, %I TO %I', players, role);
+    EXECUTE format('GRANT SELECT ON dungeon.console TO %I', role);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION %1$I.dd_new_user(text), %1$I.dd_confirm(text), '
+                   '%1$I.dd_action(text, text, text, text), %1$I.dd_status(text), '
+                   '%1$I.dd_check_status(text, text) TO %2$I', players, role);
+END
+$$;
+REVOKE ALL ON FUNCTION dungeon.grant_play(name) FROM PUBLIC;
+COMMENT ON FUNCTION dungeon.grant_play(name) IS
+    'lets a role play: the players'' functions, and reading the console';
+
+SELECT pg_catalog.pg_extension_config_dump('dungeon.game', '');
+SELECT pg_catalog.pg_extension_config_dump('dungeon.room', '');
+SELECT pg_catalog.pg_extension_config_dump('dungeon.player', '');
+SELECT pg_catalog.pg_extension_config_dump('dungeon.monster', '');
+SELECT pg_catalog.pg_extension_config_dump('dungeon.item', '');
+SELECT pg_catalog.pg_extension_config_dump('dungeon.deed', '');
+SELECT pg_catalog.pg_extension_config_dump('dungeon.console', '');
+SELECT pg_catalog.pg_extension_config_dump('dungeon.console_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('dungeon.settings', '');

@@ -1,0 +1,109 @@
+--
+-- Two minutes to confirm, an hour to be watched: on the virtual clock.
+--
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS durable_dungeon CASCADE;
+RESET client_min_messages;
+CREATE TEMP VIEW workflow AS
+    SELECT p.player, w.name, c.status
+    FROM (VALUES ('Tom'), ('Fay'), ('Odd'), ('Ida')) AS p (player),
+         unnest(ARRAY['RunUserParallelWorkflow', 'UserConfirmationWorkflow', 'UserMonitorWorkflow',
+                      'RunUserSequentialWorkflow', 'GameMonitorWorkflow']) WITH ORDINALITY AS w (name, place),
+         LATERAL dd_check_status(p.player, w.name) AS c
+    ORDER BY p.player, w.place;
+
+-- Tom does not confirm
+SELECT ok FROM dd_new_user('Tom');
+CALL durable.drain('1 minute');
+SELECT message FROM dungeon.console WHERE player = 'Tom' AND message ~ 'gatekeeper' ORDER BY id;
+SELECT durable.advance_clock('1 minute 45 seconds') IS NOT NULL AS later;
+CALL durable.drain('1 minute');
+SELECT dd_status('Tom') #> '{user,isAlive}' AS alive;
+SELECT name, status FROM workflow WHERE player = 'Tom';
+SELECT durable.advance_clock('15 seconds') IS NOT NULL AS later;
+CALL durable.drain('1 minute');
+SELECT dd_status('Tom') #> '{user}' AS tom;
+SELECT message FROM dungeon.console WHERE player = 'Tom' AND message ~ 'gatekeeper|trapdoor' ORDER BY id;
+SELECT http_status, message FROM dd_confirm('Tom');
+SELECT http_status, message FROM dd_action('Tom', 'get', 'anything');
+
+-- the watchman sees it the next time he looks; then nothing of the game runs any more, and nothing else has begun
+SELECT durable.advance_clock('20 seconds') IS NOT NULL AS later;
+CALL durable.drain('1 minute');
+SELECT name, status FROM workflow WHERE player = 'Tom';
+SELECT message FROM dungeon.console WHERE player = 'Tom' AND message ~ 'watchman' ORDER BY id DESC LIMIT 2;
+SELECT name, output FROM durable.instances WHERE input = '"Tom"' ORDER BY name;
+
+-- whatever is not true is no confirmation
+SELECT ok FROM dd_new_user('Fay');
+CALL durable.drain('1 minute');
+SELECT durable.raise_event(dungeon.workflow_id('UserConfirmationWorkflow', dungeon.world_key('Fay')),
+                           'ApprovalTask', '{"please": "no"}'::jsonb);
+CALL durable.drain('1 minute');
+SELECT dd_status('Fay') #> '{user,isAlive}' AS alive;
+SELECT message FROM dungeon.console WHERE player = 'Fay' AND message ~ 'gatekeeper|trapdoor' ORDER BY id;
+SELECT name, status FROM workflow WHERE player = 'Fay';
+
+-- event and deadline are both there before anybody looks: one decision, and the player lives if it was yes
+SELECT ok FROM dd_new_user('Odd');
+CALL durable.drain('1 minute');
+SELECT ok FROM dd_confirm('Odd');
+SELECT durable.advance_clock('3 minutes') IS NOT NULL AS later;
+CALL durable.drain('1 minute');
+SELECT (dd_status('Odd') #> '{user,isAlive}')::boolean
+       = (SELECT output::boolean FROM durable.instances WHERE name = 'UserConfirmationWorkflow' AND input = '"Odd"') AS agreed,
+       (SELECT count(*) FROM dungeon.console WHERE player = 'Odd' AND message ~ 'has confirmed|has not confirmed') AS decisions;
+
+-- other times, for the impatient
+UPDATE dungeon.settings SET confirm_timeout = '1 second', monitor_interval = '1 second', monitor_timeout = '2 seconds';
+SELECT ok FROM dd_new_user('Ivo');
+CALL durable.drain('1 minute');
+SELECT message FROM dungeon.console WHERE player = 'Ivo' AND message ~ 'hourglass';
+SELECT durable.advance_clock('1 second') IS NOT NULL AS later;
+CALL durable.drain('1 minute');
+SELECT dd_status('Ivo') #> '{user,isAlive}' AS alive;
+INSERT INTO dungeon.settings DEFAULT VALUES;
+
+-- Ida confirms and then does nothing: the watchman looks in every 20 seconds for an hour
+SELECT durable.advance_clock('1 hour') IS NOT NULL AS later;
+CALL durable.drain('1 minute');
+SELECT ok FROM dd_new_user('Ida');
+CALL durable.drain('1 minute');
+SELECT ok FROM dd_confirm('Ida');
+CALL durable.drain('1 minute');
+\set ECHO none
+SELECT s.step
+FROM generate_series(1, 179) AS n,
+     (VALUES (1, 'DO $$ BEGIN PERFORM durable.advance_clock(''20 seconds''); END $$'),
+             (2, 'CALL durable.drain(''1 minute'')')) AS s (place, step)
+ORDER BY n, s.place
+\gexec
+\set ECHO all
+SELECT name, status FROM workflow WHERE player = 'Ida';
+SELECT message, count(*) FROM dungeon.console WHERE player = 'Ida' AND message ~ 'watchman' GROUP BY message;
+SELECT durable.advance_clock('20 seconds') IS NOT NULL AS later;
+CALL durable.drain('1 minute');
+SELECT name, status FROM workflow WHERE player = 'Ida';
+SELECT message, count(*) FROM dungeon.console WHERE player = 'Ida' AND message ~ 'watchman' GROUP BY message ORDER BY 2 DESC;
+SELECT output FROM durable.instances WHERE name = 'UserMonitorWorkflow' AND input = '"Ida"';
+-- Ida can still win
+SELECT dd_status('Ida') #>> '{room,inventoryItems}' AS weapon, dd_status('Ida') #>> '{monster,name}' AS monster,
+       dd_status('Ida') #>> '{monster,inventoryItems}' AS treasure \gset
+SELECT (dd_action('Ida', 'get', :'weapon')).ok AS armed;
+SELECT (dd_action('Ida', 'kill', :'monster', :'weapon')).ok AS victorious;
+SELECT (dd_action('Ida', 'get', :'treasure')).ok AS rich;
+CALL durable.drain('1 minute');
+SELECT name, status FROM workflow WHERE player = 'Ida';
+
+-- the watchman may come before the player: here there never is one
+SELECT dungeon.world_begin('Zoe') IS NOT NULL AS begun;
+SELECT durable.start('UserMonitorWorkflow', 'Zoe'::text,
+                     instance_id => dungeon.workflow_id('UserMonitorWorkflow', dungeon.world_key('Zoe'))) IS NOT NULL AS started;
+CALL durable.drain('1 minute');
+SELECT status FROM dd_check_status('Zoe', 'UserMonitorWorkflow');
+SELECT durable.advance_clock('30 minutes') IS NOT NULL AS later;
+CALL durable.drain('1 minute');
+SELECT durable.advance_clock('30 minutes') IS NOT NULL AS later;
+CALL durable.drain('1 minute');
+SELECT status FROM dd_check_status('Zoe', 'UserMonitorWorkflow');
+SELECT message FROM dungeon.console WHERE player = 'Zoe' ORDER BY id;
