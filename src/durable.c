@@ -15,7 +15,7 @@
 #include "wakeup.h"
 #include "worker.h"
 
-DURABLE_MODULE_MAGIC("0.1");
+DURABLE_MODULE_MAGIC(DURABLE_VERSION);
 
 void
 _PG_init(void)

@@ -19,6 +19,9 @@
 #include "datatype/timestamp.h"
 #include "utils/jsonb.h"
 
+/* Of the library; the same as default_version in durable.control. */
+#define DURABLE_VERSION	"0.1"
+
 /* Our own class of SQLSTATEs. */
 #define ERRCODE_DURABLE_NONDETERMINISTIC	MAKE_SQLSTATE('W','F','0','0','1')
 #define ERRCODE_DURABLE_INSTANCE_EXISTS		MAKE_SQLSTATE('W','F','0','0','2')
