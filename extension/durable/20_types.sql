@@ -1,0 +1,31 @@
+-- Types of the public functions.
+
+-- The number of a durable call in its instance: what durable.schedule_activity
+-- and its like return and durable.when_any and its like take.
+CREATE DOMAIN durable.task AS bigint;
+
+-- The columns of the view durable.instances, in the same order.
+CREATE TYPE durable.instance_status AS (
+    instance_id         text,
+    name                text,
+    runtime_status      text,
+    waiting_on          text,
+    created_time        timestamptz,
+    last_updated_time   timestamptz,
+    completed_time      timestamptz,
+    duration            interval,
+    compute_time        interval,
+    turns               integer,
+    execution           integer,
+    parent_instance_id  text,
+    version             text,
+    owner               regrole,
+    custom_status       jsonb,
+    input               jsonb,
+    output              jsonb,
+    failure             jsonb,
+    tags                jsonb
+);
+
+COMMENT ON DOMAIN durable.task IS 'something an orchestration has scheduled: an activity, timer, event or sub-orchestration';
+COMMENT ON TYPE durable.instance_status IS 'how an instance is: a row of durable.instances';

@@ -1,0 +1,95 @@
+-- What clients call.  All of it takes part in the caller's transaction.
+-- Functions are VOLATILE and PARALLEL UNSAFE unless they say otherwise: they
+-- write, or look with a newer snapshot than the query's.
+
+CREATE FUNCTION durable.start(
+    name            text,
+    input           "any"       DEFAULT NULL,
+    instance_id     text        DEFAULT NULL,
+    start_at        timestamptz DEFAULT NULL,
+    version         text        DEFAULT NULL,
+    tags            jsonb       DEFAULT NULL,
+    on_conflict     text        DEFAULT 'error')
+RETURNS text
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_start';
+
+CREATE PROCEDURE durable.run(
+    name            text,
+    input           "any"       DEFAULT NULL,
+    timeout         interval    DEFAULT '30 s',
+    INOUT output    jsonb       DEFAULT NULL)
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_run';
+
+CREATE FUNCTION durable.raise_event(
+    instance_id     text,
+    name            text,
+    data            "any"       DEFAULT NULL)
+RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_raise_event';
+
+CREATE FUNCTION durable.wait(
+    instance_id     text,
+    timeout         interval    DEFAULT '30 s')
+RETURNS durable.instance_status
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_wait';
+
+CREATE FUNCTION durable.status(instance_id text)
+RETURNS durable.instance_status
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_status';
+
+CREATE FUNCTION durable.history(
+    instance_id     text,
+    OUT execution   integer,
+    OUT seq         integer,
+    OUT event_type  text,
+    OUT task        durable.task,
+    OUT name        text,
+    OUT payload     jsonb,
+    OUT created_at  timestamptz,
+    OUT detail      jsonb)
+RETURNS SETOF record
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_history';
+
+CREATE FUNCTION durable.terminate(instance_id text, reason text DEFAULT NULL)
+RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_terminate';
+
+CREATE FUNCTION durable.suspend(instance_id text, reason text DEFAULT NULL)
+RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_suspend';
+
+CREATE FUNCTION durable.resume(instance_id text, reason text DEFAULT NULL)
+RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_resume';
+
+CREATE FUNCTION durable.purge(instance_id text)
+RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_purge';
+
+CREATE FUNCTION durable.purge_history(
+    older_than      interval    DEFAULT '30 days',
+    statuses        text[]      DEFAULT NULL,
+    name            text        DEFAULT NULL,
+    batch           integer     DEFAULT 1000)
+RETURNS bigint
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_purge_history';
+
+COMMENT ON FUNCTION durable.start(text, "any", text, timestamptz, text, jsonb, text) IS
+    'starts an orchestration at commit, or at start_at, and returns the instance id; on_conflict says what to do when the id is taken: error, return, replace_finished';
+COMMENT ON PROCEDURE durable.run(text, "any", interval, jsonb) IS
+    'starts an orchestration, commits, waits for its end and returns its output, or raises its failure';
+COMMENT ON FUNCTION durable.raise_event(text, text, "any") IS
+    'sends an event to an instance; it is kept until the instance waits for it';
+COMMENT ON FUNCTION durable.wait(text, interval) IS
+    'waits until an instance is finished or the time is over, and returns how it is then; NULL waits without limit';
+COMMENT ON FUNCTION durable.status(text) IS 'how an instance is now';
+COMMENT ON FUNCTION durable.history(text) IS
+    'what happened in the present execution of an instance, one row for each event';
+COMMENT ON FUNCTION durable.terminate(text, text) IS
+    'ends an instance, its running activity and its sub-orchestrations';
+COMMENT ON FUNCTION durable.suspend(text, text) IS
+    'holds an instance; what arrives for it is kept until it is resumed';
+COMMENT ON FUNCTION durable.resume(text, text) IS 'lets a suspended instance go on';
+COMMENT ON FUNCTION durable.purge(text) IS 'deletes a finished instance and its history';
+COMMENT ON FUNCTION durable.purge_history(interval, text[], text, integer) IS
+    'deletes the caller''s finished instances that ended longer ago than that, and returns how many';

@@ -1,0 +1,139 @@
+-- The state of the engine, for people and programs to read.
+--
+-- The views belong to the extension's owner, so they can read the tables; what
+-- a user gets to see is decided by the functions may_see (his own instances,
+-- those of roles he is a member of, everybody's for members of pg_monitor) and
+-- may_read (payloads: not for pg_monitor).  Whoever reads a view needs EXECUTE
+-- on the functions in it; none of them tells more than the views do.
+
+CREATE FUNCTION durable.may_see(owner regrole) RETURNS boolean
+LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'durable_may_see';
+
+CREATE FUNCTION durable.may_read(owner regrole) RETURNS boolean
+LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'durable_may_read';
+
+CREATE FUNCTION durable.clock() RETURNS timestamptz
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'durable_clock';
+
+CREATE FUNCTION durable.timestamp_of(microseconds bigint) RETURNS timestamptz
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'durable_timestamp_of';
+
+CREATE FUNCTION durable.worker_slots(
+    OUT pid         integer,
+    OUT owner       regrole,
+    OUT state       text,
+    OUT is_leaving  boolean,
+    OUT started_at  timestamptz,
+    OUT state_since timestamptz,
+    OUT units       bigint,
+    OUT turns       bigint,
+    OUT activities  bigint,
+    OUT key         bigint)
+RETURNS SETOF record
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_worker_slots';
+
+-- waiting_on: "event ApprovalTask, timer 2026-01-01 00:02:00+00".
+CREATE VIEW durable.instances WITH (security_barrier = true) AS
+SELECT i.instance_id,
+       i.name,
+       CASE WHEN i.status = 'P' THEN 'Pending'
+            WHEN i.status = 'R' THEN 'Running'
+            WHEN i.status = 'S' THEN 'Suspended'
+            WHEN i.status = 'C' THEN 'Completed'
+            WHEN i.status = 'F' THEN 'Failed'
+            WHEN i.status = 'T' THEN 'Terminated'
+       END AS runtime_status,
+       CASE WHEN i.status = 'S' THEN 'resume'
+            WHEN i.status IN ('P', 'R') THEN
+                (SELECT string_agg(concat_ws(' ', w.value ->> 0, w.value ->> 2,
+                                             durable.timestamp_of((w.value ->> 4)::bigint)),
+                                   ', ' ORDER BY w.ordinality)
+                        || coalesce(' and ' || (i.waiting ->> 'more') || ' more', '')
+                 FROM jsonb_array_elements(i.waiting -> 'waits') WITH ORDINALITY AS w)
+       END AS waiting_on,
+       i.created_at AS created_time,
+       i.updated_at AS last_updated_time,
+       i.completed_at AS completed_time,
+       coalesce(i.completed_at, durable.clock()) - i.created_at AS duration,
+       i.compute_us * interval '1 microsecond' AS compute_time,
+       i.turns,
+       i.execution,
+       (SELECT p.instance_id FROM durable.instance p WHERE p.key = i.parent_key) AS parent_instance_id,
+       i.version,
+       i.owner,
+       CASE WHEN durable.may_read(i.owner) THEN i.custom_status END AS custom_status,
+       CASE WHEN durable.may_read(i.owner) THEN i.input END AS input,
+       CASE WHEN durable.may_read(i.owner) THEN i.output END AS output,
+       CASE WHEN durable.may_read(i.owner) THEN i.failure END AS failure,
+       CASE WHEN durable.may_read(i.owner) THEN i.tags END AS tags
+FROM durable.instance i
+WHERE durable.may_see(i.owner);
+
+-- A suspended instance waits for its resumption, whatever else it waits for.
+CREATE VIEW durable.waiting WITH (security_barrier = true) AS
+SELECT i.instance_id,
+       i.name,
+       w.value ->> 0 AS kind,
+       w.value ->> 2 AS detail,
+       durable.timestamp_of((w.value ->> 3)::bigint) AS since,
+       durable.timestamp_of((w.value ->> 4)::bigint) AS due,
+       (w.value ->> 5)::integer AS line
+FROM durable.instance i
+     CROSS JOIN LATERAL jsonb_array_elements(i.waiting -> 'waits') AS w
+WHERE i.status IN ('P', 'R', 'S') AND durable.may_see(i.owner)
+UNION ALL
+SELECT i.instance_id, i.name, 'resume',
+       CASE WHEN durable.may_read(i.owner) THEN i.suspend_reason END,
+       i.updated_at, NULL, NULL
+FROM durable.instance i
+WHERE i.status = 'S' AND durable.may_see(i.owner);
+
+-- seq is the number of the event in the history; events that the instance has
+-- not taken notice of yet have none.
+CREATE VIEW durable.buffered_events WITH (security_barrier = true) AS
+SELECT i.instance_id,
+       i.name,
+       b.value ->> 1 AS event,
+       (b.value ->> 0)::integer AS seq,
+       durable.timestamp_of((b.value ->> 2)::bigint) AS received_at
+FROM durable.instance i
+     CROSS JOIN LATERAL jsonb_array_elements(i.waiting -> 'buffered') AS b
+WHERE i.status IN ('P', 'R', 'S') AND durable.may_see(i.owner)
+UNION ALL
+SELECT i.instance_id, i.name, m.name, NULL, m.sent_at
+FROM durable.inbox m
+     JOIN durable.instance i USING (key)
+WHERE m.kind = 'e' AND i.status IN ('P', 'R', 'S') AND durable.may_see(i.owner);
+
+-- Workers of this database.  state: starting, idle, turns, activity (one with a
+-- transaction of its own, for the instance named).
+CREATE VIEW durable.workers AS
+SELECT w.pid,
+       current_database() AS database,
+       w.owner,
+       w.state,
+       w.is_leaving,
+       w.started_at,
+       w.state_since,
+       (SELECT i.instance_id FROM durable.instance i WHERE i.key = w.key) AS instance_id,
+       w.units,
+       w.turns,
+       w.activities
+FROM durable.worker_slots() w;
+
+COMMENT ON FUNCTION durable.may_see(regrole) IS
+    'may the current user see that instances of that role are there?';
+COMMENT ON FUNCTION durable.may_read(regrole) IS
+    'may the current user read inputs, outputs and failures of instances of that role?';
+COMMENT ON FUNCTION durable.clock() IS
+    'the time the engine goes by: the server''s, and what durable.advance_clock has added';
+COMMENT ON FUNCTION durable.timestamp_of(bigint) IS
+    'a time that is stored as microseconds since 2000-01-01 UTC';
+COMMENT ON FUNCTION durable.worker_slots() IS 'the workers behind the view durable.workers';
+COMMENT ON VIEW durable.instances IS
+    'the instances you may see: your own, those of roles you are a member of, and for members of pg_monitor everybody''s without the payloads';
+COMMENT ON VIEW durable.waiting IS
+    'what unfinished instances wait for: activity, timer, event, orchestration, start or resume, and the line of the code that waits';
+COMMENT ON VIEW durable.buffered_events IS
+    'events that were raised and that no wait has consumed yet';
+COMMENT ON VIEW durable.workers IS 'the worker processes of this database';

@@ -1,0 +1,30 @@
+-- Operating the engine of this database.
+
+CREATE FUNCTION durable.pause() RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_pause';
+
+CREATE FUNCTION durable.unpause() RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_unpause';
+
+CREATE FUNCTION durable.adopt() RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_adopt';
+
+CREATE FUNCTION durable.version() RETURNS text
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'durable_version';
+
+CREATE FUNCTION durable.doctor(
+    OUT check_name  text,
+    OUT ok          boolean,
+    OUT detail      text,
+    OUT hint        text)
+RETURNS SETOF record
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_doctor';
+
+COMMENT ON FUNCTION durable.pause() IS
+    'no more turns and activities in this database until durable.unpause(); what is running is finished';
+COMMENT ON FUNCTION durable.unpause() IS 'ends durable.pause()';
+COMMENT ON FUNCTION durable.adopt() IS
+    'lets the instances of a restored or cloned database run here';
+COMMENT ON FUNCTION durable.version() IS 'version of the loaded library';
+COMMENT ON FUNCTION durable.doctor() IS
+    'checks the engine of this database and says what to do about what is not well';

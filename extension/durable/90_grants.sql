@@ -1,0 +1,86 @@
+-- Who may do what.  Nobody may anything; USAGE on the schema is the gate, and
+-- durable.grant_usage opens it.  Nobody but the engine ever writes the tables.
+
+-- The functions for users of the engine, as opposed to those that run it.
+CREATE FUNCTION durable.user_functions() RETURNS SETOF regprocedure
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT p.oid::regprocedure
+    FROM pg_proc p
+    WHERE p.pronamespace = 'durable'::regnamespace
+      AND p.proname = ANY (ARRAY[
+          -- clients
+          'start', 'run', 'raise_event', 'wait', 'status', 'history',
+          'terminate', 'suspend', 'resume', 'purge', 'purge_history',
+          'version', 'doctor', 'retry',
+          'register_orchestration', 'register_activity',
+          'unregister_orchestration', 'unregister_activity',
+          -- orchestrations
+          'call_activity', 'schedule_activity', 'call_sql',
+          'call_sub_orchestrator', 'schedule_sub_orchestrator',
+          'create_timer', 'sleep', 'cancel_timer',
+          'external_event', 'wait_for_external_event',
+          'when_all', 'when_any', 'result',
+          'start_orchestration', 'send_event', 'continue_as_new',
+          'now', 'uuid', 'random', 'instance_id', 'parent_instance_id',
+          'is_replaying', 'set_custom_status', 'log',
+          -- the views call these as whoever reads them
+          'may_see', 'may_read', 'clock', 'timestamp_of', 'worker_slots',
+          -- tests; they do nothing unless durable.testing is on
+          'drain', 'advance_clock']::name[]);
+END;
+
+CREATE FUNCTION durable.grant_usage(role regrole) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    routine regprocedure;
+    relation regclass;
+BEGIN
+    IF role IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'role must not be null';
+    END IF;
+    EXECUTE format('GRANT USAGE ON SCHEMA durable TO %s', role);
+    FOR routine IN SELECT * FROM durable.user_functions() LOOP
+        EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %s', routine, role);
+    END LOOP;
+    FOR relation IN SELECT c.oid FROM pg_class c
+                    WHERE c.relnamespace = 'durable'::regnamespace AND c.relkind = 'v' LOOP
+        EXECUTE format('GRANT SELECT ON %s TO %s', relation, role);
+    END LOOP;
+END;
+$$;
+
+CREATE FUNCTION durable.revoke_usage(role regrole) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path TO pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF role IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'role must not be null';
+    END IF;
+    EXECUTE format('REVOKE ALL ON ALL ROUTINES IN SCHEMA durable FROM %s', role);
+    EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA durable FROM %s', role);
+    EXECUTE format('REVOKE ALL ON SCHEMA durable FROM %s', role);
+END;
+$$;
+
+COMMENT ON FUNCTION durable.user_functions() IS 'the functions that durable.grant_usage grants';
+COMMENT ON FUNCTION durable.grant_usage(regrole) IS
+    'lets a role write, start and control workflows of its own';
+COMMENT ON FUNCTION durable.revoke_usage(regrole) IS
+    'takes back what durable.grant_usage has granted; workflows the role has started go on';
+
+REVOKE ALL ON ALL TABLES IN SCHEMA durable FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA durable FROM PUBLIC;
+REVOKE ALL ON ALL ROUTINES IN SCHEMA durable FROM PUBLIC;
+
+-- Monitoring sees everybody's instances, without their payloads.
+GRANT USAGE ON SCHEMA durable TO pg_monitor;
+GRANT SELECT ON durable.instances, durable.waiting, durable.buffered_events, durable.workers TO pg_monitor;
+GRANT EXECUTE ON FUNCTION
+    durable.status(text), durable.history(text), durable.doctor(), durable.version(),
+    durable.may_see(regrole), durable.may_read(regrole), durable.clock(),
+    durable.timestamp_of(bigint), durable.worker_slots()
+TO pg_monitor;
