@@ -2,12 +2,15 @@
  * registry.h
  *		Registered orchestrations and activities, cached per process.
  *
- * The cache is filled by durable_registry_load (which runs engine SQL, so never
- * while user code is on the stack) and is good until the generation in shared
- * memory changes.  In sessions other than workers it is loaded at each use from
- * the client API.  A registration counts for a role when the role has the
- * privileges of the registering role, or when that role is a superuser or the
- * owner of the extension.  Own registrations come first.
+ * The cache is filled by durable_registry_load, which runs engine SQL, so never
+ * while user code is on the stack.  A registration counts for a role, in this
+ * order, when
+ *
+ *	1. the role made it itself;
+ *	2. a superuser or the owner of the extension made it;
+ *	3. the role has the privileges of the role that made it.  Not for superusers,
+ *	   who have everybody's privileges: otherwise anybody could give names to
+ *	   functions that superusers then run.
  */
 #ifndef DURABLE_REGISTRY_H
 #define DURABLE_REGISTRY_H
@@ -33,14 +36,30 @@ typedef struct Registration
 	Interval   *timeout;		/* activities, or NULL */
 }			Registration;
 
-/* Must be called before a unit, outside user code; cheap when nothing changed. */
+/*
+ * Must be called before a unit, or before a client asks, and outside user code;
+ * cheap when nothing changed.  force: whether anything changed or not.
+ */
 extern void durable_registry_load(bool force);
 
-/* NULL when there is none that counts for that role. */
+/*
+ * NULL when there is none that counts for that role.  The result is valid for the
+ * current transaction.
+ */
 extern const Registration *durable_registry_orchestration(const char *name, Oid role);
 extern const Registration *durable_registry_activity(const char *name, Oid role);
 
 /* Names (char *) that count for that role; kind "orchestration" or "activity". For suggestions. */
 extern List *durable_registry_names(const char *kind, Oid role);
+
+/*
+ * This transaction changed registrations: its own look-ups read the tables each
+ * time until it ends, because it may roll back to a savepoint; the others hear of
+ * it at commit.
+ */
+extern void durable_registry_changed(void);
+
+/* auto, inline, task; false if it is none of them. */
+extern bool durable_registry_execution(const char *word, ActivityExecution *execution);
 
 #endif							/* DURABLE_REGISTRY_H */

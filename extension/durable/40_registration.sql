@@ -1,0 +1,76 @@
+/*
+ * Names and options for orchestrations and activities.
+ */
+
+CREATE FUNCTION durable.register_orchestration(
+    name        text,
+    handler     regprocedure,
+    version     text     DEFAULT NULL,
+    retention   interval DEFAULT NULL,
+    description text     DEFAULT NULL
+) RETURNS void
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'durable_register_orchestration';
+
+CREATE FUNCTION durable.register_activity(
+    name        text,
+    handler     regprocedure DEFAULT NULL,
+    execution   text         DEFAULT 'auto',
+    retry       jsonb        DEFAULT NULL,
+    timeout     interval     DEFAULT NULL,
+    description text         DEFAULT NULL
+) RETURNS void
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'durable_register_activity';
+
+CREATE FUNCTION durable.unregister_orchestration(name text) RETURNS void
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'durable_unregister_orchestration';
+
+CREATE FUNCTION durable.unregister_activity(name text) RETURNS void
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'durable_unregister_activity';
+
+CREATE FUNCTION durable.retry(
+    max_attempts   integer          DEFAULT 3,
+    first_interval interval         DEFAULT '1 second',
+    backoff        double precision DEFAULT 2,
+    max_interval   interval         DEFAULT '1 hour',
+    timeout        interval         DEFAULT NULL,
+    non_retryable  text[]           DEFAULT NULL
+) RETURNS jsonb
+LANGUAGE C IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'durable_retry';
+
+-- What counts for the current user (src/registry.c decides the same), and
+-- everything for those who watch the server.
+CREATE VIEW durable.registrations WITH (security_barrier) AS
+SELECT r.kind, r.name, r.handler, r.owner, r.version, r.execution, r.retry, r.timeout, r.retention, r.description
+FROM (
+    SELECT 'orchestration' AS kind, o.name, o.handler, o.owner, o.version,
+           NULL::text AS execution, NULL::jsonb AS retry, NULL::interval AS timeout,
+           o.retention, o.description
+    FROM durable.orchestration AS o
+    UNION ALL
+    SELECT 'activity', a.name, a.handler, a.owner, NULL,
+           a.execution, a.retry, a.timeout,
+           NULL, a.description
+    FROM durable.activity AS a
+) AS r
+WHERE pg_catalog.pg_has_role(r.owner::oid, 'USAGE')
+   OR pg_catalog.pg_has_role('pg_monitor'::regrole::oid, 'USAGE')
+   OR r.owner::oid IN (SELECT u.oid FROM pg_catalog.pg_roles AS u WHERE u.rolsuper)
+   OR r.owner::oid IN (SELECT e.extowner FROM pg_catalog.pg_extension AS e WHERE e.extname = 'durable');
+
+COMMENT ON FUNCTION durable.register_orchestration(text, regprocedure, text, interval, text) IS
+    'give an orchestration a name and options; replaces the caller''s registration of that name';
+COMMENT ON FUNCTION durable.register_activity(text, regprocedure, text, jsonb, interval, text) IS
+    'give an activity a name and options; replaces the caller''s registration of that name';
+COMMENT ON FUNCTION durable.unregister_orchestration(text) IS
+    'remove the caller''s registration of an orchestration; its instances go on';
+COMMENT ON FUNCTION durable.unregister_activity(text) IS
+    'remove the caller''s registration of an activity';
+COMMENT ON FUNCTION durable.retry(integer, interval, double precision, interval, interval, text[]) IS
+    'a retry policy: how often, how long between, and which SQLSTATEs never (max_attempts NULL: no limit)';
+COMMENT ON VIEW durable.registrations IS
+    'registered orchestrations and activities that count for the current user';

@@ -1,0 +1,254 @@
+/*
+ * registration_api.c
+ *		durable.register_orchestration(), register_activity(), and their opposites.
+ *
+ * A registration gives a function a name and options.  It belongs to the role that
+ * made it; making it again replaces it.  What it is worth to other roles is
+ * decided where it is read: registry.c.
+ *
+ * Owns:		writing of durable.orchestration and durable.activity
+ * Called by:	SQL
+ * Locks:		the row of the registration, till the end of the transaction
+ * Memory:		the caller's
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "client.h"
+#include "durable.h"
+#include "fmgr.h"
+#include "handler.h"
+#include "miscadmin.h"
+#include "registry.h"
+#include "retry.h"
+#include "sql.h"
+#include "suggest.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+static Handler *handler_argument(FunctionCallInfo fcinfo, const char *kind);
+static void check_execution(const char *word);
+static void check_interval(FunctionCallInfo fcinfo, int argno, int64 minimum, const char *message);
+static Datum text_or_null(const char *value, char *null);
+static void run(DurableSql *sql, Datum *values, const char *nulls);
+static void unregister(FunctionCallInfo fcinfo, const char *kind, DurableSql *sql);
+static void not_registered(const char *name, const char *kind) pg_attribute_noreturn();
+
+static DurableSql upsert_orchestration = {
+	.text = "INSERT INTO durable.orchestration AS o (owner, name, handler, version, retention, description) "
+	"VALUES ($1, $2, $3, $4, $5, $6) "
+	"ON CONFLICT (name, owner) DO UPDATE SET handler = excluded.handler, version = excluded.version, "
+	"retention = excluded.retention, description = excluded.description",
+	.nargs = 6,
+	.argtypes = {REGROLEOID, TEXTOID, TEXTOID, TEXTOID, INTERVALOID, TEXTOID}
+};
+static DurableSql upsert_activity = {
+	.text = "INSERT INTO durable.activity AS a (owner, name, handler, execution, retry, timeout, description) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7) "
+	"ON CONFLICT (name, owner) DO UPDATE SET handler = excluded.handler, execution = excluded.execution, "
+	"retry = excluded.retry, timeout = excluded.timeout, description = excluded.description",
+	.nargs = 7,
+	.argtypes = {REGROLEOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, INTERVALOID, TEXTOID}
+};
+static DurableSql delete_orchestration = {
+	.text = "DELETE FROM durable.orchestration WHERE owner = $1 AND name = $2",
+	.nargs = 2,
+	.argtypes = {REGROLEOID, TEXTOID}
+};
+static DurableSql delete_activity = {
+	.text = "DELETE FROM durable.activity WHERE owner = $1 AND name = $2",
+	.nargs = 2,
+	.argtypes = {REGROLEOID, TEXTOID}
+};
+
+/* register_orchestration(name, handler, version, retention, description) */
+PG_FUNCTION_INFO_V1(durable_register_orchestration);
+
+Datum
+durable_register_orchestration(PG_FUNCTION_ARGS)
+{
+	char	   *name;
+	char	   *version;
+	Handler    *handler;
+	Datum		values[6];
+	char		nulls[] = "      ";
+
+	durable_client_enter("register_orchestration", "Register it before it is started.");
+
+	name = durable_client_name(fcinfo, 0, "name of the orchestration");
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("orchestration \"%s\" needs a handler", name),
+				 errhint("Name a function with its argument types, as in 'app.hello(jsonb)'.")));
+	handler = handler_argument(fcinfo, "orchestration");
+	version = durable_client_text(fcinfo, 2);
+	if (version != NULL)
+		durable_client_check_name(version, "version of the orchestration");
+	check_interval(fcinfo, 3, 0, "retention must not be negative");
+
+	values[0] = ObjectIdGetDatum(GetUserId());
+	values[1] = CStringGetTextDatum(name);
+	values[2] = CStringGetTextDatum(handler->signature);
+	values[3] = text_or_null(version, &nulls[3]);
+	values[4] = PG_GETARG_DATUM(3);
+	nulls[4] = PG_ARGISNULL(3) ? 'n' : ' ';
+	values[5] = PG_GETARG_DATUM(4);
+	nulls[5] = PG_ARGISNULL(4) ? 'n' : ' ';
+	run(&upsert_orchestration, values, nulls);
+
+	PG_RETURN_VOID();
+}
+
+/* register_activity(name, handler, execution, retry, timeout, description) */
+PG_FUNCTION_INFO_V1(durable_register_activity);
+
+Datum
+durable_register_activity(PG_FUNCTION_ARGS)
+{
+	char	   *name;
+	char	   *execution;
+	Handler    *handler;
+	Datum		values[7];
+	char		nulls[] = "       ";
+
+	durable_client_enter("register_activity", "Register it before the orchestration is started.");
+
+	name = durable_client_name(fcinfo, 0, "name of the activity");
+	execution = durable_client_text(fcinfo, 2);
+	if (PG_ARGISNULL(1) || (execution != NULL && strcmp(execution, "external") == 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("external activities are not available in this version"),
+				 errdetail("Activity \"%s\" has %s.", name,
+						   PG_ARGISNULL(1) ? "no handler" : "execution \"external\""),
+				 errhint("Name a function with its argument types, as in 'app.send_mail(jsonb)'.")));
+	if (execution == NULL)
+		execution = "auto";
+	check_execution(execution);
+	handler = handler_argument(fcinfo, "activity");
+	if (!PG_ARGISNULL(3))
+	{
+		RetryPolicy policy;
+
+		durable_retry_parse(PG_GETARG_JSONB_P(3), &policy);
+	}
+	check_interval(fcinfo, 4, 1, "timeout must be positive");
+
+	values[0] = ObjectIdGetDatum(GetUserId());
+	values[1] = CStringGetTextDatum(name);
+	values[2] = CStringGetTextDatum(handler->signature);
+	values[3] = CStringGetTextDatum(execution);
+	for (int i = 4; i < 7; i++)
+	{
+		values[i] = PG_GETARG_DATUM(i - 1);
+		nulls[i] = PG_ARGISNULL(i - 1) ? 'n' : ' ';
+	}
+	run(&upsert_activity, values, nulls);
+
+	PG_RETURN_VOID();
+}
+
+/* unregister_orchestration(name) */
+PG_FUNCTION_INFO_V1(durable_unregister_orchestration);
+
+Datum
+durable_unregister_orchestration(PG_FUNCTION_ARGS)
+{
+	durable_client_enter("unregister_orchestration", "Call it from an activity.");
+	unregister(fcinfo, "orchestration", &delete_orchestration);
+	PG_RETURN_VOID();
+}
+
+/* unregister_activity(name) */
+PG_FUNCTION_INFO_V1(durable_unregister_activity);
+
+Datum
+durable_unregister_activity(PG_FUNCTION_ARGS)
+{
+	durable_client_enter("unregister_activity", "Call it from an activity.");
+	unregister(fcinfo, "activity", &delete_activity);
+	PG_RETURN_VOID();
+}
+
+static void
+unregister(FunctionCallInfo fcinfo, const char *kind, DurableSql *sql)
+{
+	char	   *name = durable_client_name(fcinfo, 0, psprintf("name of the %s", kind));
+	Datum		values[2];
+	uint64		deleted;
+
+	values[0] = ObjectIdGetDatum(GetUserId());
+	values[1] = CStringGetTextDatum(name);
+	durable_sql_connect();
+	deleted = durable_sql_run(sql, values, NULL, false, 0);
+	durable_sql_finish();
+	if (deleted == 0)
+		not_registered(name, kind);
+
+	durable_registry_changed();
+}
+
+static void
+not_registered(const char *name, const char *kind)
+{
+	const char *like;
+
+	durable_registry_load(false);
+	like = durable_suggest(name, durable_registry_names(kind, GetUserId()));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("%s \"%s\" is not registered by role \"%s\"", kind, name,
+					GetUserNameFromId(GetUserId(), false)),
+			 errdetail("A registration can be removed by the role that made it."),
+			 like && strcmp(like, name) != 0 ? errhint("Did you mean \"%s\"?", like) : 0));
+}
+
+/* --- arguments --------------------------------------------------------------------------------------------------------------- */
+
+static Handler *
+handler_argument(FunctionCallInfo fcinfo, const char *kind)
+{
+	Handler    *handler = durable_handler_from_oid(PG_GETARG_OID(1), kind);
+
+	durable_handler_check_privilege(handler);
+	return handler;
+}
+
+static void
+check_execution(const char *word)
+{
+	ActivityExecution execution;
+
+	if (!durable_registry_execution(word, &execution))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid execution \"%s\"", word),
+				 errhint("It is \"auto\" (the engine learns how long the activity takes), \"inline\" (in the transaction of the turn) or \"task\" (in a transaction of its own).")));
+}
+
+static void
+check_interval(FunctionCallInfo fcinfo, int argno, int64 minimum, const char *message)
+{
+	if (!PG_ARGISNULL(argno) && durable_retry_interval_us(PG_GETARG_INTERVAL_P(argno)) < minimum)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg_internal("%s", message)));
+}
+
+static Datum
+text_or_null(const char *value, char *null)
+{
+	*null = value != NULL ? ' ' : 'n';
+	return value != NULL ? CStringGetTextDatum(value) : (Datum) 0;
+}
+
+static void
+run(DurableSql *sql, Datum *values, const char *nulls)
+{
+	durable_sql_connect();
+	durable_sql_run(sql, values, nulls, false, 0);
+	durable_sql_finish();
+
+	durable_registry_changed();
+}

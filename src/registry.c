@@ -1,0 +1,319 @@
+/*
+ * registry.c
+ *		Registered orchestrations and activities, cached per process.
+ *
+ * Owns:		reading of durable.orchestration and durable.activity (registration_api.c
+ *				writes them)
+ * Called by:	unit (load), client API (load and look up), activity, handler_find.c
+ * Locks:		none
+ * Memory:		one context for all of a load, under CacheMemoryContext; a later load
+ *				frees it when the transaction ends
+ *
+ * The cache is good while the generation of registrations in shared memory stays
+ * the same.  The generation is read before the tables are: a commit in between
+ * makes us load once more, never too seldom.  That is not the whole story in
+ * three cases, and then the cache is good for less:
+ *
+ *	- This transaction changed registrations: for nothing, until it ends.
+ *	- A snapshot older than the generation was read with (repeatable read): for
+ *	  this transaction.
+ *	- COMMIT PREPARED does not tell anybody: for durable.recheck_interval.
+ */
+#include "postgres.h"
+
+#include "registry.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "guc.h"
+#include "miscadmin.h"
+#include "shmem.h"
+#include "sql.h"
+#include "utils/acl.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "wakeup.h"
+
+/* Sorted by name, then owner. */
+typedef struct RegistrationList
+{
+	int			length;
+	Registration *entries;
+}			RegistrationList;
+
+static struct
+{
+	MemoryContext context;		/* NULL: nothing loaded */
+	RegistrationList orchestrations;
+	RegistrationList activities;
+
+	bool		valid;
+	uint64		generation;
+	Oid			extension;		/* of this creation of the extension */
+	TimestampTz loaded_at;		/* start of the transaction */
+}			registry;
+
+static bool changed_here = false;	/* by this transaction */
+
+static DurableSql select_orchestrations = {
+	.text = "SELECT name, owner, handler, version FROM durable.orchestration"
+};
+static DurableSql select_activities = {
+	.text = "SELECT name, owner, handler, execution, retry, timeout FROM durable.activity"
+};
+
+static bool is_current(uint64 generation);
+static void read_tables(MemoryContext context);
+static void read_orchestrations(RegistrationList *list);
+static void read_activities(RegistrationList *list);
+static int	compare(const void *left, const void *right);
+static void at_end_of_transaction(MemoryContextCallbackFunction function, void *arg);
+static void free_context(void *context);
+static void forget_all(void *arg);
+static void forget_changes(void *arg);
+static const Registration *find(const RegistrationList *list, const char *name, Oid role);
+static int	rank(const Registration *registration, Oid role);
+
+/* --- loading -------------------------------------------------------------------------------------------------------------- */
+
+void
+durable_registry_load(bool force)
+{
+	uint64		generation = durable_database_generation();
+	MemoryContext context;
+
+	if (!force && is_current(generation))
+		return;
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "durable registrations", ALLOCSET_SMALL_SIZES);
+	read_tables(context);
+
+	if (registry.context != NULL)
+		at_end_of_transaction(free_context, registry.context);
+	MemoryContextSetParent(context, CacheMemoryContext);
+	registry.context = context;
+	registry.generation = generation;
+	registry.extension = durable_extension_oid();
+	registry.loaded_at = GetCurrentTransactionStartTimestamp();
+	registry.valid = true;
+	if (IsolationUsesXactSnapshot())
+		at_end_of_transaction(forget_all, NULL);
+}
+
+/* Generation 1 is no database's own: shared memory does not know ours. */
+static bool
+is_current(uint64 generation)
+{
+	return registry.valid && !changed_here &&
+		generation == registry.generation && generation > 1 &&
+		registry.extension == durable_extension_oid() &&
+		!TimestampDifferenceExceeds(registry.loaded_at, GetCurrentTransactionStartTimestamp(),
+									durable_recheck_interval);
+}
+
+static void
+read_tables(MemoryContext context)
+{
+	RegistrationList orchestrations;
+	RegistrationList activities;
+	MemoryContext caller;
+
+	durable_sql_connect();
+	caller = MemoryContextSwitchTo(context);
+	read_orchestrations(&orchestrations);
+	read_activities(&activities);
+	MemoryContextSwitchTo(caller);
+	durable_sql_finish();
+
+	registry.orchestrations = orchestrations;
+	registry.activities = activities;
+}
+
+static void
+read_orchestrations(RegistrationList *list)
+{
+	list->length = durable_sql_run(&select_orchestrations, NULL, NULL, false, 0);
+	list->entries = palloc0(sizeof(Registration) * list->length);
+	for (int i = 0; i < list->length; i++)
+	{
+		Registration *entry = &list->entries[i];
+
+		entry->name = durable_sql_text(i, 1);
+		entry->owner = durable_sql_oid(i, 2);
+		entry->handler = durable_sql_text(i, 3);
+		entry->version = durable_sql_text(i, 4);
+	}
+	qsort(list->entries, list->length, sizeof(Registration), compare);
+}
+
+static void
+read_activities(RegistrationList *list)
+{
+	list->length = durable_sql_run(&select_activities, NULL, NULL, false, 0);
+	list->entries = palloc0(sizeof(Registration) * list->length);
+	for (int i = 0; i < list->length; i++)
+	{
+		Registration *entry = &list->entries[i];
+		char	   *execution = durable_sql_text(i, 4);
+		bool		no_timeout;
+		Datum		timeout = durable_sql_datum(i, 6, &no_timeout);
+
+		entry->name = durable_sql_text(i, 1);
+		entry->owner = durable_sql_oid(i, 2);
+		entry->handler = durable_sql_text(i, 3);
+		if (!durable_registry_execution(execution, &entry->execution))
+			elog(ERROR, "activity \"%s\" has unknown execution \"%s\"", entry->name, execution);
+		entry->retry = durable_sql_jsonb(i, 5);
+		if (!no_timeout)
+		{
+			entry->timeout = palloc(sizeof(Interval));
+			*entry->timeout = *DatumGetIntervalP(timeout);
+		}
+	}
+	qsort(list->entries, list->length, sizeof(Registration), compare);
+}
+
+static int
+compare(const void *left, const void *right)
+{
+	const Registration *a = left;
+	const Registration *b = right;
+	int			order = strcmp(a->name, b->name);
+
+	if (order != 0)
+		return order;
+	return a->owner < b->owner ? -1 : a->owner > b->owner;
+}
+
+/* --- the end of the transaction ----------------------------------------------------------------------------------------------- */
+
+void
+durable_registry_changed(void)
+{
+	if (!changed_here)
+		at_end_of_transaction(forget_changes, NULL);
+	changed_here = true;
+	durable_wakeup_registrations();
+}
+
+static void
+at_end_of_transaction(MemoryContextCallbackFunction function, void *arg)
+{
+	MemoryContextCallback *callback;
+
+	callback = MemoryContextAlloc(TopTransactionContext, sizeof(MemoryContextCallback));
+	callback->func = function;
+	callback->arg = arg;
+	MemoryContextRegisterResetCallback(TopTransactionContext, callback);
+}
+
+static void
+free_context(void *context)
+{
+	MemoryContextDelete(context);
+}
+
+static void
+forget_all(void *arg)
+{
+	registry.valid = false;
+}
+
+static void
+forget_changes(void *arg)
+{
+	changed_here = false;
+	registry.valid = false;
+}
+
+/* --- look-up --------------------------------------------------------------------------------------------------------------------- */
+
+const Registration *
+durable_registry_orchestration(const char *name, Oid role)
+{
+	return find(&registry.orchestrations, name, role);
+}
+
+const Registration *
+durable_registry_activity(const char *name, Oid role)
+{
+	return find(&registry.activities, name, role);
+}
+
+/* Among equals the role that was created first decides: any rule does, if it is the same in every process. */
+static const Registration *
+find(const RegistrationList *list, const char *name, Oid role)
+{
+	const Registration *best = NULL;
+	int			best_rank = 0;
+	int			low = 0;
+	int			high = list->length;
+
+	/* the first one of that name */
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+
+		if (strcmp(list->entries[middle].name, name) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+
+	for (; low < list->length && strcmp(list->entries[low].name, name) == 0; low++)
+	{
+		int			this_rank = rank(&list->entries[low], role);
+
+		if (this_rank > best_rank)
+		{
+			best = &list->entries[low];
+			best_rank = this_rank;
+		}
+	}
+
+	return best;
+}
+
+/* 0: does not count. Higher comes first. */
+static int
+rank(const Registration *registration, Oid role)
+{
+	Oid			owner = registration->owner;
+
+	if (owner == role)
+		return 3;
+	if (superuser_arg(owner) || owner == durable_extension_owner())
+		return 2;
+	if (!superuser_arg(role) && has_privs_of_role(role, owner))
+		return 1;
+	return 0;
+}
+
+List *
+durable_registry_names(const char *kind, Oid role)
+{
+	const RegistrationList *list = strcmp(kind, "activity") == 0 ?
+		&registry.activities : &registry.orchestrations;
+	List	   *names = NIL;
+
+	for (int i = 0; i < list->length; i++)
+		if (rank(&list->entries[i], role) > 0)
+			names = lappend(names, pstrdup(list->entries[i].name));
+
+	return names;
+}
+
+bool
+durable_registry_execution(const char *word, ActivityExecution *execution)
+{
+	if (strcmp(word, "auto") == 0)
+		*execution = EXECUTION_AUTO;
+	else if (strcmp(word, "inline") == 0)
+		*execution = EXECUTION_INLINE;
+	else if (strcmp(word, "task") == 0)
+		*execution = EXECUTION_TASK;
+	else
+		return false;
+
+	return true;
+}
