@@ -2,8 +2,8 @@
 #
 #   make                 build the library, the install scripts and the client
 #   make install         install into the PostgreSQL that PG_CONFIG names (DESTDIR= works)
-#   make installcheck    regression tests against a running server that has the library preloaded
-#                        with durable.testing = on and durable.max_workers = 0
+#   make installcheck    regression tests and isolation specs against a running server (PGHOST, PGPORT, PGUSER) that
+#                        preloads the library, with durable.testing = on and durable.max_workers = 0
 #
 # These need nothing prepared, touch nothing outside a directory of their own, and start servers of their own:
 #   make play            play the game (without a terminal: play one by itself);  make stop, make clean-play
@@ -43,15 +43,15 @@ DATA_built = $(DURABLE_SQL)
 EXTRA_CLEAN = $(DURABLE_SQL) $(DUNGEON_SQL) clients/dungeon $(patsubst %.c,%.o,$(wildcard clients/*.c)) \
 	tmp_check output_iso test/results test/output_iso
 
-DUNGEON_TESTS = $(sort $(patsubst sql/%.sql,%,$(wildcard sql/dungeon_*.sql)))
-REGRESS = $(filter-out $(DUNGEON_TESTS),$(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql))))
-ISOLATION = $(sort $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*.spec)))
-ISOLATION_OPTS = --inputdir=test
+# PGXS would run all tests in one database; ours get one each (see installcheck below).
+NO_INSTALLCHECK = 1
+DUNGEON_TESTS = $(wildcard sql/dungeon_*.sql)
+ENGINE_TESTS = $(filter-out $(DUNGEON_TESTS),$(wildcard sql/*.sql))
+SPECS = $(wildcard test/specs/*.spec)
 
 ifneq ($(GAME),no)
 EXTENSION += durable_dungeon
 DATA_built += $(DUNGEON_SQL)
-REGRESS += $(DUNGEON_TESTS)
 ifneq ($(wildcard clients/*.c),)
 SCRIPTS_built = clients/dungeon
 endif
@@ -101,6 +101,24 @@ $(DURABLE_SQL): $(sort $(wildcard extension/durable/*.sql)) extension/durable du
 
 $(DUNGEON_SQL): $(sort $(wildcard extension/durable_dungeon/*.sql)) extension/durable_dungeon durable_dungeon.control Makefile
 	$(call concatenate,durable_dungeon)
+
+# --- tests against a server that is already there: as in make check, each file in a new database with the extensions ----
+
+# run_test(driver,input directory,file,game's extension or nothing)
+define run_test
+	out=tmp_check/$(notdir $(basename $(3))) && mkdir -p "$$out" && \
+	$(dir $(PGXS))../test/$(1) --bindir='$(bindir)' --inputdir='$(2)' --outputdir="$$out" --dbname=durable_installcheck \
+		--load-extension=durable $(addprefix --load-extension=,$(4)) $(notdir $(basename $(3))) || failed="$$failed $(3)";
+
+endef
+
+.PHONY: installcheck
+installcheck:
+	@failed=''; \
+	$(foreach t,$(sort $(ENGINE_TESTS)),$(strip $(call run_test,regress/pg_regress,.,$(t)))) \
+	$(if $(filter no,$(GAME)),,$(foreach t,$(sort $(DUNGEON_TESTS)),$(strip $(call run_test,regress/pg_regress,.,$(t),durable_dungeon)))) \
+	$(foreach t,$(sort $(SPECS)),$(strip $(call run_test,isolation/pg_isolation_regress,test,$(t)))) \
+	[ -z "$$failed" ] || { echo "failed:$$failed; see tmp_check"; exit 1; }
 
 # --- the client: an ordinary program on libpq and libedit, not a server module -------------------------------------------
 

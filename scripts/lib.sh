@@ -154,7 +154,7 @@ as_root() {
 # packages says no. An existing file is the administrator's and stays.
 install_packages() {
 	local conf=/etc/postgresql-common/createcluster.conf before='' line
-	[ -e $conf ] ||
+	[ -e $conf ] || [[ " $* " != *" postgresql-"* ]] ||
 		before="mkdir -p ${conf%/*} && echo create_main_cluster = false >$conf && "
 	line="${before}apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $*"
 	if as_root true 2>/dev/null; then
@@ -229,6 +229,7 @@ placement() {
 
 # placement_conf ROOT: the lines for postgresql.conf.
 placement_conf() {
+	set -- "${1//\'/\'\'}"
 	case $(placement) in
 		destdir) printf "extension_destdir = '%s'\ndynamic_library_path = '%s:\$libdir'\n" "$1" "$1$PKGLIBDIR" ;;
 		path) printf "extension_control_path = '%s:\$system'\ndynamic_library_path = '%s:\$libdir'\n" "$1$SHAREDIR" "$1$PKGLIBDIR" ;;
@@ -262,11 +263,12 @@ grow_tree() {
 
 # --- a cluster of our own ----------------------------------------------------------------------------------------------
 
-# socket_dir CLUSTER: prints the directory of its socket. A socket's path is limited to 107 bytes, so a cluster in a
-# deep directory has it in /tmp, under a name that nobody can have guessed, remembered in CLUSTER/socket_dir.
+# socket_dir CLUSTER: prints the directory of its socket. A socket's path is limited to 107 bytes, and in connection
+# strings and settings special characters need quotes of different kinds; so a cluster in a deep or oddly named
+# directory has its socket in /tmp, under a name that nobody can have guessed, remembered in CLUSTER/socket_dir.
 socket_dir() {
 	local dir=$1/run
-	if [ ${#dir} -gt 80 ]; then
+	if [ ${#dir} -gt 80 ] || [[ $dir =~ [^A-Za-z0-9/._-] ]]; then
 		dir=$(cat "$1/socket_dir" 2>/dev/null || true)
 		if [ -z "$dir" ] || [ "$(stat -c %U "$dir" 2>/dev/null || true)" != "$(server_user)" ]; then
 			dir=$(mktemp -d /tmp/durable.XXXXXX)
@@ -304,7 +306,7 @@ cluster_init() {
 	give_to_server "$1/data"
 	as_server "$BINDIR/initdb" --no-sync -A trust -U postgres --encoding=UTF8 --locale=C.UTF-8 -D "$1/data" >"$1/initdb.log" 2>&1 </dev/null ||
 		{ cat "$1/initdb.log" >&2; die "could not create a cluster in $1/data"; }
-	echo "include '$1/private.conf'" | as_server tee -a "$1/data/postgresql.conf" >/dev/null
+	echo "include '${1//\'/\'\'}/private.conf'" | as_server tee -a "$1/data/postgresql.conf" >/dev/null
 }
 
 cluster_ctl() {
@@ -349,6 +351,7 @@ cluster_sql() {
 
 # The client looks in the same places for the file "connection", one libpq conninfo line.
 game_state() {
+	case ${DURABLE_DUNGEON_STATE:-} in *\'*) die "DURABLE_DUNGEON_STATE: make cannot cope with a quote in a path" ;; esac
 	if [ -n "${DURABLE_DUNGEON_STATE:-}" ]; then
 		echo "$DURABLE_DUNGEON_STATE"
 	elif [ "$(id -u)" -eq 0 ]; then
