@@ -388,7 +388,7 @@ raise_unless_completed(const char *instance_id, const RunResult *result)
 
 		case STATUS_TERMINATED:
 			{
-				char	   *reason = result->failure ? durable_json_get_text(result->failure, "message") : NULL;
+				char	   *reason = result->failure ? durable_json_get_text(result->failure, "reason") : NULL;
 
 				ereport(ERROR,
 						(errcode(ERRCODE_DURABLE_FINISHED),
