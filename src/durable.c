@@ -9,6 +9,8 @@
  * Memory: none.
  */
 #include "durable.h"
+#include "determinism.h"
+#include "turn.h"
 
 #include "guc.h"
 #include "shmem.h"
@@ -32,5 +34,7 @@ _PG_init(void)
 	durable_shmem_install_hooks();
 	durable_wakeup_install();
 	durable_ddl_install_hooks();
+	durable_turn_install();
+	durable_determinism_install_hooks();
 	durable_launcher_register();
 }

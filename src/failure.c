@@ -116,3 +116,13 @@ push_value(JsonbParseState **state, const char *member, JsonbValue *value)
 	pushJsonbValue(state, WJB_KEY, &key);
 	pushJsonbValue(state, WJB_VALUE, value);
 }
+
+Jsonb *
+durable_json_make_failure(int sqlerrcode, const char *message)
+{
+	ErrorData	error = {0};
+
+	error.sqlerrcode = sqlerrcode;
+	error.message = unconstify(char *, message);
+	return durable_json_failure(&error, NULL, 0);
+}

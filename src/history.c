@@ -202,6 +202,20 @@ durable_history_append(HistoryEvent ***events, int *nevents,
 	(*events)[(*nevents)++] = event;
 }
 
+Size
+durable_history_event_size(const HistoryEvent *event)
+{
+	Size		size = 64;
+
+	if (event->name != NULL)
+		size += strlen(event->name);
+	if (event->extra != NULL)
+		size += VARSIZE(event->extra);
+	if (event->payload != NULL)
+		size += VARSIZE(event->payload);
+	return size;
+}
+
 Jsonb *
 durable_history_number(int64 value)
 {

@@ -72,6 +72,9 @@ extern void durable_history_decode(const Jsonb *row, HistoryEvent ***events,
 extern void durable_history_append(HistoryEvent ***events, int *nevents,
 								   int *allocated, HistoryEvent *event);
 
+/* About how many bytes it takes in its row. */
+extern Size durable_history_event_size(const HistoryEvent *event);
+
 extern Jsonb *durable_history_number(int64 value);
 extern int64 durable_history_get_number(const Jsonb *value);
 

@@ -564,3 +564,21 @@ durable_json_get_text(const Jsonb *object, const char *member)
 
 	return value_to_cstring(value);
 }
+
+Jsonb *
+durable_json_get_member(const Jsonb *object, const char *member)
+{
+	JsonbValue	key;
+	JsonbValue *value;
+
+	if (object == NULL || !JB_ROOT_IS_OBJECT(object))
+		return NULL;
+	key.type = jbvString;
+	key.val.string.val = unconstify(char *, member);
+	key.val.string.len = strlen(member);
+	value = findJsonbValueFromContainer(unconstify(JsonbContainer *, &object->root),
+										JB_FOBJECT, &key);
+	if (value == NULL || value->type == jbvNull)
+		return NULL;
+	return JsonbValueToJsonb(value);
+}

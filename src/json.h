@@ -69,6 +69,9 @@ extern Jsonb *durable_json_text(const char *value);		/* NULL: JSON null */
 /* Object member as text, or NULL when it is missing, JSON null, or there is no object. */
 extern char *durable_json_get_text(const Jsonb *object, const char *member);
 
+/* Object member, or NULL when it is missing, JSON null, or there is no object. */
+extern Jsonb *durable_json_get_member(const Jsonb *object, const char *member);
+
 /*
  * An error as jsonb: {sqlstate, message, detail, hint, context, activity,
  * attempt}; members without a value are left out (attempt when 0); texts are cut
@@ -76,6 +79,9 @@ extern char *durable_json_get_text(const Jsonb *object, const char *member);
  * durable_json_failure and durable_json_throw_failure are in failure.c.
  */
 extern Jsonb *durable_json_failure(const ErrorData *edata, const char *activity, int attempt);
+
+/* A failure that the engine itself found. */
+extern Jsonb *durable_json_make_failure(int sqlerrcode, const char *message);
 
 /* Raises that failure with its own SQLSTATE, message, detail and hint. */
 extern void durable_json_throw_failure(const Jsonb *failure) pg_attribute_noreturn();

@@ -72,6 +72,7 @@ extern bool durable_slot_sleep(TimestampTz until);	/* IDLE; false when hints are
 extern void durable_slot_take_hints(DurableHints *hints);	/* takes them: slot's are reset */
 extern void durable_slot_want_peer(void);	/* my batch was full: another worker would help */
 extern void durable_slot_begin_task(int64 key, int32 task);
+extern CancelReason durable_slot_cancel_reason(void);	/* is the running task to be stopped? */
 extern CancelReason durable_slot_end_task(void);	/* why it was cancelled, if it was */
 extern void durable_slot_partition(int *part, int *nparts);	/* my ordinal among the workers of my owner */
 extern void durable_slot_count(int64 turns, int64 activities);	/* statistics for durable.workers */

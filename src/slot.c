@@ -44,6 +44,7 @@ static DurableSlot *my_slot = NULL;
 static uint32 my_generation = 0;
 static int	full_batches = 0;
 
+static void free_slot(int slotno);
 static void detach(int code, Datum arg);
 static void change_state(DurableSlot *slot, SlotState state);
 static int	count_tasks(DurableSlot *except, int *denied_before);
@@ -152,16 +153,7 @@ durable_slot_release(int slotno, uint32 generation, WorkerExit how)
 	{
 		db = &durable_shared->databases[slot->database_index];
 		owner = slot->owner;
-		pg_atomic_fetch_and_u64(&db->slots, ~SLOT_BIT(slotno));
-
-		SpinLockAcquire(&slot->mutex);
-		slot->state = SLOT_UNUSED;
-		slot->database = InvalidOid;
-		slot->owner = InvalidOid;
-		slot->pid = 0;
-		slot->latch = NULL;
-		slot->task_key = 0;
-		SpinLockRelease(&slot->mutex);
+		free_slot(slotno);
 
 		SpinLockAcquire(&db->mutex);
 		if (db->nexits < MAX_EXITS)
@@ -190,6 +182,49 @@ durable_slot_release(int slotno, uint32 generation, WorkerExit how)
 		durable_coordinator_wake(db, true);
 		wake_denied();
 	}
+}
+
+/* There is a reservation but no process for it: nobody failed. */
+void
+durable_slot_withdraw(int slotno, uint32 generation)
+{
+	DurableSlot *slot = &durable_shared->slots[slotno];
+
+	LWLockAcquire(durable_shared->lock, LW_EXCLUSIVE);
+	if (slot->state == SLOT_STARTING && slot->generation == generation)
+		free_slot(slotno);
+	LWLockRelease(durable_shared->lock);
+}
+
+/* Under the LWLock. */
+static void
+free_slot(int slotno)
+{
+	DurableSlot *slot = &durable_shared->slots[slotno];
+
+	pg_atomic_fetch_and_u64(&durable_shared->databases[slot->database_index].slots,
+							~SLOT_BIT(slotno));
+	SpinLockAcquire(&slot->mutex);
+	slot->state = SLOT_UNUSED;
+	slot->database = InvalidOid;
+	slot->owner = InvalidOid;
+	slot->pid = 0;
+	slot->latch = NULL;
+	slot->task_key = 0;
+	slot->task_denied = false;
+	SpinLockRelease(&slot->mutex);
+}
+
+void
+durable_slot_no_shortage(void)
+{
+	DurableDatabase *db = durable_my_database();
+
+	if (db->short_since == 0)
+		return;
+	LWLockAcquire(durable_shared->lock, LW_EXCLUSIVE);
+	db->short_since = 0;
+	LWLockRelease(durable_shared->lock);
 }
 
 void
@@ -284,6 +319,8 @@ detach(int code, Datum arg)
 		how = EXIT_LOST;
 	else if (code != 0)
 		how = EXIT_FAILED;
+	else if (pg_atomic_read_u64(&slot->turns) + pg_atomic_read_u64(&slot->activities) == 0)
+		how = EXIT_USELESS;
 	SpinLockRelease(&slot->mutex);
 
 	/* Who is told to go because of DROP DATABASE and the like did nothing wrong. */
@@ -433,6 +470,19 @@ durable_slot_end_task(void)
 	SpinLockRelease(&my_slot->mutex);
 	if (reason != CANCEL_NONE)
 		QueryCancelPending = false;
+	return reason;
+}
+
+CancelReason
+durable_slot_cancel_reason(void)
+{
+	CancelReason reason;
+
+	if (my_slot == NULL)
+		return CANCEL_NONE;
+	SpinLockAcquire(&my_slot->mutex);
+	reason = my_slot->cancel;
+	SpinLockRelease(&my_slot->mutex);
 	return reason;
 }
 

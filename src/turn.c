@@ -94,6 +94,7 @@ durable_turn_run(Turn *turn)
 	int			nevents = replay->nevents;
 	int			ndecisions = list_length(instance->decisions);
 	int			nactivities = list_length(instance->activities);
+	Jsonb	   *custom_status = instance->custom_status;
 	UserCall	call = {0};
 	char	   *leftover = NULL;
 
@@ -111,6 +112,7 @@ durable_turn_run(Turn *turn)
 	turn->failure = NULL;
 	turn->error = NULL;
 	turn->result = NULL;
+	turn->known_calls = replay->ncalls;
 	instance->turns++;
 	instance->wait_line = 0;
 
@@ -134,6 +136,8 @@ durable_turn_run(Turn *turn)
 		/* The flag counts, not what the function made of the error. */
 		if (turn->outcome == TURN_WAITS)
 			leftover = durable_replay_leftover(replay, "waits");
+		else if (turn->outcome == TURN_CONTINUED_AS_NEW)
+			leftover = durable_replay_leftover(replay, "continues as new");
 		if (call.error != NULL && call.error->context != NULL)
 			instance->wait_line = line_of_context(call.error->context);
 	}
@@ -157,11 +161,21 @@ durable_turn_run(Turn *turn)
 		turn->mismatch = leftover;
 	}
 	if (turn->outcome == TURN_MISMATCH || turn->outcome == TURN_ERROR)
+	{
 		take_back(turn, nevents, ndecisions, nactivities);
+		instance->custom_status = custom_status;
+	}
+	turn->fresh_events = replay->nevents;
 
 	/* The replay's state stays readable until the caller is done with the turn. */
 	MemoryContextSwitchTo(old);
 	return turn->outcome;
+}
+
+bool
+durable_turn_next_is_new(const Turn *turn)
+{
+	return turn->instance->replay.ntasks >= turn->instance->replay.ncalls;
 }
 
 int
@@ -209,6 +223,24 @@ durable_turn_record(Turn *turn, HistoryType type, const char *name,
 	}
 	MemoryContextSwitchTo(old);
 	return task;
+}
+
+void
+durable_turn_answer(Turn *turn, HistoryType type, int task, const Jsonb *payload)
+{
+	MemoryContext old = MemoryContextSwitchTo(turn->instance->context);
+	HistoryEvent *event = palloc0(sizeof(HistoryEvent));
+
+	event->type = type;
+	event->task = task;
+	event->time = turn->clock;
+	if (payload != NULL)
+	{
+		event->payload = palloc(VARSIZE(payload));
+		memcpy(event->payload, payload, VARSIZE(payload));
+	}
+	durable_replay_add(&turn->instance->replay, event);
+	MemoryContextSwitchTo(old);
 }
 
 Decision *

@@ -68,6 +68,7 @@ typedef struct Instance
 	TimestampTz created_at;
 	TimestampTz started_at;		/* 0: not yet */
 	TimestampTz completed_at;	/* 0: not yet */
+	char	   *parent_instance_id; /* NULL: none, or gone */
 	int64		parent_key;		/* 0: none */
 	int32		parent_execution;
 	int32		parent_task;
@@ -86,6 +87,7 @@ typedef struct Instance
 	List	   *decisions;		/* of this unit, not yet carried out */
 	List	   *activities;		/* DECISION_ACTIVITY to run inline */
 	int			wait_line;		/* line of the orchestration that waits, 0 unknown */
+	bool		input_changed;	/* by continue_as_new */
 	bool		discard_history;	/* continued as new: delete the old execution's rows */
 }			Instance;
 
@@ -105,7 +107,8 @@ typedef struct Turn
 	char	   *mismatch;
 	Jsonb	   *continue_input;
 	bool		continue_preserve_events;
-	int			fresh_events;	/* events from here on arrived in this unit */
+	int			fresh_events;	/* events from here on are new to this run */
+	int			known_calls;	/* recorded before this run */
 	Jsonb	   *failure;		/* TURN_FAILED */
 	ErrorData  *error;			/* TURN_ERROR */
 	Jsonb	   *result;			/* TURN_COMPLETED */
@@ -125,6 +128,9 @@ extern Turn *durable_turn_current(const char *function);
 /* Runs one turn from the top. */
 extern TurnOutcome durable_turn_run(Turn *turn);
 
+/* Will the next call be new?  Then its arguments are needed. */
+extern bool durable_turn_next_is_new(const Turn *turn);
+
 /*
  * For durable calls.  record makes the next call: returns its task; *recorded is
  * the recorded event, or NULL when the call is new, and then the event is recorded
@@ -133,6 +139,9 @@ extern TurnOutcome durable_turn_run(Turn *turn);
 extern int	durable_turn_record(Turn *turn, HistoryType type, const char *name,
 								Jsonb *extra, Jsonb *payload, HistoryEvent **recorded);
 extern Decision *durable_turn_decide(Turn *turn, DecisionKind kind, int task);
+
+/* An answer that is known at once, in the turn that made the call. */
+extern void durable_turn_answer(Turn *turn, HistoryType type, int task, const Jsonb *payload);
 
 /* Waits until the task is answered: returns, or suspends the turn. */
 extern TaskState *durable_turn_await(Turn *turn, int task);

@@ -1,0 +1,982 @@
+/*-------------------------------------------------------------------------
+ *
+ * batch.c
+ *		Reads what a unit of work needs and writes what it has done, with one
+ *		statement for each table.
+ *
+ * Reading is done in this order: messages, without a lock; then the row locks of
+ * their instances, skipping what others hold; then, under a snapshot taken after
+ * the locks, which of the messages are still there.  Another worker may have
+ * taken them in between, but then it has committed, and from the lock on nobody
+ * else can.
+ *
+ * Owns:	writes to durable.history, inbox, timer, task, instance
+ * Called by: unit.c, execution.c
+ * Locks:	FOR NO KEY UPDATE SKIP LOCKED on rows of durable.instance
+ * Memory:	batch->context
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "batch.h"
+#include "clock.h"
+#include "columns.h"
+#include "guc.h"
+#include "json.h"
+#include "sql.h"
+#include "wakeup.h"
+
+/* A batch ends after so much time in user code, and so many subtransactions
+ * that wrote: a backend caches 64 of them for other sessions' snapshots. */
+#define BATCH_USER_US	5000
+#define BATCH_WRITES	60
+
+/* A history row is cut at about this size. */
+#define HISTORY_ROW_BYTES	(1024 * 1024)
+
+static Datum key_array(List *instances);
+static void store_history(Batch * batch);
+static void store_instances(Batch * batch);
+static void store_messages(Batch * batch);
+static void store_timers(Batch * batch, List *rows, DurableSql *sql);
+static void store_tasks(Batch * batch);
+static void store_children(Batch * batch);
+static void store_sends(Batch * batch);
+static void delete_consumed(Batch * batch);
+static void terminate(Batch * batch);
+static void report_conflicts(Batch * batch);
+static int	compare_int64(const void *a, const void *b);
+
+static DurableSql read_inbox = {
+	"SELECT ctid, id, key, kind, execution, task, name, payload, sent_at "
+	"FROM durable.inbox WHERE owner = $1 AND key >= $2 ORDER BY key, id LIMIT $3",
+	3, {REGROLEOID, INT8OID, INT8OID}
+};
+
+static DurableSql read_inbox_part = {
+	"SELECT ctid, id, key, kind, execution, task, name, payload, sent_at "
+	"FROM durable.inbox WHERE owner = $1 AND key >= $2 AND key % $4 = $5 "
+	"ORDER BY key, id LIMIT $3",
+	5, {REGROLEOID, INT8OID, INT8OID, INT8OID, INT8OID}
+};
+
+static DurableSql read_timers = {
+	"SELECT ctid, key, execution, task, due_at FROM durable.timer "
+	"WHERE owner = $1 AND due_at >= $2 AND due_at <= $3 ORDER BY due_at LIMIT $4",
+	4, {REGROLEOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}
+};
+
+static DurableSql next_timer = {
+	"SELECT due_at FROM durable.timer WHERE owner = $1 AND due_at > $2 "
+	"ORDER BY due_at LIMIT 1",
+	2, {REGROLEOID, TIMESTAMPTZOID}
+};
+
+static DurableSql lock_instances = {
+	"SELECT ctid, key, instance_id, status, name, handler, version, code_hash, "
+	"execution, events, turns, compute_us, created_at, started_at, parent_key, "
+	"parent_execution, parent_task, parent_attempt, input, custom_status, "
+	"waiting, suspend_reason, CASE WHEN parent_key IS NOT NULL THEN "
+	"(SELECT p.instance_id FROM durable.instance p WHERE p.key = i.parent_key) END "
+	"FROM durable.instance i WHERE key = ANY ($1) AND owner = $2 "
+	"FOR NO KEY UPDATE SKIP LOCKED",
+	2, {INT8ARRAYOID, REGROLEOID}
+};
+
+static DurableSql live_messages = {
+	"SELECT id FROM durable.inbox WHERE ctid = ANY ($1)",
+	1, {TIDARRAYOID}
+};
+
+static DurableSql live_timers = {
+	"SELECT ctid, key, execution, task FROM durable.timer WHERE ctid = ANY ($1)",
+	1, {TIDARRAYOID}
+};
+
+static DurableSql load_history = {
+	"SELECT key, execution, events FROM durable.history WHERE key = ANY ($1) "
+	"ORDER BY key, execution, seq",
+	1, {INT8ARRAYOID}
+};
+
+static DurableSql delete_messages = {
+	"DELETE FROM durable.inbox WHERE ctid = ANY ($1)",
+	1, {TIDARRAYOID}
+};
+
+static DurableSql delete_fired_timers = {
+	"DELETE FROM durable.timer WHERE ctid = ANY ($1)",
+	1, {TIDARRAYOID}
+};
+
+static DurableSql delete_timers = {
+	"DELETE FROM durable.timer t USING "
+	"unnest($2::timestamptz[], $3::int8[], $4::int4[], $5::int4[]) "
+	"AS u (due_at, key, execution, task) "
+	"WHERE t.owner = $1 AND t.due_at = u.due_at AND t.key = u.key "
+	"AND t.execution = u.execution AND t.task = u.task",
+	5, {REGROLEOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID}
+};
+
+static DurableSql insert_timers = {
+	"INSERT INTO durable.timer (owner, due_at, key, execution, task) "
+	"SELECT $1, u.* FROM unnest($2::timestamptz[], $3::int8[], $4::int4[], $5::int4[]) AS u",
+	5, {REGROLEOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID}
+};
+
+static DurableSql discard_history = {
+	"DELETE FROM durable.history WHERE key = ANY ($1)",
+	1, {INT8ARRAYOID}
+};
+
+static DurableSql insert_history = {
+	"INSERT INTO durable.history (key, execution, seq, events) "
+	"SELECT * FROM unnest($1::int8[], $2::int4[], $3::int4[], $4::jsonb[])",
+	4, {INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, JSONBARRAYOID}
+};
+
+static DurableSql update_instances = {
+	"UPDATE durable.instance i SET status = u.status, execution = u.execution, "
+	"events = u.events, turns = u.turns, compute_us = u.compute_us, "
+	"started_at = u.started_at, updated_at = $1, completed_at = u.completed_at, "
+	"output = u.output, failure = u.failure, custom_status = u.custom_status, "
+	"waiting = u.waiting, suspend_reason = u.suspend_reason, code_hash = u.code_hash "
+	"FROM unnest($2::tid[], $3::\"char\"[], $4::int4[], $5::int4[], $6::int4[], $7::int8[], "
+	"$8::timestamptz[], $9::timestamptz[], $10::jsonb[], $11::jsonb[], $12::jsonb[], "
+	"$13::jsonb[], $14::text[], $15::text[]) "
+	"AS u (tid, status, execution, events, turns, compute_us, started_at, completed_at, "
+	"output, failure, custom_status, waiting, suspend_reason, code_hash) "
+	"WHERE i.ctid = u.tid",
+	15, {TIMESTAMPTZOID, TIDARRAYOID, CHARARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
+		INT8ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, JSONBARRAYOID, JSONBARRAYOID,
+	JSONBARRAYOID, JSONBARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+};
+
+static DurableSql update_inputs = {
+	"UPDATE durable.instance i SET input = u.input "
+	"FROM unnest($1::int8[], $2::jsonb[]) AS u (key, input) WHERE i.key = u.key",
+	2, {INT8ARRAYOID, JSONBARRAYOID}
+};
+
+static DurableSql insert_messages = {
+	"INSERT INTO durable.inbox (id, owner, key, kind, execution, task, name, payload, sent_at) "
+	"SELECT pg_catalog.nextval('durable.inbox_id_seq'), $1, u.*, $2 "
+	"FROM unnest($3::int8[], $4::\"char\"[], $5::int4[], $6::int4[], $7::text[], $8::jsonb[]) AS u",
+	8, {REGROLEOID, TIMESTAMPTZOID, INT8ARRAYOID, CHARARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
+	TEXTARRAYOID, JSONBARRAYOID}
+};
+
+static DurableSql insert_tasks = {
+	"INSERT INTO durable.task (id, owner, scheduled_at, run_at, key, execution, task, attempt, "
+	"name, handler, input, retry, timeout, last_failure) "
+	"SELECT pg_catalog.nextval('durable.task_id_seq'), $1, $2, u.run_at, u.key, u.execution, "
+	"u.task, u.attempt, u.name, u.handler, u.input, u.retry, "
+	"u.timeout_us * '1 microsecond'::interval, u.failure "
+	"FROM unnest($3::timestamptz[], $4::int8[], $5::int4[], $6::int4[], $7::int4[], "
+	"$8::text[], $9::text[], $10::jsonb[], $11::jsonb[], $12::int8[], $13::jsonb[]) "
+	"AS u (run_at, key, execution, task, attempt, name, handler, input, retry, timeout_us, failure)",
+	13, {REGROLEOID, TIMESTAMPTZOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID,
+		INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID, JSONBARRAYOID,
+	INT8ARRAYOID, JSONBARRAYOID}
+};
+
+/* Rows that are being run are locked: their worker sees that the instance has ended. */
+static DurableSql delete_tasks = {
+	"DELETE FROM durable.task t USING (SELECT owner, run_at, id FROM durable.task "
+	"WHERE key = ANY ($1) FOR UPDATE SKIP LOCKED) d "
+	"WHERE t.owner = d.owner AND t.run_at = d.run_at AND t.id = d.id",
+	1, {INT8ARRAYOID}
+};
+
+static DurableSql terminate_children = {
+	"INSERT INTO durable.inbox (id, owner, key, kind, payload, sent_at) "
+	"SELECT pg_catalog.nextval('durable.inbox_id_seq'), owner, key, 't', "
+	"'{\"sqlstate\": \"57014\", \"message\": \"parent was terminated\"}'::jsonb, $2 "
+	"FROM durable.instance WHERE parent_key = ANY ($1) AND status IN ('P', 'R', 'S') "
+	"RETURNING key",
+	2, {INT8ARRAYOID, TIMESTAMPTZOID}
+};
+
+static DurableSql allocate_keys = {
+	"SELECT pg_catalog.nextval('durable.instance_key_seq') "
+	"FROM pg_catalog.generate_series(1, $1)",
+	1, {INT4OID}
+};
+
+static DurableSql insert_children = {
+	"INSERT INTO durable.instance (key, instance_id, owner, name, handler, version, input, "
+	"created_at, updated_at, parent_key, parent_execution, parent_task, parent_attempt) "
+	"SELECT u.key, u.instance_id, $1, u.name, u.handler, u.version, u.input, $2, $2, "
+	"u.parent_key, u.parent_execution, u.parent_task, u.parent_attempt "
+	"FROM unnest($3::int8[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[], "
+	"$9::int8[], $10::int4[], $11::int4[], $12::int4[]) "
+	"AS u (key, instance_id, name, handler, version, input, parent_key, parent_execution, "
+	"parent_task, parent_attempt) "
+	"ON CONFLICT (instance_id) DO NOTHING RETURNING key",
+	12, {REGROLEOID, TIMESTAMPTZOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+		TEXTARRAYOID, JSONBARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID}
+};
+
+/* Instances that the sender may see and that have not ended; others get nothing. */
+static DurableSql send_events = {
+	"INSERT INTO durable.inbox (id, owner, key, kind, name, payload, sent_at) "
+	"SELECT pg_catalog.nextval('durable.inbox_id_seq'), i.owner, i.key, 'e', u.name, u.payload, $2 "
+	"FROM unnest($3::text[], $4::text[], $5::jsonb[]) WITH ORDINALITY "
+	"AS u (instance_id, name, payload, n) "
+	"JOIN durable.instance i ON i.instance_id = u.instance_id "
+	"WHERE i.status IN ('P', 'R', 'S') AND pg_catalog.pg_has_role($1, i.owner, 'USAGE') "
+	"ORDER BY u.n RETURNING owner, key",
+	5, {OIDOID, TIMESTAMPTZOID, TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID}
+};
+
+Batch *
+durable_batch_create(Oid owner, TimestampTz clock)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "durable batch",
+												  ALLOCSET_DEFAULT_SIZES);
+	Batch	   *batch = MemoryContextAllocZero(context, sizeof(Batch));
+
+	batch->context = context;
+	batch->owner = owner;
+	batch->clock = clock;
+	return batch;
+}
+
+bool
+durable_batch_exhausted(const Batch * batch)
+{
+	return batch->user_us >= BATCH_USER_US || batch->writes >= BATCH_WRITES;
+}
+
+void
+durable_batch_send(Batch * batch, int64 key, char kind, int32 execution, int32 task,
+				   const char *name, const Jsonb *payload)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	Message    *message = palloc0(sizeof(Message));
+
+	message->key = key;
+	message->kind = kind;
+	message->execution = execution;
+	message->task = task;
+	message->name = unconstify(char *, name);
+	message->payload = unconstify(Jsonb *, payload);
+	batch->outbox = lappend(batch->outbox, message);
+	MemoryContextSwitchTo(old);
+}
+
+/* --- reading ---------------------------------------------------------------- */
+
+List *
+durable_batch_read_inbox(Batch * batch, int64 from, int part, int nparts, int limit)
+{
+	Datum		values[5] = {ObjectIdGetDatum(batch->owner), Int64GetDatum(from),
+	Int64GetDatum(limit), Int64GetDatum(nparts), Int64GetDatum(part)};
+	List	   *messages = NIL;
+	uint64		rows;
+
+	durable_sql_connect();
+	rows = durable_sql_run(nparts > 1 ? &read_inbox_part : &read_inbox, values, NULL, false, 0);
+	for (uint64 row = 0; row < rows; row++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(batch->context);
+		Message    *message = palloc0(sizeof(Message));
+		bool		isnull;
+		Datum		number;
+
+		message->tid = *(ItemPointer) DatumGetPointer(durable_sql_datum(row, 1, &isnull));
+		message->id = durable_sql_int8(row, 2);
+		message->key = durable_sql_int8(row, 3);
+		message->kind = durable_sql_char(row, 4);
+		number = durable_sql_datum(row, 5, &isnull);
+		message->execution = isnull ? 0 : DatumGetInt32(number);
+		number = durable_sql_datum(row, 6, &isnull);
+		message->task = isnull ? 0 : DatumGetInt32(number);
+		message->name = durable_sql_text(row, 7);
+		message->payload = durable_sql_jsonb(row, 8);
+		message->at = durable_sql_timestamptz(row, 9, &isnull);
+		messages = lappend(messages, message);
+		MemoryContextSwitchTo(old);
+	}
+	durable_sql_finish();
+	return messages;
+}
+
+List *
+durable_batch_read_timers(Batch * batch, TimestampTz from, int limit)
+{
+	Datum		values[4] = {ObjectIdGetDatum(batch->owner), TimestampTzGetDatum(from),
+	TimestampTzGetDatum(batch->clock), Int64GetDatum(limit)};
+	List	   *messages = NIL;
+	uint64		rows;
+
+	durable_sql_connect();
+	rows = durable_sql_run(&read_timers, values, NULL, false, 0);
+	for (uint64 row = 0; row < rows; row++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(batch->context);
+		Message    *message = palloc0(sizeof(Message));
+		bool		isnull;
+
+		message->kind = MESSAGE_TIMER;
+		message->tid = *(ItemPointer) DatumGetPointer(durable_sql_datum(row, 1, &isnull));
+		message->key = durable_sql_int8(row, 2);
+		message->execution = durable_sql_int4(row, 3);
+		message->task = durable_sql_int4(row, 4);
+		message->at = durable_sql_timestamptz(row, 5, &isnull);
+		messages = lappend(messages, message);
+		MemoryContextSwitchTo(old);
+	}
+	durable_sql_finish();
+	return messages;
+}
+
+TimestampTz
+durable_batch_next_timer(Batch * batch, TimestampTz after)
+{
+	Datum		values[2] = {ObjectIdGetDatum(batch->owner), TimestampTzGetDatum(after)};
+	TimestampTz result = DT_NOEND;
+	bool		isnull;
+
+	durable_sql_connect();
+	if (durable_sql_run(&next_timer, values, NULL, false, 0) > 0)
+		result = durable_sql_timestamptz(0, 1, &isnull);
+	durable_sql_finish();
+	return result;
+}
+
+/* Instances that could be locked; others are being run, or are gone. */
+List *
+durable_batch_lock_instances(Batch * batch, int64 *keys, int nkeys)
+{
+	Datum	   *datums = palloc(nkeys * sizeof(Datum));
+	Datum		values[2];
+	List	   *instances = NIL;
+	uint64		rows;
+
+	for (int i = 0; i < nkeys; i++)
+		datums[i] = Int64GetDatum(keys[i]);
+	values[0] = durable_columns_array(datums, NULL, nkeys, INT8OID);
+	values[1] = ObjectIdGetDatum(batch->owner);
+
+	durable_sql_connect();
+	rows = durable_sql_run(&lock_instances, values, NULL, false, 0);
+	for (uint64 row = 0; row < rows; row++)
+	{
+		MemoryContext context = AllocSetContextCreate(batch->context, "durable instance",
+													  ALLOCSET_SMALL_SIZES);
+		MemoryContext old = MemoryContextSwitchTo(context);
+		Instance   *instance = palloc0(sizeof(Instance));
+		bool		isnull;
+		Datum		number;
+
+		instance->context = context;
+		instance->owner = batch->owner;
+		instance->ctid = *(ItemPointer) DatumGetPointer(durable_sql_datum(row, 1, &isnull));
+		instance->key = durable_sql_int8(row, 2);
+		instance->instance_id = durable_sql_text(row, 3);
+		instance->status = durable_sql_char(row, 4);
+		instance->name = durable_sql_text(row, 5);
+		instance->handler_signature = durable_sql_text(row, 6);
+		instance->version = durable_sql_text(row, 7);
+		instance->code_hash = durable_sql_text(row, 8);
+		instance->execution = durable_sql_int4(row, 9);
+		instance->stored_events = durable_sql_int4(row, 10);
+		instance->turns = durable_sql_int4(row, 11);
+		instance->compute_us = durable_sql_int8(row, 12);
+		instance->created_at = durable_sql_timestamptz(row, 13, &isnull);
+		instance->started_at = durable_sql_timestamptz(row, 14, &isnull);
+		number = durable_sql_datum(row, 15, &isnull);
+		instance->parent_key = isnull ? 0 : DatumGetInt64(number);
+		number = durable_sql_datum(row, 16, &isnull);
+		instance->parent_execution = isnull ? 0 : DatumGetInt32(number);
+		number = durable_sql_datum(row, 17, &isnull);
+		instance->parent_task = isnull ? 0 : DatumGetInt32(number);
+		number = durable_sql_datum(row, 18, &isnull);
+		instance->parent_attempt = isnull ? 0 : DatumGetInt32(number);
+		instance->input = durable_sql_jsonb(row, 19);
+		instance->custom_status = durable_sql_jsonb(row, 20);
+		instance->waiting = durable_sql_jsonb(row, 21);
+		instance->suspend_reason = durable_sql_text(row, 22);
+		instance->parent_instance_id = durable_sql_text(row, 23);
+		instance->replay.started = instance->started_at;
+
+		MemoryContextSwitchTo(batch->context);
+		instances = lappend(instances, instance);
+		MemoryContextSwitchTo(old);
+	}
+	durable_sql_finish();
+	return instances;
+}
+
+/* Marks the messages that nobody has taken since they were read. */
+void
+durable_batch_check_live(Batch * batch, List *messages)
+{
+	int			n = list_length(messages);
+	Datum	   *tids[2];
+	int			ntids[2] = {0, 0};
+	ListCell   *cell;
+
+	if (n == 0)
+		return;
+	for (int timers = 0; timers <= 1; timers++)
+		tids[timers] = palloc(n * sizeof(Datum));
+	foreach(cell, messages)
+	{
+		Message    *message = lfirst(cell);
+		int			timers = message->kind == MESSAGE_TIMER;
+
+		tids[timers][ntids[timers]++] = PointerGetDatum(&message->tid);
+	}
+
+	durable_sql_connect();
+	if (ntids[0] > 0)
+	{
+		Datum		values[1] = {durable_columns_array(tids[0], NULL, ntids[0], TIDOID)};
+		uint64		rows = durable_sql_run(&live_messages, values, NULL, false, 0);
+		int64	   *ids = palloc((rows + 1) * sizeof(int64));
+
+		for (uint64 row = 0; row < rows; row++)
+			ids[row] = durable_sql_int8(row, 1);
+		qsort(ids, rows, sizeof(int64), compare_int64);
+		foreach(cell, messages)
+		{
+			Message    *message = lfirst(cell);
+
+			if (message->kind != MESSAGE_TIMER)
+				message->live = bsearch(&message->id, ids, rows, sizeof(int64),
+										compare_int64) != NULL;
+		}
+	}
+	if (ntids[1] > 0)
+	{
+		Datum		values[1] = {durable_columns_array(tids[1], NULL, ntids[1], TIDOID)};
+		uint64		rows = durable_sql_run(&live_timers, values, NULL, false, 0);
+
+		for (uint64 row = 0; row < rows; row++)
+		{
+			bool		isnull;
+			ItemPointer tid = (ItemPointer) DatumGetPointer(durable_sql_datum(row, 1, &isnull));
+
+			foreach(cell, messages)
+			{
+				Message    *message = lfirst(cell);
+
+				if (message->kind == MESSAGE_TIMER && ItemPointerEquals(&message->tid, tid))
+					message->live = message->key == durable_sql_int8(row, 2) &&
+						message->execution == durable_sql_int4(row, 3) &&
+						message->task == durable_sql_int4(row, 4);
+			}
+		}
+	}
+	durable_sql_finish();
+}
+
+void
+durable_batch_load_history(Batch * batch, List *instances)
+{
+	List	   *wanted = NIL;
+	ListCell   *cell;
+	Datum		values[1];
+	uint64		rows;
+
+	foreach(cell, instances)
+	{
+		Instance   *instance = lfirst(cell);
+
+		if (instance->stored_events > 0)
+			wanted = lappend(wanted, instance);
+	}
+	if (wanted == NIL)
+		return;
+
+	values[0] = key_array(wanted);
+	durable_sql_connect();
+	rows = durable_sql_run(&load_history, values, NULL, false, 0);
+	for (uint64 row = 0; row < rows; row++)
+	{
+		int64		key = durable_sql_int8(row, 1);
+
+		foreach(cell, wanted)
+		{
+			Instance   *instance = lfirst(cell);
+
+			if (instance->key == key && instance->execution == durable_sql_int4(row, 2))
+			{
+				MemoryContext old = MemoryContextSwitchTo(instance->context);
+				HistoryEvent **events = NULL;
+				int			nevents = 0;
+				int			allocated = 0;
+
+				durable_history_decode(durable_sql_jsonb(row, 3), &events, &nevents, &allocated);
+				for (int i = 0; i < nevents; i++)
+					durable_replay_add(&instance->replay, events[i]);
+				MemoryContextSwitchTo(old);
+				break;
+			}
+		}
+	}
+	durable_sql_finish();
+
+	foreach(cell, wanted)
+	{
+		Instance   *instance = lfirst(cell);
+
+		if (instance->replay.nevents != instance->stored_events)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("history of instance \"%s\" has %d events, %d were expected",
+							instance->instance_id, instance->replay.nevents,
+							instance->stored_events)));
+	}
+}
+
+/* --- writing ---------------------------------------------------------------- */
+
+void
+durable_batch_store(Batch * batch)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+
+	durable_sql_connect();
+	if (batch->gone_tasks != NIL)
+		terminate(batch);
+	if (batch->children != NIL)
+		store_children(batch);
+	if (batch->sends != NIL)
+		store_sends(batch);
+	if (batch->changed != NIL)
+	{
+		store_history(batch);
+		store_instances(batch);
+	}
+	if (batch->consumed != NIL)
+		delete_consumed(batch);
+	if (batch->gone_timers != NIL)
+		store_timers(batch, batch->gone_timers, &delete_timers);
+	if (batch->new_timers != NIL)
+		store_timers(batch, batch->new_timers, &insert_timers);
+	if (batch->new_tasks != NIL)
+		store_tasks(batch);
+	if (batch->outbox != NIL)
+		store_messages(batch);
+	durable_sql_finish();
+
+	MemoryContextSwitchTo(old);
+}
+
+/* New events, one row for each instance, or several when they are large. */
+static void
+store_history(Batch * batch)
+{
+	static const Oid types[] = {INT8OID, INT4OID, INT4OID, JSONBOID, InvalidOid};
+	List	   *discarded = NIL;
+	ListCell   *cell;
+	Columns    *columns;
+	int			nrows = 0;
+	int			row = 0;
+	Datum		values[4];
+
+	foreach(cell, batch->changed)
+	{
+		Instance   *instance = lfirst(cell);
+		Size		size = 0;
+
+		if (instance->discard_history)
+			discarded = lappend(discarded, instance);
+		for (int i = instance->stored_events; i < instance->replay.nevents; i++)
+		{
+			if (size == 0)
+				nrows++;
+			size += durable_history_event_size(instance->replay.events[i]);
+			if (size >= HISTORY_ROW_BYTES)
+				size = 0;
+		}
+	}
+
+	if (discarded != NIL)
+	{
+		values[0] = key_array(discarded);
+		durable_sql_run(&discard_history, values, NULL, false, 0);
+	}
+	if (nrows == 0)
+		return;
+
+	columns = durable_columns_create(nrows, types);
+	foreach(cell, batch->changed)
+	{
+		Instance   *instance = lfirst(cell);
+		Replay	   *replay = &instance->replay;
+		int			first = instance->stored_events;
+
+		while (first < replay->nevents)
+		{
+			int			last = first;
+			Size		size = 0;
+
+			while (last < replay->nevents && size < HISTORY_ROW_BYTES)
+				size += durable_history_event_size(replay->events[last++]);
+
+			durable_columns_set(columns, row, 0, Int64GetDatum(instance->key));
+			durable_columns_set(columns, row, 1, Int32GetDatum(instance->execution));
+			durable_columns_set(columns, row, 2, Int32GetDatum(first + 1));
+			durable_columns_set_jsonb(columns, row, 3,
+									  durable_history_encode(&replay->events[first], last - first));
+			row++;
+			first = last;
+		}
+	}
+	Assert(row == nrows);
+	durable_columns_arrays(columns, values);
+	durable_sql_run(&insert_history, values, NULL, false, 0);
+}
+
+static void
+store_instances(Batch * batch)
+{
+	static const Oid types[] = {TIDOID, CHAROID, INT4OID, INT4OID, INT4OID, INT8OID,
+		TIMESTAMPTZOID, TIMESTAMPTZOID, JSONBOID, JSONBOID, JSONBOID, JSONBOID, TEXTOID,
+	TEXTOID, InvalidOid};
+	static const Oid input_types[] = {INT8OID, JSONBOID, InvalidOid};
+	int			nrows = list_length(batch->changed);
+	Columns    *columns = durable_columns_create(nrows, types);
+	Columns    *inputs;
+	int			ninputs = 0;
+	int			row = 0;
+	ListCell   *cell;
+	Datum		values[15];
+
+	foreach(cell, batch->changed)
+	{
+		Instance   *instance = lfirst(cell);
+
+		durable_columns_set(columns, row, 0, PointerGetDatum(&instance->ctid));
+		durable_columns_set(columns, row, 1, CharGetDatum(instance->status));
+		durable_columns_set(columns, row, 2, Int32GetDatum(instance->execution));
+		durable_columns_set(columns, row, 3, Int32GetDatum(instance->replay.nevents));
+		durable_columns_set(columns, row, 4, Int32GetDatum(instance->turns));
+		durable_columns_set(columns, row, 5, Int64GetDatum(instance->compute_us));
+		if (instance->started_at != 0)
+			durable_columns_set(columns, row, 6, TimestampTzGetDatum(instance->started_at));
+		if (instance->completed_at != 0)
+			durable_columns_set(columns, row, 7, TimestampTzGetDatum(instance->completed_at));
+		durable_columns_set_jsonb(columns, row, 8, instance->output);
+		durable_columns_set_jsonb(columns, row, 9, instance->failure);
+		durable_columns_set_jsonb(columns, row, 10, instance->custom_status);
+		durable_columns_set_jsonb(columns, row, 11, instance->waiting);
+		durable_columns_set_text(columns, row, 12, instance->suspend_reason);
+		durable_columns_set_text(columns, row, 13, instance->code_hash);
+		ninputs += instance->input_changed;
+		row++;
+	}
+
+	values[0] = TimestampTzGetDatum(batch->clock);
+	durable_columns_arrays(columns, values + 1);
+	if (durable_sql_run(&update_instances, values, NULL, false, 0) != nrows)
+		elog(ERROR, "could not update all instances of the batch");
+
+	if (ninputs == 0)
+		return;
+	inputs = durable_columns_create(ninputs, input_types);
+	row = 0;
+	foreach(cell, batch->changed)
+	{
+		Instance   *instance = lfirst(cell);
+
+		if (!instance->input_changed)
+			continue;
+		durable_columns_set(inputs, row, 0, Int64GetDatum(instance->key));
+		durable_columns_set_jsonb(inputs, row, 1, instance->input);
+		row++;
+	}
+	durable_columns_arrays(inputs, values);
+	durable_sql_run(&update_inputs, values, NULL, false, 0);
+}
+
+static void
+delete_consumed(Batch * batch)
+{
+	int			n = list_length(batch->consumed);
+	Datum	   *tids[2];
+	int			ntids[2] = {0, 0};
+	ListCell   *cell;
+
+	for (int timers = 0; timers <= 1; timers++)
+		tids[timers] = palloc(n * sizeof(Datum));
+	foreach(cell, batch->consumed)
+	{
+		Message    *message = lfirst(cell);
+		int			timers = message->kind == MESSAGE_TIMER;
+
+		tids[timers][ntids[timers]++] = PointerGetDatum(&message->tid);
+	}
+	for (int timers = 0; timers <= 1; timers++)
+	{
+		Datum		values[1];
+
+		if (ntids[timers] == 0)
+			continue;
+		values[0] = durable_columns_array(tids[timers], NULL, ntids[timers], TIDOID);
+		if (durable_sql_run(timers ? &delete_fired_timers : &delete_messages,
+							values, NULL, false, 0) != ntids[timers])
+			elog(ERROR, "messages of the batch were taken by somebody else");
+	}
+}
+
+static void
+store_timers(Batch * batch, List *rows, DurableSql *sql)
+{
+	static const Oid types[] = {TIMESTAMPTZOID, INT8OID, INT4OID, INT4OID, InvalidOid};
+	Columns    *columns = durable_columns_create(list_length(rows), types);
+	int			row = 0;
+	ListCell   *cell;
+	Datum		values[5];
+
+	foreach(cell, rows)
+	{
+		TimerRow   *timer = lfirst(cell);
+
+		durable_columns_set(columns, row, 0, TimestampTzGetDatum(timer->due));
+		durable_columns_set(columns, row, 1, Int64GetDatum(timer->key));
+		durable_columns_set(columns, row, 2, Int32GetDatum(timer->execution));
+		durable_columns_set(columns, row, 3, Int32GetDatum(timer->task));
+		row++;
+		if (sql == &insert_timers)
+			durable_wakeup_timer(batch->owner, timer->due);
+	}
+	values[0] = ObjectIdGetDatum(batch->owner);
+	durable_columns_arrays(columns, values + 1);
+	durable_sql_run(sql, values, NULL, false, 0);
+}
+
+static void
+store_tasks(Batch * batch)
+{
+	static const Oid types[] = {TIMESTAMPTZOID, INT8OID, INT4OID, INT4OID, INT4OID, TEXTOID,
+	TEXTOID, JSONBOID, JSONBOID, INT8OID, JSONBOID, InvalidOid};
+	Columns    *columns = durable_columns_create(list_length(batch->new_tasks), types);
+	int			row = 0;
+	ListCell   *cell;
+	Datum		values[13];
+
+	foreach(cell, batch->new_tasks)
+	{
+		TaskRow    *task = lfirst(cell);
+
+		durable_columns_set(columns, row, 0, TimestampTzGetDatum(task->run_at));
+		durable_columns_set(columns, row, 1, Int64GetDatum(task->key));
+		durable_columns_set(columns, row, 2, Int32GetDatum(task->execution));
+		durable_columns_set(columns, row, 3, Int32GetDatum(task->task));
+		durable_columns_set(columns, row, 4, Int32GetDatum(task->attempt));
+		durable_columns_set_text(columns, row, 5, task->name);
+		durable_columns_set_text(columns, row, 6, task->handler);
+		durable_columns_set_jsonb(columns, row, 7, task->input);
+		durable_columns_set_jsonb(columns, row, 8, task->retry);
+		if (task->timeout_us > 0)
+			durable_columns_set(columns, row, 9, Int64GetDatum(task->timeout_us));
+		durable_columns_set_jsonb(columns, row, 10, task->last_failure);
+		row++;
+		durable_wakeup_task(batch->owner, task->run_at);
+	}
+	values[0] = ObjectIdGetDatum(batch->owner);
+	values[1] = TimestampTzGetDatum(batch->clock);
+	durable_columns_arrays(columns, values + 2);
+	durable_sql_run(&insert_tasks, values, NULL, false, 0);
+}
+
+static void
+store_messages(Batch * batch)
+{
+	static const Oid types[] = {INT8OID, CHAROID, INT4OID, INT4OID, TEXTOID, JSONBOID, InvalidOid};
+	Columns    *columns = durable_columns_create(list_length(batch->outbox), types);
+	int			row = 0;
+	ListCell   *cell;
+	Datum		values[8];
+
+	foreach(cell, batch->outbox)
+	{
+		Message    *message = lfirst(cell);
+
+		durable_columns_set(columns, row, 0, Int64GetDatum(message->key));
+		durable_columns_set(columns, row, 1, CharGetDatum(message->kind));
+		durable_columns_set(columns, row, 2, Int32GetDatum(message->execution));
+		durable_columns_set(columns, row, 3, Int32GetDatum(message->task));
+		durable_columns_set_text(columns, row, 4, message->name);
+		durable_columns_set_jsonb(columns, row, 5, message->payload);
+		row++;
+		durable_wakeup_inbox(batch->owner, message->key);
+	}
+	values[0] = ObjectIdGetDatum(batch->owner);
+	values[1] = TimestampTzGetDatum(batch->clock);
+	durable_columns_arrays(columns, values + 2);
+	durable_sql_run(&insert_messages, values, NULL, false, 0);
+}
+
+/*
+ * Sub-orchestrations and detached ones.  An id that is taken is a failure of the
+ * sub-orchestration; a detached one is dropped, there is nobody to tell.
+ */
+static void
+store_children(Batch * batch)
+{
+	static const Oid types[] = {INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, INT8OID,
+	INT4OID, INT4OID, INT4OID, InvalidOid};
+	Columns    *columns = durable_columns_create(list_length(batch->children), types);
+	int			row = 0;
+	ListCell   *cell;
+	Datum		values[12];
+	uint64		rows;
+
+	values[0] = Int32GetDatum(list_length(batch->children));
+	durable_sql_run(&allocate_keys, values, NULL, false, 0);
+	foreach(cell, batch->children)
+	{
+		ChildRow   *child = lfirst(cell);
+
+		child->key = durable_sql_int8(row, 1);
+		durable_columns_set(columns, row, 0, Int64GetDatum(child->key));
+		durable_columns_set_text(columns, row, 1, child->instance_id);
+		durable_columns_set_text(columns, row, 2, child->name);
+		durable_columns_set_text(columns, row, 3, child->handler);
+		durable_columns_set_text(columns, row, 4, child->version);
+		durable_columns_set_jsonb(columns, row, 5, child->input);
+		if (child->parent_key != 0)
+		{
+			durable_columns_set(columns, row, 6, Int64GetDatum(child->parent_key));
+			durable_columns_set(columns, row, 7, Int32GetDatum(child->parent_execution));
+			durable_columns_set(columns, row, 8, Int32GetDatum(child->parent_task));
+			durable_columns_set(columns, row, 9, Int32GetDatum(child->parent_attempt));
+		}
+		row++;
+	}
+	values[0] = ObjectIdGetDatum(batch->owner);
+	values[1] = TimestampTzGetDatum(batch->clock);
+	durable_columns_arrays(columns, values + 2);
+	rows = durable_sql_run(&insert_children, values, NULL, false, 0);
+
+	/* Keys come back in the order in which they went in, without those that conflict. */
+	cell = list_head(batch->children);
+	for (uint64 i = 0; i < rows; i++)
+	{
+		int64		key = durable_sql_int8(i, 1);
+
+		while (((ChildRow *) lfirst(cell))->key != key)
+			cell = lnext(batch->children, cell);
+		((ChildRow *) lfirst(cell))->created = true;
+	}
+
+	foreach(cell, batch->children)
+	{
+		ChildRow   *child = lfirst(cell);
+
+		if (!child->created)
+			continue;
+		if (child->start_at > batch->clock)
+		{
+			TimerRow   *timer = palloc0(sizeof(TimerRow));
+
+			timer->key = child->key;
+			timer->execution = 1;
+			timer->due = child->start_at;
+			batch->new_timers = lappend(batch->new_timers, timer);
+		}
+		else
+			durable_batch_send(batch, child->key, MESSAGE_START, 1, 0, NULL, NULL);
+	}
+	report_conflicts(batch);
+}
+
+static void
+report_conflicts(Batch * batch)
+{
+	ListCell   *cell;
+
+	foreach(cell, batch->children)
+	{
+		ChildRow   *child = lfirst(cell);
+		char	   *message;
+
+		if (child->created)
+			continue;
+		message = psprintf("instance \"%s\" already exists", child->instance_id);
+		if (child->parent_key != 0)
+			durable_batch_send(batch, child->parent_key, MESSAGE_FAILED,
+							   child->parent_execution, child->parent_task,
+							   psprintf("%d", child->parent_attempt),
+							   durable_json_make_failure(ERRCODE_DURABLE_INSTANCE_EXISTS, message));
+		else
+			ereport(LOG,
+					(errmsg("orchestration \"%s\" was not started: %s", child->name, message)));
+	}
+}
+
+static void
+store_sends(Batch * batch)
+{
+	static const Oid types[] = {TEXTOID, TEXTOID, JSONBOID, InvalidOid};
+	Columns    *columns = durable_columns_create(list_length(batch->sends), types);
+	int			row = 0;
+	ListCell   *cell;
+	Datum		values[5];
+	uint64		rows;
+
+	foreach(cell, batch->sends)
+	{
+		SendRow    *send = lfirst(cell);
+
+		durable_columns_set_text(columns, row, 0, send->instance_id);
+		durable_columns_set_text(columns, row, 1, send->name);
+		durable_columns_set_jsonb(columns, row, 2, send->payload);
+		row++;
+	}
+	values[0] = ObjectIdGetDatum(batch->owner);
+	values[1] = TimestampTzGetDatum(batch->clock);
+	durable_columns_arrays(columns, values + 2);
+	rows = durable_sql_run(&send_events, values, NULL, false, 0);
+	for (uint64 i = 0; i < rows; i++)
+		durable_wakeup_inbox(durable_sql_oid(i, 1), durable_sql_int8(i, 2));
+}
+
+/* Terminated instances: their tasks go, running ones are stopped, children follow. */
+static void
+terminate(Batch * batch)
+{
+	Datum		values[2] = {key_array(batch->gone_tasks), TimestampTzGetDatum(batch->clock)};
+	ListCell   *cell;
+	uint64		rows;
+
+	durable_sql_run(&delete_tasks, values, NULL, false, 0);
+	rows = durable_sql_run(&terminate_children, values, NULL, false, 0);
+	for (uint64 i = 0; i < rows; i++)
+		durable_wakeup_inbox(batch->owner, durable_sql_int8(i, 1));
+	foreach(cell, batch->gone_tasks)
+		durable_wakeup_cancel(((Instance *) lfirst(cell))->key);
+}
+
+static Datum
+key_array(List *instances)
+{
+	Datum	   *keys = palloc(list_length(instances) * sizeof(Datum));
+	int			n = 0;
+	ListCell   *cell;
+
+	foreach(cell, instances)
+		keys[n++] = Int64GetDatum(((Instance *) lfirst(cell))->key);
+	return durable_columns_array(keys, NULL, n, INT8OID);
+}
+
+static int
+compare_int64(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	return x < y ? -1 : x > y;
+}

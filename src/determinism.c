@@ -1,0 +1,191 @@
+/*-------------------------------------------------------------------------
+ *
+ * determinism.c
+ *		Stops an orchestration that would see something else in its next replay.
+ *
+ * Three hooks, which do nothing unless a turn is running:
+ * - ExecutorStart: queries that read a table.  System catalogs are allowed, since
+ *   casts and lookups of names use them.
+ * - object access: calls of functions that give another answer each time.  The
+ *   hook sees a call when the expression is prepared, in PL/pgSQL once for each
+ *   transaction; so a helper function that an activity of the same transaction has
+ *   used before can escape it.
+ * - post-parse analysis: CURRENT_TIMESTAMP and its like are no function calls.
+ *
+ * The rest is replay's: calls that do not match park the instance.
+ *
+ * Called by: the hooks
+ * Locks:	none
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "executor/executor.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/analyze.h"
+#include "utils/lsyscache.h"
+
+#include "compat.h"
+#include "determinism.h"
+#include "guc.h"
+#include "turn.h"
+
+/* Functions of pg_catalog, and what to call instead. */
+static const struct
+{
+	const char *name;
+	const char *instead;
+}			forbidden[] =
+{
+	{"now", "durable.now()"},
+	{"transaction_timestamp", "durable.now()"},
+	{"statement_timestamp", "durable.now()"},
+	{"clock_timestamp", "durable.now()"},
+	{"timeofday", "durable.now()"},
+	{"random", "durable.random()"},
+	{"random_normal", "durable.random()"},
+	{"setseed", "durable.random()"},
+	{"gen_random_uuid", "durable.uuid()"},
+	{"uuidv4", "durable.uuid()"},
+	{"uuidv7", "durable.uuid()"},
+	{"pg_sleep", "durable.sleep()"},
+	{"pg_sleep_for", "durable.sleep()"},
+	{"pg_sleep_until", "durable.create_timer()"},
+	{"nextval", "an activity, or durable.call_sql()"},
+	{"currval", "an activity, or durable.call_sql()"},
+	{"lastval", "an activity, or durable.call_sql()"},
+	{"setval", "an activity, or durable.call_sql()"},
+	{"txid_current", "an activity, or durable.call_sql()"},
+	{"pg_current_xact_id", "an activity, or durable.call_sql()"},
+	{"pg_backend_pid", "durable.instance_id()"},
+	{"query_to_xml", "an activity, or durable.call_sql()"},
+	{"table_to_xml", "an activity, or durable.call_sql()"},
+};
+
+static void check_query(QueryDesc *queryDesc, int eflags);
+static void check_function(ObjectAccessType access, Oid classId, Oid objectId,
+						   int subId, void *arg);
+static void check_parsed(ParseState *pstate, Query *query, JumbleState *jstate);
+static bool find_time_value(Node *node, void *context);
+static void complain(const char *what, const char *instead);
+static bool watching(void);
+
+static ExecutorStart_hook_type next_executor_start = NULL;
+static object_access_hook_type next_object_access = NULL;
+static post_parse_analyze_hook_type next_post_parse_analyze = NULL;
+
+void
+durable_determinism_install_hooks(void)
+{
+	next_executor_start = ExecutorStart_hook;
+	ExecutorStart_hook = check_query;
+	next_object_access = object_access_hook;
+	object_access_hook = check_function;
+	next_post_parse_analyze = post_parse_analyze_hook;
+	post_parse_analyze_hook = check_parsed;
+}
+
+static bool
+watching(void)
+{
+	return durable_turn_guarded() && durable_determinism != DETERMINISM_OFF;
+}
+
+static void
+check_query(QueryDesc *queryDesc, int eflags)
+{
+	if (watching())
+	{
+		ListCell   *cell;
+
+		foreach(cell, queryDesc->plannedstmt->rtable)
+		{
+			RangeTblEntry *rte = lfirst_node(RangeTblEntry, cell);
+			Oid			namespace;
+
+			if (rte->rtekind != RTE_RELATION)
+				continue;
+			namespace = get_rel_namespace(rte->relid);
+			if (namespace == PG_CATALOG_NAMESPACE || namespace == PG_TOAST_NAMESPACE)
+				continue;
+			complain(psprintf("orchestration reads table \"%s\"", get_rel_name(rte->relid)),
+					 "an activity, or durable.call_sql()");
+		}
+	}
+
+	if (next_executor_start)
+		next_executor_start(queryDesc, eflags);
+	else
+		standard_ExecutorStart(queryDesc, eflags);
+}
+
+static void
+check_function(ObjectAccessType access, Oid classId, Oid objectId, int subId, void *arg)
+{
+	if (access == OAT_FUNCTION_EXECUTE && objectId < FirstNormalObjectId && watching() &&
+		func_volatile(objectId) != PROVOLATILE_IMMUTABLE)
+	{
+		char	   *name = get_func_name(objectId);
+
+		for (int i = 0; name != NULL && i < lengthof(forbidden); i++)
+			if (strcmp(name, forbidden[i].name) == 0)
+				complain(psprintf("orchestration calls function %s()", name),
+						 forbidden[i].instead);
+	}
+
+	if (next_object_access)
+		next_object_access(access, classId, objectId, subId, arg);
+}
+
+static void
+check_parsed(ParseState *pstate, Query *query, JumbleState *jstate)
+{
+	if (watching())
+		(void) query_tree_walker(query, find_time_value, NULL, 0);
+	if (next_post_parse_analyze)
+		next_post_parse_analyze(pstate, query, jstate);
+}
+
+static bool
+find_time_value(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, find_time_value, context, 0);
+	if (IsA(node, SQLValueFunction))
+	{
+		switch (((SQLValueFunction *) node)->op)
+		{
+			case SVFOP_CURRENT_DATE:
+			case SVFOP_CURRENT_TIME:
+			case SVFOP_CURRENT_TIME_N:
+			case SVFOP_CURRENT_TIMESTAMP:
+			case SVFOP_CURRENT_TIMESTAMP_N:
+			case SVFOP_LOCALTIME:
+			case SVFOP_LOCALTIME_N:
+			case SVFOP_LOCALTIMESTAMP:
+			case SVFOP_LOCALTIMESTAMP_N:
+				complain("orchestration asks for the current time", "durable.now()");
+				break;
+			default:
+				break;
+		}
+	}
+	return expression_tree_walker(node, find_time_value, context);
+}
+
+static void
+complain(const char *what, const char *instead)
+{
+	ereport(durable_determinism == DETERMINISM_ERROR ? ERROR : WARNING,
+			(errcode(ERRCODE_DURABLE_NONDETERMINISTIC),
+			 errmsg("%s", what),
+			 errdetail("It would not be the same when the orchestration is replayed."),
+			 errhint("Use %s.", instead)));
+}

@@ -1,0 +1,305 @@
+/*-------------------------------------------------------------------------
+ *
+ * task_unit.c
+ *		The other unit of work: one activity in a transaction of its own.
+ *
+ * The row of durable.task stays locked while the activity runs; a worker that is
+ * lost unlocks it by that.  The activity's effects, the deletion of the row and
+ * the message to its instance are one commit.  Attempts are counted in the row
+ * and are no part of the history.
+ *
+ * Called by: worker.c, testing_api.c
+ * Locks:	the task's row
+ * Memory:	a context of its own in the caller's, deleted at the end
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "storage/itemptr.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "activity.h"
+#include "batch.h"
+#include "clock.h"
+#include "handler.h"
+#include "json.h"
+#include "retry.h"
+#include "shmem.h"
+#include "sql.h"
+#include "unit.h"
+#include "usercall.h"
+#include "wakeup.h"
+
+/* After a deadlock and the like it is tried again after about this time. */
+#define TRY_AGAIN_US	(200 * INT64CONST(1000))
+
+typedef struct Task
+{
+	ItemPointerData tid;
+	int64		key;
+	int32		execution;
+	int32		task;
+	int32		attempt;
+	char	   *name;
+	char	   *handler;
+	Jsonb	   *input;
+	Jsonb	   *retry;
+	int64		timeout_us;
+	TimestampTz run_at;
+	TimestampTz scheduled_at;
+}			Task;
+
+static Task *claim_task(Oid owner, UnitScan *scan, TimestampTz now);
+static bool is_wanted(const Task *task);
+static void run_task(Batch * batch, Task *task);
+static bool keep_effects(void *arg);
+static Oid	function_of(const char *handler);
+static Jsonb *function_body(void *arg);
+static void delete_task(const Task *task);
+static void postpone_task(Oid owner, const Task *task, TimestampTz run_at, int attempt,
+						  const Jsonb *failure);
+
+static DurableSql claim_one = {
+	"SELECT ctid, key, execution, task, attempt, name, handler, input, retry, timeout, "
+	"run_at, scheduled_at FROM durable.task "
+	"WHERE owner = $1 AND run_at >= $2 AND run_at <= $3 "
+	"ORDER BY run_at, id LIMIT 1 FOR UPDATE SKIP LOCKED",
+	3, {REGROLEOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+};
+
+static DurableSql next_task = {
+	"SELECT run_at FROM durable.task WHERE owner = $1 AND run_at > $2 ORDER BY run_at LIMIT 1",
+	2, {REGROLEOID, TIMESTAMPTZOID}
+};
+
+static DurableSql instance_state = {
+	"SELECT status FROM durable.instance WHERE key = $1",
+	1, {INT8OID}
+};
+
+static DurableSql delete_one = {
+	"DELETE FROM durable.task WHERE ctid = $1",
+	1, {TIDOID}
+};
+
+static DurableSql postpone_one = {
+	"UPDATE durable.task SET run_at = $2, attempt = $3, last_failure = $4 WHERE ctid = $1",
+	4, {TIDOID, TIMESTAMPTZOID, INT4OID, JSONBOID}
+};
+
+UnitResult
+durable_unit_task(Oid owner, UnitScan *scan)
+{
+	MemoryContext old = CurrentMemoryContext;
+	Batch	   *batch;
+	Task	   *task;
+	TimestampTz now = durable_clock_now();
+
+	if (scan->task_due > now)
+		return UNIT_NOTHING;
+
+	batch = durable_batch_create(owner, now);
+	MemoryContextSwitchTo(batch->context);
+	task = claim_task(owner, scan, now);
+	if (task != NULL)
+	{
+		if (is_wanted(task))
+			run_task(batch, task);
+		else
+			delete_task(task);
+		durable_batch_store(batch);
+		durable_slot_count(0, batch->activities);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(batch->context);
+	return task == NULL ? UNIT_NOTHING : UNIT_FULL;
+}
+
+/* The oldest task that is due and that nobody runs; moves scan->task_due. */
+static Task *
+claim_task(Oid owner, UnitScan *scan, TimestampTz now)
+{
+	Datum		values[3] = {ObjectIdGetDatum(owner), TimestampTzGetDatum(scan->task_due),
+	TimestampTzGetDatum(now)};
+	MemoryContext context = CurrentMemoryContext;
+	Task	   *task = NULL;
+	bool		isnull;
+
+	durable_sql_connect();
+	if (durable_sql_run(&claim_one, values, NULL, false, 0) > 0)
+	{
+		MemoryContext spi = MemoryContextSwitchTo(context);
+		Datum		timeout;
+
+		task = palloc0(sizeof(Task));
+		task->tid = *(ItemPointer) DatumGetPointer(durable_sql_datum(0, 1, &isnull));
+		task->key = durable_sql_int8(0, 2);
+		task->execution = durable_sql_int4(0, 3);
+		task->task = durable_sql_int4(0, 4);
+		task->attempt = durable_sql_int4(0, 5);
+		task->name = durable_sql_text(0, 6);
+		task->handler = durable_sql_text(0, 7);
+		task->input = durable_sql_jsonb(0, 8);
+		task->retry = durable_sql_jsonb(0, 9);
+		timeout = durable_sql_datum(0, 10, &isnull);
+		task->timeout_us = isnull ? 0 : durable_activity_timeout_us(DatumGetIntervalP(timeout));
+		task->run_at = durable_sql_timestamptz(0, 11, &isnull);
+		task->scheduled_at = durable_sql_timestamptz(0, 12, &isnull);
+		MemoryContextSwitchTo(spi);
+
+		/* Others may be due since the same moment. */
+		scan->task_due = Min(task->run_at, now);
+	}
+	else
+	{
+		values[1] = TimestampTzGetDatum(now);
+		scan->task_due = DT_NOEND;
+		if (durable_sql_run(&next_task, values, NULL, false, 0) > 0)
+			scan->task_due = durable_sql_timestamptz(0, 1, &isnull);
+	}
+	durable_sql_finish();
+	return task;
+}
+
+/* A terminated instance wants nothing any more; one that has ended otherwise let it go on. */
+static bool
+is_wanted(const Task *task)
+{
+	Datum		values[1] = {Int64GetDatum(task->key)};
+	bool		wanted;
+
+	durable_sql_connect();
+	wanted = durable_sql_run(&instance_state, values, NULL, false, 0) > 0 &&
+		durable_sql_char(0, 1) != STATUS_TERMINATED;
+	durable_sql_finish();
+	return wanted;
+}
+
+static void
+run_task(Batch * batch, Task *task)
+{
+	ActivityRun run = {0};
+	ActivityOutcome outcome;
+	RetryPolicy policy;
+	CancelReason reason;
+	int64		delay;
+
+	run.name = task->name;
+	run.handler = task->handler;
+	run.function = function_of(task->handler);
+	run.input = task->input;
+	run.timeout_us = task->timeout_us;
+	run.keep = keep_effects;
+	run.attempt = task->attempt;
+
+	durable_slot_begin_task(task->key, task->task);
+	outcome = durable_activity_run(&run);
+	reason = durable_slot_end_task();
+	batch->activities++;
+	if (reason == CANCEL_TERMINATED)
+		outcome = outcome == ACTIVITY_COMPLETED ? outcome : ACTIVITY_STOPPED;
+
+	switch (outcome)
+	{
+		case ACTIVITY_COMPLETED:
+			delete_task(task);
+			durable_batch_send(batch, task->key, MESSAGE_COMPLETED, task->execution,
+							   task->task, NULL, run.payload);
+			break;
+
+		case ACTIVITY_STOPPED:
+			delete_task(task);
+			break;
+
+		case ACTIVITY_TRY_LATER:
+			postpone_task(batch->owner, task, batch->clock + TRY_AGAIN_US, task->attempt,
+						  run.payload);
+			break;
+
+		case ACTIVITY_FAILED:
+			if (task->retry != NULL)
+			{
+				durable_retry_parse(task->retry, &policy);
+				/* The delay counts from the end of the attempt. */
+				if (durable_retry_next(&policy, task->attempt, task->scheduled_at,
+									   durable_clock_now(), run.sqlerrcode, &delay))
+				{
+					postpone_task(batch->owner, task, durable_clock_now() + delay,
+								  task->attempt + 1, run.payload);
+					break;
+				}
+			}
+			delete_task(task);
+			durable_batch_send(batch, task->key, MESSAGE_FAILED, task->execution,
+							   task->task, NULL, run.payload);
+			break;
+	}
+}
+
+/* Code may swallow the cancel and go on to its end: that is no completion. */
+static bool
+keep_effects(void *arg)
+{
+	return durable_slot_cancel_reason() == CANCEL_NONE;
+}
+
+/* For learning how long it takes; 0 when it is gone, which running it will tell. */
+static Oid
+function_of(const char *handler)
+{
+	UserCall	call = {0};
+	struct
+	{
+		const char *handler;
+		Oid			function;
+	}			lookup = {handler, InvalidOid};
+
+	if (strcmp(handler, ACTIVITY_CALL_SQL) == 0)
+		return InvalidOid;
+	call.body = function_body;
+	call.arg = &lookup;
+	call.read_only = true;
+	durable_usercall_run(&call);
+	return lookup.function;
+}
+
+static Jsonb *
+function_body(void *arg)
+{
+	struct
+	{
+		const char *handler;
+		Oid			function;
+	}		   *lookup = arg;
+
+	lookup->function = durable_handler_resolve(lookup->handler)->function;
+	return NULL;
+}
+
+static void
+delete_task(const Task *task)
+{
+	Datum		values[1] = {PointerGetDatum(&task->tid)};
+
+	durable_sql_connect();
+	if (durable_sql_run(&delete_one, values, NULL, false, 0) != 1)
+		elog(ERROR, "task of instance " INT64_FORMAT " has gone", task->key);
+	durable_sql_finish();
+}
+
+static void
+postpone_task(Oid owner, const Task *task, TimestampTz run_at, int attempt, const Jsonb *failure)
+{
+	Datum		values[4] = {PointerGetDatum(&task->tid), TimestampTzGetDatum(run_at),
+	Int32GetDatum(attempt), PointerGetDatum(failure)};
+
+	durable_sql_connect();
+	if (durable_sql_run(&postpone_one, values, failure ? NULL : "   n", false, 0) != 1)
+		elog(ERROR, "task of instance " INT64_FORMAT " has gone", task->key);
+	durable_sql_finish();
+	durable_wakeup_task(owner, run_at);
+}

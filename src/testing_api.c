@@ -1,0 +1,135 @@
+/*-------------------------------------------------------------------------
+ *
+ * testing_api.c
+ *		Testing aids: units of work in this session, and a clock that can be moved.
+ *
+ * With durable.max_workers = 0 nothing but drain runs anything, so a test sees
+ * the same in every run, and advance_clock makes hours pass at once.
+ *
+ * Called by: SQL, with durable.testing = on
+ * Locks:	those of the units
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "clock.h"
+#include "guc.h"
+#include "registry.h"
+#include "shmem.h"
+#include "turn.h"
+#include "unit.h"
+
+static void require_testing(const char *function);
+
+PG_FUNCTION_INFO_V1(durable_drain);
+PG_FUNCTION_INFO_V1(durable_advance_clock);
+
+/*
+ * Each unit is a transaction of its own, so it has to be called outside of a
+ * transaction block, and not by a function.
+ */
+Datum
+durable_drain(PG_FUNCTION_ARGS)
+{
+	CallContext *context = (CallContext *) fcinfo->context;
+	UnitScan	scan = {0, DT_NOBEGIN, DT_NOBEGIN, 0, 1, false};
+	Oid			owner = GetUserId();
+	TimestampTz deadline;
+	bool		look_again = true;
+
+	require_testing("drain");
+	if (context == NULL || !IsA(context, CallContext) || context->atomic)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
+				 errmsg("durable.drain() cannot run inside a transaction block"),
+				 errhint("Each of its units is a transaction of its own.")));
+	deadline = PG_ARGISNULL(0) ? DT_NOEND :
+		DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+												TimestampTzGetDatum(GetCurrentTimestamp()),
+												PG_GETARG_DATUM(0)));
+
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+
+	/* What was committed before must be visible, whatever called us has seen. */
+	SPI_commit();
+	for (;;)
+	{
+		UnitResult	result;
+
+		CHECK_FOR_INTERRUPTS();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		durable_registry_load(true);
+		result = durable_unit_batch(owner, &scan);
+		if (result == UNIT_NOTHING)
+			result = durable_unit_task(owner, &scan);
+		PopActiveSnapshot();
+		SPI_commit();
+
+		if (result != UNIT_NOTHING)
+		{
+			/* What it sent may be anywhere. */
+			scan = (UnitScan) {0, DT_NOBEGIN, DT_NOBEGIN, 0, 1, false};
+			look_again = true;
+		}
+		else if (look_again)
+		{
+			scan = (UnitScan) {0, DT_NOBEGIN, DT_NOBEGIN, 0, 1, false};
+			look_again = false;
+		}
+		else
+			break;
+
+		if (GetCurrentTimestamp() > deadline)
+			ereport(ERROR,
+					(errcode(ERRCODE_QUERY_CANCELED),
+					 errmsg("durable.drain() has not come to an end in time")));
+	}
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+Datum
+durable_advance_clock(PG_FUNCTION_ARGS)
+{
+	Interval   *step;
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz moved;
+
+	require_testing("advance_clock");
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("step must not be null")));
+	step = PG_GETARG_INTERVAL_P(0);
+	moved = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+													TimestampTzGetDatum(now),
+													IntervalPGetDatum(step)));
+	durable_clock_advance(moved - now);
+	PG_RETURN_TIMESTAMPTZ(durable_clock_now());
+}
+
+static void
+require_testing(const char *function)
+{
+	durable_shmem_require();
+	if (!durable_testing)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("durable.%s() is for tests only", function),
+				 errhint("Set durable.testing = on in postgresql.conf and restart.")));
+	if (durable_turn_active())
+		ereport(ERROR,
+				(errcode(ERRCODE_DURABLE_NONDETERMINISTIC),
+				 errmsg("durable.%s() cannot be called by an orchestration", function)));
+}

@@ -1,0 +1,324 @@
+/*-------------------------------------------------------------------------
+ *
+ * unit.c
+ *		The batch: the unit of work that runs orchestrations.
+ *
+ * One transaction claims up to BATCH_INSTANCES runnable instances of one owner
+ * with their messages and due timers, runs each until it waits, and writes
+ * everything with one statement for each table.  See docs/design.md for what a
+ * crash at each point leaves.
+ *
+ * Positions.  Rows of the inbox come and go at one place of its index, and while
+ * some transaction is open their remains cannot be cleaned up.  So scans do not
+ * start at the beginning: the caller's UnitScan says from where on there can be
+ * anything.  Producers lower it through shared memory at their commit, a look at
+ * everything every few seconds covers what was lost.  An instance that somebody
+ * else holds is passed over: if that is another worker, it was told of the
+ * message as well.
+ *
+ * Called by: worker.c, testing_api.c
+ * Locks:	row locks of instances, until the caller commits
+ * Memory:	a context of its own in the caller's, deleted at the end
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "batch.h"
+#include "clock.h"
+#include "execution.h"
+#include "shmem.h"
+#include "unit.h"
+
+/* Instances and messages that one batch takes. */
+#define BATCH_INSTANCES	50
+#define BATCH_MESSAGES	400
+
+/* In solo mode an instance is parked when it took the worker down so often. */
+#define MAX_LOST		5
+
+typedef struct Work
+{
+	int64		key;
+	Instance   *instance;		/* NULL: could not be locked */
+	List	   *messages;		/* in order of time */
+}			Work;
+
+static List *claim(Batch * batch, UnitScan *scan, bool *full);
+static List *read_messages(Batch * batch, UnitScan *scan, int limit, bool *full);
+static List *group_by_instance(List *messages, int limit, int64 *first_left);
+static void attach_instances(Batch * batch, List *work);
+static int	compare_messages(const ListCell *a, const ListCell *b);
+static bool may_run(Batch * batch, Work * work);
+static void run_work(Batch * batch, Work * work, bool solo);
+
+UnitResult
+durable_unit_batch(Oid owner, UnitScan *scan)
+{
+	MemoryContext old = CurrentMemoryContext;
+	Batch	   *batch = durable_batch_create(owner, durable_clock_now());
+	List	   *works;
+	List	   *loaded = NIL;
+	ListCell   *cell;
+	bool		full = false;
+	bool		found;
+	Work	   *solo = NULL;
+
+	MemoryContextSwitchTo(batch->context);
+	works = claim(batch, scan, &full);
+	found = works != NIL;
+
+	foreach(cell, works)
+	{
+		Work	   *work = lfirst(cell);
+
+		if (!STATUS_IS_FINISHED(work->instance->status))
+			loaded = lappend(loaded, work->instance);
+	}
+	durable_batch_load_history(batch, loaded);
+
+	foreach(cell, works)
+	{
+		Work	   *work = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (durable_batch_exhausted(batch))
+		{
+			/* The rest stays in the inbox. */
+			scan->inbox_from = Min(scan->inbox_from, work->key);
+			scan->timer_due = Min(scan->timer_due, batch->clock);
+			full = true;
+			break;
+		}
+		if (scan->solo)
+		{
+			if (!may_run(batch, work))
+				continue;
+			solo = work;
+		}
+		run_work(batch, work, scan->solo);
+	}
+
+	durable_batch_store(batch);
+	durable_slot_count(batch->turns, batch->activities);
+	if (solo != NULL)
+		durable_suspect_leave(solo->key);
+
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(batch->context);
+	return !found ? UNIT_NOTHING : full ? UNIT_FULL : UNIT_SOME;
+}
+
+/* Instances that are locked, with messages that are still there. */
+static List *
+claim(Batch * batch, UnitScan *scan, bool *full)
+{
+	int			limit = scan->solo ? 1 : BATCH_INSTANCES;
+	List	   *messages = read_messages(batch, scan, BATCH_MESSAGES, full);
+	List	   *works;
+	List	   *claimed = NIL;
+	List	   *taken = NIL;
+	ListCell   *cell;
+	int64		first_left;
+
+	works = group_by_instance(messages, limit, &first_left);
+	if (first_left != PG_INT64_MAX)
+	{
+		scan->inbox_from = Min(scan->inbox_from, first_left);
+		scan->timer_due = Min(scan->timer_due, batch->clock);
+		*full = true;
+	}
+	if (works == NIL)
+		return NIL;
+
+	attach_instances(batch, works);
+	foreach(cell, works)
+	{
+		Work	   *work = lfirst(cell);
+
+		if (work->instance != NULL)
+			taken = list_concat(taken, work->messages);
+	}
+	durable_batch_check_live(batch, taken);
+
+	foreach(cell, works)
+	{
+		Work	   *work = lfirst(cell);
+		ListCell   *inner;
+
+		if (work->instance == NULL)
+			continue;
+		foreach(inner, work->messages)
+			if (!((Message *) lfirst(inner))->live)
+				work->messages = foreach_delete_current(work->messages, inner);
+		if (work->messages == NIL)
+			continue;
+		list_sort(work->messages, compare_messages);
+		claimed = lappend(claimed, work);
+	}
+	return claimed;
+}
+
+/*
+ * Messages and due timers, and where the next scan starts.  A worker takes its own
+ * part of the instances first, and when there is little of it, anything.
+ */
+static List *
+read_messages(Batch * batch, UnitScan *scan, int limit, bool *full)
+{
+	List	   *messages = NIL;
+	List	   *timers;
+
+	if (scan->inbox_from != PG_INT64_MAX)
+	{
+		int64		from = scan->inbox_from;
+
+		if (scan->nparts > 1)
+			messages = durable_batch_read_inbox(batch, from, scan->part, scan->nparts, limit);
+		if (list_length(messages) < limit / 4)
+		{
+			messages = durable_batch_read_inbox(batch, from, 0, 1, limit);
+			if (list_length(messages) < limit)
+				scan->inbox_from = PG_INT64_MAX;
+			else
+			{
+				scan->inbox_from = ((Message *) llast(messages))->key;
+				*full = true;
+			}
+		}
+		else
+			*full = true;		/* position stays: other parts lie between */
+	}
+
+	if (scan->timer_due <= batch->clock)
+	{
+		timers = durable_batch_read_timers(batch, scan->timer_due, limit);
+		if (list_length(timers) == limit)
+		{
+			scan->timer_due = ((Message *) linitial(timers))->at;
+			*full = true;
+		}
+		else
+			scan->timer_due = durable_batch_next_timer(batch, batch->clock);
+		messages = list_concat(messages, timers);
+	}
+	return messages;
+}
+
+/*
+ * Messages are ordered by instance, timers are not.  first_left is the smallest
+ * key that found no place.
+ */
+static List *
+group_by_instance(List *messages, int limit, int64 *first_left)
+{
+	List	   *works = NIL;
+	ListCell   *cell;
+
+	*first_left = PG_INT64_MAX;
+	foreach(cell, messages)
+	{
+		Message    *message = lfirst(cell);
+		Work	   *work = works == NIL ? NULL : llast(works);
+
+		if (work == NULL || work->key != message->key)
+		{
+			ListCell   *inner;
+
+			work = NULL;
+			if (message->kind == MESSAGE_TIMER)
+				foreach(inner, works)
+					if (((Work *) lfirst(inner))->key == message->key)
+						work = lfirst(inner);
+		}
+		if (work == NULL)
+		{
+			if (list_length(works) >= limit)
+			{
+				*first_left = Min(*first_left, message->key);
+				continue;
+			}
+			work = palloc0(sizeof(Work));
+			work->key = message->key;
+			works = lappend(works, work);
+		}
+		work->messages = lappend(work->messages, message);
+	}
+	return works;
+}
+
+static void
+attach_instances(Batch * batch, List *works)
+{
+	int64	   *keys = palloc(list_length(works) * sizeof(int64));
+	int			nkeys = 0;
+	ListCell   *cell;
+	List	   *instances;
+
+	foreach(cell, works)
+		keys[nkeys++] = ((Work *) lfirst(cell))->key;
+	instances = durable_batch_lock_instances(batch, keys, nkeys);
+	foreach(cell, works)
+	{
+		Work	   *work = lfirst(cell);
+		ListCell   *inner;
+
+		foreach(inner, instances)
+			if (((Instance *) lfirst(inner))->key == work->key)
+				work->instance = lfirst(inner);
+	}
+}
+
+/*
+ * The order in which things happened.  Messages of one sender keep theirs: they
+ * carry the time of the sender's statement, and ids break ties.
+ */
+static int
+compare_messages(const ListCell *a, const ListCell *b)
+{
+	const Message *x = lfirst(a);
+	const Message *y = lfirst(b);
+
+	if (x->kind != MESSAGE_TIMER && y->kind != MESSAGE_TIMER)
+		return x->id < y->id ? -1 : x->id > y->id;
+	if (x->at != y->at)
+		return x->at < y->at ? -1 : 1;
+	if (x->kind != y->kind)
+		return x->kind == MESSAGE_TIMER ? 1 : -1;
+	return x->task - y->task;
+}
+
+/*
+ * Solo mode: somebody was lost in a unit.  Notes the instance before it runs, so
+ * that whoever comes after knows, and parks it when that has happened too often.
+ */
+static bool
+may_run(Batch * batch, Work * work)
+{
+	if (durable_suspect_not_before(work->key) > batch->clock)
+		return false;
+	if (durable_suspect_enter(work->key) <= MAX_LOST)
+		return true;
+
+	if (!STATUS_IS_FINISHED(work->instance->status) &&
+		work->instance->status != STATUS_SUSPENDED)
+	{
+		durable_execution_park(batch, work->instance,
+							   psprintf("its worker was lost %d times in a row while it ran", MAX_LOST));
+		batch->changed = lappend(batch->changed, work->instance);
+	}
+	return false;
+}
+
+static void
+run_work(Batch * batch, Work * work, bool solo)
+{
+	batch->consumed = list_concat(batch->consumed, work->messages);
+	if (STATUS_IS_FINISHED(work->instance->status))
+		return;					/* too late: messages go */
+	durable_execution_run(batch, work->instance, work->messages);
+	batch->changed = lappend(batch->changed, work->instance);
+}

@@ -1,0 +1,144 @@
+/*-------------------------------------------------------------------------
+ *
+ * waiting.c
+ *		What an instance waits for, for people to look at.
+ *
+ * {"waits": [[kind, task, name, since_us, due_us, line]...],
+ *	"buffered": [[seq, name, received_us]...], "more": number left out}
+ * kind is activity, timer, event or orchestration; times are us since 2000-01-01
+ * UTC, due only for timers; line is that of the PL/pgSQL statement that waits.
+ *
+ * Called by: execution.c
+ * Memory:	CurrentMemoryContext
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "execution.h"
+#include "utils/numeric.h"
+
+/* A fan-out may wait for thousands; nobody reads them all. */
+#define MAX_LISTED	20
+
+static void push_text(JsonbParseState **state, JsonbIteratorToken token, const char *value);
+static void push_number(JsonbParseState **state, JsonbIteratorToken token, int64 value);
+static const char *kind_of(HistoryType type);
+
+Jsonb *
+durable_waiting_build(const Instance *instance)
+{
+	const Replay *replay = &instance->replay;
+	JsonbParseState *state = NULL;
+	int			listed = 0;
+	int			more = 0;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+
+	push_text(&state, WJB_KEY, "waits");
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	/* A turn that was taken back may have made more calls than are recorded. */
+	for (int i = 0; i < Min(replay->ntasks, replay->ncalls); i++)
+	{
+		const TaskState *task = &replay->tasks[i];
+		const HistoryEvent *call;
+		const char *kind = kind_of(task->kind);
+
+		if (kind == NULL || task->done || task->canceled)
+			continue;
+		if (listed++ >= MAX_LISTED)
+		{
+			more++;
+			continue;
+		}
+		call = replay->events[replay->calls[i]];
+		pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+		push_text(&state, WJB_ELEM, kind);
+		push_number(&state, WJB_ELEM, i + 1);
+		push_text(&state, WJB_ELEM, call->name);
+		push_number(&state, WJB_ELEM, call->time);
+		if (task->kind == HISTORY_TIMER_CREATED)
+			push_number(&state, WJB_ELEM, durable_history_get_number(call->extra));
+		else
+			push_text(&state, WJB_ELEM, NULL);
+		if (instance->wait_line > 0)
+			push_number(&state, WJB_ELEM, instance->wait_line);
+		else
+			push_text(&state, WJB_ELEM, NULL);
+		pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+	}
+	pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+
+	if (replay->nbuffered > 0)
+	{
+		push_text(&state, WJB_KEY, "buffered");
+		pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+		for (int i = 0; i < replay->nbuffered; i++)
+		{
+			const HistoryEvent *event = replay->events[replay->buffered[i]];
+
+			if (i >= MAX_LISTED)
+			{
+				more++;
+				continue;
+			}
+			pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+			push_number(&state, WJB_ELEM, replay->buffered[i] + 1);
+			push_text(&state, WJB_ELEM, event->name);
+			push_number(&state, WJB_ELEM, event->time);
+			pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+		}
+		pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+	}
+
+	if (more > 0)
+	{
+		push_text(&state, WJB_KEY, "more");
+		push_number(&state, WJB_VALUE, more);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+static void
+push_text(JsonbParseState **state, JsonbIteratorToken token, const char *value)
+{
+	JsonbValue	text;
+
+	if (value == NULL)
+		text.type = jbvNull;
+	else
+	{
+		text.type = jbvString;
+		text.val.string.val = unconstify(char *, value);
+		text.val.string.len = strlen(value);
+	}
+	pushJsonbValue(state, token, &text);
+}
+
+static void
+push_number(JsonbParseState **state, JsonbIteratorToken token, int64 value)
+{
+	JsonbValue	number;
+
+	number.type = jbvNumeric;
+	number.val.numeric = int64_to_numeric(value);
+	pushJsonbValue(state, token, &number);
+}
+
+static const char *
+kind_of(HistoryType type)
+{
+	switch (type)
+	{
+		case HISTORY_TASK_SCHEDULED:
+			return "activity";
+		case HISTORY_TIMER_CREATED:
+			return "timer";
+		case HISTORY_EVENT_WAIT_CREATED:
+			return "event";
+		case HISTORY_SUB_CREATED:
+			return "orchestration";
+		default:
+			return NULL;
+	}
+}
