@@ -26,6 +26,7 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "compat.h"
+#include "mb/pg_wchar.h"
 #include "nodes/value.h"
 #include "registry.h"
 #include "suggest.h"
@@ -53,6 +54,7 @@ static Oid	function_of_signature(const char *signature);
 static Oid	find_by_name(Written *written, Oid extra_namespace);
 static Oid	choose(Written *written, FuncCandidateList candidates);
 static void not_found(Written *written, const char *name, const char *kind, Oid extra_namespace) pg_attribute_noreturn();
+static char *clipped(const char *name);
 static List *functions_in(Oid namespace, bool qualified, List *names);
 
 Handler *
@@ -238,12 +240,28 @@ not_found(Written *written, const char *name, const char *kind, Oid extra_namesp
 			names = functions_in(extra_namespace, false, names);
 	}
 
+	/* one that needs quotes to be a function's name has them already */
 	like = durable_suggest(name, names);
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_FUNCTION),
-			 errmsg("%s \"%s\" does not exist", kind, name),
-			 errdetail("No registration and no function in the search_path has that name."),
-			 like ? errhint("Did you mean \"%s\"?", like) : 0));
+			 errmsg("%s \"%s\" does not exist", kind, clipped(name)),
+			 list_length(written->names) == 2
+			 ? errdetail("No registration and no function has that name.")
+			 : errdetail("No registration and no function in the search_path has that name."),
+			 like == NULL ? 0 : like[0] == '"'
+			 ? errhint("Did you mean %s?", like)
+			 : errhint("Did you mean \"%s\"?", like)));
+}
+
+/* Names come from users and may be of any length. */
+static char *
+clipped(const char *name)
+{
+	int			length = strlen(name);
+
+	if (length <= DURABLE_MAX_NAME)
+		return pstrdup(name);
+	return psprintf("%.*s...", pg_mbcliplen(name, length, 100), name);
 }
 
 /* Adds what can be called, written as it must be written. */

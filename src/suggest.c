@@ -4,7 +4,7 @@
  *
  * Case, and the difference between _, - and blanks, are what people get wrong most,
  * so they count for nothing.  For the rest it is the Levenshtein distance: up to a
- * third of the length, and at most 5.
+ * third of the length, and at most 5.  A name of one or two letters is like no other.
  *
  * Called by:	handler_find.c, handler_call.c, retry.c, registration_api.c
  * Memory:		CurrentMemoryContext
@@ -26,7 +26,7 @@ durable_suggest(const char *written, const List *names)
 {
 	const char *best = NULL;
 	int			length = strlen(written);
-	int			limit = Min(MAX_DISTANCE, Max(1, length / 3));
+	int			limit = Min(MAX_DISTANCE, length / 3);
 	char	   *wanted;
 	ListCell   *cell;
 
