@@ -5,7 +5,7 @@
  *
  * A short activity runs inline, between two turns of its orchestration, in the
  * transaction of the batch.  One that is not known yet, or is known to be slow,
- * becomes a row of durable.task and has a transaction of its own.  How long
+ * becomes a row of durable.task_queue and has a transaction of its own.  How long
  * activities take is learned in shared memory.  An inline activity that hits a
  * deadlock or a serialization failure, or overruns its limit (it may wait for
  * somebody's lock), is rolled back and made a task, without using up an attempt.

@@ -173,9 +173,9 @@ static DurableSql insert_messages = {
 };
 
 static DurableSql insert_tasks = {
-	"INSERT INTO durable.task (id, owner, scheduled_at, run_at, key, execution, task, attempt, "
+	"INSERT INTO durable.task_queue (id, owner, scheduled_at, run_at, key, execution, task, attempt, "
 	"name, handler, input, retry, timeout, last_failure) "
-	"SELECT pg_catalog.nextval('durable.task_id_seq'), $1, $2, u.run_at, u.key, u.execution, "
+	"SELECT pg_catalog.nextval('durable.task_queue_id_seq'), $1, $2, u.run_at, u.key, u.execution, "
 	"u.task, u.attempt, u.name, u.handler, u.input, u.retry, "
 	"u.timeout_us * '1 microsecond'::interval, u.failure "
 	"FROM unnest($3::timestamptz[], $4::int8[], $5::int4[], $6::int4[], $7::int4[], "
@@ -188,7 +188,7 @@ static DurableSql insert_tasks = {
 
 /* Rows that are being run are locked: their worker sees that the instance has ended. */
 static DurableSql delete_tasks = {
-	"DELETE FROM durable.task t USING (SELECT owner, run_at, id FROM durable.task "
+	"DELETE FROM durable.task_queue t USING (SELECT owner, run_at, id FROM durable.task_queue "
 	"WHERE key = ANY ($1) FOR UPDATE SKIP LOCKED) d "
 	"WHERE t.owner = d.owner AND t.run_at = d.run_at AND t.id = d.id",
 	1, {INT8ARRAYOID}

@@ -65,7 +65,7 @@ static DurableSql purge_instance = {
 	"events AS (DELETE FROM durable.history h USING gone g WHERE h.key = g.key), "
 	"messages AS (DELETE FROM durable.inbox m USING gone g "
 	"  WHERE m.owner = g.owner AND m.key = g.key), "
-	"tasks AS (DELETE FROM durable.task t USING gone g WHERE t.key = g.key) "
+	"tasks AS (DELETE FROM durable.task_queue t USING gone g WHERE t.key = g.key) "
 	"SELECT key FROM gone",
 	.nargs = 1,
 	.argtypes = {INT8OID}

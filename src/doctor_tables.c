@@ -84,7 +84,7 @@ check_queue(Doctor *doctor)
 	static const char *text =
 		"WITH message AS (SELECT m.sent_at FROM durable.inbox m LIMIT $2 + 1), "
 		"timer AS (SELECT t.due_at FROM durable.timer t WHERE t.due_at <= $1 LIMIT $2 + 1), "
-		"task AS (SELECT t.run_at FROM durable.task t WHERE t.run_at <= $1 AND t.key <> ALL ($3) LIMIT $2 + 1) "
+		"task AS (SELECT t.run_at FROM durable.task_queue t WHERE t.run_at <= $1 AND t.key <> ALL ($3) LIMIT $2 + 1) "
 		"SELECT (SELECT count(*) FROM message), (SELECT count(*) FROM timer), (SELECT count(*) FROM task), "
 		"least((SELECT min(sent_at) FROM message), (SELECT min(due_at) FROM timer), (SELECT min(run_at) FROM task)), "
 		"(SELECT min(t.due_at) FROM durable.timer t WHERE t.due_at > $1)";
@@ -178,7 +178,7 @@ check_handlers(Doctor *doctor)
 		"  SELECT handler, code_hash, 1 FROM durable.instance i WHERE " UNFINISHED " AND " VISIBLE("i.owner")
 		"  UNION ALL SELECT handler, NULL, 0 FROM durable.orchestration o WHERE " VISIBLE("o.owner")
 		"  UNION ALL SELECT handler, NULL, 0 FROM durable.activity a WHERE " VISIBLE("a.owner")
-		"  UNION ALL SELECT handler, NULL, 0 FROM durable.task t WHERE handler <> '" ACTIVITY_CALL_SQL "' AND " VISIBLE("t.owner")
+		"  UNION ALL SELECT handler, NULL, 0 FROM durable.task_queue t WHERE handler <> '" ACTIVITY_CALL_SQL "' AND " VISIBLE("t.owner")
 		") AS h (handler, code_hash, instances) GROUP BY 1, 2 ORDER BY 1, 2";
 	uint64		nrows = query_visible(text);
 	SPITupleTable *rows = SPI_tuptable;
@@ -343,7 +343,7 @@ check_liveness(Doctor *doctor)
 		"WHERE i.status IN ('P', 'R') AND " VISIBLE("i.owner")
 		"  AND NOT EXISTS (SELECT FROM durable.inbox m WHERE m.owner = i.owner AND m.key = i.key) "
 		"  AND NOT EXISTS (SELECT FROM durable.timer t WHERE t.owner = i.owner AND t.key = i.key) "
-		"  AND NOT EXISTS (SELECT FROM durable.task t WHERE t.key = i.key) "
+		"  AND NOT EXISTS (SELECT FROM durable.task_queue t WHERE t.key = i.key) "
 		"  AND NOT EXISTS (SELECT FROM durable.instance c WHERE c.parent_key = i.key AND c." UNFINISHED ") "
 		"  AND NOT EXISTS (SELECT FROM jsonb_array_elements(i.waiting -> 'waits') w WHERE w ->> 0 = 'event') "
 		"ORDER BY i.key LIMIT 1";

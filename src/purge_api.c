@@ -34,7 +34,7 @@ static DurableSql purge_batch = {
 	"  ORDER BY key LIMIT $6 FOR UPDATE SKIP LOCKED), "
 	"events AS (DELETE FROM durable.history h USING victim v WHERE h.key = v.key), "
 	"messages AS (DELETE FROM durable.inbox m USING victim v WHERE m.owner = v.owner AND m.key = v.key), "
-	"tasks AS (DELETE FROM durable.task t USING victim v WHERE t.key = v.key), "
+	"tasks AS (DELETE FROM durable.task_queue t USING victim v WHERE t.key = v.key), "
 	"gone AS (DELETE FROM durable.instance i USING victim v WHERE i.key = v.key RETURNING i.key) "
 	"SELECT count(*), coalesce(max(key), 0) FROM gone",
 	.nargs = 6,

@@ -262,6 +262,7 @@ answer(Replay *replay, int task, int index, bool failed)
 	state->failed = failed;
 	state->payload = replay->events[index]->payload;
 	state->answered_at = index;
+	state->answer = index;
 }
 
 /* Names of events are case-insensitive, as in Durable Functions. */

@@ -16,7 +16,9 @@ typedef struct TaskState
 	bool		failed;			/* payload is a failure */
 	bool		canceled;
 	Jsonb	   *payload;		/* NULL: SQL NULL */
-	int			answered_at;	/* position of the answer; orders when_any */
+	bool		seen;			/* the orchestration has asked for the answer */
+	int			answered_at;	/* cursor when it was answered; orders when_any */
+	int			answer;			/* index of the event that answered it */
 }			TaskState;
 
 typedef struct Replay

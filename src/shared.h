@@ -28,6 +28,7 @@
 typedef enum WorkerExit
 {
 	EXIT_CLEAN,					/* idle, asked to leave, replaced */
+	EXIT_USELESS,				/* the same, and found nothing to do all the time */
 	EXIT_NOT_STARTED,			/* could not connect, or the process never came to life */
 	EXIT_FAILED,				/* error between units */
 	EXIT_LOST					/* in the middle of a unit */
@@ -60,7 +61,7 @@ struct DurableDatabase
 	CoordinatorState coordinator;	/* (L) */
 	int			coordinator_pid;	/* (S) */
 	Latch	   *coordinator_latch;	/* (S) NULL: none */
-	TimestampTz coordinator_started;	/* (L) real time; for the throttle */
+	TimestampTz coordinator_started;	/* (L) real time; for the throttle, and names the reservation */
 	int			coordinator_failures;	/* (L) in a row */
 	TimestampTz coordinator_sleeps_until;	/* (S) virtual time */
 
@@ -182,11 +183,25 @@ extern void durable_database_examine(DurableDatabase *db);
 extern void durable_coordinator_wake(DurableDatabase *db, bool look);
 extern void durable_launcher_wake(void);
 
+/*
+ * The coordinator's place.  started identifies the reservation, as a slot's
+ * generation does.
+ */
+extern bool durable_coordinator_reserve(DurableDatabase *db, TimestampTz *started);
+extern void durable_coordinator_release(DurableDatabase *db, TimestampTz started, bool failed);
+extern bool durable_coordinator_attach(DurableDatabase *db, Oid database, TimestampTz started);
+
+/* SIGTERM to all processes of that database; their pids into pids, if not NULL. */
+#define DATABASE_MAX_PROCESSES	(DURABLE_MAX_SLOTS + 1)
+extern int	durable_database_terminate(DurableDatabase *db, int *pids);
+
 /* slot.c */
 #define SLOT_BIT(n)		(UINT64CONST(1) << (n))
 extern DurableSlot *durable_my_slot(void);	/* NULL: this process is no worker */
 extern int	durable_slot_reserve(DurableDatabase *db, Oid owner, bool solo, uint32 *generation);
 extern void durable_slot_release(int slotno, uint32 generation, WorkerExit how);
+extern void durable_slot_withdraw(int slotno, uint32 generation);	/* no process for it */
+extern void durable_slot_no_shortage(void);	/* this database waits for no slot */
 extern void durable_slot_connected(void);
 extern void durable_slot_ask_to_leave(int slotno, uint32 generation);
 extern int	durable_slots_used(void);

@@ -21,6 +21,8 @@
 #include "durable.h"
 #include "shared.h"
 
+#include <signal.h>
+
 #include "clock.h"
 #include "guc.h"
 #include "storage/ipc.h"
@@ -315,6 +317,103 @@ durable_launcher_wake(void)
 	SpinLockRelease(&durable_shared->launcher_mutex);
 	if (latch)
 		SetLatch(latch);
+}
+
+/* --- the coordinator's place --------------------------------------------------------- */
+
+bool
+durable_coordinator_reserve(DurableDatabase *db, TimestampTz *started)
+{
+	bool		ours;
+
+	LWLockAcquire(durable_shared->lock, LW_EXCLUSIVE);
+	ours = db->coordinator == COORDINATOR_NONE && db->state != DATABASE_UNUSED;
+	if (ours)
+	{
+		db->coordinator = COORDINATOR_STARTING;
+		*started = db->coordinator_started = GetCurrentTimestamp();
+	}
+	LWLockRelease(durable_shared->lock);
+	return ours;
+}
+
+void
+durable_coordinator_release(DurableDatabase *db, TimestampTz started, bool failed)
+{
+	LWLockAcquire(durable_shared->lock, LW_EXCLUSIVE);
+	if (db->coordinator != COORDINATOR_NONE && db->coordinator_started == started)
+	{
+		SpinLockAcquire(&db->mutex);
+		db->coordinator = COORDINATOR_NONE;
+		db->coordinator_pid = 0;
+		db->coordinator_latch = NULL;
+		db->coordinator_failures = failed ? db->coordinator_failures + 1 : 0;
+		db->short_since = 0;
+		SpinLockRelease(&db->mutex);
+	}
+	LWLockRelease(durable_shared->lock);
+	durable_launcher_wake();
+}
+
+/* Before it connects, as durable_slot_attach. */
+bool
+durable_coordinator_attach(DurableDatabase *db, Oid database, TimestampTz started)
+{
+	bool		ours;
+
+	LWLockAcquire(durable_shared->lock, LW_EXCLUSIVE);
+	ours = db->database == database && db->coordinator == COORDINATOR_STARTING &&
+		db->coordinator_started == started;
+	if (ours)
+	{
+		SpinLockAcquire(&db->mutex);
+		db->coordinator = COORDINATOR_RUNNING;
+		db->coordinator_pid = MyProcPid;
+		db->coordinator_latch = MyLatch;
+		db->coordinator_sleeps_until = DT_NOBEGIN;
+		db->look = true;
+		SpinLockRelease(&db->mutex);
+	}
+	LWLockRelease(durable_shared->lock);
+	return ours;
+}
+
+/*
+ * A process that is reserved but has not attached yet is none of them: it will
+ * see that the database is stopping when it attaches.
+ */
+int
+durable_database_terminate(DurableDatabase *db, int *pids)
+{
+	uint64		slots = pg_atomic_read_u64(&db->slots);
+	int			n = 0;
+	int			pid;
+
+	SpinLockAcquire(&db->mutex);
+	pid = db->coordinator_pid;
+	if (pid != 0)
+		(void) kill(pid, SIGTERM);
+	SpinLockRelease(&db->mutex);
+	if (pid != 0 && pids)
+		pids[n] = pid;
+	n += pid != 0;
+
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+	{
+		DurableSlot *slot = &durable_shared->slots[i];
+
+		if ((slots & SLOT_BIT(i)) == 0)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		pid = slot->database == db->database ? slot->pid : 0;
+		if (pid != 0)
+			(void) kill(pid, SIGTERM);
+		SpinLockRelease(&slot->mutex);
+		if (pid != 0 && pids)
+			pids[n] = pid;
+		n += pid != 0;
+	}
+	return n;
 }
 
 /* --- for the other layers --------------------------------------------------------- */

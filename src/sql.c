@@ -49,6 +49,8 @@ typedef struct PlannerSettings
 	bool		indexscan;
 	bool		indexonlyscan;
 	bool		nestloop;
+	bool		tidscan;
+	bool		sort;
 	bool		jit;
 	int			cache_mode;
 }			PlannerSettings;
@@ -57,6 +59,8 @@ static const PlannerSettings engine_settings = {
 	.indexscan = true,
 	.indexonlyscan = true,
 	.nestloop = true,
+	.tidscan = true,
+	.sort = true,
 	.cache_mode = PLAN_CACHE_MODE_FORCE_GENERIC_PLAN
 };
 
@@ -91,7 +95,7 @@ durable_sql_run(DurableSql *sql, Datum *values, const char *nulls, bool read_onl
 {
 	PlannerSettings callers = planner_settings();
 	DurableRole role;
-	int			result = 0;
+	volatile int result = 0;
 
 	durable_role_enter(&role);
 	PG_TRY();
@@ -153,6 +157,8 @@ planner_settings(void)
 		.indexscan = enable_indexscan,
 		.indexonlyscan = enable_indexonlyscan,
 		.nestloop = enable_nestloop,
+		.tidscan = enable_tidscan,
+		.sort = enable_sort,
 		.jit = jit_enabled,
 		.cache_mode = plan_cache_mode
 	};
@@ -170,6 +176,8 @@ set_planner_settings(PlannerSettings settings)
 	enable_indexscan = settings.indexscan;
 	enable_indexonlyscan = settings.indexonlyscan;
 	enable_nestloop = settings.nestloop;
+	enable_tidscan = settings.tidscan;
+	enable_sort = settings.sort;
 	jit_enabled = settings.jit;
 	plan_cache_mode = settings.cache_mode;
 }

@@ -3,7 +3,7 @@
  * task_unit.c
  *		The other unit of work: one activity in a transaction of its own.
  *
- * The row of durable.task stays locked while the activity runs; a worker that is
+ * The row of durable.task_queue stays locked while the activity runs; a worker that is
  * lost unlocks it by that.  The activity's effects, the deletion of the row and
  * the message to its instance are one commit.  Attempts are counted in the row
  * and are no part of the history.
@@ -65,14 +65,14 @@ static void postpone_task(Oid owner, const Task *task, TimestampTz run_at, int a
 
 static DurableSql claim_one = {
 	"SELECT ctid, key, execution, task, attempt, name, handler, input, retry, timeout, "
-	"run_at, scheduled_at FROM durable.task "
+	"run_at, scheduled_at FROM durable.task_queue "
 	"WHERE owner = $1 AND run_at >= $2 AND run_at <= $3 "
 	"ORDER BY run_at, id LIMIT 1 FOR UPDATE SKIP LOCKED",
 	3, {REGROLEOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
 };
 
 static DurableSql next_task = {
-	"SELECT run_at FROM durable.task WHERE owner = $1 AND run_at > $2 ORDER BY run_at LIMIT 1",
+	"SELECT run_at FROM durable.task_queue WHERE owner = $1 AND run_at > $2 ORDER BY run_at LIMIT 1",
 	2, {REGROLEOID, TIMESTAMPTZOID}
 };
 
@@ -82,12 +82,12 @@ static DurableSql instance_state = {
 };
 
 static DurableSql delete_one = {
-	"DELETE FROM durable.task WHERE ctid = $1",
+	"DELETE FROM durable.task_queue WHERE ctid = $1",
 	1, {TIDOID}
 };
 
 static DurableSql postpone_one = {
-	"UPDATE durable.task SET run_at = $2, attempt = $3, last_failure = $4 WHERE ctid = $1",
+	"UPDATE durable.task_queue SET run_at = $2, attempt = $3, last_failure = $4 WHERE ctid = $1",
 	4, {TIDOID, TIMESTAMPTZOID, INT4OID, JSONBOID}
 };
 

@@ -1,11 +1,19 @@
 /*
  * worker.h
- *		Entry points of the processes.
+ *		The processes: launcher, coordinators, workers.
  */
 #ifndef DURABLE_WORKER_H
 #define DURABLE_WORKER_H
 
 #include "durable.h"
+
+/* What the launcher hands to the coordinator it starts (bgw_extra). */
+typedef struct CoordinatorStart
+{
+	Oid			database;
+	int32		entry;			/* in the databases of shared memory */
+	TimestampTz started;
+}			CoordinatorStart;
 
 /* What a coordinator hands to the worker it starts (bgw_extra). */
 typedef struct WorkerStart
@@ -20,7 +28,24 @@ extern PGDLLEXPORT pg_noreturn_compat void durable_launcher_main(Datum arg);
 extern PGDLLEXPORT void durable_coordinator_main(Datum arg);
 extern PGDLLEXPORT void durable_worker_main(Datum arg);
 
-extern void durable_launcher_register(void);	/* from _PG_init */
-extern void durable_ddl_install_hooks(void);	/* from _PG_init */
+/* From _PG_init. */
+extern void durable_launcher_register(void);
+extern void durable_ddl_install_hooks(void);
+
+/*
+ * supply.c, part of the coordinator: which owners need workers, and starting
+ * them.  All outside a transaction except look, which reads the tables in the
+ * caller's.
+ */
+extern void durable_supply_init(void);
+extern void durable_supply_look(void);
+extern long durable_supply_workers(bool running);	/* ms until it should be called again */
+extern TimestampTz durable_supply_next_due(void);	/* of owners without a worker; virtual time */
+
+/*
+ * retention.c, part of the coordinator: deletes a few finished instances that
+ * are old enough, in a transaction of its own.  Returns ms until the next call.
+ */
+extern long durable_retention_step(void);
 
 #endif							/* DURABLE_WORKER_H */

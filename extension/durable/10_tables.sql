@@ -107,7 +107,7 @@ CREATE TABLE durable.timer (
         autovacuum_vacuum_cost_delay = 0);
 
 -- Activities that run in a transaction of their own.
-CREATE TABLE durable.task (
+CREATE TABLE durable.task_queue (
     id                bigint      NOT NULL,
     owner             regrole     NOT NULL,
     run_at            timestamptz NOT NULL,
@@ -125,8 +125,8 @@ CREATE TABLE durable.task (
     PRIMARY KEY (owner, run_at, id)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
         autovacuum_vacuum_cost_delay = 0);
-CREATE SEQUENCE durable.task_id_seq OWNED BY durable.task.id;
-CREATE INDEX task_key ON durable.task (key);
+CREATE SEQUENCE durable.task_queue_id_seq OWNED BY durable.task_queue.id;
+CREATE INDEX task_queue_key ON durable.task_queue (key);
 
 -- Names for functions, with options.  A registration counts for its owner, for
 -- roles that have the owner's privileges, and for everybody if a superuser or
@@ -160,8 +160,8 @@ SELECT pg_catalog.pg_extension_config_dump('durable.history', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.inbox', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.inbox_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.timer', '');
-SELECT pg_catalog.pg_extension_config_dump('durable.task', '');
-SELECT pg_catalog.pg_extension_config_dump('durable.task_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.task_queue', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.task_queue_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.orchestration', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.activity', '');
 
@@ -174,6 +174,6 @@ COMMENT ON TABLE durable.instance IS 'one row for each run of an orchestration; 
 COMMENT ON TABLE durable.history IS 'what happened in each instance; see durable.history(instance_id)';
 COMMENT ON TABLE durable.inbox IS 'messages that instances have not yet taken';
 COMMENT ON TABLE durable.timer IS 'open timers';
-COMMENT ON TABLE durable.task IS 'activities waiting for, or in, a transaction of their own';
+COMMENT ON TABLE durable.task_queue IS 'activities waiting for, or in, a transaction of their own';
 COMMENT ON TABLE durable.orchestration IS 'registered orchestrations';
 COMMENT ON TABLE durable.activity IS 'registered activities';
