@@ -58,7 +58,7 @@ FROM (
     FROM durable.activity AS a
 ) AS r
 WHERE pg_catalog.pg_has_role(r.owner::oid, 'USAGE')
-   OR pg_catalog.pg_has_role('pg_monitor'::regrole::oid, 'USAGE')
+   OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
    OR r.owner::oid IN (SELECT u.oid FROM pg_catalog.pg_roles AS u WHERE u.rolsuper)
    OR r.owner::oid IN (SELECT e.extowner FROM pg_catalog.pg_extension AS e WHERE e.extname = 'durable');
 
