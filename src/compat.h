@@ -129,6 +129,12 @@ durable_schema_aclcheck(Oid namespace, Oid role, AclMode mode)
 {
 	return pg_namespace_aclcheck(namespace, role, mode);
 }
+
+static inline bool
+durable_owns_database(Oid database, Oid role)
+{
+	return pg_database_ownercheck(database, role);
+}
 #else
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
@@ -142,6 +148,12 @@ static inline AclResult
 durable_schema_aclcheck(Oid namespace, Oid role, AclMode mode)
 {
 	return object_aclcheck(NamespaceRelationId, namespace, role, mode);
+}
+
+static inline bool
+durable_owns_database(Oid database, Oid role)
+{
+	return object_ownercheck(DatabaseRelationId, database, role);
 }
 #endif
 

@@ -1,0 +1,87 @@
+/*
+ * engine.c
+ *		Is this engine allowed to run here?
+ *
+ * Owns: reading durable.engine, and the flags "paused" and "held" in shared
+ * memory that come from it.
+ * Called by: the coordinator, when it looks at the tables; durable.drain.
+ * Locks: AccessShareLock on the extension (durable_engine_lock), until the
+ * transaction ends.
+ * Memory: the caller's SPI context.
+ *
+ * A database that was restored or cloned somewhere else has the instances of the
+ * original: if it ran them, mails would be sent twice.  So the tables remember
+ * which cluster and database they were written in, and in any other one the
+ * engine is held until somebody calls durable.adopt().
+ */
+#include "durable.h"
+#include "engine.h"
+
+#include "access/xlog.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
+#include "shared.h"
+#include "sql.h"
+#include "storage/lmgr.h"
+
+static DurableSql read_engine = {
+	.text = "SELECT system_identifier, database, paused FROM durable.engine",
+};
+
+static DurableSql any_instance = {
+	.text = "SELECT 1 FROM durable.instance LIMIT 1",
+};
+
+static HeldReason judge(bool *paused);
+
+bool
+durable_engine_check(bool *paused, HeldReason *held)
+{
+	DurableDatabase *db = durable_my_database();
+
+	durable_sql_connect();
+	*held = judge(paused);
+	durable_sql_finish();
+
+	if (db)
+		pg_atomic_write_u32(&db->flags, *held | (*paused ? DATABASE_PAUSED : 0));
+	return !*paused && *held == HELD_NOT;
+}
+
+static HeldReason
+judge(bool *paused)
+{
+	uint64		rows = durable_sql_run(&read_engine, NULL, NULL, false, 0);
+	HeldReason	held = HELD_NOT;
+
+	*paused = false;
+	for (uint64 row = 0; row < rows; row++)
+	{
+		bool		isnull;
+
+		if ((uint64) durable_sql_int8(row, 1) != GetSystemIdentifier())
+			held = HELD_OTHER_CLUSTER;
+		else if (durable_sql_oid(row, 2) != MyDatabaseId && held == HELD_NOT)
+			held = HELD_OTHER_DATABASE;
+		if (DatumGetBool(durable_sql_datum(row, 3, &isnull)))
+			*paused = true;
+	}
+
+	/* The first start writes the row together with the first instance. */
+	if (rows == 0 && durable_sql_run(&any_instance, NULL, NULL, false, 1) > 0)
+		held = HELD_NO_IDENTITY;
+	return held;
+}
+
+bool
+durable_engine_lock(void)
+{
+	Oid			extension = durable_extension_oid();
+
+	if (!OidIsValid(extension))
+		return false;
+
+	/* Reads the invalidations that came while it waited. */
+	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+	return durable_extension_oid() == extension;
+}

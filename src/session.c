@@ -1,0 +1,117 @@
+/*
+ * session.c
+ *		The session in which a worker runs user code.
+ *
+ * Owns: the settings of our processes; undoing what user code leaves behind.
+ * Called by: worker.c, coordinator.c.
+ * Locks: user-level advisory locks are released.
+ * Memory: none.
+ *
+ * All units of a worker are of the same owner, so what one activity leaves in
+ * the session can only be found by code of the same owner.  It is removed all
+ * the same: an activity must not behave differently because of what ran before.
+ * Settings that user code changes are undone after each call already; this is
+ * the second line.
+ *
+ * What cannot be removed (loaded libraries, global variables of procedural
+ * languages) goes when the worker is replaced: durable.worker_max_units.
+ */
+#include "durable.h"
+#include "session.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "commands/prepare.h"
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
+#include "storage/lock.h"
+#include "utils/guc.h"
+#include "utils/portal.h"
+
+static void pin(const char *name, const char *value);
+
+void
+durable_session_connect(Oid database, Oid owner)
+{
+	/*
+	 * What the server's configuration says.  The owner's own setting for it
+	 * must not weaken what other owners' workflows rely on when messages are
+	 * passed between them.
+	 */
+	char	   *synchronous_commit = pstrdup(GetConfigOption("synchronous_commit", false, false));
+
+	BackgroundWorkerInitializeConnectionByOid(database, owner, BGWORKER_BYPASS_ROLELOGINCHECK);
+	durable_process_settings("durable worker");
+	pin("synchronous_commit", synchronous_commit);
+
+	/* ALTER ROLE ... SET role or session_authorization work here, too. */
+	if (GetSessionUserId() != owner)
+		ereport(FATAL,
+				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+				 errmsg("role %u has settings that make it another role", owner),
+				 errhint("Use ALTER ROLE ... RESET session_authorization.")));
+	if (GetUserId() != owner)
+		pin("role", "none");
+	if (GetUserId() != owner)
+		elog(FATAL, "could not become role %u", owner);
+}
+
+/*
+ * The owner's (or the database's) settings of other things stay: user code
+ * shall find them as in a session of its owner.  statement_timeout is among
+ * them; nothing arms it in a background process, activities have a limit of
+ * their own.
+ */
+void
+durable_process_settings(const char *application_name)
+{
+	pin("application_name", application_name);
+	pin("default_transaction_isolation", "read committed");
+	pin("default_transaction_read_only", "off");
+	pin("default_transaction_deferrable", "off");
+	pin("idle_in_transaction_session_timeout", "0");
+	if (GetConfigOption("transaction_timeout", true, false) != NULL)
+		pin("transaction_timeout", "0");	/* from 17 on; it would end the process */
+}
+
+static void
+pin(const char *name, const char *value)
+{
+	SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+/*
+ * Cursors WITH HOLD have to go before the commit, which would run their queries
+ * to the end.  The others cost next to nothing when there is nothing.
+ */
+void
+durable_session_before_commit(void)
+{
+	PortalHashTableDeleteAll();
+	DropAllPreparedStatements();
+	LockReleaseAll(USER_LOCKMETHOD, true);
+	if (OidIsValid(GetCurrentRoleId()))
+		pin("role", "none");
+	ResetAllOptions();
+}
+
+bool
+durable_session_left_something(void)
+{
+	return (MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) != 0;
+}
+
+/*
+ * Temporary tables.  Not in the unit's transaction: a table that cannot be
+ * dropped would take the unit with it.
+ */
+void
+durable_session_reset(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	StartTransactionCommand();
+	ResetTempTableNamespace();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+}

@@ -1,0 +1,26 @@
+/*
+ * session.h
+ *		The session in which a worker runs user code.
+ */
+#ifndef DURABLE_SESSION_H
+#define DURABLE_SESSION_H
+
+#include "durable.h"
+
+/* Connects this process to the database as that role. FATAL if that is impossible. */
+extern void durable_session_connect(Oid database, Oid owner);
+
+/* Settings of a process of ours, after it has connected. */
+extern void durable_process_settings(const char *application_name);
+
+/*
+ * What user code left behind in the session goes away before the next unit.  In
+ * the unit's transaction: what is cheap.  After it, and only if
+ * durable_session_left_something() said so before the commit: what needs a
+ * transaction of its own.
+ */
+extern void durable_session_before_commit(void);
+extern bool durable_session_left_something(void);
+extern void durable_session_reset(void);
+
+#endif							/* DURABLE_SESSION_H */

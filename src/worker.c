@@ -1,0 +1,266 @@
+/*
+ * worker.c
+ *		The process that runs the workflows of one owner in one database.
+ *
+ * Owns: the transactions around units of work.
+ * Called by: the postmaster; a coordinator asked for it.
+ * Locks: AccessShareLock on the extension for each unit; whatever the unit
+ * takes.  None while it waits.
+ * Memory: a context that is reset for each unit; what the transaction gives.
+ *
+ * The worker connects as the owner, so session user, settings, row security and
+ * RESET ROLE are the owner's and user code can be nothing else.  The engine's
+ * own statements run as the extension's owner for just that statement (sql.c).
+ *
+ * An error that a unit raises is not the workflow's but the engine's or the
+ * server's: the process ends, its transaction rolls back, the coordinator starts
+ * another one that goes carefully (solo).
+ *
+ * Order of looking and sleeping: take the hints, do what they say, and sleep
+ * only if durable_slot_sleep finds no new ones; see slot.c.
+ */
+#include "durable.h"
+#include "worker.h"
+
+#include "access/xact.h"
+#include "clock.h"
+#include "engine.h"
+#include "guc.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "registry.h"
+#include "session.h"
+#include "shared.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "unit.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* Statistics go out at least so often, and before sleeping; in microseconds. */
+#define REPORT_INTERVAL		(500 * 1000)
+
+/* Solo mode ends when nothing is left to do, or after so many units. */
+#define SOLO_UNITS			1000
+
+/* What a unit can be. */
+typedef UnitResult (*Unit) (Oid owner, UnitScan *scan);
+
+static WorkerStart start;
+static MemoryContext unit_context;
+static UnitScan scan;
+static int64 units = 0;
+static bool leaving = false;
+static bool task_refused = false;
+static int	fruitless = 0;			/* rounds in a row that found nothing and did not sleep */
+
+static void start_up(void);
+static void take_hints(void);
+static bool may_stay(void);
+static UnitResult run(Unit unit);
+static bool run_task(void);
+static long sleep_time(TimestampTz idle_since);
+static void report_statistics(bool now);
+static void describe_error(void *arg);
+
+void
+durable_worker_main(Datum arg)
+{
+	ErrorContextCallback callback = {.callback = describe_error};
+	TimestampTz everything_at = 0;
+	TimestampTz idle_since;
+
+	start_up();
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	idle_since = GetCurrentTimestamp();
+
+	for (;;)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+		UnitResult	result;
+		long		ms;
+
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+		{
+			/* The successor has the new settings, those of its role included. */
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+			leaving = true;
+		}
+		MemoryContextReset(unit_context);
+		MemoryContextSwitchTo(unit_context);
+
+		if (TimestampDifferenceExceeds(everything_at, now, durable_recheck_interval))
+		{
+			scan.inbox_from = 0;
+			scan.timer_due = scan.task_due = DT_NOBEGIN;
+			everything_at = now;
+		}
+		take_hints();
+		if (!may_stay())
+			break;
+
+		result = run(durable_unit_batch);
+		if (result == UNIT_FULL)
+			durable_slot_want_peer();
+		if (run_task() || result != UNIT_NOTHING)
+		{
+			idle_since = GetCurrentTimestamp();
+			fruitless = 0;
+		}
+		if (result == UNIT_FULL)
+			continue;
+
+		ms = sleep_time(idle_since);
+		if (ms < 0)
+			break;
+		if (ms > 0 && durable_slot_sleep(durable_clock_now() + ms * INT64CONST(1000)))
+		{
+			report_statistics(true);
+			durable_clock_wait(ms);
+		}
+	}
+	report_statistics(true);
+	proc_exit(0);
+}
+
+static void
+start_up(void)
+{
+	memcpy(&start, MyBgworkerEntry->bgw_extra, sizeof(start));
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	if (!durable_slot_attach(start.slot, start.generation))
+		proc_exit(0);
+
+	BackgroundWorkerUnblockSignals();
+	durable_session_connect(start.database, start.owner);
+	durable_slot_connected();
+
+	scan.solo = durable_my_slot()->solo;
+	unit_context = AllocSetContextCreate(TopMemoryContext, "durable unit", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(unit_context);
+}
+
+static void
+take_hints(void)
+{
+	DurableHints hints;
+
+	durable_slot_take_hints(&hints);
+	scan.inbox_from = Min(scan.inbox_from, hints.low_key);
+	scan.timer_due = Min(scan.timer_due, hints.due);
+	scan.task_due = Min(scan.task_due, hints.task_due);
+	leaving |= hints.leave;
+	durable_slot_partition(&scan.part, &scan.nparts);
+}
+
+static bool
+may_stay(void)
+{
+	return !leaving && durable_enabled && !durable_database_paused() &&
+		units < durable_worker_max_units;
+}
+
+/* One unit in one transaction.  Errors end the process. */
+static UnitResult
+run(Unit unit)
+{
+	UnitResult	result = UNIT_NOTHING;
+	bool		present;
+	bool		left_something;
+
+	durable_slot_set_state(SLOT_BATCH);
+	pgstat_report_activity(STATE_RUNNING, "durable unit of work");
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	present = durable_engine_lock();
+	if (present)
+	{
+		durable_registry_load(false);
+		result = unit(start.owner, &scan);
+		durable_session_before_commit();
+	}
+	left_something = durable_session_left_something();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(unit_context);
+
+	/* A cancel that came too late must not hit the next unit. */
+	QueryCancelPending = false;
+	if (left_something)
+		durable_session_reset();
+	pgstat_report_activity(STATE_IDLE, NULL);
+	report_statistics(false);
+
+	units += result != UNIT_NOTHING;
+	if (scan.solo && (result == UNIT_NOTHING || units > SOLO_UNITS))
+		scan.solo = false;
+	leaving |= !present;
+	return result;
+}
+
+/* True when it ran one. */
+static bool
+run_task(void)
+{
+	task_refused = false;
+	if (leaving || scan.task_due > durable_clock_now())
+		return false;
+	if (!durable_task_may_start())
+	{
+		/* Whoever ends a task sets our latch. */
+		task_refused = true;
+		return false;
+	}
+	return run(durable_unit_task) != UNIT_NOTHING;
+}
+
+/* In ms; -1: there is nothing to stay for. */
+static long
+sleep_time(TimestampTz idle_since)
+{
+	TimestampTz due = task_refused ? scan.timer_due : Min(scan.timer_due, scan.task_due);
+	long		ms = durable_clock_ms_until(due, durable_recheck_interval);
+	long		idle_ms = (long) (Max(GetCurrentTimestamp() - idle_since, 0) / 1000);
+	long		left_ms = durable_worker_idle_timeout - idle_ms;
+
+	if (scan.inbox_from != PG_INT64_MAX)
+		ms = 0;
+
+	/*
+	 * Something is due and the unit cannot have it: locked by somebody.  Do not
+	 * wait for it in a busy loop.
+	 */
+	if (ms == 0)
+		return ++fruitless < 10 ? 0 : 50;
+	fruitless = 0;
+
+	/* Something is due before it would leave: stay for that. */
+	if (left_ms <= 0 && ms > 100)
+		return -1;
+	return Min(ms, Max(left_ms, 1));
+}
+
+static void
+report_statistics(bool now)
+{
+	static TimestampTz reported_at = 0;
+	TimestampTz time = GetCurrentTimestamp();
+
+	if (!now && time - reported_at < REPORT_INTERVAL)
+		return;
+	pgstat_report_stat(true);
+	reported_at = time;
+}
+
+static void
+describe_error(void *arg)
+{
+	errcontext("durable worker for role %u in database %u", start.owner, MyDatabaseId);
+}
