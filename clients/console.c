@@ -1,0 +1,149 @@
+/*
+ * console.c - "dungeon console": tells what happens, as it happens.
+ *
+ * One line for each line of the narration, in plain text (time, player, message)
+ * or JSON.  On a terminal a row of dots grows while nothing happens, so that a
+ * quiet dungeon and a dead program do not look the same.
+ *
+ * Never gives up on a server that goes away: feed.c promises that nothing is lost
+ * or told twice meanwhile.
+ *
+ * Called by: dungeon.c.
+ * Memory: the Feed's.
+ */
+#include <poll.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "exits.h"
+#include "feed.h"
+#include "print.h"
+#include "programs.h"
+
+#define DOT_INTERVAL	500		/* ms */
+#define DOTS			60
+#define RETRY_INTERVAL	2000	/* ms, while the table cannot be read */
+#define RETRIES			5		/* for errors that are no lost connection */
+
+static int	dots = 0;
+
+static int	follow(Conn *c, Feed *f, bool with_dots);
+static void tell(const FeedLine *line, void *arg);
+static void draw_dot(void);
+static void erase_dots(void);
+
+int
+console_main(const Options *options)
+{
+	Conn		conn;
+	Feed	   *f;
+	bool		with_dots = isatty(STDOUT_FILENO) && !options->quiet && !options->json;
+	int			code;
+
+	conn_configure(&conn, &options->connection);
+	if (!conn_open(&conn))
+	{
+		conn_close(&conn);
+		return EXIT_CONNECTION;
+	}
+	f = feed_new(&conn, options->since, options->player, tell, (void *) options);
+	print_over(with_dots ? erase_dots : NULL, NULL);
+	code = follow(&conn, f, with_dots);
+	feed_free(f);
+	conn_close(&conn);
+	return code;
+}
+
+static int
+follow(Conn *c, Feed *f, bool with_dots)
+{
+	bool		ever = false;
+	int			errors = 0;
+
+	for (;;)
+	{
+		FeedStatus	status = feed_follow(f);
+		int			timeout = feed_timeout(f);
+
+		switch (status)
+		{
+			case FEED_OK:
+				ever = true;
+				errors = 0;
+				break;
+			case FEED_LOST:
+				conn_restore(c, 0);
+				continue;
+			case FEED_MISSING:
+				/* Somebody may be installing it anew; but if it never was there he should know. */
+				if (!ever)
+				{
+					print_error("could not read table \"dungeon.console\"");
+					print_hint("CREATE EXTENSION durable_dungeon CASCADE; then dungeon.grant_play lets a role read and play.");
+					return EXIT_SETUP;
+				}
+				poll(NULL, 0, RETRY_INTERVAL);
+				continue;
+			case FEED_FAILED:
+				if (++errors > RETRIES)
+					return EXIT_FAILED;
+				poll(NULL, 0, RETRY_INTERVAL);
+				continue;
+		}
+
+		if (with_dots && (timeout < 0 || timeout > DOT_INTERVAL))
+			timeout = DOT_INTERVAL;
+		conn_wait(c, -1, timeout, NULL);
+		if (with_dots)
+			draw_dot();
+	}
+}
+
+static void
+tell(const FeedLine *line, void *arg)
+{
+	const Options *options = arg;
+
+	print_open(stdout);
+	if (options->json)
+	{
+		printf("{\"id\": %lld, \"created\": \"%s\", \"player\": ", (long long) line->id, print_iso(line->created));
+		print_json_string(stdout, line->player);
+		fputs(", \"message\": ", stdout);
+		print_json_string(stdout, line->message);
+		putchar('}');
+	}
+	else
+	{
+		print_piece(stdout, STYLE_DIM, "%s", print_clock(line->created));
+		fputs("  ", stdout);
+		print_piece(stdout, STYLE_NAME, "%s", line->player != NULL ? line->player : "-");
+		fputs("  ", stdout);
+		print_piece(stdout, STYLE_PLAIN, "%s", line->message);
+	}
+	print_close(stdout);
+}
+
+static void
+draw_dot(void)
+{
+	static int64_t last = 0;
+	int64_t		now = conn_now();
+
+	if (now < last + DOT_INTERVAL - 50)
+		return;
+	last = now;
+	if (dots == DOTS)
+		erase_dots();
+	putchar('.');
+	fflush(stdout);
+	dots++;
+}
+
+static void
+erase_dots(void)
+{
+	if (dots > 0)
+		fputs("\r\033[K", stdout);
+	dots = 0;
+}

@@ -1,0 +1,13 @@
+/*
+ * exits.h - what the exit codes of the programs mean.
+ */
+#ifndef CLIENTS_EXITS_H
+#define CLIENTS_EXITS_H
+
+#define EXIT_OK			0
+#define EXIT_FAILED		1		/* an action was refused, a game was lost, a workflow failed */
+#define EXIT_USAGE		2
+#define EXIT_SETUP		3		/* the server is there, the extension is not */
+#define EXIT_CONNECTION 4
+
+#endif

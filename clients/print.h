@@ -1,0 +1,58 @@
+/*
+ * print.h - everything the programs write goes through here.
+ */
+#ifndef CLIENTS_PRINT_H
+#define CLIENTS_PRINT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+typedef enum Style
+{
+	STYLE_PLAIN,
+	STYLE_DIM,
+	STYLE_NAME,
+	STYLE_NARRATION,
+	STYLE_GOOD,
+	STYLE_BAD
+} Style;
+
+/* color: as far as the user allows it; quiet: notes are dropped, errors are not. */
+extern void print_setup(const char *program, bool color, bool quiet);
+
+/*
+ * Whole lines.  The formatted text is neutralised as one string (see
+ * print_text), so a "\n" in it comes out as the two characters.
+ */
+extern void print_line(Style style, const char *format, ...) __attribute__((format(printf, 2, 3)));
+extern void print_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+extern void print_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+extern void print_hint(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* A line in pieces: open, any number of pieces, close (which flushes). */
+extern void print_open(FILE *out);
+extern void print_piece(FILE *out, Style style, const char *format, ...) __attribute__((format(printf, 3, 4)));
+extern void print_close(FILE *out);
+
+/* Text made harmless for a terminal, without a newline. */
+extern void print_text(FILE *out, const char *text);
+
+/* The same in a string of its own; the caller frees it. */
+extern char *print_clean(const char *text);
+
+/* A JSON string literal (null for NULL), and JSON that the server made, both harmless for a terminal too. */
+extern void print_json_string(FILE *out, const char *text);
+extern void print_json(FILE *out, const char *json);
+
+/* A console line's time of day, and as an ISO 8601 time stamp; microseconds since 1970. */
+extern const char *print_clock(int64_t us);
+extern const char *print_iso(int64_t us);
+
+/*
+ * Something (a prompt, a row of dots) stands on the current line of the
+ * terminal: "before" takes it away, "after" draws it again.  NULL for either.
+ */
+extern void print_over(void (*before) (void), void (*after) (void));
+
+#endif
