@@ -385,6 +385,7 @@ raise_unless_completed(const char *instance_id, const RunResult *result)
 
 		case STATUS_FAILED:
 			durable_json_throw_failure(result->failure);
+			break;
 
 		case STATUS_TERMINATED:
 			{
@@ -394,6 +395,7 @@ raise_unless_completed(const char *instance_id, const RunResult *result)
 						(errcode(ERRCODE_DURABLE_FINISHED),
 						 errmsg("instance \"%s\" was terminated", instance_id),
 						 reason ? errdetail("The reason given was: %s", reason) : 0));
+				break;
 			}
 
 		case STATUS_SUSPENDED:
@@ -402,6 +404,7 @@ raise_unless_completed(const char *instance_id, const RunResult *result)
 					 errmsg("instance \"%s\" is not finished: it is suspended", instance_id),
 					 result->suspend_reason ? errdetail_internal("%s", result->suspend_reason) : 0,
 					 errhint("SELECT durable.resume(%s) lets it go on.", quote_literal_cstr(instance_id))));
+			break;
 
 		default:
 			ereport(ERROR,
