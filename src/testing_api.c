@@ -76,12 +76,9 @@ durable_drain(PG_FUNCTION_ARGS)
 		PopActiveSnapshot();
 		SPI_commit();
 
+		/* What a unit has sent may be anywhere: at the end, look everywhere again. */
 		if (result != UNIT_NOTHING)
-		{
-			/* What it sent may be anywhere. */
-			scan = (UnitScan) {0, DT_NOBEGIN, DT_NOBEGIN, 0, 1, false};
 			look_again = true;
-		}
 		else if (look_again)
 		{
 			scan = (UnitScan) {0, DT_NOBEGIN, DT_NOBEGIN, 0, 1, false};
