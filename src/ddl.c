@@ -45,6 +45,19 @@
 #define PATIENCE_MS		4000
 #define POLL_MS			5
 
+/* The arguments of ProcessUtility. */
+typedef struct UtilityCall
+{
+	PlannedStmt *statement;
+	const char *query;
+	bool		read_only_tree;
+	ProcessUtilityContext context;
+	ParamListInfo params;
+	QueryEnvironment *environment;
+	DestReceiver *dest;
+	QueryCompletion *completion;
+}			UtilityCall;
+
 static ProcessUtility_hook_type next_hook = NULL;
 
 /* Stopped until this transaction ends. */
@@ -54,14 +67,8 @@ static void process_utility(PlannedStmt *statement, const char *query, bool read
 							ProcessUtilityContext context, ParamListInfo params,
 							QueryEnvironment *environment, DestReceiver *dest,
 							QueryCompletion *completion);
-static void go_on(PlannedStmt *statement, const char *query, bool read_only_tree,
-				  ProcessUtilityContext context, ParamListInfo params,
-				  QueryEnvironment *environment, DestReceiver *dest,
-				  QueryCompletion *completion);
-static void go_on_in_empty_database(Oid database, PlannedStmt *statement, const char *query,
-									bool read_only_tree, ProcessUtilityContext context,
-									ParamListInfo params, QueryEnvironment *environment,
-									DestReceiver *dest, QueryCompletion *completion);
+static void go_on(const UtilityCall *call);
+static void go_on_in_empty_database(const UtilityCall *call, Oid database);
 static Oid	database_to_empty(Node *statement);
 static Oid	template_of(CreatedbStmt *statement);
 static bool changes_extension(Node *statement);
@@ -84,6 +91,8 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 				QueryEnvironment *environment, DestReceiver *dest,
 				QueryCompletion *completion)
 {
+	UtilityCall call = {statement, query, read_only_tree, context, params,
+	environment, dest, completion};
 	Node	   *node = statement->utilityStmt;
 	bool		creates_extension = IsA(node, CreateExtensionStmt);
 	Oid			database = InvalidOid;
@@ -97,10 +106,9 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 	}
 
 	if (OidIsValid(database))
-		go_on_in_empty_database(database, statement, query, read_only_tree, context, params,
-								environment, dest, completion);
+		go_on_in_empty_database(&call, database);
 	else
-		go_on(statement, query, read_only_tree, context, params, environment, dest, completion);
+		go_on(&call);
 
 	/* Also one that another extension brings along with CASCADE.  The statement may be freed. */
 	if (creates_extension && OidIsValid(durable_extension_oid()))
@@ -108,31 +116,28 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 }
 
 static void
-go_on(PlannedStmt *statement, const char *query, bool read_only_tree,
-	  ProcessUtilityContext context, ParamListInfo params,
-	  QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
+go_on(const UtilityCall *call)
 {
 	(next_hook ? next_hook : standard_ProcessUtility)
-		(statement, query, read_only_tree, context, params, environment, dest, completion);
+		(call->statement, call->query, call->read_only_tree, call->context, call->params,
+		 call->environment, call->dest, call->completion);
 }
 
-/* Not inlined: gcc fears for the variables of process_utility. */
-static pg_noinline void
-go_on_in_empty_database(Oid database, PlannedStmt *statement, const char *query,
-						bool read_only_tree, ProcessUtilityContext context,
-						ParamListInfo params, QueryEnvironment *environment,
-						DestReceiver *dest, QueryCompletion *completion)
+static void
+go_on_in_empty_database(const UtilityCall *call, Oid database)
 {
 	PG_TRY();
 	{
 		stop(database);
-		go_on(statement, query, read_only_tree, context, params, environment, dest, completion);
+		go_on(call);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
 		let_go_on(database);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	let_go_on(database);
 }
 
 /* --- which statements ---------------------------------------------------------------- */
