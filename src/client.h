@@ -49,7 +49,7 @@ extern char *durable_client_text(FunctionCallInfo fcinfo, int argno);
 extern bool durable_client_look_up(const char *instance_id, ClientInstance *instance);
 extern void durable_client_require(const char *instance_id, ClientInstance *instance);
 
-extern void durable_client_no_instance(const char *instance_id) pg_attribute_noreturn();
+extern pg_noreturn_compat void durable_client_no_instance(const char *instance_id);
 
 /*
  * May the current user do what that role can (also when the role is gone)?  And

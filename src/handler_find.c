@@ -53,7 +53,7 @@ static Oid	find_with_arguments(Written *written, Oid extra_namespace);
 static Oid	function_of_signature(const char *signature);
 static Oid	find_by_name(Written *written, Oid extra_namespace);
 static Oid	choose(Written *written, FuncCandidateList candidates);
-static void not_found(Written *written, const char *name, const char *kind, Oid extra_namespace) pg_attribute_noreturn();
+static pg_noreturn_compat void not_found(Written *written, const char *name, const char *kind, Oid extra_namespace);
 static char *clipped(const char *name);
 static List *functions_in(Oid namespace, bool qualified, List *names);
 

@@ -84,6 +84,6 @@ extern Jsonb *durable_json_failure(const ErrorData *edata, const char *activity,
 extern Jsonb *durable_json_make_failure(int sqlerrcode, const char *message);
 
 /* Raises that failure with its own SQLSTATE, message, detail and hint. */
-extern void durable_json_throw_failure(const Jsonb *failure) pg_attribute_noreturn();
+extern pg_noreturn_compat void durable_json_throw_failure(const Jsonb *failure);
 
 #endif							/* DURABLE_JSON_H */

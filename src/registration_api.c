@@ -32,7 +32,7 @@ static void check_interval(FunctionCallInfo fcinfo, int argno, int64 minimum, co
 static Datum text_or_null(const char *value, char *null);
 static void run(DurableSql *sql, Datum *values, const char *nulls);
 static void unregister(FunctionCallInfo fcinfo, const char *kind, DurableSql *sql);
-static void not_registered(const char *name, const char *kind) pg_attribute_noreturn();
+static pg_noreturn_compat void not_registered(const char *name, const char *kind);
 
 static DurableSql upsert_orchestration = {
 	.text = "INSERT INTO durable.orchestration AS o (owner, name, handler, version, retention, description) "

@@ -36,7 +36,7 @@ static const char *const members[] = {
 };
 
 static void check_members(const Jsonb *retry);
-static void invalid(const char *member, const char *must) pg_attribute_noreturn();
+static pg_noreturn_compat void invalid(const char *member, const char *must);
 static Datum get_member(const Jsonb *retry, const char *member, Oid type, bool *isnull);
 static void parse_attempts(const Jsonb *retry, RetryPolicy *policy);
 static void parse_interval(const Jsonb *retry, const char *member, int64 minimum, int64 *us);

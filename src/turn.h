@@ -150,6 +150,6 @@ extern TaskState *durable_turn_await(Turn *turn, int task);
 extern void durable_turn_advance(Turn *turn);
 
 /* Ends the turn with that outcome; does not return. */
-extern void durable_turn_stop(Turn *turn, TurnOutcome outcome) pg_attribute_noreturn();
+extern pg_noreturn_compat void durable_turn_stop(Turn *turn, TurnOutcome outcome);
 
 #endif							/* DURABLE_TURN_H */
