@@ -309,17 +309,33 @@ forget_function(Datum arg, int cacheid, uint32 hashvalue)
 
 /* --- rows ----------------------------------------------------------------------------- */
 
-/* A random UUID, version 4. */
+/*
+ * A UUID, version 7: 48 bits of milliseconds since 1970, 12 bits of the fraction
+ * of one, the rest random.  Ids that grow with time go to the end of the unique
+ * index; random ones dirtied a page of it for each instance and cost a fifth of
+ * the time of a start.
+ */
 static char *
 new_instance_id(void)
 {
 	pg_uuid_t	uuid;
+	uint64		us;
+	uint64		ms;
+	uint32		fraction;
 
 	if (!pg_strong_random(uuid.data, UUID_LEN))
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not generate random values")));
-	uuid.data[6] = (uuid.data[6] & 0x0f) | 0x40;
+
+	us = (uint64) GetCurrentTimestamp() +
+		(uint64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+	ms = us / 1000;
+	fraction = (uint32) (us % 1000) * 4096 / 1000;
+	for (int i = 0; i < 6; i++)
+		uuid.data[i] = (unsigned char) (ms >> (8 * (5 - i)));
+	uuid.data[6] = 0x70 | (unsigned char) (fraction >> 8);
+	uuid.data[7] = (unsigned char) fraction;
 	uuid.data[8] = (uuid.data[8] & 0x3f) | 0x80;
 	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&uuid)));
 }
@@ -332,6 +348,7 @@ insert(const StartRequest *request, const StartTarget *target, Oid owner,
 	TimestampTz now = durable_clock_now();
 	bool		later = request->start_at > now;
 	bool		inserted;
+	DurableRole role;
 	Datum		values[9];
 	char		nulls[10] = "         ";
 
@@ -358,6 +375,7 @@ insert(const StartRequest *request, const StartTarget *target, Oid owner,
 		nulls[8] = 'n';
 
 	durable_sql_connect();
+	durable_role_enter(&role);	/* once for both statements */
 	inserted = durable_sql_run(request->instance_id ? &insert_instance_unless_taken : &insert_instance,
 							   values, nulls, false, 0) > 0;
 	if (inserted)
@@ -377,6 +395,7 @@ insert(const StartRequest *request, const StartTarget *target, Oid owner,
 			durable_sql_run(&insert_start, values, NULL, false, 0);
 		}
 	}
+	durable_role_leave(&role);
 	durable_sql_finish();
 
 	if (inserted && later)
