@@ -94,6 +94,7 @@ uint64
 durable_sql_run(DurableSql *sql, Datum *values, const char *nulls, bool read_only, long limit)
 {
 	PlannerSettings callers = planner_settings();
+	MemoryContext context = CurrentMemoryContext;
 	DurableRole role;
 	volatile int result = 0;
 
@@ -110,6 +111,9 @@ durable_sql_run(DurableSql *sql, Datum *values, const char *nulls, bool read_onl
 	}
 	PG_END_TRY();
 	durable_role_leave(&role);
+
+	/* SPI comes back in its own context, which would be freed under whoever reads the rows into a longer one. */
+	MemoryContextSwitchTo(context);
 
 	if (result < 0)
 		elog(ERROR, "%s in statement \"%s\"", SPI_result_code_string(result), sql->text);

@@ -29,7 +29,8 @@ typedef struct DurableSql
 
 /*
  * Runs the statement; nulls as for SPI ("n" marks NULL, or NULL for none).
- * Returns the number of rows; SPI_tuptable holds them in the SPI context.
+ * Returns the number of rows; SPI_tuptable holds them in the SPI context.  The
+ * current memory context is the same as before.
  * The caller has connected to SPI.  A fresh snapshot is taken (read committed),
  * unless read_only, when the active one is used.
  */
