@@ -32,7 +32,8 @@ typedef struct DurableSql
  * Returns the number of rows; SPI_tuptable holds them in the SPI context.  The
  * current memory context is the same as before.
  * The caller has connected to SPI.  A fresh snapshot is taken (read committed),
- * unless read_only, when the active one is used.
+ * unless read_only, when the active one is used.  The caller's memory context stays
+ * current.
  */
 extern uint64 durable_sql_run(DurableSql *sql, Datum *values, const char *nulls,
 							  bool read_only, long limit);
