@@ -33,6 +33,7 @@
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -235,6 +236,9 @@ sleep_until_finished(const ClientInstance *instance, TimestampTz deadline)
 			if (STATUS_IS_FINISHED(present.status) || ms <= 0)
 				break;
 			durable_waiter_wait(waiter, ms);
+
+			/* The extension may have been dropped. */
+			AcceptInvalidationMessages();
 		}
 	}
 	PG_FINALLY();
@@ -333,6 +337,7 @@ run_until_finished(int64 key, const char *instance_id, TimestampTz deadline, Run
 			if (ms > 0)
 				durable_waiter_wait(waiter, ms);
 			CHECK_FOR_INTERRUPTS();
+			AcceptInvalidationMessages();
 
 			MemoryContextSwitchTo(caller);
 			read_result(key, instance_id, result);
