@@ -152,21 +152,15 @@ durable_activity_run(ActivityRun * run)
 	else if (call.error->sqlerrcode == ERRCODE_QUERY_CANCELED &&
 			 run->keep != NULL && !run->keep(run))
 		return ACTIVITY_STOPPED;
-	else if (durable_usercall_is_infrastructure(call.error->sqlerrcode))
+	else if (durable_usercall_is_infrastructure(call.error->sqlerrcode) &&
+			 call.error->sqlerrcode != ERRCODE_OUT_OF_MEMORY)
 	{
-		switch (call.error->sqlerrcode)
-		{
-			case ERRCODE_T_R_SERIALIZATION_FAILURE:
-			case ERRCODE_T_R_DEADLOCK_DETECTED:
-				break;
-			case ERRCODE_QUERY_CANCELED:
-				ereport(LOG,
-						(errmsg("activity \"%s\" was canceled by a signal and will be tried again",
-								run->name)));
-				break;
-			default:
-				ReThrowError(call.error);
-		}
+		/* Conflicts with others are everyday things; the rest is for the log. */
+		if (ERRCODE_TO_CATEGORY(call.error->sqlerrcode) != ERRCODE_TRANSACTION_ROLLBACK)
+			ereport(LOG,
+					(errcode(call.error->sqlerrcode),
+					 errmsg("activity \"%s\" will be tried again: %s",
+							run->name, call.error->message)));
 		run->payload = durable_json_failure(call.error, run->name, run->attempt);
 		return ACTIVITY_TRY_LATER;
 	}

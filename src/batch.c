@@ -27,6 +27,7 @@
 #include "batch.h"
 #include "clock.h"
 #include "columns.h"
+#include "execution.h"
 #include "guc.h"
 #include "json.h"
 #include "sql.h"
@@ -211,16 +212,17 @@ static DurableSql allocate_keys = {
 
 static DurableSql insert_children = {
 	"INSERT INTO durable.instance (key, instance_id, owner, name, handler, version, input, "
-	"created_at, updated_at, parent_key, parent_execution, parent_task, parent_attempt) "
+	"created_at, updated_at, parent_key, parent_execution, parent_task, parent_attempt, waiting) "
 	"SELECT u.key, u.instance_id, $1, u.name, u.handler, u.version, u.input, $2, $2, "
-	"u.parent_key, u.parent_execution, u.parent_task, u.parent_attempt "
+	"u.parent_key, u.parent_execution, u.parent_task, u.parent_attempt, u.waiting "
 	"FROM unnest($3::int8[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[], "
-	"$9::int8[], $10::int4[], $11::int4[], $12::int4[]) "
+	"$9::int8[], $10::int4[], $11::int4[], $12::int4[], $13::jsonb[]) "
 	"AS u (key, instance_id, name, handler, version, input, parent_key, parent_execution, "
-	"parent_task, parent_attempt) "
+	"parent_task, parent_attempt, waiting) "
 	"ON CONFLICT (instance_id) DO NOTHING RETURNING key",
-	12, {REGROLEOID, TIMESTAMPTZOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-		TEXTARRAYOID, JSONBARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID}
+	13, {REGROLEOID, TIMESTAMPTZOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+		TEXTARRAYOID, JSONBARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
+	JSONBARRAYOID}
 };
 
 /* Instances that the sender may see and that have not ended; others get nothing. */
@@ -251,7 +253,7 @@ durable_batch_create(Oid owner, TimestampTz clock)
 bool
 durable_batch_exhausted(const Batch * batch)
 {
-	return batch->user_us >= BATCH_USER_US || batch->writes >= BATCH_WRITES;
+	return batch->closed || batch->user_us >= BATCH_USER_US || batch->writes >= BATCH_WRITES;
 }
 
 void
@@ -827,11 +829,11 @@ static void
 store_children(Batch * batch)
 {
 	static const Oid types[] = {INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, INT8OID,
-	INT4OID, INT4OID, INT4OID, InvalidOid};
+	INT4OID, INT4OID, INT4OID, JSONBOID, InvalidOid};
 	Columns    *columns = durable_columns_create(list_length(batch->children), types);
 	int			row = 0;
 	ListCell   *cell;
-	Datum		values[12];
+	Datum		values[13];
 	uint64		rows;
 
 	values[0] = Int32GetDatum(list_length(batch->children));
@@ -854,6 +856,9 @@ store_children(Batch * batch)
 			durable_columns_set(columns, row, 8, Int32GetDatum(child->parent_task));
 			durable_columns_set(columns, row, 9, Int32GetDatum(child->parent_attempt));
 		}
+		if (child->start_at > batch->clock)
+			durable_columns_set_jsonb(columns, row, 10,
+									  durable_waiting_for_start(batch->clock, child->start_at));
 		row++;
 	}
 	values[0] = ObjectIdGetDatum(batch->owner);

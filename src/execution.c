@@ -29,6 +29,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
@@ -47,7 +48,7 @@ static bool retry_child(Batch * batch, Instance *instance, Message *message, His
 static void add_event(Batch * batch, Instance *instance, HistoryType type, int32 task,
 					  const char *name, const Jsonb *payload);
 static void run_turns(Batch * batch, Instance *instance);
-static bool run_activities(Batch * batch, Instance *instance, Handler *handler);
+static bool run_activities(Batch * batch, Instance *instance, Handler *handler, bool ending);
 static bool run_activity(Batch * batch, Instance *instance, Decision *decision,
 						 ActivityTarget * target);
 static void make_task(Batch * batch, Instance *instance, Decision *decision,
@@ -274,7 +275,7 @@ run_turns(Batch * batch, Instance *instance)
 	turn.fresh_events = instance->stored_events;
 
 	/* Activities that an earlier batch had no time for. */
-	if (instance->activities != NIL && !run_activities(batch, instance, handler))
+	if (instance->activities != NIL && !run_activities(batch, instance, handler, false))
 		again = false;
 
 	while (again)
@@ -289,21 +290,21 @@ run_turns(Batch * batch, Instance *instance)
 		{
 			case TURN_WAITS:
 				again = instance->activities != NIL &&
-					run_activities(batch, instance, handler);
+					run_activities(batch, instance, handler, false);
 				break;
 
 			case TURN_COMPLETED:
-				(void) run_activities(batch, instance, handler);
+				(void) run_activities(batch, instance, handler, true);
 				finish(batch, instance, STATUS_COMPLETED, turn.result, NULL);
 				return;
 
 			case TURN_FAILED:
-				(void) run_activities(batch, instance, handler);
+				(void) run_activities(batch, instance, handler, true);
 				finish(batch, instance, STATUS_FAILED, NULL, turn.failure);
 				return;
 
 			case TURN_CONTINUED_AS_NEW:
-				(void) run_activities(batch, instance, handler);
+				(void) run_activities(batch, instance, handler, true);
 				continue_as_new(batch, instance, &turn);
 				turn.fresh_events = 0;
 				if (durable_batch_exhausted(batch))
@@ -330,10 +331,12 @@ run_turns(Batch * batch, Instance *instance)
 /*
  * Carries out the activities a turn has asked for: runs the short ones, makes
  * tasks of the others.  Returns true when the orchestration should be run again
- * now.  When the batch is exhausted, what is left is put off.
+ * now.  When the batch is exhausted, what is left is put off.  An execution that is
+ * ending can put off nothing: what it has scheduled and not waited for is run now,
+ * or becomes a task.
  */
 static bool
-run_activities(Batch * batch, Instance *instance, Handler *handler)
+run_activities(Batch * batch, Instance *instance, Handler *handler, bool ending)
 {
 	bool		answered = false;
 	while (instance->activities != NIL)
@@ -346,9 +349,10 @@ run_activities(Batch * batch, Instance *instance, Handler *handler)
 										 batch->owner, handler->namespace);
 		MemoryContextSwitchTo(old);
 
-		if (!durable_activity_is_short(target, decision->input))
+		if (!durable_activity_is_short(target, decision->input) ||
+			(ending && durable_batch_exhausted(batch) && target->failure == NULL))
 			make_task(batch, instance, decision, target, batch->clock, 1, NULL);
-		else if (durable_batch_exhausted(batch))
+		else if (durable_batch_exhausted(batch) && !ending)
 		{
 			go_on_later(batch, instance);
 			return false;
@@ -358,7 +362,7 @@ run_activities(Batch * batch, Instance *instance, Handler *handler)
 		instance->activities = list_delete_first(instance->activities);
 	}
 
-	if (answered && durable_batch_exhausted(batch))
+	if (answered && !ending && durable_batch_exhausted(batch))
 	{
 		go_on_later(batch, instance);
 		return false;
@@ -396,6 +400,13 @@ run_activity(Batch * batch, Instance *instance, Decision *decision, ActivityTarg
 	instance->compute_us += run.elapsed_us;
 	if (run.wrote)
 		batch->writes++;
+
+	/*
+	 * Temporary tables last until the end of the transaction: the next activity
+	 * would find those of this one.
+	 */
+	if (MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE)
+		batch->closed = true;
 
 	switch (outcome)
 	{
@@ -670,6 +681,15 @@ finish(Batch * batch, Instance *instance, char status, Jsonb *output, Jsonb *fai
 	}
 
 	cancel_open_timers(batch, instance);
+	if (instance->started_at == 0 &&
+		durable_waiting_start_due(instance->waiting) != DT_NOEND)
+	{
+		Decision   *decision = palloc0(sizeof(Decision));
+
+		decision->kind = DECISION_TIMER_CANCEL;
+		decision->due = durable_waiting_start_due(instance->waiting);
+		instance->decisions = lappend(instance->decisions, decision);
+	}
 	carry_out(batch, instance);
 	set_status(instance, status, NULL);
 	instance->completed_at = batch->clock;

@@ -18,5 +18,7 @@ extern void durable_execution_park(Batch * batch, Instance *instance, const char
 
 /* instance.waiting: what it waits for, and events nobody has consumed. */
 extern Jsonb *durable_waiting_build(const Instance *instance);
+extern Jsonb *durable_waiting_for_start(TimestampTz since, TimestampTz due);
+extern TimestampTz durable_waiting_start_due(const Jsonb *waiting);
 
 #endif							/* DURABLE_EXECUTION_H */

@@ -41,6 +41,7 @@
 #include "utils/uuid.h"
 
 #include "client.h"
+#include "execution.h"
 #include "clock.h"
 #include "handler.h"
 #include "json.h"
@@ -109,8 +110,6 @@ static void check_target(const StartRequest *request, const StartTarget *target)
 static char *new_instance_id(void);
 static bool insert(const StartRequest *request, const StartTarget *target, Oid owner,
 				   const char *instance_id, int64 *key);
-static Jsonb *waiting_for_start(TimestampTz since, TimestampTz due);
-static void push_number(JsonbParseState **state, int64 value);
 static bool settle_conflict(const StartRequest *request, int64 *key);
 
 PG_FUNCTION_INFO_V1(durable_start);
@@ -370,7 +369,7 @@ insert(const StartRequest *request, const StartTarget *target, Oid owner,
 	if (request->tags == NULL)
 		nulls[7] = 'n';
 	if (later)
-		values[8] = JsonbPGetDatum(waiting_for_start(now, request->start_at));
+		values[8] = JsonbPGetDatum(durable_waiting_for_start(now, request->start_at));
 	else
 		nulls[8] = 'n';
 
@@ -403,43 +402,6 @@ insert(const StartRequest *request, const StartTarget *target, Oid owner,
 	else if (inserted)
 		durable_wakeup_inbox(owner, *key);
 	return inserted;
-}
-
-/* instance.waiting of an instance that waits for its start, see 10_tables.sql. */
-static Jsonb *
-waiting_for_start(TimestampTz since, TimestampTz due)
-{
-	JsonbParseState *state = NULL;
-	JsonbValue	value;
-
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	value.type = jbvString;
-	value.val.string.val = "waits";
-	value.val.string.len = strlen("waits");
-	pushJsonbValue(&state, WJB_KEY, &value);
-	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
-	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
-	value.val.string.val = "start";
-	value.val.string.len = strlen("start");
-	pushJsonbValue(&state, WJB_ELEM, &value);
-	push_number(&state, 0);
-	value.type = jbvNull;
-	pushJsonbValue(&state, WJB_ELEM, &value);
-	push_number(&state, since);
-	push_number(&state, due);
-	pushJsonbValue(&state, WJB_END_ARRAY, NULL);
-	pushJsonbValue(&state, WJB_END_ARRAY, NULL);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
-}
-
-static void
-push_number(JsonbParseState **state, int64 value)
-{
-	JsonbValue	number;
-
-	number.type = jbvNumeric;
-	number.val.numeric = int64_to_numeric(value);
-	pushJsonbValue(state, WJB_ELEM, &number);
 }
 
 /*

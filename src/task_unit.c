@@ -34,8 +34,12 @@
 #include "usercall.h"
 #include "wakeup.h"
 
-/* After a deadlock and the like it is tried again after about this time. */
-#define TRY_AGAIN_US	(200 * INT64CONST(1000))
+/*
+ * After a deadlock and the like it is tried again: soon at first, then after a
+ * quarter of the time that it has been due.
+ */
+#define TRY_AGAIN_MIN_US	(100 * INT64CONST(1000))
+#define TRY_AGAIN_MAX_US	(60 * USECS_PER_SEC)
 
 typedef struct Task
 {
@@ -216,7 +220,9 @@ run_task(Batch * batch, Task *task)
 			break;
 
 		case ACTIVITY_TRY_LATER:
-			postpone_task(batch->owner, task, batch->clock + TRY_AGAIN_US, task->attempt,
+			delay = (batch->clock - task->scheduled_at) / 4;
+			delay = Min(Max(delay, TRY_AGAIN_MIN_US), TRY_AGAIN_MAX_US);
+			postpone_task(batch->owner, task, batch->clock + delay, task->attempt,
 						  run.payload);
 			break;
 

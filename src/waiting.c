@@ -5,8 +5,8 @@
  *
  * {"waits": [[kind, task, name, since_us, due_us, line]...],
  *	"buffered": [[seq, name, received_us]...], "more": number left out}
- * kind is activity, timer, event or orchestration; times are us since 2000-01-01
- * UTC, due only for timers; line is that of the PL/pgSQL statement that waits.
+ * kind is activity, timer, event, orchestration or start; times are us since 2000-01-01
+ * UTC, due only for timers and starts; line is that of the PL/pgSQL statement that waits.
  *
  * Called by: execution.c
  * Memory:	CurrentMemoryContext
@@ -16,6 +16,8 @@
 #include "postgres.h"
 
 #include "execution.h"
+#include "json.h"
+#include "utils/builtins.h"
 #include "utils/numeric.h"
 
 /* A fan-out may wait for thousands; nobody reads them all. */
@@ -97,6 +99,49 @@ durable_waiting_build(const Instance *instance)
 		push_number(&state, WJB_VALUE, more);
 	}
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+/* Of an instance that waits for its start. */
+Jsonb *
+durable_waiting_for_start(TimestampTz since, TimestampTz due)
+{
+	JsonbParseState *state = NULL;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_text(&state, WJB_KEY, "waits");
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	push_text(&state, WJB_ELEM, "start");
+	push_number(&state, WJB_ELEM, 0);
+	push_text(&state, WJB_ELEM, NULL);
+	push_number(&state, WJB_ELEM, since);
+	push_number(&state, WJB_ELEM, due);
+	pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+	pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+/*
+ * When an instance that has not run yet is to start, DT_NOEND if it does not wait
+ * for a time: the timer of its start is not in its history.
+ */
+TimestampTz
+durable_waiting_start_due(const Jsonb *waiting)
+{
+	Jsonb	   *waits = durable_json_get_member(waiting, "waits");
+	JsonbValue *first;
+	JsonbValue *due;
+
+	if (waits == NULL)
+		return DT_NOEND;
+	first = getIthJsonbValueFromContainer(&waits->root, 0);
+	if (first == NULL || first->type != jbvBinary)
+		return DT_NOEND;
+	due = getIthJsonbValueFromContainer(first->val.binary.data, 4);
+	if (due == NULL || due->type != jbvNumeric)
+		return DT_NOEND;
+	return DatumGetInt64(DirectFunctionCall1(numeric_int8,
+											 NumericGetDatum(due->val.numeric)));
 }
 
 static void
