@@ -29,6 +29,7 @@
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
@@ -100,8 +101,13 @@ PG_FUNCTION_INFO_V1(durable_may_see);
 void
 durable_client_enter(const char *function, const char *instead)
 {
+	char		command[64];
+
 	durable_client_refuse_in_turn(function, instead);
 	durable_shmem_require();
+
+	snprintf(command, sizeof(command), "durable.%s()", function);
+	PreventCommandIfReadOnly(command);
 }
 
 void

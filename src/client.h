@@ -22,10 +22,11 @@ typedef struct ClientInstance
 extern const char *durable_client_status_word(char status);
 
 /*
- * First line of every function that starts or changes something: raises 55000
- * when the library is not preloaded, WF001 inside an orchestration.  function is
- * the name after "durable.", instead what an orchestration does instead, a
- * sentence.
+ * First line of every function that starts or changes something: raises WF001
+ * inside an orchestration, 55000 when the library is not preloaded, 25006 in a
+ * read-only transaction.  function is the name after "durable.", instead what an
+ * orchestration does instead, a sentence.  The other function is for those that
+ * only read.
  */
 extern void durable_client_enter(const char *function, const char *instead);
 extern void durable_client_refuse_in_turn(const char *function, const char *instead);

@@ -95,7 +95,8 @@ durable_wait(PG_FUNCTION_ARGS)
 	char	   *instance_id;
 	TimestampTz deadline;
 
-	durable_client_enter("wait", "Use durable.call_sub_orchestrator().");
+	durable_client_refuse_in_turn("wait", "Use durable.call_sub_orchestrator().");
+	durable_shmem_require();
 	refuse_in_worker("wait");
 	instance_id = durable_client_name(fcinfo, 0, "instance id");
 	deadline = deadline_of(fcinfo, 1);
