@@ -60,7 +60,7 @@ static List *functions_in(Oid namespace, bool qualified, List *names);
 Handler *
 durable_handler_find(const char *name, const char *kind, Oid extra_namespace)
 {
-	Written		written;
+	Written		written = {0};
 	Oid			function = InvalidOid;
 
 	if (parse(&written, name, kind))
@@ -94,16 +94,14 @@ parse(Written *written, const char *name, const char *kind)
 	written->name = name;
 	written->kind = kind;
 	written->arguments = *end == '(' ? end : NULL;
-	written->names = NIL;
+	if (written->arguments != NULL && name[strlen(name) - 1] != ')')
+		return false;
 
 	if (!SplitIdentifierString(pnstrdup(name, end - name), '.', &written->names) ||
-		list_length(written->names) < 1 || list_length(written->names) > 2)
-	{
+		list_length(written->names) > 2)
 		written->names = NIL;
-		return false;
-	}
 
-	return true;
+	return written->names != NIL;
 }
 
 /* --- with an argument list: as SQL's regprocedure ---------------------------------------------------------------------- */

@@ -61,7 +61,7 @@ durable_retry_next(const RetryPolicy *policy, int attempt, TimestampTz first_sch
 		return false;
 
 	/* compared as numbers that may be infinite, before it becomes one that may not */
-	wait = (double) policy->first_us * pow(policy->backoff, attempt - 1);
+	wait = policy->first_us == 0 ? 0 : policy->first_us * pow(policy->backoff, attempt - 1);
 	delay = wait < (double) policy->max_us ? (int64) wait : policy->max_us;
 	delay = Min(delay, END_TIMESTAMP - 1 - now);
 

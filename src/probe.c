@@ -1,0 +1,131 @@
+/*
+ * probe.c
+ *		Doors to the pure parts, for the regression tests.
+ *
+ * Values to jsonb and back, handlers and retry policies take values and return
+ * values, so they are tested without a workflow around them.  The extension has no
+ * SQL function for any of these: a test makes its own, for which one has to be
+ * superuser.
+ *
+ * Called by:	sql/json_values.sql, sql/handlers.sql, sql/retry_policies.sql
+ * Memory:		the caller's
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "handler.h"
+#include "json.h"
+#include "retry.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+static Jsonb *jsonb_or_null(FunctionCallInfo fcinfo, int argno);
+static Handler *handler_named(FunctionCallInfo fcinfo);
+
+/* (value "any") returns jsonb */
+PG_FUNCTION_INFO_V1(durable_probe_encode);
+
+Datum
+durable_probe_encode(PG_FUNCTION_ARGS)
+{
+	Jsonb	   *result = durable_json_from_any(fcinfo, 0, "value");
+
+	if (result == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_JSONB_P(result);
+}
+
+/* (failure jsonb) raises it */
+PG_FUNCTION_INFO_V1(durable_probe_throw);
+
+Datum
+durable_probe_throw(PG_FUNCTION_ARGS)
+{
+	durable_json_throw_failure(PG_GETARG_JSONB_P(0));
+}
+
+/* (name text, extra_schema regnamespace) returns text: the signature */
+PG_FUNCTION_INFO_V1(durable_probe_find);
+
+Datum
+durable_probe_find(PG_FUNCTION_ARGS)
+{
+	Oid			extra = PG_ARGISNULL(1) ? InvalidOid : PG_GETARG_OID(1);
+	Handler    *handler = durable_handler_find(text_to_cstring(PG_GETARG_TEXT_PP(0)), "activity", extra);
+
+	PG_RETURN_TEXT_P(cstring_to_text(handler->signature));
+}
+
+/* (signature text) returns regprocedure */
+PG_FUNCTION_INFO_V1(durable_probe_resolve);
+
+Datum
+durable_probe_resolve(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_OID(durable_handler_resolve(text_to_cstring(PG_GETARG_TEXT_PP(0)))->function);
+}
+
+/* (name text) returns text */
+PG_FUNCTION_INFO_V1(durable_probe_code_hash);
+
+Datum
+durable_probe_code_hash(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(durable_handler_code_hash(handler_named(fcinfo))));
+}
+
+/* (name text, input jsonb) returns jsonb */
+PG_FUNCTION_INFO_V1(durable_probe_call);
+
+Datum
+durable_probe_call(PG_FUNCTION_ARGS)
+{
+	Jsonb	   *result = durable_handler_call(handler_named(fcinfo), jsonb_or_null(fcinfo, 1));
+
+	if (result == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_JSONB_P(result);
+}
+
+/* (name text, input jsonb) returns void */
+PG_FUNCTION_INFO_V1(durable_probe_check_input);
+
+Datum
+durable_probe_check_input(PG_FUNCTION_ARGS)
+{
+	durable_handler_check_input(handler_named(fcinfo), jsonb_or_null(fcinfo, 1));
+	PG_RETURN_VOID();
+}
+
+/*
+ * (retry jsonb, attempt integer, first_scheduled timestamptz, now timestamptz, sqlstate text) returns bigint:
+ * microseconds, or NULL for no more attempts
+ */
+PG_FUNCTION_INFO_V1(durable_probe_retry);
+
+Datum
+durable_probe_retry(PG_FUNCTION_ARGS)
+{
+	char	   *code = text_to_cstring(PG_GETARG_TEXT_PP(4));
+	RetryPolicy policy;
+	int64		delay;
+
+	durable_retry_parse(PG_GETARG_JSONB_P(0), &policy);
+	if (!durable_retry_next(&policy, PG_GETARG_INT32(1), PG_GETARG_TIMESTAMPTZ(2),
+							PG_GETARG_TIMESTAMPTZ(3),
+							MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4]), &delay))
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(delay);
+}
+
+static Jsonb *
+jsonb_or_null(FunctionCallInfo fcinfo, int argno)
+{
+	return PG_ARGISNULL(argno) ? NULL : PG_GETARG_JSONB_P(argno);
+}
+
+static Handler *
+handler_named(FunctionCallInfo fcinfo)
+{
+	return durable_handler_find(text_to_cstring(PG_GETARG_TEXT_PP(0)), "activity", InvalidOid);
+}
