@@ -23,6 +23,7 @@
 
 #include "access/transam.h"
 #include "catalog/objectaccess.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "executor/executor.h"
@@ -101,11 +102,14 @@ check_query(QueryDesc *queryDesc, int eflags)
 {
 	if (watching())
 	{
+		PlannedStmt *statement = queryDesc->plannedstmt;
 		ListCell   *cell;
 
-		foreach(cell, queryDesc->plannedstmt->rtable)
+		foreach(cell, statement->rtable)
 		{
 			RangeTblEntry *rte = lfirst_node(RangeTblEntry, cell);
+			bool		writes = list_member_int(statement->resultRelations,
+												 foreach_current_index(cell) + 1);
 			Oid			namespace;
 
 			if (rte->rtekind != RTE_RELATION)
@@ -113,7 +117,11 @@ check_query(QueryDesc *queryDesc, int eflags)
 			namespace = get_rel_namespace(rte->relid);
 			if (namespace == PG_CATALOG_NAMESPACE || namespace == PG_TOAST_NAMESPACE)
 				continue;
-			complain(psprintf("orchestration reads table \"%s\"", get_rel_name(rte->relid)),
+			/* The transaction is read-only, which stops all but temporary tables. */
+			if (writes && get_rel_persistence(rte->relid) != RELPERSISTENCE_TEMP)
+				continue;
+			complain(psprintf("orchestration %s table \"%s\"",
+							  writes ? "writes to" : "reads", get_rel_name(rte->relid)),
 					 "an activity, or durable.call_sql()");
 		}
 	}

@@ -47,6 +47,28 @@ typedef struct StartLookup
 	char	   *version;
 }			StartLookup;
 
+/* The arguments of a call that is new. */
+typedef struct NewCall
+{
+	FunctionCallInfo fcinfo;
+	Turn	   *turn;
+	const char *name;			/* of the activity, orchestration or event */
+	Jsonb	   *(*input) (FunctionCallInfo);	/* activities */
+	int			retry_arg;		/* activities: -1 none */
+	int			timeout_arg;
+	Jsonb	   *payload;
+	Jsonb	   *retry;
+	Jsonb	   *extra;
+	int64		timeout_us;		/* activities */
+	char	   *instance_id;	/* orchestrations, events */
+}			NewCall;
+
+static void read_arguments(NewCall *call, HistoryType type, void (*read) (NewCall *call));
+static void refuse_again(Turn *turn, int task, const HistoryEvent *recorded);
+static void read_activity(NewCall *call);
+static void read_sub_orchestration(NewCall *call);
+static void read_start(NewCall *call);
+static void read_event(NewCall *call);
 static char *get_name(FunctionCallInfo fcinfo, int argno, const char *what);
 static Jsonb *get_jsonb(FunctionCallInfo fcinfo, int argno);
 static int	record_activity(Turn *turn, const char *name, Jsonb *(*input) (FunctionCallInfo),
@@ -128,38 +150,17 @@ static int
 record_activity(Turn *turn, const char *name, Jsonb *(*input) (FunctionCallInfo),
 				FunctionCallInfo fcinfo, int retry_arg, int timeout_arg)
 {
+	NewCall		call = {.fcinfo = fcinfo, .turn = turn, .name = name, .input = input,
+		.retry_arg = retry_arg, .timeout_arg = timeout_arg};
 	HistoryEvent *recorded;
-	Jsonb	   *payload = NULL;
-	Jsonb	   *retry = NULL;
-	Jsonb	   *extra = NULL;
-	int64		timeout_us = 0;
-	bool		is_new = durable_turn_next_is_new(turn);
 	int			task;
 
-	if (is_new)
-	{
-		payload = input(fcinfo);
-		if (retry_arg >= 0 && (retry = get_jsonb(fcinfo, retry_arg)) != NULL)
-		{
-			RetryPolicy policy;
+	if (durable_turn_next_is_new(turn))
+		read_arguments(&call, HISTORY_TASK_SCHEDULED, read_activity);
 
-			durable_retry_parse(retry, &policy);
-		}
-		if (timeout_arg >= 0 && !PG_ARGISNULL(timeout_arg))
-			timeout_us = durable_activity_timeout_us(PG_GETARG_INTERVAL_P(timeout_arg));
-		if (retry != NULL || timeout_us > 0)
-		{
-			JsonbParseState *state = NULL;
-
-			pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-			push_member(&state, "retry", retry);
-			if (timeout_us > 0)
-				push_member(&state, "timeout", durable_history_number(timeout_us));
-			extra = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
-		}
-	}
-
-	task = durable_turn_record(turn, HISTORY_TASK_SCHEDULED, name, extra, payload, &recorded);
+	task = durable_turn_record(turn, HISTORY_TASK_SCHEDULED, name, call.extra, call.payload,
+							   &recorded);
+	refuse_again(turn, task, recorded);
 	if (recorded == NULL)
 	{
 		HistoryEvent *event = turn->instance->replay.events[turn->instance->replay.nevents - 1];
@@ -167,16 +168,42 @@ record_activity(Turn *turn, const char *name, Jsonb *(*input) (FunctionCallInfo)
 
 		decision->name = event->name;
 		decision->input = event->payload;
-		if (retry != NULL)
+		if (call.retry != NULL)
 		{
 			MemoryContext old = MemoryContextSwitchTo(turn->instance->context);
 
 			decision->retry = durable_json_get_member(event->extra, "retry");
 			MemoryContextSwitchTo(old);
 		}
-		decision->timeout_us = timeout_us;
+		decision->timeout_us = call.timeout_us;
 	}
 	return task;
+}
+
+static void
+read_activity(NewCall *call)
+{
+	FunctionCallInfo fcinfo = call->fcinfo;
+
+	call->payload = call->input(fcinfo);
+	if (call->retry_arg >= 0 && (call->retry = get_jsonb(fcinfo, call->retry_arg)) != NULL)
+	{
+		RetryPolicy policy;
+
+		durable_retry_parse(call->retry, &policy);
+	}
+	if (call->timeout_arg >= 0 && !PG_ARGISNULL(call->timeout_arg))
+		call->timeout_us = durable_activity_timeout_us(PG_GETARG_INTERVAL_P(call->timeout_arg));
+	if (call->retry != NULL || call->timeout_us > 0)
+	{
+		JsonbParseState *state = NULL;
+
+		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+		push_member(&state, "retry", call->retry);
+		if (call->timeout_us > 0)
+			push_member(&state, "timeout", durable_history_number(call->timeout_us));
+		call->extra = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	}
 }
 
 static Jsonb *
@@ -229,44 +256,23 @@ record_sub_orchestration(Turn *turn, FunctionCallInfo fcinfo)
 {
 	Instance   *instance = turn->instance;
 	char	   *name = get_name(fcinfo, 0, "orchestration");
+	NewCall		call = {.fcinfo = fcinfo, .turn = turn, .name = name};
 	StartLookup lookup = {turn, name, NULL, NULL, NULL, NULL};
 	HistoryEvent *recorded;
-	Jsonb	   *extra = NULL;
-	Jsonb	   *retry = NULL;
 	Jsonb	   *failure = NULL;
-	char	   *instance_id = NULL;
 	int			task;
 
 	if (durable_turn_next_is_new(turn))
 	{
-		lookup.input = durable_json_from_any(fcinfo, 1, "input of an orchestration");
-		if (!PG_ARGISNULL(2))
-			instance_id = get_name(fcinfo, 2, "instance id");
-		else
-		{
-			instance_id = instance->execution == 1 ?
-				psprintf("%s:%d", instance->instance_id, instance->replay.ntasks + 1) :
-				psprintf("%s:%d.%d", instance->instance_id, instance->execution,
-						 instance->replay.ntasks + 1);
-			if (strlen(instance_id) > DURABLE_MAX_NAME)
-				ereport(ERROR,
-						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						 errmsg("instance id made for sub-orchestration \"%s\" is longer than %d bytes",
-								name, DURABLE_MAX_NAME),
-						 errhint("Give it an instance_id.")));
-		}
-		if ((retry = get_jsonb(fcinfo, 3)) != NULL)
-		{
-			RetryPolicy policy;
-
-			durable_retry_parse(retry, &policy);
-		}
+		read_arguments(&call, HISTORY_SUB_CREATED, read_sub_orchestration);
+		lookup.input = call.payload;
 		(void) look_up_start(&lookup, &failure);
-		extra = start_extra(&lookup, instance_id, retry, NULL);
+		call.extra = start_extra(&lookup, call.instance_id, call.retry, NULL);
 	}
 
-	task = durable_turn_record(turn, HISTORY_SUB_CREATED, name, extra,
-							   unconstify(Jsonb *, lookup.input), &recorded);
+	task = durable_turn_record(turn, HISTORY_SUB_CREATED, name, call.extra, call.payload,
+							   &recorded);
+	refuse_again(turn, task, recorded);
 	if (recorded != NULL)
 		return task;
 
@@ -281,13 +287,43 @@ record_sub_orchestration(Turn *turn, FunctionCallInfo fcinfo)
 
 		decision->name = event->name;
 		decision->input = event->payload;
-		decision->instance_id = pstrdup(instance_id);
+		decision->instance_id = pstrdup(call.instance_id);
 		decision->registered_name = pstrdup(lookup.registered_name);
 		decision->handler = pstrdup(lookup.handler);
 		decision->version = lookup.version ? pstrdup(lookup.version) : NULL;
 		MemoryContextSwitchTo(old);
 	}
 	return task;
+}
+
+static void
+read_sub_orchestration(NewCall *call)
+{
+	FunctionCallInfo fcinfo = call->fcinfo;
+	Instance   *instance = call->turn->instance;
+
+	call->payload = durable_json_from_any(fcinfo, 1, "input of an orchestration");
+	if (!PG_ARGISNULL(2))
+		call->instance_id = get_name(fcinfo, 2, "instance id");
+	else
+	{
+		call->instance_id = instance->execution == 1 ?
+			psprintf("%s:%d", instance->instance_id, instance->replay.ntasks + 1) :
+			psprintf("%s:%d.%d", instance->instance_id, instance->execution,
+					 instance->replay.ntasks + 1);
+		if (strlen(call->instance_id) > DURABLE_MAX_NAME)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("instance id made for sub-orchestration \"%s\" is longer than %d bytes",
+							call->name, DURABLE_MAX_NAME),
+					 errhint("Give it an instance_id.")));
+	}
+	if ((call->retry = get_jsonb(fcinfo, 3)) != NULL)
+	{
+		RetryPolicy policy;
+
+		durable_retry_parse(call->retry, &policy);
+	}
 }
 
 /* start_orchestration(name, input, instance_id) -> text */
@@ -297,38 +333,27 @@ durable_start_orchestration(PG_FUNCTION_ARGS)
 	Turn	   *turn = durable_turn_current("start_orchestration");
 	Instance   *instance = turn->instance;
 	char	   *name = get_name(fcinfo, 0, "orchestration");
+	NewCall		call = {.fcinfo = fcinfo, .turn = turn, .name = name};
 	StartLookup lookup = {turn, name, NULL, NULL, NULL, NULL};
 	HistoryEvent *recorded;
 	HistoryEvent *event;
-	Jsonb	   *extra = NULL;
 	Jsonb	   *failure = NULL;
-	char	   *instance_id = NULL;
 	int			task;
 
 	if (durable_turn_next_is_new(turn))
 	{
-		lookup.input = durable_json_from_any(fcinfo, 1, "input of an orchestration");
-		if (!PG_ARGISNULL(2))
-			instance_id = get_name(fcinfo, 2, "instance id");
-		else
-		{
-			pg_uuid_t	uuid;
-
-			draw(turn, uuid.data);
-			instance_id = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&uuid)));
-		}
+		read_arguments(&call, HISTORY_START_REQUESTED, read_start);
+		lookup.input = call.payload;
 		(void) look_up_start(&lookup, &failure);
-		extra = start_extra(&lookup, instance_id, NULL, failure);
+		call.extra = start_extra(&lookup, call.instance_id, NULL, failure);
 	}
 	else if (PG_ARGISNULL(2))
 		instance->replay.draws++;
 
-	task = durable_turn_record(turn, HISTORY_START_REQUESTED, name, extra,
-							   unconstify(Jsonb *, lookup.input), &recorded);
+	task = durable_turn_record(turn, HISTORY_START_REQUESTED, name, call.extra, call.payload,
+							   &recorded);
 	event = recorded ? recorded : instance->replay.events[instance->replay.nevents - 1];
-	failure = durable_json_get_member(event->extra, "failure");
-	if (failure != NULL)
-		durable_json_throw_failure(failure);
+	refuse_again(turn, task, event);
 
 	if (recorded == NULL)
 	{
@@ -337,13 +362,31 @@ durable_start_orchestration(PG_FUNCTION_ARGS)
 
 		decision->name = event->name;
 		decision->input = event->payload;
-		decision->instance_id = pstrdup(instance_id);
+		decision->instance_id = pstrdup(call.instance_id);
 		decision->registered_name = pstrdup(lookup.registered_name);
 		decision->handler = pstrdup(lookup.handler);
 		decision->version = lookup.version ? pstrdup(lookup.version) : NULL;
 		MemoryContextSwitchTo(old);
 	}
 	PG_RETURN_TEXT_P(cstring_to_text(durable_json_get_text(event->extra, "id")));
+}
+
+/* The draw comes first: a replay counts it, whatever becomes of the other arguments. */
+static void
+read_start(NewCall *call)
+{
+	FunctionCallInfo fcinfo = call->fcinfo;
+
+	if (PG_ARGISNULL(2))
+	{
+		pg_uuid_t	uuid;
+
+		draw(call->turn, uuid.data);
+		call->instance_id = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&uuid)));
+	}
+	else
+		call->instance_id = get_name(fcinfo, 2, "instance id");
+	call->payload = durable_json_from_any(fcinfo, 1, "input of an orchestration");
 }
 
 /* send_event(instance_id, name, data) */
@@ -353,21 +396,14 @@ durable_send_event(PG_FUNCTION_ARGS)
 	Turn	   *turn = durable_turn_current("send_event");
 	char	   *instance_id = get_name(fcinfo, 0, "instance id");
 	char	   *name = get_name(fcinfo, 1, "event");
+	NewCall		call = {.fcinfo = fcinfo, .turn = turn, .name = name, .instance_id = instance_id};
 	HistoryEvent *recorded;
-	Jsonb	   *extra = NULL;
-	Jsonb	   *payload = NULL;
 	int			task;
 
 	if (durable_turn_next_is_new(turn))
-	{
-		JsonbParseState *state = NULL;
-
-		payload = durable_json_from_any(fcinfo, 2, "data of an event");
-		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-		push_member(&state, "id", durable_json_text(instance_id));
-		extra = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
-	}
-	task = durable_turn_record(turn, HISTORY_EVENT_SENT, name, extra, payload, &recorded);
+		read_arguments(&call, HISTORY_EVENT_SENT, read_event);
+	task = durable_turn_record(turn, HISTORY_EVENT_SENT, name, call.extra, call.payload, &recorded);
+	refuse_again(turn, task, recorded);
 	if (recorded == NULL)
 	{
 		Replay	   *replay = &turn->instance->replay;
@@ -379,6 +415,18 @@ durable_send_event(PG_FUNCTION_ARGS)
 		decision->instance_id = MemoryContextStrdup(turn->instance->context, instance_id);
 	}
 	PG_RETURN_VOID();
+}
+
+static void
+read_event(NewCall *call)
+{
+	FunctionCallInfo fcinfo = call->fcinfo;
+	JsonbParseState *state = NULL;
+
+	call->payload = durable_json_from_any(fcinfo, 2, "data of an event");
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_member(&state, "id", durable_json_text(call->instance_id));
+	call->extra = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
 /*
@@ -653,7 +701,11 @@ durable_when_any(PG_FUNCTION_ARGS)
 			}
 		}
 		if (first != 0)
+		{
+			/* Who knows that it came has got it, whether he reads its data or not. */
+			durable_replay_task(&turn->instance->replay, first)->seen = true;
 			PG_RETURN_INT64(first);
+		}
 		durable_turn_advance(turn);
 	}
 }
@@ -729,7 +781,8 @@ get_tasks(FunctionCallInfo fcinfo, Turn *turn, int *ntasks)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("tasks must not be null")));
 	array = PG_GETARG_ARRAYTYPE_P(0);
-	deconstruct_array(array, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &values, &nulls, ntasks);
+	/* Its elements are of the domain durable.task. */
+	deconstruct_array(array, ARR_ELEMTYPE(array), 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &values, &nulls, ntasks);
 	tasks = palloc(Max(*ntasks, 1) * sizeof(int));
 	for (int i = 0; i < *ntasks; i++)
 	{
@@ -889,6 +942,58 @@ durable_log(PG_FUNCTION_ARGS)
 }
 
 /* --- arguments -------------------------------------------------------------- */
+
+/*
+ * A call whose arguments are refused has its place in the history, with the
+ * failure: nobody looks at them in the next replay, and what they depended on
+ * (durable.max_payload, an input function) may be different then.
+ */
+static void
+read_arguments(NewCall *call, HistoryType type, void (*read) (NewCall *call))
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		read(call);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+		JsonbParseState *state = NULL;
+		HistoryEvent *recorded;
+		int			task;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		if (durable_usercall_is_infrastructure(error->sqlerrcode))
+			ReThrowError(error);
+
+		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+		push_member(&state, "failure", durable_json_failure(error, NULL, 0));
+		task = durable_turn_record(call->turn, type, call->name,
+								   JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)),
+								   NULL, &recorded);
+		Assert(recorded == NULL);
+		refuse_again(call->turn, task,
+					 call->turn->instance->replay.events[call->turn->instance->replay.nevents - 1]);
+	}
+	PG_END_TRY();
+}
+
+/* Raises the failure with which a call was recorded; nothing if it was not refused. */
+static void
+refuse_again(Turn *turn, int task, const HistoryEvent *recorded)
+{
+	Jsonb	   *failure = recorded ? durable_json_get_member(recorded->extra, "failure") : NULL;
+
+	if (failure == NULL)
+		return;
+	/* It is nothing that could be waited for. */
+	durable_replay_cancel(&turn->instance->replay, task);
+	durable_json_throw_failure(failure);
+}
 
 static char *
 get_name(FunctionCallInfo fcinfo, int argno, const char *what)

@@ -158,7 +158,7 @@ durable_replay_open_wait(Replay *replay, int task)
 		replay->nbuffered--;
 		answer(replay, task, index, false);
 		/* It became this task's answer only now, not when it was passed. */
-		state->answered_at = replay->cursor;
+		state->answered_at = 2 * replay->cursor;
 		return;
 	}
 }
@@ -261,7 +261,7 @@ answer(Replay *replay, int task, int index, bool failed)
 	state->done = true;
 	state->failed = failed;
 	state->payload = replay->events[index]->payload;
-	state->answered_at = index;
+	state->answered_at = 2 * index + 1;
 	state->answer = index;
 }
 

@@ -17,7 +17,8 @@ typedef struct TaskState
 	bool		canceled;
 	Jsonb	   *payload;		/* NULL: SQL NULL */
 	bool		seen;			/* the orchestration has asked for the answer */
-	int			answered_at;	/* cursor when it was answered; orders when_any */
+	int			answered_at;	/* orders when_any: odd when passing an event answered it,
+								 * even when it took one that had been passed before */
 	int			answer;			/* index of the event that answered it */
 }			TaskState;
 
