@@ -28,11 +28,15 @@
 #include "guc.h"
 #include "handler.h"
 #include "json.h"
+#include "retry.h"
 #include "shmem.h"
 #include "usercall.h"
 
 /* An inline activity is given up after so many times the inline limit. */
 #define INLINE_OVERRUN	20
+
+/* Longer limits on activities are this one: added to any time there is, it is one. */
+#define MAX_TIMEOUT_US	(100 * INT64CONST(365) * USECS_PER_DAY)
 
 typedef struct Lookup
 {
@@ -145,7 +149,8 @@ durable_activity_run(ActivityRun * run)
 		return ACTIVITY_TRY_LATER;
 	if (call.timed_out)
 	{
-		call.error->sqlerrcode = ERRCODE_QUERY_CANCELED;
+		/* Not query_canceled: WHEN OTHERS lets that pass, and it ends turns. */
+		call.error->sqlerrcode = ERRCODE_DURABLE_LIMIT;
 		call.error->message = psprintf("activity \"%s\" timed out after " INT64_FORMAT " ms",
 									   run->name, limit / 1000);
 	}
@@ -173,15 +178,13 @@ durable_activity_run(ActivityRun * run)
 int64
 durable_activity_timeout_us(const Interval *timeout)
 {
-	int64		us = timeout->time +
-		(int64) timeout->day * USECS_PER_DAY +
-		(int64) timeout->month * DAYS_PER_MONTH * USECS_PER_DAY;
+	int64		us = durable_retry_interval_us(timeout);
 
 	if (us <= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("timeout must be positive")));
-	return us;
+	return Min(us, MAX_TIMEOUT_US);
 }
 
 static Jsonb *

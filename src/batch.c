@@ -198,7 +198,7 @@ static DurableSql delete_tasks = {
 static DurableSql terminate_children = {
 	"INSERT INTO durable.inbox (id, owner, key, kind, payload, sent_at) "
 	"SELECT pg_catalog.nextval('durable.inbox_id_seq'), owner, key, 't', "
-	"'{\"sqlstate\": \"57014\", \"message\": \"parent was terminated\"}'::jsonb, $2 "
+	"'{\"reason\": \"parent was terminated\"}'::jsonb, $2 "
 	"FROM durable.instance WHERE parent_key = ANY ($1) AND status IN ('P', 'R', 'S') "
 	"RETURNING key",
 	2, {INT8ARRAYOID, TIMESTAMPTZOID}
@@ -548,10 +548,10 @@ durable_batch_store(Batch * batch)
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 
 	durable_sql_connect();
-	if (batch->gone_tasks != NIL)
-		terminate(batch);
 	if (batch->children != NIL)
 		store_children(batch);
+	if (batch->gone_tasks != NIL)
+		terminate(batch);		/* after the children: it may be that of a retry */
 	if (batch->sends != NIL)
 		store_sends(batch);
 	if (batch->changed != NIL)

@@ -43,6 +43,7 @@
 #include "wakeup.h"
 
 static bool apply_message(Batch * batch, Instance *instance, Message *message);
+static void start(Batch * batch, Instance *instance);
 static bool apply_answer(Batch * batch, Instance *instance, Message *message);
 static bool retry_child(Batch * batch, Instance *instance, Message *message, HistoryEvent *call);
 static void add_event(Batch * batch, Instance *instance, HistoryType type, int32 task,
@@ -81,8 +82,9 @@ durable_execution_run(Batch * batch, Instance *instance, List *messages)
 			runnable = true;
 	}
 
-	if (runnable && !STATUS_IS_FINISHED(instance->status) &&
-		instance->status != STATUS_SUSPENDED)
+	/* What comes before the start waits for it; what comes while it is suspended, too. */
+	if (runnable && instance->started_at != 0 &&
+		(instance->status == STATUS_PENDING || instance->status == STATUS_RUNNING))
 		run_turns(batch, instance);
 
 	MemoryContextSwitchTo(old);
@@ -106,6 +108,7 @@ apply_message(Batch * batch, Instance *instance, Message *message)
 	switch (message->kind)
 	{
 		case MESSAGE_START:
+			start(batch, instance);
 			return true;
 
 		case MESSAGE_CONTINUE:
@@ -123,7 +126,10 @@ apply_message(Batch * batch, Instance *instance, Message *message)
 		case MESSAGE_TIMER:
 			/* Task 0 is the start of an instance with start_at. */
 			if (message->task == 0)
+			{
+				start(batch, instance);
 				return true;
+			}
 			if (message->execution != instance->execution)
 				return false;
 			add_event(batch, instance, HISTORY_TIMER_FIRED, message->task, NULL, NULL);
@@ -166,6 +172,14 @@ apply_message(Batch * batch, Instance *instance, Message *message)
 				 message->id, message->kind);
 	}
 	return false;
+}
+
+/* From now on it may run; if it is suspended, after that. */
+static void
+start(Batch * batch, Instance *instance)
+{
+	if (instance->started_at == 0)
+		instance->started_at = instance->replay.started = batch->clock;
 }
 
 /* A task or a sub-orchestration has ended. */
@@ -263,12 +277,8 @@ run_turns(Batch * batch, Instance *instance)
 	if (handler == NULL)
 		return;					/* parked */
 
-	if (instance->started_at == 0)
-	{
-		instance->started_at = batch->clock;
-		instance->replay.started = batch->clock;
+	if (instance->status == STATUS_PENDING)
 		set_status(instance, STATUS_RUNNING, NULL);
-	}
 	turn.instance = instance;
 	turn.handler = handler;
 	turn.clock = batch->clock;
@@ -706,7 +716,7 @@ finish(Batch * batch, Instance *instance, char status, Jsonb *output, Jsonb *fai
 		else
 		{
 			if (status == STATUS_TERMINATED)
-				failure = durable_json_make_failure(ERRCODE_QUERY_CANCELED,
+				failure = durable_json_make_failure(ERRCODE_DURABLE_FINISHED,
 													psprintf("sub-orchestration \"%s\" was terminated",
 															 instance->instance_id));
 			durable_batch_send(batch, instance->parent_key, MESSAGE_FAILED,

@@ -85,6 +85,7 @@ static int	record_wait(Turn *turn, const char *name);
 static void cancel_task(Turn *turn, int task);
 static TaskState *get_task(Turn *turn, int64 task);
 static Datum answer_of(FunctionCallInfo fcinfo, Turn *turn, int task);
+static void raise_failure(Turn *turn, const Jsonb *failure) pg_attribute_noreturn();
 static int *get_tasks(FunctionCallInfo fcinfo, Turn *turn, int *ntasks);
 static TimestampTz time_after(TimestampTz start, Interval *interval);
 static void draw(Turn *turn, uint8 *bytes);
@@ -663,7 +664,7 @@ durable_when_all(PG_FUNCTION_ARGS)
 		TaskState  *state = durable_replay_task(&turn->instance->replay, tasks[i]);
 
 		if (state->failed)
-			durable_json_throw_failure(state->payload);
+			raise_failure(turn, state->payload);
 		values[i] = PointerGetDatum(state->payload);
 		nulls[i] = state->payload == NULL;
 	}
@@ -731,10 +732,17 @@ answer_of(FunctionCallInfo fcinfo, Turn *turn, int task)
 	TaskState  *state = durable_turn_await(turn, task);
 
 	if (state->failed)
-		durable_json_throw_failure(state->payload);
+		raise_failure(turn, state->payload);
 	if (state->payload == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_JSONB_P(state->payload);
+}
+
+static void
+raise_failure(Turn *turn, const Jsonb *failure)
+{
+	turn->raised = failure;
+	durable_json_throw_failure(failure);
 }
 
 /* A task that can be waited for. */
@@ -986,13 +994,15 @@ read_arguments(NewCall *call, HistoryType type, void (*read) (NewCall *call))
 static void
 refuse_again(Turn *turn, int task, const HistoryEvent *recorded)
 {
+	MemoryContext old = MemoryContextSwitchTo(turn->instance->run);
 	Jsonb	   *failure = recorded ? durable_json_get_member(recorded->extra, "failure") : NULL;
 
+	MemoryContextSwitchTo(old);
 	if (failure == NULL)
 		return;
 	/* It is nothing that could be waited for. */
 	durable_replay_cancel(&turn->instance->replay, task);
-	durable_json_throw_failure(failure);
+	raise_failure(turn, failure);
 }
 
 static char *

@@ -41,6 +41,7 @@ static void forget_turn(XactEvent event, void *arg);
 static Jsonb *turn_body(void *arg);
 static void take_back(Turn *turn, int nevents, int ndecisions, int nactivities);
 static void interpret_error(Turn *turn, UserCall *call);
+static bool is_failure_of_call(const Turn *turn, const ErrorData *error);
 static int	line_of_context(const char *context);
 
 static Turn *current_turn = NULL;
@@ -109,6 +110,7 @@ durable_turn_run(Turn *turn)
 	turn->stopped = false;
 	turn->outcome = TURN_WAITS;
 	turn->mismatch = NULL;
+	turn->raised = NULL;
 	turn->failure = NULL;
 	turn->error = NULL;
 	turn->result = NULL;
@@ -319,6 +321,9 @@ take_back(Turn *turn, int nevents, int ndecisions, int nactivities)
 static void
 interpret_error(Turn *turn, UserCall *call)
 {
+	bool		of_call = is_failure_of_call(turn, call->error);
+	char	   *attempt;
+
 	if (call->timed_out)
 	{
 		ErrorData  *error = call->error;
@@ -328,7 +333,7 @@ interpret_error(Turn *turn, UserCall *call)
 								  turn->instance->name, durable_turn_timeout);
 		error->hint = pstrdup("An orchestration only decides; work belongs into activities. See durable.turn_timeout.");
 	}
-	else if (durable_usercall_is_infrastructure(call->error->sqlerrcode))
+	else if (durable_usercall_is_infrastructure(call->error->sqlerrcode) && !of_call)
 	{
 		turn->outcome = TURN_ERROR;
 		turn->error = call->error;
@@ -338,8 +343,30 @@ interpret_error(Turn *turn, UserCall *call)
 			 call->error->hint == NULL)
 		call->error->hint = pstrdup("An orchestration cannot write; call an activity or durable.call_sql().");
 
+	attempt = of_call ? durable_json_get_text(turn->raised, "attempt") : NULL;
 	turn->outcome = TURN_FAILED;
-	turn->failure = durable_json_failure(call->error, NULL, 0);
+	turn->failure = durable_json_failure(call->error,
+										 of_call ? durable_json_get_text(turn->raised, "activity") : NULL,
+										 attempt ? atoi(attempt) : 0);
+}
+
+/*
+ * Is it what a durable call raised, from the history?  An activity may have failed
+ * for lack of memory, but that was then and would be the same in every replay.
+ */
+static bool
+is_failure_of_call(const Turn *turn, const ErrorData *error)
+{
+	char	   *sqlstate;
+	char	   *message;
+
+	if (turn->raised == NULL)
+		return false;
+	sqlstate = durable_json_get_text(turn->raised, "sqlstate");
+	message = durable_json_get_text(turn->raised, "message");
+	return sqlstate != NULL && message != NULL && error->message != NULL &&
+		strcmp(sqlstate, unpack_sql_state(error->sqlerrcode)) == 0 &&
+		strcmp(message, error->message) == 0;
 }
 
 /*

@@ -105,6 +105,7 @@ typedef struct Turn
 	bool		stopped;
 	TurnOutcome outcome;		/* meaningful when stopped */
 	char	   *mismatch;
+	const Jsonb *raised;		/* failure that a durable call has raised last */
 	Jsonb	   *continue_input;
 	bool		continue_preserve_events;
 	int			fresh_events;	/* events from here on are new to this run */
