@@ -23,6 +23,7 @@
 #include "utils/timestamp.h"
 
 #include "clock.h"
+#include "engine.h"
 #include "guc.h"
 #include "registry.h"
 #include "shmem.h"
@@ -45,6 +46,9 @@ durable_drain(PG_FUNCTION_ARGS)
 	UnitScan	scan = {0, DT_NOBEGIN, DT_NOBEGIN, 0, 1, false};
 	Oid			owner = GetUserId();
 	TimestampTz deadline;
+	HeldReason	held;
+	bool		paused;
+	bool		may_run;
 	bool		look_again = true;
 
 	require_testing("drain");
@@ -63,7 +67,11 @@ durable_drain(PG_FUNCTION_ARGS)
 
 	/* What was committed before must be visible, whatever called us has seen. */
 	SPI_commit();
-	for (;;)
+
+	/* A paused engine, or a copy's, runs nothing here either. */
+	may_run = durable_engine_check(&paused, &held);
+	SPI_commit();
+	while (may_run)
 	{
 		UnitResult	result;
 

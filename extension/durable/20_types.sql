@@ -6,7 +6,7 @@ CREATE DOMAIN durable.task AS bigint;
 
 -- The columns of the view durable.instances, in the same order.
 CREATE TYPE durable.instance_status AS (
-    instance_id         text,
+    instance_id         text COLLATE "C",
     name                text,
     runtime_status      text,
     waiting_on          text,
@@ -17,7 +17,7 @@ CREATE TYPE durable.instance_status AS (
     compute_time        interval,
     turns               integer,
     execution           integer,
-    parent_instance_id  text,
+    parent_instance_id  text COLLATE "C",
     version             text,
     owner               regrole,
     custom_status       jsonb,

@@ -1,0 +1,75 @@
+--
+-- durable.purge and durable.purge_history.
+--
+\pset null '(null)'
+CREATE SCHEMA app;
+SET search_path TO app, public;
+CREATE FUNCTION app.quick(input jsonb) RETURNS jsonb LANGUAGE plpgsql
+    AS $$ BEGIN RETURN durable.call_activity('app.act', input); END $$;
+CREATE FUNCTION app.act(input jsonb) RETURNS jsonb LANGUAGE sql AS $$ SELECT input $$;
+CREATE FUNCTION app.fail(input jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
+CREATE FUNCTION app.patient(input jsonb) RETURNS jsonb LANGUAGE plpgsql
+    AS $$ BEGIN RETURN durable.wait_for_external_event('Go'); END $$;
+CREATE VIEW app.left_over AS
+SELECT (SELECT count(*) FROM durable.instance) AS instances, (SELECT count(*) FROM durable.history) AS history,
+       (SELECT count(*) FROM durable.inbox) AS inbox, (SELECT count(*) FROM durable.timer) AS timers,
+       (SELECT count(*) FROM durable.task_queue) AS tasks;
+
+-- one
+SELECT durable.start('quick', 1, 'one');
+SELECT durable.purge('one');
+CALL durable.drain();
+SELECT instances, history FROM left_over;
+BEGIN;
+SELECT durable.purge('one');
+TABLE left_over;
+SELECT durable.status('one');
+ROLLBACK;
+SELECT durable.purge('one');
+TABLE left_over;
+SELECT durable.purge('one');
+SELECT durable.purge(NULL);
+SELECT durable.start('patient', 1, 'waits');
+CALL durable.drain();
+SELECT durable.purge('waits');
+SELECT durable.suspend('waits');
+CALL durable.drain();
+SELECT durable.purge('waits');
+
+-- a message that nobody will take goes, too
+SELECT durable.start('quick', 1, 'finished');
+CALL durable.drain();
+INSERT INTO durable.inbox (id, owner, key, kind, sent_at)
+SELECT nextval('durable.inbox_id_seq'), owner, key, 'e', now() FROM durable.instance WHERE instance_id = 'finished';
+SELECT durable.purge('finished');
+TABLE left_over;
+
+-- many: by age, status and name
+SELECT count(durable.start('quick', n, 'old ' || n)) FROM generate_series(1, 25) n;
+SELECT count(durable.start('fail', n, 'bad ' || n)) FROM generate_series(1, 5) n;
+CALL durable.drain();
+SELECT durable.purge_history();
+SELECT count(durable.advance_clock('31 days'));
+SELECT count(durable.start('quick', n, 'new ' || n)) FROM generate_series(1, 3) n;
+CALL durable.drain();
+SELECT durable.purge_history(statuses => '{Failed}', name => 'app.quick');
+SELECT durable.purge_history(statuses => '{}');
+BEGIN;
+SELECT durable.purge_history();
+SELECT instance_id FROM durable.instances ORDER BY 1;
+ROLLBACK;
+SELECT durable.purge_history(statuses => '{Failed,Terminated}');
+SELECT durable.purge_history(name => 'app.quick', batch => 4);
+SELECT instance_id, runtime_status FROM durable.instances ORDER BY 1;
+SELECT durable.purge_history('0');
+TABLE left_over;
+SELECT durable.purge_history(older_than => '-1 day', batch => 1);
+
+-- refused
+SELECT durable.purge_history(NULL);
+SELECT durable.purge_history(statuses => '{completed}');
+SELECT durable.purge_history(statuses => '{Running}');
+SELECT durable.purge_history(statuses => '{NULL}');
+SELECT durable.purge_history(batch => 0);
+SELECT durable.purge_history(batch => NULL);
+SELECT instance_id, runtime_status FROM durable.instances;
