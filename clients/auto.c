@@ -152,7 +152,7 @@ await_workflows(Game *g)
 		for (int i = 0; i < WORKFLOWS; i++)
 			running = running || workflow_runs(&g->world, i);
 		if (running)
-			conn_wait(g->conn, -1, 250, NULL);
+			conn_wait(g->conn, -1, 0, 250);
 		game_narrate(g);
 	}
 	type(g, "workflows");

@@ -280,9 +280,10 @@ print_connect_error(const Conn *c)
 	/* libpq's messages have several lines when there are several addresses. */
 	for (char *line = strtok_r(message, "\n", &end); line != NULL; line = strtok_r(NULL, "\n", &end))
 	{
-		while (*line == '\t' || *line == ' ')
-			line++;
-		print_error("%s", line);
+		if (line[0] == '\t')
+			print_hint("%s", line + 1);
+		else
+			print_error("%s", line);
 	}
 	free(message);
 	if (c->private_info != NULL)
@@ -366,17 +367,16 @@ conn_report(const PGresult *res)
 		print_hint("%s", hint);
 }
 
-void
-conn_wait(const Conn *c, int fd, int timeout, bool *fd_ready)
+bool
+conn_wait(const Conn *c, int fd, short events, int timeout)
 {
 	struct pollfd fds[2] = {
-		{.fd = fd, .events = POLLIN},
+		{.fd = fd, .events = events},
 		{.fd = conn_alive(c) ? PQsocket(c->pg) : -1, .events = POLLIN}
 	};
 	int			n = poll(fds, 2, c->nnotified > 0 ? 0 : timeout);
 
-	if (fd_ready != NULL)
-		*fd_ready = n > 0 && fds[0].revents != 0;
+	return n > 0 && fds[0].revents != 0;
 }
 
 int64_t

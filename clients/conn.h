@@ -68,8 +68,12 @@ extern void conn_report(const PGresult *res);	/* error, detail and hint to the u
  */
 extern PGnotify *conn_notification(Conn *c);
 
-/* Waits until the server sends something, fd (or -1) is readable, timeout ms (-1: for ever) are over, or a signal. */
-extern void conn_wait(const Conn *c, int fd, int timeout, bool *fd_ready);
+/*
+ * Waits until the server sends something, the events of poll(2) happen on fd (-1:
+ * none), timeout ms are over (-1: for ever), or a signal arrives.  True if it was
+ * fd; hanging up counts, whatever the events.
+ */
+extern bool conn_wait(const Conn *c, int fd, short events, int timeout);
 
 /* Milliseconds on a clock that is never set. */
 extern int64_t conn_now(void);

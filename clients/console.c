@@ -93,7 +93,9 @@ follow(Conn *c, Feed *f, bool with_dots)
 
 		if (with_dots && (timeout < 0 || timeout > DOT_INTERVAL))
 			timeout = DOT_INTERVAL;
-		conn_wait(c, -1, timeout, NULL);
+		/* Whoever read from us has gone ("| head"); the next line may be hours away. */
+		if (conn_wait(c, STDOUT_FILENO, 0, timeout))
+			return EXIT_FAILED;
 		if (with_dots)
 			draw_dot();
 	}

@@ -382,8 +382,8 @@ begin_anew(Feed *f, unsigned table)
 	f->table = table;
 	f->horizon = 0;
 	f->top = 0;
-	f->nseen = 0;
 	f->mark_xmax = 0;
+	/* The set stays: it may have lines of the new table already, and an old one's time differs. */
 }
 
 static void

@@ -342,6 +342,6 @@ try_again(const PGresult *res)
 static void
 wait_a_little(Game *g)
 {
-	conn_wait(g->conn, -1, LOOK_INTERVAL, NULL);
+	conn_wait(g->conn, -1, 0, LOOK_INTERVAL);
 	game_narrate(g);
 }

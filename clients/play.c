@@ -10,6 +10,7 @@
  * Memory: one buffer for what has been read and is not yet a line.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,10 +89,10 @@ script_play(Game *g)
 			break;
 		else
 		{
-			bool		readable;
-
 			/* A server that goes away between two lines is the next line's business. */
-			conn_wait(g->conn, STDIN_FILENO, conn_alive(g->conn) ? feed_timeout(g->feed) : -1, &readable);
+			bool		readable = conn_wait(g->conn, STDIN_FILENO, POLLIN,
+											 conn_alive(g->conn) ? feed_timeout(g->feed) : -1);
+
 			game_narrate(g);
 			if (readable)
 				read_more(&script);

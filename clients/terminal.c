@@ -15,6 +15,7 @@
  * Called by: play.c.
  * Memory: libedit's; the prompt; one finished line.
  */
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -225,7 +226,7 @@ static void
 watch(void)
 {
 	int			timeout = -1;
-	bool		typed = false;
+	bool		typed;
 	Phase		phase = game->world.phase;
 	long		narrated = game->narrated;
 
@@ -245,7 +246,7 @@ watch(void)
 		rl_set_prompt(prompt);
 		show_prompt();
 	}
-	conn_wait(game->conn, STDIN_FILENO, timeout, &typed);
+	typed = conn_wait(game->conn, STDIN_FILENO, POLLIN, timeout);
 	handle_flags();
 	if (typed && !finished)
 		rl_callback_read_char();
