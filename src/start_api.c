@@ -164,6 +164,11 @@ check_request(const StartRequest *request)
 {
 	if (request->instance_id)
 		durable_client_check_name(request->instance_id, "instance id");
+	if (TIMESTAMP_IS_NOEND(request->start_at))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("start_at must not be infinity"),
+				 errhint("Start it when it is to begin, or let it wait for an event first.")));
 	if (request->tags)
 	{
 		if (!JB_ROOT_IS_OBJECT(request->tags))
