@@ -30,11 +30,13 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "portability/instr_time.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 
 #include "activity.h"
+#include "companion.h"
 #include "execution.h"
 #include "guc.h"
 #include "json.h"
@@ -49,6 +51,7 @@ static bool retry_child(Batch * batch, Instance *instance, Message *message, His
 static void add_event(Batch * batch, Instance *instance, HistoryType type, int32 task,
 					  const char *name, const Jsonb *payload);
 static void run_turns(Batch * batch, Instance *instance);
+static bool run_steps(Batch * batch, Instance *instance, Handler *handler, int *steps);
 static bool run_activities(Batch * batch, Instance *instance, Handler *handler, bool ending);
 static bool run_activity(Batch * batch, Instance *instance, Decision *decision,
 						 ActivityTarget * target);
@@ -272,13 +275,19 @@ run_turns(Batch * batch, Instance *instance)
 {
 	Handler    *handler = find_handler(batch, instance);
 	Turn		turn = {0};
+	int			turns = 0;
+	int			companion_from = 0;
 	bool		again = true;
 
 	if (handler == NULL)
 		return;					/* parked */
 
-	if (instance->status == STATUS_PENDING)
+	if (instance->started_at == 0)
+	{
+		instance->started_at = batch->clock;
+		instance->replay.started = batch->clock;
 		set_status(instance, STATUS_RUNNING, NULL);
+	}
 	turn.instance = instance;
 	turn.handler = handler;
 	turn.clock = batch->clock;
@@ -292,7 +301,23 @@ run_turns(Batch * batch, Instance *instance)
 	{
 		int64		before = instance->compute_us;
 
+		/* A long burst need not be replayed for every step of it. */
+		if (turns >= companion_from && durable_companion_is_worth(instance, turns) &&
+			!durable_companion_runs(instance))
+			(void) durable_companion_begin(instance, handler);
+		if (durable_companion_runs(instance))
+		{
+			int			steps;
+
+			again = run_steps(batch, instance, handler, &steps);
+			if (!again)
+				break;
+			/* It had little to do; do not ask for it again soon. */
+			companion_from = turns + (steps < 16 ? 256 : 1);
+		}
+
 		durable_turn_run(&turn);
+		turns++;
 		batch->turns++;
 		batch->user_us += instance->compute_us - before;
 
@@ -335,7 +360,45 @@ run_turns(Batch * batch, Instance *instance)
 	}
 
 	carry_out(batch, instance);
-	instance->waiting = durable_waiting_build(instance);
+	instance->waiting = instance->put_off ? NULL : durable_waiting_build(instance);
+}
+
+/*
+ * Lets the companion run the orchestration and carries out what it asks for, until
+ * it does something else than calling activities, or the batch has had enough (then
+ * false: it goes on in the next one).
+ */
+static bool
+run_steps(Batch * batch, Instance *instance, Handler *handler, int *steps)
+{
+	*steps = 0;
+	while (durable_companion_runs(instance))
+	{
+		instr_time	start;
+		instr_time	end;
+		bool		stepped;
+
+		INSTR_TIME_SET_CURRENT(start);
+		stepped = durable_companion_step(instance, batch->clock);
+		INSTR_TIME_SET_CURRENT(end);
+		INSTR_TIME_SUBTRACT(end, start);
+		batch->user_us += INSTR_TIME_GET_MICROSEC(end);
+		instance->compute_us += INSTR_TIME_GET_MICROSEC(end);
+		if (!stepped)
+			break;
+
+		(*steps)++;
+		instance->turns++;
+		batch->turns++;
+		if (run_activities(batch, instance, handler, false))
+			continue;
+		if (instance->put_off)
+			return false;
+
+		/* One of them became a task: the orchestration waits. */
+		durable_companion_stop();
+	}
+	return true;
 }
 
 /*
@@ -496,6 +559,7 @@ go_on_later(Batch * batch, Instance *instance)
 	durable_batch_send(batch, instance->key, MESSAGE_CONTINUE, instance->execution, 0, NULL,
 					   instance->activities == NIL ? NULL : JsonbValueToJsonb(tasks));
 	instance->activities = NIL;
+	instance->put_off = true;
 }
 
 /* The other side of go_on_later. */
@@ -510,23 +574,13 @@ pick_up_activities(Instance *instance, const Jsonb *tasks)
 		JsonbValue *value = getIthJsonbValueFromContainer(unconstify(JsonbContainer *, &tasks->root), i);
 		int			task = DatumGetInt32(DirectFunctionCall1(numeric_int4,
 															 NumericGetDatum(value->val.numeric)));
-		HistoryEvent *call;
-		Decision   *decision;
-		Jsonb	   *timeout;
 
 		if (task < 1 || task > replay->ncalls)
 			elog(ERROR, "instance " INT64_FORMAT " has no task %d to go on with",
 				 instance->key, task);
-		call = replay->events[replay->calls[task - 1]];
-		decision = palloc0(sizeof(Decision));
-		decision->kind = DECISION_ACTIVITY;
-		decision->task = task;
-		decision->name = call->name;
-		decision->input = call->payload;
-		decision->retry = durable_json_get_member(call->extra, "retry");
-		timeout = durable_json_get_member(call->extra, "timeout");
-		decision->timeout_us = timeout ? durable_history_get_number(timeout) : 0;
-		instance->activities = lappend(instance->activities, decision);
+		instance->activities =
+			lappend(instance->activities,
+					durable_turn_decision_of(replay->events[replay->calls[task - 1]]));
 	}
 }
 

@@ -164,19 +164,13 @@ record_activity(Turn *turn, const char *name, Jsonb *(*input) (FunctionCallInfo)
 	refuse_again(turn, task, recorded);
 	if (recorded == NULL)
 	{
-		HistoryEvent *event = turn->instance->replay.events[turn->instance->replay.nevents - 1];
-		Decision   *decision = durable_turn_decide(turn, DECISION_ACTIVITY, task);
+		Replay	   *replay = &turn->instance->replay;
+		MemoryContext old = MemoryContextSwitchTo(turn->instance->context);
 
-		decision->name = event->name;
-		decision->input = event->payload;
-		if (call.retry != NULL)
-		{
-			MemoryContext old = MemoryContextSwitchTo(turn->instance->context);
-
-			decision->retry = durable_json_get_member(event->extra, "retry");
-			MemoryContextSwitchTo(old);
-		}
-		decision->timeout_us = call.timeout_us;
+		turn->instance->activities =
+			lappend(turn->instance->activities,
+					durable_turn_decision_of(replay->events[replay->nevents - 1]));
+		MemoryContextSwitchTo(old);
 	}
 	return task;
 }
@@ -940,12 +934,10 @@ durable_log(PG_FUNCTION_ARGS)
 	(void) durable_turn_record(turn, HISTORY_LOG_WRITTEN, NULL, NULL,
 							   durable_turn_next_is_new(turn) ? durable_json_text(message) : NULL,
 							   &recorded);
-	if (recorded == NULL)
-		ereport(LOG,
-				(errmsg("%s", message ? message : "(null)"),
-				 errhidecontext(true),
-				 errdetail("Orchestration \"%s\", instance \"%s\".",
-						   turn->instance->name, turn->instance->instance_id)));
+	/* A companion leaves it to its worker. */
+	if (recorded == NULL && turn->at_frontier == NULL)
+		durable_turn_log(turn->instance,
+						 turn->instance->replay.events[turn->instance->replay.nevents - 1]);
 	PG_RETURN_VOID();
 }
 

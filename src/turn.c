@@ -121,7 +121,8 @@ durable_turn_run(Turn *turn)
 	call.body = turn_body;
 	call.arg = turn;
 	call.read_only = true;
-	call.timeout_us = (int64) durable_turn_timeout * 1000;
+	/* A companion also waits for its worker, which watches the time. */
+	call.timeout_us = turn->at_frontier ? 0 : (int64) durable_turn_timeout * 1000;
 
 	MemoryContextSwitchTo(instance->context);
 	current_turn = turn;
@@ -263,6 +264,36 @@ durable_turn_decide(Turn *turn, DecisionKind kind, int task)
 	return decision;
 }
 
+Decision *
+durable_turn_decision_of(HistoryEvent *call)
+{
+	Decision   *decision = palloc0(sizeof(Decision));
+	Jsonb	   *timeout = durable_json_get_member(call->extra, "timeout");
+
+	decision->kind = DECISION_ACTIVITY;
+	decision->task = call->task;
+	decision->name = call->name;
+	decision->input = call->payload;
+	decision->retry = durable_json_get_member(call->extra, "retry");
+	decision->timeout_us = timeout ? durable_history_get_number(timeout) : 0;
+	return decision;
+}
+
+void
+durable_turn_log(const Instance *instance, const HistoryEvent *event)
+{
+	JsonbValue	line;
+
+	if (event->payload == NULL ||
+		!JsonbExtractScalar(&event->payload->root, &line) || line.type != jbvString)
+		return;
+	ereport(LOG,
+			(errmsg("%.*s", line.val.string.len, line.val.string.val),
+			 errdetail("Orchestration \"%s\", instance \"%s\".",
+					   instance->name, instance->instance_id),
+			 errhidecontext(true)));
+}
+
 TaskState *
 durable_turn_await(Turn *turn, int task)
 {
@@ -285,8 +316,9 @@ durable_turn_await(Turn *turn, int task)
 void
 durable_turn_advance(Turn *turn)
 {
-	if (!durable_replay_advance(&turn->instance->replay))
-		durable_turn_stop(turn, TURN_WAITS);
+	while (!durable_replay_advance(&turn->instance->replay))
+		if (turn->at_frontier == NULL || !turn->at_frontier(turn))
+			durable_turn_stop(turn, TURN_WAITS);
 }
 
 void

@@ -87,6 +87,7 @@ typedef struct Instance
 	List	   *decisions;		/* of this unit, not yet carried out */
 	List	   *activities;		/* DECISION_ACTIVITY to run inline */
 	int			wait_line;		/* line of the orchestration that waits, 0 unknown */
+	bool		put_off;		/* goes on in the next batch */
 	bool		input_changed;	/* by continue_as_new */
 	bool		discard_history;	/* continued as new: delete the old execution's rows */
 }			Instance;
@@ -110,6 +111,9 @@ typedef struct Turn
 	bool		continue_preserve_events;
 	int			fresh_events;	/* events from here on are new to this run */
 	int			known_calls;	/* recorded before this run */
+	/* In a companion: asked when the history ends, true if there is more now. */
+	bool		(*at_frontier) (struct Turn *turn);
+
 	Jsonb	   *failure;		/* TURN_FAILED */
 	ErrorData  *error;			/* TURN_ERROR */
 	Jsonb	   *result;			/* TURN_COMPLETED */
@@ -143,6 +147,12 @@ extern Decision *durable_turn_decide(Turn *turn, DecisionKind kind, int task);
 
 /* An answer that is known at once, in the turn that made the call. */
 extern void durable_turn_answer(Turn *turn, HistoryType type, int task, const Jsonb *payload);
+
+/* The decision that belongs to a recorded call of an activity. */
+extern Decision *durable_turn_decision_of(HistoryEvent *call);
+
+/* Writes a line that was recorded to the server's log. */
+extern void durable_turn_log(const Instance *instance, const HistoryEvent *event);
 
 /* Waits until the task is answered: returns, or suspends the turn. */
 extern TaskState *durable_turn_await(Turn *turn, int task);
