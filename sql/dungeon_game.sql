@@ -63,7 +63,7 @@ SELECT * FROM dd_action('Pat', 'get', 'Rusty Teapot');
 CALL durable.drain('1 minute');
 SELECT * FROM workflow WHERE name = 'GameMonitorWorkflow';
 SELECT jsonb_pretty(dd_status('Pat'));
-SELECT event, is_heard FROM dungeon.deed WHERE player = 'Pat' ORDER BY event;
+SELECT event FROM dungeon.deed WHERE player = 'Pat' ORDER BY event;
 
 -- the watchman notices
 SELECT durable.advance_clock('20 seconds') IS NOT NULL AS later;
@@ -104,17 +104,18 @@ SELECT * FROM dd_action('Flash', 'get', 'rusty spoon');
 SELECT * FROM dd_action('Flash', 'kill', 'Grumpy Grey Goblin', 'Rusty Spoon');
 SELECT dungeon.place_monster('Flash');
 SELECT * FROM dd_action('Flash', 'kill', 'grumpy grey GOBLIN', 'RUSTY spoon');
-SELECT event, is_heard FROM dungeon.deed WHERE player = 'Flash';
+SELECT event FROM dungeon.deed WHERE player = 'Flash';
 SELECT dungeon.place_treasure('Flash');
 SELECT dd_status('Flash') #> '{room}' AS room, dd_status('Flash') #> '{monster}' AS monster;
 SELECT count(*) FROM durable.instances WHERE input = to_jsonb('Flash'::text);
 SELECT durable.start('GameMonitorWorkflow', 'Flash'::text,
                      instance_id => dungeon.workflow_id('GameMonitorWorkflow', dungeon.world_key('Flash'))) IS NOT NULL AS started;
 CALL durable.drain('1 minute');
-SELECT event, is_heard FROM dungeon.deed WHERE player = 'Flash';
+SELECT waiting_on FROM durable.instances WHERE name = 'GameMonitorWorkflow' AND input = '"Flash"';
+SELECT message FROM dungeon.console WHERE player = 'Flash' AND message ~ 'game is on';
 SELECT status FROM dd_check_status('Flash', 'GameMonitorWorkflow');
 SELECT * FROM dd_action('Flash', 'get', 'Rusty Teapot');
-SELECT event, is_heard FROM dungeon.deed WHERE player = 'Flash' ORDER BY event;
+SELECT event FROM dungeon.deed WHERE player = 'Flash' ORDER BY event;
 CALL durable.drain('1 minute');
 SELECT status FROM dd_check_status('Flash', 'GameMonitorWorkflow');
 
@@ -132,7 +133,41 @@ SELECT c.status, count(*)
 FROM generate_series(1, 1000) AS n, LATERAL dd_check_status('extra ' || n, 'GameMonitorWorkflow') AS c GROUP BY c.status;
 SELECT count(*) FROM dungeon.console WHERE player LIKE 'extra %' AND message ~ 'has won';
 
--- a deleted game takes its world along and leaves the story
+-- workflows started by hand count too, once they have begun: the latest is looked at, and all monitors hear
+SELECT dungeon.world_begin('Max') IS NOT NULL AS begun;
+SELECT dungeon.create_user('Max'), dungeon.create_monster('Max'), dungeon.create_room('Max'), dungeon.create_inventory('Max');
+SELECT dungeon.place_user('Max'), dungeon.place_weapon('Max'), dungeon.place_monster('Max'), dungeon.place_treasure('Max');
+SELECT durable.start('UserConfirmationWorkflow', 'Max'::text, instance_id => 'first confirmation of Max');
+CALL durable.drain('1 minute');
+SELECT status FROM dd_check_status('Max', 'UserConfirmationWorkflow');
+SELECT durable.terminate('first confirmation of Max', 'asked badly');
+CALL durable.drain('1 minute');
+SELECT status FROM dd_check_status('Max', 'UserConfirmationWorkflow');
+SELECT http_status, message FROM dd_confirm('Max');
+SELECT durable.start('UserConfirmationWorkflow', 'Max'::text, instance_id => 'second confirmation of Max');
+CALL durable.drain('1 minute');
+SELECT status FROM dd_check_status('Max', 'UserConfirmationWorkflow');
+SELECT http_status, message FROM dd_confirm('Max');
+CALL durable.drain('1 minute');
+SELECT status FROM dd_check_status('Max', 'UserConfirmationWorkflow');
+SELECT durable.start('GameMonitorWorkflow', 'Max'::text, instance_id => 'one monitor of Max') IS NOT NULL AS started;
+CALL durable.drain('1 minute');
+SELECT ok FROM dd_action('Max', 'get', 'Rusty Spoon');
+SELECT ok FROM dd_action('Max', 'kill', 'Grumpy Grey Goblin', 'Rusty Spoon');
+SELECT durable.start('GameMonitorWorkflow', 'Max'::text, instance_id => 'another monitor of Max') IS NOT NULL AS started;
+CALL durable.drain('1 minute');
+SELECT instance_id, runtime_status, waiting_on FROM durable.instances
+WHERE name = 'GameMonitorWorkflow' AND input = '"Max"' ORDER BY created_time;
+SELECT ok FROM dd_action('Max', 'get', 'Rusty Teapot');
+CALL durable.drain('1 minute');
+SELECT instance_id, runtime_status FROM durable.instances
+WHERE name = 'GameMonitorWorkflow' AND input = '"Max"' ORDER BY created_time;
+
+-- an instance that has been purged is none any more
+SELECT durable.purge('another monitor of Max');
+SELECT count(*), min(status) AS status FROM dd_check_status('Max', 'GameMonitorWorkflow');
+
+-- a deleted game takes its world along, stops its workflows and leaves the story
 SELECT count(*) AS lines FROM dungeon.console WHERE player = 'Pat' \gset
 DELETE FROM dungeon.game WHERE player = 'Pat';
 SELECT dd_status('Pat') IS NULL AS gone, count(*) = :lines AS told FROM dungeon.console WHERE player = 'Pat';
@@ -140,11 +175,22 @@ SELECT count(*) FROM dd_check_status('Pat', 'GameMonitorWorkflow');
 SELECT (SELECT count(*) FROM dungeon.item WHERE player = 'Pat') AS items,
        (SELECT count(*) FROM dungeon.monster WHERE player = 'Pat') AS monsters,
        (SELECT count(*) FROM dungeon.room WHERE player = 'Pat') AS rooms,
-       (SELECT count(*) FROM dungeon.deed WHERE player = 'Pat') AS deeds;
--- and the name is free again
+       (SELECT count(*) FROM dungeon.deed WHERE player = 'Pat') AS deeds,
+       (SELECT count(*) FROM dungeon.workflow WHERE player = 'Pat') AS workflows;
+-- and the name is free again; the deadline of the old game is not that of the new one
 SELECT ok FROM dd_new_user('Pat');
 CALL durable.drain('1 minute');
 SELECT status FROM dd_check_status('Pat', 'UserConfirmationWorkflow');
+SELECT durable.advance_clock('1 minute 30 seconds') IS NOT NULL AS later;
+CALL durable.drain('1 minute');
+DELETE FROM dungeon.game WHERE player = 'Pat';
+SELECT ok FROM dd_new_user('Pat');
+CALL durable.drain('1 minute');
+SELECT durable.advance_clock('1 minute 30 seconds') IS NOT NULL AS later;
+CALL durable.drain('1 minute');
+SELECT dd_status('Pat') #> '{user,isAlive}' AS alive;
+SELECT name, runtime_status, count(*) FROM durable.instances
+WHERE input = '"Pat"' AND name <> 'GameMonitorWorkflow' AND name <> 'RunUserSequentialWorkflow' GROUP BY 1, 2 ORDER BY 1, 2;
 
 -- nothing is left half-way for the tests after this one
 SELECT durable.advance_clock('2 hours') IS NOT NULL AS later;

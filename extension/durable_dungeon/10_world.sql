@@ -19,7 +19,8 @@ SET LOCAL search_path TO pg_catalog, pg_temp;
 CREATE SCHEMA dungeon;
 
 -- A name is taken from the moment its game is begun, before its player exists.
--- game_key goes into the instance ids of the game's workflows.
+-- game_key goes into the instance ids of the game's workflows.  Deleting a game
+-- stops them (50_players.sql).
 CREATE TABLE dungeon.game (
     player         text        PRIMARY KEY,
     game_key       text        NOT NULL UNIQUE,
@@ -64,13 +65,23 @@ CREATE TABLE dungeon.item (
     CHECK (pg_catalog.num_nonnulls(room, monster) + is_carried::integer <= 1)
 );
 
--- What a player has achieved, once each.  is_heard: the game's monitor has been
--- sent the event; a deed done before there was a monitor is passed on by it.
+-- What a player has achieved, once each.
 CREATE TABLE dungeon.deed (
     player         text        NOT NULL REFERENCES dungeon.game ON DELETE CASCADE,
     event          text        NOT NULL,
-    is_heard       boolean     NOT NULL,
     PRIMARY KEY (player, event)
+);
+
+-- Which instances of which workflows are a player's.  Those that dd_new_user
+-- starts are written down there; every other signs in with its first activity, so
+-- that one which somebody has started by hand is known as well.  The engine can
+-- find an instance by its id in no time, but by its input only by reading all.
+CREATE TABLE dungeon.workflow (
+    player         text        NOT NULL REFERENCES dungeon.game ON DELETE CASCADE,
+    name           text        NOT NULL,
+    instance_id    text        NOT NULL,
+    signed_in_at   timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (player, name, instance_id)
 );
 
 -- The narration.  Ids are given out when a line is written and become visible
@@ -84,12 +95,13 @@ CREATE TABLE dungeon.console (
 );
 
 COMMENT ON SCHEMA dungeon IS 'the Durable Dungeon: its world, its workflows and its console';
-COMMENT ON TABLE dungeon.game IS 'games begun: the player''s name and the key in the ids of the game''s workflows; deleting a row removes the player''s world';
+COMMENT ON TABLE dungeon.game IS 'games begun: the player''s name and the key in the ids of the game''s workflows; deleting a row stops the workflows and removes the player''s world';
 COMMENT ON TABLE dungeon.room IS 'rooms of each game';
 COMMENT ON TABLE dungeon.player IS 'players that have been created';
 COMMENT ON TABLE dungeon.monster IS 'monsters of each game';
 COMMENT ON TABLE dungeon.item IS 'weapons and treasures, and where they are';
 COMMENT ON TABLE dungeon.deed IS 'what players have achieved, once each';
+COMMENT ON TABLE dungeon.workflow IS 'instances of the workflows of each game';
 COMMENT ON TABLE dungeon.console IS 'the narration, one line a row; NOTIFY dungeon_console tells of new ones';
 
 /* --- the console ------------------------------------------------------------------------------------------------ */
@@ -341,23 +353,43 @@ $$;
 COMMENT ON FUNCTION dungeon.world_slay(text, text) IS
     'kills the monster of that name in the player''s room, which drops what it has; outcome is slain, dead or absent; expects world_lock';
 
-CREATE FUNCTION dungeon.world_add_deed(player text, event text, is_heard boolean) RETURNS void
+CREATE FUNCTION dungeon.world_add_deed(player text, event text) RETURNS void
 LANGUAGE sql
 SET search_path TO pg_catalog, pg_temp
 AS $$
-    INSERT INTO dungeon.deed (player, event, is_heard) VALUES ($1, $2, $3)
+    INSERT INTO dungeon.deed (player, event) VALUES ($1, $2)
 $$;
-COMMENT ON FUNCTION dungeon.world_add_deed(text, text, boolean) IS
+COMMENT ON FUNCTION dungeon.world_add_deed(text, text) IS
     'writes down what the player has achieved; an error the second time';
 
-CREATE FUNCTION dungeon.world_unheard_deeds(player text) RETURNS SETOF text
+CREATE FUNCTION dungeon.world_deeds(player text) RETURNS SETOF text
+LANGUAGE sql STABLE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+    SELECT d.event FROM dungeon.deed d WHERE d.player = $1
+$$;
+COMMENT ON FUNCTION dungeon.world_deeds(text) IS 'what the player has achieved so far';
+
+-- Somebody who has no game has no workflows: the watchman may be sent for anybody.
+CREATE FUNCTION dungeon.world_sign_in(player text, workflow text, instance text) RETURNS void
 LANGUAGE sql
 SET search_path TO pg_catalog, pg_temp
 AS $$
-    UPDATE dungeon.deed d SET is_heard = true WHERE d.player = $1 AND NOT d.is_heard RETURNING d.event
+    INSERT INTO dungeon.workflow (player, name, instance_id)
+    SELECT g.player, $2, $3 FROM dungeon.game g WHERE g.player = $1
+    ON CONFLICT DO NOTHING
 $$;
-COMMENT ON FUNCTION dungeon.world_unheard_deeds(text) IS
-    'the events that nobody listened to, which count as heard from now on; expects world_lock';
+COMMENT ON FUNCTION dungeon.world_sign_in(text, text, text) IS
+    'writes down that this instance is one of the player''s workflows of that name';
+
+CREATE FUNCTION dungeon.world_workflows(player text, workflow text) RETURNS SETOF text
+LANGUAGE sql STABLE ROWS 1
+SET search_path TO pg_catalog, pg_temp
+AS $$
+    SELECT w.instance_id FROM dungeon.workflow w WHERE w.player = $1 AND w.name = $2 ORDER BY w.signed_in_at DESC
+$$;
+COMMENT ON FUNCTION dungeon.world_workflows(text, text) IS
+    'the instances of the player''s workflow of that name, the latest first';
 
 /* --- looking ------------------------------------------------------------------------------------------------------ */
 
@@ -409,13 +441,21 @@ SET search_path TO pg_catalog, pg_temp
 AS $$
     SELECT coalesce((
         SELECT CASE WHEN NOT p.is_alive THEN 'dead'
-                    WHEN EXISTS (SELECT FROM dungeon.item i
-                                 WHERE i.player = p.name AND i.is_treasure AND i.is_carried) THEN 'treasure'
-                    ELSE 'alive' END
-        FROM dungeon.player p WHERE p.name = $1), 'missing')
+                    WHEN things.treasure THEN 'treasure'
+                    WHEN p.current_room IS NULL THEN 'outside'
+                    WHEN EXISTS (SELECT FROM dungeon.monster m WHERE m.player = p.name AND NOT m.is_alive) THEN 'safe'
+                    WHEN things.weapon THEN 'armed'
+                    ELSE 'unarmed' END
+        FROM dungeon.player p
+        CROSS JOIN LATERAL (
+            SELECT coalesce(bool_or(i.is_treasure), false) AS treasure, coalesce(bool_or(NOT i.is_treasure), false) AS weapon
+            FROM dungeon.item i
+            WHERE i.player = p.name AND i.is_carried
+        ) AS things
+        WHERE p.name = $1), 'missing')
 $$;
 COMMENT ON FUNCTION dungeon.world_state(text) IS
-    'missing (not created yet), alive, dead or treasure (alive and carrying it)';
+    'missing (not created yet), dead, treasure (alive and carrying it), or alive without it: outside, unarmed, armed, safe (the monster is dead)';
 
 -- What can be picked up where the player stands, for hints.
 CREATE FUNCTION dungeon.world_in_sight(player text) RETURNS text

@@ -188,35 +188,52 @@ BEGIN
             WHEN 'missing' THEN 'The watchman looks in: nobody answers to the name of %s so far.'
             WHEN 'dead' THEN 'The watchman looks in and takes off his hat: %s is dead.'
             WHEN 'treasure' THEN 'The watchman looks in and cheers: %s has the treasure!'
-            ELSE 'The watchman looks in: %s is alive, and without the treasure.' END, player));
-    RETURN state;
+            WHEN 'outside' THEN 'The watchman looks in: %s is alive, and still at the gate.'
+            WHEN 'unarmed' THEN 'The watchman looks in: %s is alive, without a weapon and without the treasure.'
+            WHEN 'armed' THEN 'The watchman looks in: %s is alive, armed, and without the treasure.'
+            WHEN 'safe' THEN 'The watchman looks in: %s is alive, the monster is not, and nobody has taken the treasure.' END,
+        player));
+    RETURN CASE WHEN state IN ('missing', 'dead', 'treasure') THEN state ELSE 'alive' END;
 END
 $$;
 COMMENT ON FUNCTION dungeon.monitor_user(text) IS
     'activity MonitorUser: tells how the player is; returns missing, alive, dead or treasure';
 
--- A player who was quicker than the workflow that sets the scene has done deeds
--- that no monitor could hear.  The lock makes this and dd_action take turns: a
--- deed is passed on either here or there.
-CREATE FUNCTION dungeon.open_game(player text) RETURNS integer
+/* --- the workflows themselves ------------------------------------------------------------------------------------ */
+
+CREATE FUNCTION dungeon.sign_in(player text, workflow text, instance text) RETURNS void
+LANGUAGE sql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+    SELECT dungeon.world_sign_in($1, $2, $3)
+$$;
+COMMENT ON FUNCTION dungeon.sign_in(text, text, text) IS
+    'activity SignIn: from now on the instance is known as one of the player''s workflows';
+
+-- A quick player has done deeds before there was a monitor to hear of them.  The
+-- lock makes this and dd_action take turns: a deed is passed on either here or
+-- there.
+CREATE FUNCTION dungeon.open_game(player text, workflow text, instance text) RETURNS integer
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
 AS $$
 DECLARE
-    monitor text := dungeon.workflow_id('GameMonitorWorkflow', dungeon.world_key(player));
-    deed    text;
-    passed  integer := 0;
+    deed text;
+    done integer := 0;
 BEGIN
     PERFORM dungeon.world_lock(player);
-    PERFORM dungeon.say(player, format('The game is on, %s: slay the monster and get the treasure.', player));
-    FOR deed IN SELECT dungeon.world_unheard_deeds(player) LOOP
-        PERFORM durable.raise_event(monitor, deed, player);
-        passed := passed + 1;
+    PERFORM dungeon.world_sign_in(player, workflow, instance);
+    FOR deed IN SELECT dungeon.world_deeds(player) LOOP
+        PERFORM durable.raise_event(instance, deed, player);
+        done := done + 1;
     END LOOP;
-    RETURN passed;
+    PERFORM dungeon.say(player, format(
+        CASE WHEN done = 0 THEN 'The game is on, %s: slay the monster and get the treasure.'
+             ELSE 'The game is on, %s, who has not waited for it to begin.' END, player));
+    RETURN done;
 END
 $$;
-COMMENT ON FUNCTION dungeon.open_game(text) IS
+COMMENT ON FUNCTION dungeon.open_game(text, text, text) IS
     'activity OpenGame: the monitor is listening from now on; returns how many deeds were done before';
 
 SELECT durable.register_activity('Narrate', 'dungeon.narrate(text, text)'::pg_catalog.regprocedure);
@@ -231,4 +248,5 @@ SELECT durable.register_activity('PlaceMonster', 'dungeon.place_monster(text)'::
 SELECT durable.register_activity('PlaceTreasure', 'dungeon.place_treasure(text)'::pg_catalog.regprocedure);
 SELECT durable.register_activity('KillUser', 'dungeon.kill_user(text)'::pg_catalog.regprocedure);
 SELECT durable.register_activity('MonitorUser', 'dungeon.monitor_user(text)'::pg_catalog.regprocedure);
-SELECT durable.register_activity('OpenGame', 'dungeon.open_game(text)'::pg_catalog.regprocedure);
+SELECT durable.register_activity('SignIn', 'dungeon.sign_in(text, text, text)'::pg_catalog.regprocedure);
+SELECT durable.register_activity('OpenGame', 'dungeon.open_game(text, text, text)'::pg_catalog.regprocedure);

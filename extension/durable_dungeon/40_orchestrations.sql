@@ -36,11 +36,22 @@ $$;
 COMMENT ON FUNCTION dungeon.same_game(text) IS
     'inside an orchestration: the instance id of another workflow of the same game';
 
+CREATE FUNCTION dungeon.myself(workflow text, player text) RETURNS jsonb
+LANGUAGE sql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_build_object('player', $2, 'workflow', $1, 'instance', durable.instance_id())
+$$;
+COMMENT ON FUNCTION dungeon.myself(text, text) IS
+    'inside an orchestration: who it is, for the activities SignIn and OpenGame';
+
 CREATE FUNCTION dungeon.run_user_parallel_workflow(player text) RETURNS jsonb
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM durable.call_activity('SignIn', dungeon.myself('RunUserParallelWorkflow', player));
+
     PERFORM durable.when_all(
         durable.schedule_activity('CreateUser', player),
         durable.schedule_activity('CreateMonster', player),
@@ -64,9 +75,11 @@ DECLARE
     deadline  durable.task;
     confirmed boolean := false;
 BEGIN
+    PERFORM durable.call_activity('SignIn', dungeon.myself('UserConfirmationWorkflow', player));
+
     patience := durable.call_activity('ReadSettings') ->> 'confirm_timeout';
     PERFORM durable.call_activity('Narrate', jsonb_build_object('player', player, 'message',
-        format('The gatekeeper turns an hourglass: %s has %s to confirm.', player, dungeon.spell_out(patience))));
+        format('The gatekeeper turns an hourglass: %s has %s to confirm, or the trapdoor opens.', player, dungeon.spell_out(patience))));
 
     approval := durable.external_event('ApprovalTask');
     deadline := durable.create_timer(durable.now() + patience);
@@ -100,10 +113,15 @@ LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
 AS $$
 DECLARE
-    settings jsonb := durable.call_activity('ReadSettings');
-    deadline timestamptz := durable.now() + (settings ->> 'monitor_timeout')::interval;
+    settings jsonb;
+    deadline timestamptz;
     state    text := 'missing';
 BEGIN
+    PERFORM durable.call_activity('SignIn', dungeon.myself('UserMonitorWorkflow', player));
+
+    settings := durable.call_activity('ReadSettings');
+    deadline := durable.now() + (settings ->> 'monitor_timeout')::interval;
+
     WHILE durable.now() < deadline LOOP
         state := durable.call_activity('MonitorUser', player) #>> '{}';
         EXIT WHEN state IN ('dead', 'treasure');
@@ -126,6 +144,8 @@ LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM durable.call_activity('SignIn', dungeon.myself('RunUserSequentialWorkflow', player));
+
     PERFORM durable.call_activity('PlaceUser', player);
     PERFORM durable.call_activity('PlaceWeapon', player);
     PERFORM durable.call_activity('PlaceMonster', player);
@@ -142,7 +162,7 @@ LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM durable.call_activity('OpenGame', player);
+    PERFORM durable.call_activity('OpenGame', dungeon.myself('GameMonitorWorkflow', player));
 
     PERFORM durable.when_all(
         durable.external_event('KillMonster'),
@@ -171,3 +191,27 @@ SELECT durable.register_orchestration('RunUserSequentialWorkflow',
 SELECT durable.register_orchestration('GameMonitorWorkflow',
     'dungeon.game_monitor_workflow(text)'::pg_catalog.regprocedure,
     description => 'declares a player the winner');
+
+-- Instances belong to the engine and outlive the game that is dropped.  Those of
+-- an earlier dungeon must not act in this one: they know its players by their
+-- names only.
+DO $$
+DECLARE
+    instance text;
+BEGIN
+    FOR instance IN
+        SELECT i.instance_id FROM durable.instances i
+        WHERE i.name IN ('RunUserParallelWorkflow', 'UserConfirmationWorkflow', 'UserMonitorWorkflow',
+                         'RunUserSequentialWorkflow', 'GameMonitorWorkflow')
+          AND i.runtime_status IN ('Pending', 'Running', 'Suspended')
+          AND i.owner = pg_catalog.to_regrole(pg_catalog.quote_ident(current_user))
+    LOOP
+        BEGIN
+            PERFORM durable.terminate(instance, 'the dungeon it belonged to is gone');
+        EXCEPTION
+            -- with its parent, or by itself, in the meantime
+            WHEN SQLSTATE 'WF003' OR SQLSTATE 'WF004' THEN NULL;
+        END;
+    END LOOP;
+END
+$$;

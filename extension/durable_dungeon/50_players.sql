@@ -40,27 +40,38 @@ END
 $$;
 COMMENT ON FUNCTION dungeon.grant_wish(text, text) IS 'tells the console what was done, and returns it as a reply';
 
--- Expects world_lock, and to be called once for each deed.  Without a monitor
--- to hear it yet the deed is kept for OpenGame; a monitor that was stopped by
--- hand hears nothing any more.
+-- Expects world_lock, and to be called once for each deed.  A monitor that has
+-- not opened the game yet will find the deed then; one that was stopped by hand
+-- hears nothing any more.
 CREATE FUNCTION dungeon.report_deed(player text, event text) RETURNS void
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
 AS $$
 DECLARE
-    heard boolean := true;
+    monitor text;
 BEGIN
-    BEGIN
-        PERFORM durable.raise_event(
-            dungeon.workflow_id('GameMonitorWorkflow', dungeon.world_key(player)), event, player);
-    EXCEPTION
-        WHEN SQLSTATE 'WF003' THEN heard := false;
-        WHEN SQLSTATE 'WF004' THEN NULL;
-    END;
-    PERFORM dungeon.world_add_deed(player, event, heard);
+    PERFORM dungeon.world_add_deed(player, event);
+    FOR monitor IN SELECT dungeon.world_workflows(player, 'GameMonitorWorkflow') LOOP
+        BEGIN
+            PERFORM durable.raise_event(monitor, event, player);
+        EXCEPTION
+            WHEN SQLSTATE 'WF003' OR SQLSTATE 'WF004' THEN NULL;
+        END;
+    END LOOP;
 END
 $$;
-COMMENT ON FUNCTION dungeon.report_deed(text, text) IS 'raises the event for the game''s monitor and writes the deed down';
+COMMENT ON FUNCTION dungeon.report_deed(text, text) IS 'writes the deed down and raises the event for the game''s monitor';
+
+CREATE FUNCTION dungeon.begin_workflow(player text, workflow text, game_key text) RETURNS void
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM dungeon.world_sign_in(player, workflow,
+        durable.start(workflow, player, instance_id => dungeon.workflow_id(workflow, game_key)));
+END
+$$;
+COMMENT ON FUNCTION dungeon.begin_workflow(text, text, text) IS 'starts a workflow of the player''s game';
 
 CREATE FUNCTION @extschema@.dd_new_user(name text) RETURNS dungeon.reply
 LANGUAGE plpgsql SECURITY DEFINER
@@ -83,10 +94,8 @@ BEGIN
             'A second %s knocks at the gate. There is one already, and names are used once.', name));
     END IF;
 
-    PERFORM durable.start('RunUserParallelWorkflow', name,
-                          instance_id => dungeon.workflow_id('RunUserParallelWorkflow', game_key));
-    PERFORM durable.start('UserMonitorWorkflow', name,
-                          instance_id => dungeon.workflow_id('UserMonitorWorkflow', game_key));
+    PERFORM dungeon.begin_workflow(name, 'RunUserParallelWorkflow', game_key);
+    PERFORM dungeon.begin_workflow(name, 'UserMonitorWorkflow', game_key);
     RETURN dungeon.grant_wish(name, format('%s knocks at the gate of the dungeon.', name));
 END
 $$;
@@ -98,20 +107,27 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path TO pg_catalog, pg_temp
 AS $$
 DECLARE
-    game_key text := dungeon.world_key(name);
+    confirmation text;
+    answered     boolean := false;
 BEGIN
-    IF game_key IS NULL THEN
+    IF dungeon.world_key(name) IS NULL THEN
         RETURN dungeon.refuse(name, format(
             'The gatekeeper looks through his files: nobody called "%s" has ever knocked.', dungeon.clip(name)));
     END IF;
 
-    BEGIN
-        PERFORM durable.raise_event(dungeon.workflow_id('UserConfirmationWorkflow', game_key), 'ApprovalTask', true);
-    EXCEPTION
-        -- not asked yet, or decided already
-        WHEN SQLSTATE 'WF003' OR SQLSTATE 'WF004' THEN
-            RETURN dungeon.refuse(name, format('The gatekeeper is not waiting for an answer from %s.', name), 404);
-    END;
+    FOR confirmation IN SELECT dungeon.world_workflows(name, 'UserConfirmationWorkflow') LOOP
+        BEGIN
+            PERFORM durable.raise_event(confirmation, 'ApprovalTask', true);
+            answered := true;
+        EXCEPTION
+            -- decided already
+            WHEN SQLSTATE 'WF003' OR SQLSTATE 'WF004' THEN NULL;
+        END;
+        EXIT WHEN answered;
+    END LOOP;
+    IF NOT answered THEN
+        RETURN dungeon.refuse(name, format('The gatekeeper is not waiting for an answer from %s.', name), 404);
+    END IF;
     RETURN dungeon.grant_wish(name, format('%s calls out to the gatekeeper: "Let me in!"', name));
 END
 $$;
@@ -213,8 +229,41 @@ LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path TO pg_catalog, pg_temp
 AS $$
     SELECT i.created_time, i.runtime_status
-    FROM durable.instances i
-    WHERE i.instance_id = dungeon.workflow_id($2, dungeon.world_key($1))
+    FROM dungeon.world_workflows($1, $2) AS w (instance_id)
+    JOIN durable.instances i USING (instance_id)
+    ORDER BY i.created_time DESC
+    LIMIT 1
 $$;
 COMMENT ON FUNCTION @extschema@.dd_check_status(text, text) IS
-    'when the workflow of the player''s game was created and how it stands; no row when there is none';
+    'when the player''s latest instance of the workflow was created and how it stands; no row when there is none';
+
+/* --- the end of a game --------------------------------------------------------------------------------------------- */
+
+-- Instances that outlived their game would act in the next one of that name.
+-- Those that have not signed in yet have ids made of the game's key.
+CREATE FUNCTION dungeon.stop_workflows() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    instance text;
+BEGIN
+    FOR instance IN
+        SELECT w.instance_id FROM dungeon.workflow w WHERE w.player = OLD.player
+        UNION
+        SELECT dungeon.workflow_id(n.name, OLD.game_key)
+        FROM unnest(ARRAY['UserConfirmationWorkflow', 'RunUserSequentialWorkflow', 'GameMonitorWorkflow']) AS n (name)
+    LOOP
+        BEGIN
+            PERFORM durable.terminate(instance, 'the game was deleted');
+        EXCEPTION
+            WHEN SQLSTATE 'WF003' OR SQLSTATE 'WF004' THEN NULL;
+        END;
+    END LOOP;
+    RETURN OLD;
+END
+$$;
+COMMENT ON FUNCTION dungeon.stop_workflows() IS 'trigger: a game that is deleted has its workflows terminated';
+
+CREATE TRIGGER stop_workflows BEFORE DELETE ON dungeon.game
+    FOR EACH ROW EXECUTE FUNCTION dungeon.stop_workflows();

@@ -41,6 +41,7 @@ SELECT pg_catalog.pg_extension_config_dump('dungeon.player', '');
 SELECT pg_catalog.pg_extension_config_dump('dungeon.monster', '');
 SELECT pg_catalog.pg_extension_config_dump('dungeon.item', '');
 SELECT pg_catalog.pg_extension_config_dump('dungeon.deed', '');
+SELECT pg_catalog.pg_extension_config_dump('dungeon.workflow', '');
 SELECT pg_catalog.pg_extension_config_dump('dungeon.console', '');
 SELECT pg_catalog.pg_extension_config_dump('dungeon.console_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('dungeon.settings', '');

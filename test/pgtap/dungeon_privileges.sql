@@ -7,7 +7,7 @@
 \pset tuples_only on
 \set ON_ERROR_STOP on
 BEGIN;
-SELECT plan(68);
+SELECT plan(70);
 
 CREATE ROLE regress_dungeon_pl;
 CREATE ROLE regress_dungeon_st;
@@ -77,7 +77,7 @@ SELECT is((SELECT count(*) FROM dungeon.console WHERE player LIKE 'pgTAP %'), 5:
 SELECT throws_ok($$INSERT INTO dungeon.console (player, message) VALUES ('Pat', 'has won')$$, '42501', NULL, 'nobody forges the console');
 SELECT throws_ok($$DELETE FROM dungeon.console$$, '42501', NULL, 'nobody tidies the console');
 SELECT throws_ok($$SELECT * FROM dungeon.item$$, '42501', NULL, 'the world is seen through dd_status only');
-SELECT throws_ok($$SELECT dungeon.open_game('pgTAP Pat')$$, '42501', NULL, 'activities are not for players');
+SELECT throws_ok($$SELECT dungeon.open_game('pgTAP Pat', 'GameMonitorWorkflow', 'x')$$, '42501', NULL, 'activities are not for players');
 SELECT throws_ok($$SELECT dungeon.grant_play('regress_dungeon_st')$$, '42501', NULL, 'players do not let others in');
 SELECT throws_ok($$SELECT durable.start('UserMonitorWorkflow', 'Pat'::text)$$, '42501', NULL, 'the engine is not for players');
 SET LOCAL ROLE regress_dungeon_st;
