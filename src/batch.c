@@ -42,6 +42,7 @@
 #define HISTORY_ROW_BYTES	(1024 * 1024)
 
 static Datum key_array(List *instances);
+static void split_tids(List *messages, Datum *tids[2], int ntids[2]);
 static void store_history(Batch * batch);
 static void store_instances(Batch * batch);
 static void store_messages(Batch * batch);
@@ -97,6 +98,22 @@ static DurableSql live_messages = {
 
 static DurableSql live_timers = {
 	"SELECT ctid, key, execution, task FROM durable.timer WHERE ctid = ANY ($1)",
+	1, {TIDARRAYOID}
+};
+
+/*
+ * A message that is visible was committed together with its instance, or after it:
+ * where there is no instance, it was purged.
+ */
+static DurableSql delete_orphan_messages = {
+	"DELETE FROM durable.inbox m WHERE ctid = ANY ($1) AND NOT EXISTS "
+	"(SELECT FROM durable.instance i WHERE i.key = m.key)",
+	1, {TIDARRAYOID}
+};
+
+static DurableSql delete_orphan_timers = {
+	"DELETE FROM durable.timer t WHERE ctid = ANY ($1) AND NOT EXISTS "
+	"(SELECT FROM durable.instance i WHERE i.key = t.key)",
 	1, {TIDARRAYOID}
 };
 
@@ -423,20 +440,12 @@ durable_batch_check_live(Batch * batch, List *messages)
 {
 	int			n = list_length(messages);
 	Datum	   *tids[2];
-	int			ntids[2] = {0, 0};
+	int			ntids[2];
 	ListCell   *cell;
 
 	if (n == 0)
 		return;
-	for (int timers = 0; timers <= 1; timers++)
-		tids[timers] = palloc(n * sizeof(Datum));
-	foreach(cell, messages)
-	{
-		Message    *message = lfirst(cell);
-		int			timers = message->kind == MESSAGE_TIMER;
-
-		tids[timers][ntids[timers]++] = PointerGetDatum(&message->tid);
-	}
+	split_tids(messages, tids, ntids);
 
 	durable_sql_connect();
 	if (ntids[0] > 0)
@@ -479,6 +488,48 @@ durable_batch_check_live(Batch * batch, List *messages)
 		}
 	}
 	durable_sql_finish();
+}
+
+/* Deletes those whose instance is gone. */
+void
+durable_batch_discard_orphans(Batch * batch, List *messages)
+{
+	Datum	   *tids[2];
+	int			ntids[2];
+
+	split_tids(messages, tids, ntids);
+	durable_sql_connect();
+	for (int timers = 0; timers <= 1; timers++)
+	{
+		Datum		values[1];
+
+		if (ntids[timers] == 0)
+			continue;
+		values[0] = durable_columns_array(tids[timers], NULL, ntids[timers], TIDOID);
+		durable_sql_run(timers ? &delete_orphan_timers : &delete_orphan_messages,
+						values, NULL, false, 0);
+	}
+	durable_sql_finish();
+}
+
+/* Where their rows are: [0] of the inbox, [1] of the timers. */
+static void
+split_tids(List *messages, Datum *tids[2], int ntids[2])
+{
+	ListCell   *cell;
+
+	for (int timers = 0; timers <= 1; timers++)
+	{
+		tids[timers] = palloc(list_length(messages) * sizeof(Datum));
+		ntids[timers] = 0;
+	}
+	foreach(cell, messages)
+	{
+		Message    *message = lfirst(cell);
+		int			timers = message->kind == MESSAGE_TIMER;
+
+		tids[timers][ntids[timers]++] = PointerGetDatum(&message->tid);
+	}
 }
 
 void
@@ -705,20 +756,10 @@ store_instances(Batch * batch)
 static void
 delete_consumed(Batch * batch)
 {
-	int			n = list_length(batch->consumed);
 	Datum	   *tids[2];
-	int			ntids[2] = {0, 0};
-	ListCell   *cell;
+	int			ntids[2];
 
-	for (int timers = 0; timers <= 1; timers++)
-		tids[timers] = palloc(n * sizeof(Datum));
-	foreach(cell, batch->consumed)
-	{
-		Message    *message = lfirst(cell);
-		int			timers = message->kind == MESSAGE_TIMER;
-
-		tids[timers][ntids[timers]++] = PointerGetDatum(&message->tid);
-	}
+	split_tids(batch->consumed, tids, ntids);
 	for (int timers = 0; timers <= 1; timers++)
 	{
 		Datum		values[1];

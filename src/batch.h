@@ -128,6 +128,7 @@ extern List *durable_batch_read_inbox(Batch * batch, int64 from, int part, int n
 extern List *durable_batch_read_timers(Batch * batch, TimestampTz from, int limit);
 extern List *durable_batch_lock_instances(Batch * batch, int64 *keys, int nkeys);
 extern void durable_batch_check_live(Batch * batch, List *messages);
+extern void durable_batch_discard_orphans(Batch * batch, List *messages);
 extern void durable_batch_load_history(Batch * batch, List *instances);
 
 /* The next timer that is due after the given time; DT_NOEND: none. */

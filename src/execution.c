@@ -282,12 +282,8 @@ run_turns(Batch * batch, Instance *instance)
 	if (handler == NULL)
 		return;					/* parked */
 
-	if (instance->started_at == 0)
-	{
-		instance->started_at = batch->clock;
-		instance->replay.started = batch->clock;
+	if (instance->status == STATUS_PENDING)
 		set_status(instance, STATUS_RUNNING, NULL);
-	}
 	turn.instance = instance;
 	turn.handler = handler;
 	turn.clock = batch->clock;
@@ -816,7 +812,7 @@ continue_as_new(Batch * batch, Instance *instance, Turn *turn)
 	instance->input = turn->continue_input;
 	instance->input_changed = true;
 	memset(replay, 0, sizeof(Replay));
-	replay->started = batch->clock;
+	instance->started_at = replay->started = batch->clock;
 	for (int i = 0; i < nkept; i++)
 		durable_replay_add(replay, kept[i]);
 }

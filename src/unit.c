@@ -13,8 +13,8 @@
  * start at the beginning: the caller's UnitScan says from where on there can be
  * anything.  Producers lower it through shared memory at their commit, a look at
  * everything every few seconds covers what was lost.  An instance that somebody
- * else holds is passed over: if that is another worker, it was told of the
- * message as well.
+ * else holds is passed over, however many messages it has: if that is another
+ * worker, it was told of them as well.
  *
  * Called by: worker.c, testing_api.c
  * Locks:	row locks of instances, until the caller commits
@@ -49,8 +49,12 @@ typedef struct Work
 
 static List *claim(Batch * batch, UnitScan *scan, bool *full);
 static List *read_messages(Batch * batch, UnitScan *scan, int limit, bool *full);
-static List *group_by_instance(List *messages, int limit, int64 *first_left);
+static List *group_by_instance(List *messages, int limit, int64 *first_left,
+							   TimestampTz *due_left);
+static void pass_over(UnitScan *scan, List *messages);
 static void attach_instances(Batch * batch, List *work);
+static void discard_orphans(Batch * batch, List *works);
+static void leave_for_later(UnitScan *scan, Work * work);
 static int	compare_messages(const ListCell *a, const ListCell *b);
 static bool may_run(Batch * batch, Work * work);
 static void run_work(Batch * batch, Work * work, bool solo);
@@ -88,8 +92,8 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 		if (durable_batch_exhausted(batch))
 		{
 			/* The rest stays in the inbox. */
-			scan->inbox_from = Min(scan->inbox_from, work->key);
-			scan->timer_due = Min(scan->timer_due, batch->clock);
+			for_each_cell(cell, works, cell)
+				leave_for_later(scan, lfirst(cell));
 			full = true;
 			break;
 		}
@@ -109,7 +113,7 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(batch->context);
-	return !found ? UNIT_NOTHING : full ? UNIT_FULL : UNIT_SOME;
+	return full ? UNIT_FULL : found ? UNIT_SOME : UNIT_NOTHING;
 }
 
 /* Instances that are locked, with messages that are still there. */
@@ -123,14 +127,12 @@ claim(Batch * batch, UnitScan *scan, bool *full)
 	List	   *taken = NIL;
 	ListCell   *cell;
 	int64		first_left;
+	TimestampTz due_left;
 
-	works = group_by_instance(messages, limit, &first_left);
-	if (first_left != PG_INT64_MAX)
-	{
-		scan->inbox_from = Min(scan->inbox_from, first_left);
-		scan->timer_due = Min(scan->timer_due, batch->clock);
-		*full = true;
-	}
+	works = group_by_instance(messages, limit, &first_left, &due_left);
+	scan->inbox_from = Min(scan->inbox_from, first_left);
+	scan->timer_due = Min(scan->timer_due, due_left);
+	*full |= first_left != PG_INT64_MAX || due_left != DT_NOEND;
 	if (works == NIL)
 		return NIL;
 
@@ -159,6 +161,9 @@ claim(Batch * batch, UnitScan *scan, bool *full)
 		list_sort(work->messages, compare_messages);
 		claimed = lappend(claimed, work);
 	}
+	discard_orphans(batch, works);
+	if (claimed == NIL && *full && first_left == PG_INT64_MAX && due_left == DT_NOEND)
+		pass_over(scan, messages);
 	return claimed;
 }
 
@@ -209,16 +214,37 @@ read_messages(Batch * batch, UnitScan *scan, int limit, bool *full)
 }
 
 /*
+ * All that could be read at once belongs to instances that could not be locked:
+ * without this the next scan would read just the same.
+ */
+static void
+pass_over(UnitScan *scan, List *messages)
+{
+	ListCell   *cell;
+
+	foreach(cell, messages)
+	{
+		Message    *message = lfirst(cell);
+
+		if (message->kind != MESSAGE_TIMER && scan->inbox_from <= message->key)
+			scan->inbox_from = message->key + 1;
+		else if (message->kind == MESSAGE_TIMER && scan->timer_due <= message->at)
+			scan->timer_due = message->at + 1;
+	}
+}
+
+/*
  * Messages are ordered by instance, timers are not.  first_left is the smallest
- * key that found no place.
+ * key that found no place, due_left the earliest timer that found none.
  */
 static List *
-group_by_instance(List *messages, int limit, int64 *first_left)
+group_by_instance(List *messages, int limit, int64 *first_left, TimestampTz *due_left)
 {
 	List	   *works = NIL;
 	ListCell   *cell;
 
 	*first_left = PG_INT64_MAX;
+	*due_left = DT_NOEND;
 	foreach(cell, messages)
 	{
 		Message    *message = lfirst(cell);
@@ -238,7 +264,10 @@ group_by_instance(List *messages, int limit, int64 *first_left)
 		{
 			if (list_length(works) >= limit)
 			{
-				*first_left = Min(*first_left, message->key);
+				if (message->kind == MESSAGE_TIMER)
+					*due_left = Min(*due_left, message->at);
+				else
+					*first_left = Min(*first_left, message->key);
 				continue;
 			}
 			work = palloc0(sizeof(Work));
@@ -269,6 +298,44 @@ attach_instances(Batch * batch, List *works)
 		foreach(inner, instances)
 			if (((Instance *) lfirst(inner))->key == work->key)
 				work->instance = lfirst(inner);
+	}
+}
+
+/*
+ * Messages that were committed after their instance had been purged.  Nobody can
+ * lock it, so nobody would ever take them.
+ */
+static void
+discard_orphans(Batch * batch, List *works)
+{
+	List	   *messages = NIL;
+	ListCell   *cell;
+
+	foreach(cell, works)
+	{
+		Work	   *work = lfirst(cell);
+
+		if (work->instance == NULL)
+			messages = list_concat(messages, work->messages);
+	}
+	if (messages != NIL)
+		durable_batch_discard_orphans(batch, messages);
+}
+
+/* This unit has read the messages, but another one is to take them. */
+static void
+leave_for_later(UnitScan *scan, Work * work)
+{
+	ListCell   *cell;
+
+	foreach(cell, work->messages)
+	{
+		Message    *message = lfirst(cell);
+
+		if (message->kind == MESSAGE_TIMER)
+			scan->timer_due = Min(scan->timer_due, message->at);
+		else
+			scan->inbox_from = Min(scan->inbox_from, message->key);
 	}
 }
 

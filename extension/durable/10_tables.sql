@@ -30,6 +30,7 @@ CREATE TABLE durable.engine (
 -- status: P pending, R running, S suspended, C completed, F failed, T terminated.
 -- waiting: {"waits": [[kind, task, name, since_us, due_us, line]...],
 --           "buffered": [[seq, name, received_us]...]}
+-- started_at: when this execution began, which is the time its first turn sees.
 -- events:  number of history events of this execution = the next event's seq - 1.
 CREATE TABLE durable.instance (
     key               bigint      NOT NULL,
