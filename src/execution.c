@@ -50,7 +50,7 @@ static bool apply_answer(Batch * batch, Instance *instance, Message *message);
 static bool retry_child(Batch * batch, Instance *instance, Message *message, HistoryEvent *call);
 static void add_event(Batch * batch, Instance *instance, HistoryType type, int32 task,
 					  const char *name, const Jsonb *payload);
-static void run_turns(Batch * batch, Instance *instance);
+static bool run_turns(Batch * batch, Instance *instance);
 static bool run_steps(Batch * batch, Instance *instance, Handler *handler, int *steps);
 static bool run_activities(Batch * batch, Instance *instance, Handler *handler, bool ending);
 static bool run_activity(Batch * batch, Instance *instance, Decision *decision,
@@ -76,6 +76,7 @@ durable_execution_run(Batch * batch, Instance *instance, List *messages)
 	MemoryContext old = MemoryContextSwitchTo(instance->context);
 	ListCell   *cell;
 	bool		runnable = false;
+	bool		ran = false;
 
 	foreach(cell, messages)
 	{
@@ -88,7 +89,9 @@ durable_execution_run(Batch * batch, Instance *instance, List *messages)
 	/* What comes before the start waits for it; what comes while it is suspended, too. */
 	if (runnable && instance->started_at != 0 &&
 		(instance->status == STATUS_PENDING || instance->status == STATUS_RUNNING))
-		run_turns(batch, instance);
+		ran = run_turns(batch, instance);
+	if (!ran && !STATUS_IS_FINISHED(instance->status))
+		instance->waiting = durable_waiting_keep(instance);
 
 	MemoryContextSwitchTo(old);
 }
@@ -117,8 +120,7 @@ apply_message(Batch * batch, Instance *instance, Message *message)
 		case MESSAGE_CONTINUE:
 			if (message->execution != instance->execution)
 				return false;
-			if (message->payload != NULL)
-				pick_up_activities(instance, message->payload);
+			pick_up_activities(instance, message->payload);
 			return true;
 
 		case MESSAGE_EVENT:
@@ -157,6 +159,7 @@ apply_message(Batch * batch, Instance *instance, Message *message)
 			if (instance->status != STATUS_SUSPENDED)
 				return false;
 			add_event(batch, instance, HISTORY_RESUMED, 0, NULL, message->payload);
+			pick_up_activities(instance, durable_waiting_pending(instance->waiting));
 			set_status(instance, instance->started_at == 0 ? STATUS_PENDING : STATUS_RUNNING,
 					   NULL);
 			return true;
@@ -270,7 +273,8 @@ add_event(Batch * batch, Instance *instance, HistoryType type, int32 task,
 	durable_replay_add(&instance->replay, event);
 }
 
-static void
+/* Returns false when there is nothing to run: the instance is parked. */
+static bool
 run_turns(Batch * batch, Instance *instance)
 {
 	Handler    *handler = find_handler(batch, instance);
@@ -280,7 +284,7 @@ run_turns(Batch * batch, Instance *instance)
 	bool		again = true;
 
 	if (handler == NULL)
-		return;					/* parked */
+		return false;
 
 	if (instance->status == STATUS_PENDING)
 		set_status(instance, STATUS_RUNNING, NULL);
@@ -327,12 +331,12 @@ run_turns(Batch * batch, Instance *instance)
 			case TURN_COMPLETED:
 				(void) run_activities(batch, instance, handler, true);
 				finish(batch, instance, STATUS_COMPLETED, turn.result, NULL);
-				return;
+				return true;
 
 			case TURN_FAILED:
 				(void) run_activities(batch, instance, handler, true);
 				finish(batch, instance, STATUS_FAILED, NULL, turn.failure);
-				return;
+				return true;
 
 			case TURN_CONTINUED_AS_NEW:
 				(void) run_activities(batch, instance, handler, true);
@@ -357,6 +361,7 @@ run_turns(Batch * batch, Instance *instance)
 
 	carry_out(batch, instance);
 	instance->waiting = instance->put_off ? NULL : durable_waiting_build(instance);
+	return true;
 }
 
 /*
@@ -558,12 +563,15 @@ go_on_later(Batch * batch, Instance *instance)
 	instance->put_off = true;
 }
 
-/* The other side of go_on_later. */
+/*
+ * The other side of go_on_later, and, when the instance was suspended before it
+ * could go on, of durable_waiting_keep.
+ */
 static void
 pick_up_activities(Instance *instance, const Jsonb *tasks)
 {
 	Replay	   *replay = &instance->replay;
-	int			count = JB_ROOT_COUNT(tasks);
+	int			count = tasks ? JB_ROOT_COUNT(tasks) : 0;
 
 	for (int i = 0; i < count; i++)
 	{

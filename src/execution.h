@@ -18,6 +18,14 @@ extern void durable_execution_park(Batch * batch, Instance *instance, const char
 
 /* instance.waiting: what it waits for, and events nobody has consumed. */
 extern Jsonb *durable_waiting_build(const Instance *instance);
+
+/*
+ * The same when messages have come but nothing was run, because it is suspended or
+ * has not started: what it was before, and the events, and the activities that
+ * are to be run when it goes on (their tasks; durable_waiting_pending).
+ */
+extern Jsonb *durable_waiting_keep(const Instance *instance);
+extern Jsonb *durable_waiting_pending(const Jsonb *waiting);
 extern Jsonb *durable_waiting_for_start(TimestampTz since, TimestampTz due);
 extern TimestampTz durable_waiting_start_due(const Jsonb *waiting);
 

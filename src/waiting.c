@@ -4,9 +4,11 @@
  *		What an instance waits for, for people to look at.
  *
  * {"waits": [[kind, task, name, since_us, due_us, line]...],
- *	"buffered": [[seq, name, received_us]...], "more": number left out}
+ *	"buffered": [[seq, name, received_us]...], "more": number left out,
+ *	"pending": [task...]}
  * kind is activity, timer, event, orchestration or start; times are us since 2000-01-01
  * UTC, due only for timers and starts; line is that of the PL/pgSQL statement that waits.
+ * pending are activities of a suspended instance that were to be run inline.
  *
  * Called by: execution.c
  * Memory:	CurrentMemoryContext
@@ -23,6 +25,8 @@
 /* A fan-out may wait for thousands; nobody reads them all. */
 #define MAX_LISTED	20
 
+static void push_event(JsonbParseState **state, const HistoryEvent *event, int index);
+static int	push_elements(JsonbParseState **state, const Jsonb *array);
 static void push_text(JsonbParseState **state, JsonbIteratorToken token, const char *value);
 static void push_number(JsonbParseState **state, JsonbIteratorToken token, int64 value);
 static const char *kind_of(HistoryType type);
@@ -84,11 +88,7 @@ durable_waiting_build(const Instance *instance)
 				more++;
 				continue;
 			}
-			pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
-			push_number(&state, WJB_ELEM, replay->buffered[i] + 1);
-			push_text(&state, WJB_ELEM, event->name);
-			push_number(&state, WJB_ELEM, event->time);
-			pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+			push_event(&state, event, replay->buffered[i]);
 		}
 		pushJsonbValue(&state, WJB_END_ARRAY, NULL);
 	}
@@ -99,6 +99,59 @@ durable_waiting_build(const Instance *instance)
 		push_number(&state, WJB_VALUE, more);
 	}
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+Jsonb *
+durable_waiting_keep(const Instance *instance)
+{
+	const Replay *replay = &instance->replay;
+	const Jsonb *waiting = instance->waiting;
+	Jsonb	   *more = durable_json_get_member(waiting, "more");
+	int64		left_out = more ? durable_history_get_number(more) : 0;
+	JsonbParseState *state = NULL;
+	int			listed;
+	ListCell   *cell;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_text(&state, WJB_KEY, "waits");
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	(void) push_elements(&state, durable_json_get_member(waiting, "waits"));
+	pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+
+	push_text(&state, WJB_KEY, "buffered");
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	listed = push_elements(&state, durable_json_get_member(waiting, "buffered"));
+	for (int i = instance->stored_events; i < replay->nevents; i++)
+	{
+		if (replay->events[i]->type != HISTORY_EVENT_RAISED)
+			continue;
+		if (listed++ < MAX_LISTED)
+			push_event(&state, replay->events[i], i);
+		else
+			left_out++;
+	}
+	pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+
+	push_text(&state, WJB_KEY, "pending");
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	if (instance->activities == NIL)
+		(void) push_elements(&state, durable_waiting_pending(waiting));
+	foreach(cell, instance->activities)
+		push_number(&state, WJB_ELEM, ((Decision *) lfirst(cell))->task);
+	pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+
+	if (left_out > 0)
+	{
+		push_text(&state, WJB_KEY, "more");
+		push_number(&state, WJB_VALUE, left_out);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+Jsonb *
+durable_waiting_pending(const Jsonb *waiting)
+{
+	return durable_json_get_member(waiting, "pending");
 }
 
 /* Of an instance that waits for its start. */
@@ -142,6 +195,28 @@ durable_waiting_start_due(const Jsonb *waiting)
 		return DT_NOEND;
 	return DatumGetInt64(DirectFunctionCall1(numeric_int8,
 											 NumericGetDatum(due->val.numeric)));
+}
+
+static void
+push_event(JsonbParseState **state, const HistoryEvent *event, int index)
+{
+	pushJsonbValue(state, WJB_BEGIN_ARRAY, NULL);
+	push_number(state, WJB_ELEM, index + 1);
+	push_text(state, WJB_ELEM, event->name);
+	push_number(state, WJB_ELEM, event->time);
+	pushJsonbValue(state, WJB_END_ARRAY, NULL);
+}
+
+/* The elements of an array that may be missing; returns how many. */
+static int
+push_elements(JsonbParseState **state, const Jsonb *array)
+{
+	int			count = array ? JB_ROOT_COUNT(array) : 0;
+
+	for (int i = 0; i < count; i++)
+		pushJsonbValue(state, WJB_ELEM,
+					   getIthJsonbValueFromContainer(unconstify(JsonbContainer *, &array->root), i));
+	return count;
 }
 
 static void
