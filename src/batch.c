@@ -164,7 +164,7 @@ static DurableSql update_instances = {
 	"events = u.events, turns = u.turns, compute_us = u.compute_us, "
 	"started_at = u.started_at, updated_at = $1, completed_at = u.completed_at, "
 	"output = u.output, failure = u.failure, custom_status = u.custom_status, "
-	"waiting = u.waiting, suspend_reason = u.suspend_reason, code_hash = u.code_hash "
+	"waiting = u.waiting, suspend_reason = u.suspend_reason, code_hash = u.code_hash, crashes = 0 "
 	"FROM unnest($2::tid[], $3::\"char\"[], $4::int4[], $5::int4[], $6::int4[], $7::int8[], "
 	"$8::timestamptz[], $9::timestamptz[], $10::jsonb[], $11::jsonb[], $12::jsonb[], "
 	"$13::jsonb[], $14::text[], $15::text[]) "
@@ -192,16 +192,17 @@ static DurableSql insert_messages = {
 
 static DurableSql insert_tasks = {
 	"INSERT INTO durable.task_queue (id, owner, scheduled_at, run_at, key, execution, task, attempt, "
-	"name, handler, input, retry, timeout, last_failure) "
+	"name, handler, input, retry, timeout, last_failure, crashes) "
 	"SELECT pg_catalog.nextval('durable.task_queue_id_seq'), $1, $2, u.run_at, u.key, u.execution, "
 	"u.task, u.attempt, u.name, u.handler, u.input, u.retry, "
-	"u.timeout_us * '1 microsecond'::interval, u.failure "
+	"u.timeout_us * '1 microsecond'::interval, u.failure, u.crashes "
 	"FROM unnest($3::timestamptz[], $4::int8[], $5::int4[], $6::int4[], $7::int4[], "
-	"$8::text[], $9::text[], $10::jsonb[], $11::jsonb[], $12::int8[], $13::jsonb[]) "
-	"AS u (run_at, key, execution, task, attempt, name, handler, input, retry, timeout_us, failure)",
-	13, {REGROLEOID, TIMESTAMPTZOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID,
+	"$8::text[], $9::text[], $10::jsonb[], $11::jsonb[], $12::int8[], $13::jsonb[], $14::int4[]) "
+	"AS u (run_at, key, execution, task, attempt, name, handler, input, retry, timeout_us, failure, "
+	"crashes)",
+	14, {REGROLEOID, TIMESTAMPTZOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID,
 		INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID, JSONBARRAYOID,
-	INT8ARRAYOID, JSONBARRAYOID}
+	INT8ARRAYOID, JSONBARRAYOID, INT4ARRAYOID}
 };
 
 /* Rows that are being run are locked: their worker sees that the instance has ended. */
@@ -803,11 +804,11 @@ static void
 store_tasks(Batch * batch)
 {
 	static const Oid types[] = {TIMESTAMPTZOID, INT8OID, INT4OID, INT4OID, INT4OID, TEXTOID,
-	TEXTOID, JSONBOID, JSONBOID, INT8OID, JSONBOID, InvalidOid};
+	TEXTOID, JSONBOID, JSONBOID, INT8OID, JSONBOID, INT4OID, InvalidOid};
 	Columns    *columns = durable_columns_create(list_length(batch->new_tasks), types);
 	int			row = 0;
 	ListCell   *cell;
-	Datum		values[13];
+	Datum		values[14];
 
 	foreach(cell, batch->new_tasks)
 	{
@@ -825,6 +826,7 @@ store_tasks(Batch * batch)
 		if (task->timeout_us > 0)
 			durable_columns_set(columns, row, 9, Int64GetDatum(task->timeout_us));
 		durable_columns_set_jsonb(columns, row, 10, task->last_failure);
+		durable_columns_set(columns, row, 11, Int32GetDatum(batch->cautious ? 1 : 0));
 		row++;
 		durable_wakeup_task(batch->owner, task->run_at);
 	}

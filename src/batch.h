@@ -91,6 +91,7 @@ typedef struct Batch
 	TimestampTz clock;			/* one time for all events of the unit */
 	List	   *targets;		/* ActivityTarget: names resolved in this unit */
 	List	   *handlers;		/* HandlerTarget: orchestrations, same */
+	bool		cautious;		/* run under suspicion: activities become tasks (crash.c) */
 	bool		closed;			/* an activity wants the transaction to end */
 	int			writes;			/* subtransactions that wrote */
 	int64		user_us;		/* time spent in user code */

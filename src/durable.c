@@ -9,6 +9,7 @@
  * Memory: none.
  */
 #include "durable.h"
+#include "crash.h"
 #include "determinism.h"
 #include "turn.h"
 
@@ -31,6 +32,8 @@ _PG_init(void)
 		return;
 
 	durable_guc_define();
+	if (!IsBinaryUpgrade)
+		durable_crash_install();
 	durable_shmem_install_hooks();
 	durable_wakeup_install();
 	durable_ddl_install_hooks();

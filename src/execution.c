@@ -424,6 +424,7 @@ run_activities(Batch * batch, Instance *instance, Handler *handler, bool ending)
 		MemoryContextSwitchTo(old);
 
 		if (!durable_activity_is_short(target, decision->input) ||
+			(batch->cautious && target->failure == NULL) ||
 			(ending && durable_batch_exhausted(batch) && target->failure == NULL))
 			make_task(batch, instance, decision, target, batch->clock, 1, NULL);
 		else if (durable_batch_exhausted(batch) && !ending)

@@ -22,6 +22,7 @@ bool		durable_testing = false;
 int			durable_max_workers = 4;
 int			durable_worker_idle_timeout = 10000;
 int			durable_worker_max_units = 10000;
+int			durable_max_crashes = 2;
 int			durable_recheck_interval = 5000;
 int			durable_inline_limit = 10000;
 int			durable_max_payload = 4096;
@@ -72,6 +73,11 @@ durable_guc_define(void)
 							"A worker is replaced after so many units of work.",
 							"What user code leaves behind in a process goes with it.",
 							&durable_worker_max_units, 10000, 1, INT_MAX, PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("durable.max_crashes",
+							"What has taken the server down so often is not run again.",
+							"An instance is suspended, an activity fails.",
+							&durable_max_crashes, 2, 1, 1000, PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("durable.recheck_interval",
 							"Workers and coordinators look at the tables at least so often.",

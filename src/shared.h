@@ -142,12 +142,14 @@ typedef struct Duration
 
 typedef struct DurableShared
 {
+	TimestampTz crashed_at;		/* start after an unclean end; 0: clean. Never changes */
 	LWLock	   *lock;
 
 	/* launcher; (S) under launcher_mutex */
 	slock_t		launcher_mutex;
 	int			launcher_pid;
 	Latch	   *launcher_latch;
+	bool		rescan;			/* there may be a new database */
 
 	DurableDatabase databases[DURABLE_MAX_DATABASES];
 	DurableSlot slots[DURABLE_MAX_SLOTS];
@@ -182,6 +184,7 @@ extern void durable_database_want(DurableDatabase *db, Oid owner);
 extern void durable_database_examine(DurableDatabase *db);
 extern void durable_coordinator_wake(DurableDatabase *db, bool look);
 extern void durable_launcher_wake(void);
+extern void durable_launcher_rescan(void);	/* ... and let it read pg_database */
 
 /*
  * The coordinator's place.  started identifies the reservation, as a slot's

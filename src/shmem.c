@@ -20,6 +20,7 @@
  */
 #include "durable.h"
 #include "shared.h"
+#include "crash.h"
 
 #include <signal.h>
 
@@ -76,6 +77,7 @@ set_up_memory(void)
 	if (!found)
 	{
 		memset(durable_shared, 0, sizeof(DurableShared));
+		durable_shared->crashed_at = durable_crash_preceded() ? GetCurrentTimestamp() : 0;
 		durable_shared->lock = &GetNamedLWLockTranche("durable")->lock;
 		SpinLockInit(&durable_shared->launcher_mutex);
 		for (int i = 0; i < DURABLE_MAX_DATABASES; i++)
@@ -99,6 +101,12 @@ set_up_memory(void)
 		durable_waiter_init();
 	}
 	LWLockRelease(AddinShmemInitLock);
+}
+
+TimestampTz
+durable_crash_time(void)
+{
+	return durable_shared ? durable_shared->crashed_at : 0;
 }
 
 bool
@@ -317,6 +325,15 @@ durable_launcher_wake(void)
 	SpinLockRelease(&durable_shared->launcher_mutex);
 	if (latch)
 		SetLatch(latch);
+}
+
+void
+durable_launcher_rescan(void)
+{
+	SpinLockAcquire(&durable_shared->launcher_mutex);
+	durable_shared->rescan = true;
+	SpinLockRelease(&durable_shared->launcher_mutex);
+	durable_launcher_wake();
 }
 
 /* --- the coordinator's place --------------------------------------------------------- */

@@ -25,6 +25,8 @@
 #include "activity.h"
 #include "batch.h"
 #include "clock.h"
+#include "crash.h"
+#include "guc.h"
 #include "handler.h"
 #include "json.h"
 #include "retry.h"
@@ -55,10 +57,15 @@ typedef struct Task
 	int64		timeout_us;
 	TimestampTz run_at;
 	TimestampTz scheduled_at;
+	int64		id;
+	int			crashes;
 }			Task;
 
 static Task *claim_task(Oid owner, UnitScan *scan, TimestampTz now);
 static bool is_wanted(const Task *task);
+static bool is_suspect(const Task *task);
+static void mark_task(const Task *task);
+static void give_up(Batch * batch, const Task *task);
 static void run_task(Batch * batch, Task *task);
 static bool keep_effects(void *arg);
 static Oid	function_of(const char *handler);
@@ -69,7 +76,7 @@ static void postpone_task(Oid owner, const Task *task, TimestampTz run_at, int a
 
 static DurableSql claim_one = {
 	"SELECT ctid, key, execution, task, attempt, name, handler, input, retry, timeout, "
-	"run_at, scheduled_at FROM durable.task_queue "
+	"run_at, scheduled_at, id, crashes FROM durable.task_queue "
 	"WHERE owner = $1 AND run_at >= $2 AND run_at <= $3 "
 	"ORDER BY run_at, id LIMIT 1 FOR UPDATE SKIP LOCKED",
 	3, {REGROLEOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
@@ -91,8 +98,14 @@ static DurableSql delete_one = {
 };
 
 static DurableSql postpone_one = {
-	"UPDATE durable.task_queue SET run_at = $2, attempt = $3, last_failure = $4 WHERE ctid = $1",
+	"UPDATE durable.task_queue SET run_at = $2, attempt = $3, last_failure = $4, crashes = 0 "
+	"WHERE ctid = $1",
 	4, {TIDOID, TIMESTAMPTZOID, INT4OID, JSONBOID}
+};
+
+static DurableSql mark_one = {
+	"UPDATE durable.task_queue SET crashes = crashes + 1 WHERE ctid = $1",
+	1, {TIDOID}
 };
 
 UnitResult
@@ -111,10 +124,20 @@ durable_unit_task(Oid owner, UnitScan *scan)
 	task = claim_task(owner, scan, now);
 	if (task != NULL)
 	{
-		if (is_wanted(task))
-			run_task(batch, task);
-		else
+		if (!is_wanted(task))
 			delete_task(task);
+		else if (is_suspect(task) && scan->marked_task != task->id)
+		{
+			if (task->crashes >= durable_max_crashes)
+				give_up(batch, task);
+			else
+			{
+				mark_task(task);
+				scan->marked_task = task->id;
+			}
+		}
+		else
+			run_task(batch, task);
 		durable_batch_store(batch);
 		durable_slot_count(0, batch->activities);
 	}
@@ -153,6 +176,8 @@ claim_task(Oid owner, UnitScan *scan, TimestampTz now)
 		task->timeout_us = isnull ? 0 : durable_activity_timeout_us(DatumGetIntervalP(timeout));
 		task->run_at = durable_sql_timestamptz(0, 11, &isnull);
 		task->scheduled_at = durable_sql_timestamptz(0, 12, &isnull);
+		task->id = durable_sql_int8(0, 13);
+		task->crashes = DatumGetInt16(durable_sql_datum(0, 14, &isnull));
 		MemoryContextSwitchTo(spi);
 
 		/* Others may be due since the same moment. */
@@ -181,6 +206,38 @@ is_wanted(const Task *task)
 		durable_sql_char(0, 1) != STATUS_TERMINATED;
 	durable_sql_finish();
 	return wanted;
+}
+
+/* It may have been running when the server crashed; see crash.c. */
+static bool
+is_suspect(const Task *task)
+{
+	return durable_crash_search_is_on() &&
+		(task->crashes > 0 || durable_crash_suspects(task->scheduled_at));
+}
+
+static void
+mark_task(const Task *task)
+{
+	Datum		values[1] = {PointerGetDatum(&task->tid)};
+
+	durable_sql_connect();
+	if (durable_sql_run(&mark_one, values, NULL, false, 0) != 1)
+		elog(ERROR, "task of instance " INT64_FORMAT " has gone", task->key);
+	durable_sql_finish();
+}
+
+static void
+give_up(Batch * batch, const Task *task)
+{
+	char	   *message = psprintf("activity \"%s\" was running when the server crashed, %d times",
+								   task->name, task->crashes);
+
+	ereport(LOG,
+			(errmsg("%s: it has failed", message)));
+	delete_task(task);
+	durable_batch_send(batch, task->key, MESSAGE_FAILED, task->execution, task->task, NULL,
+					   durable_json_make_failure(ERRCODE_CRASH_SHUTDOWN, message));
 }
 
 static void

@@ -29,7 +29,9 @@
 
 #include "batch.h"
 #include "clock.h"
+#include "crash.h"
 #include "execution.h"
+#include "guc.h"
 #include "shmem.h"
 #include "unit.h"
 
@@ -47,6 +49,8 @@ typedef struct Work
 	List	   *messages;		/* in order of time */
 }			Work;
 
+static bool is_suspect(const Work * work);
+static List *messages_of(List *messages, int64 key);
 static List *claim(Batch * batch, UnitScan *scan, bool *full);
 static List *read_messages(Batch * batch, UnitScan *scan, int limit, bool *full);
 static List *group_by_instance(List *messages, int limit, int64 *first_left,
@@ -58,6 +62,79 @@ static void leave_for_later(UnitScan *scan, Work * work);
 static int	compare_messages(const ListCell *a, const ListCell *b);
 static bool may_run(Batch * batch, Work * work);
 static void run_work(Batch * batch, Work * work, bool solo);
+
+UnitResult
+durable_unit_mark(Oid owner, UnitScan *scan)
+{
+	MemoryContext old = CurrentMemoryContext;
+	Batch	   *batch = durable_batch_create(owner, durable_clock_now());
+	UnitResult	result = UNIT_NOTHING;
+	bool		full = false;
+	List	   *works;
+
+	MemoryContextSwitchTo(batch->context);
+	scan->solo = true;
+	scan->only_key = 0;
+	works = claim(batch, scan, &full);
+	if (works != NIL)
+	{
+		Work	   *work = linitial(works);
+		int			crashes;
+
+		result = UNIT_FULL;
+		if (!is_suspect(work))
+		{
+			/* Timers come last and in order: all others are younger, too. */
+			if (((Message *) linitial(work->messages))->kind == MESSAGE_TIMER)
+				result = UNIT_NOTHING;
+		}
+		else
+		{
+			crashes = durable_crash_mark(work->instance);
+			if (crashes < durable_max_crashes ||
+				STATUS_IS_FINISHED(work->instance->status) ||
+				work->instance->status == STATUS_SUSPENDED)
+			{
+				scan->only_key = work->key;
+				result = UNIT_SOME;
+			}
+			else
+			{
+				durable_batch_load_history(batch, list_make1(work->instance));
+				durable_execution_park(batch, work->instance,
+									   psprintf("the server crashed %d times while it ran", crashes + 1));
+				batch->changed = list_make1(work->instance);
+				durable_batch_store(batch);
+			}
+		}
+	}
+	else if (full)
+		result = UNIT_FULL;
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(batch->context);
+	return result;
+}
+
+/* With a message that may have been in work when the server crashed? */
+static bool
+is_suspect(const Work * work)
+{
+	ListCell   *cell;
+
+	foreach(cell, work->messages)
+		if (durable_crash_suspects(((Message *) lfirst(cell))->at))
+			return true;
+	return false;
+}
+
+/* With a scan that finds just the instance that was noted. */
+UnitResult
+durable_unit_suspect(Oid owner, UnitScan *scan)
+{
+	UnitScan	only = {scan->only_key, DT_NOBEGIN, DT_NOEND, 0, 1, true, scan->only_key, 0};
+
+	return durable_unit_batch(owner, &only);
+}
 
 UnitResult
 durable_unit_batch(Oid owner, UnitScan *scan)
@@ -72,6 +149,7 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 	Work	   *solo = NULL;
 
 	MemoryContextSwitchTo(batch->context);
+	batch->cautious = scan->only_key != 0;
 	works = claim(batch, scan, &full);
 	found = works != NIL;
 
@@ -129,6 +207,8 @@ claim(Batch * batch, UnitScan *scan, bool *full)
 	int64		first_left;
 	TimestampTz due_left;
 
+	if (scan->only_key != 0)
+		messages = messages_of(messages, scan->only_key);
 	works = group_by_instance(messages, limit, &first_left, &due_left);
 	scan->inbox_from = Min(scan->inbox_from, first_left);
 	scan->timer_due = Min(scan->timer_due, due_left);
@@ -211,6 +291,18 @@ read_messages(Batch * batch, UnitScan *scan, int limit, bool *full)
 		messages = list_concat(messages, timers);
 	}
 	return messages;
+}
+
+static List *
+messages_of(List *messages, int64 key)
+{
+	List	   *result = NIL;
+	ListCell   *cell;
+
+	foreach(cell, messages)
+		if (((Message *) lfirst(cell))->key == key)
+			result = lappend(result, lfirst(cell));
+	return result;
 }
 
 /*

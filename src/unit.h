@@ -20,6 +20,8 @@ typedef struct UnitScan
 	int			part;			/* prefer instances with key % nparts = part */
 	int			nparts;
 	bool		solo;			/* one instance in a unit */
+	int64		only_key;		/* this instance and no other; 0: any */
+	int64		marked_task;	/* the task that durable_unit_task noted last */
 }			UnitScan;
 
 typedef enum UnitResult
@@ -36,5 +38,14 @@ typedef enum UnitResult
  */
 extern UnitResult durable_unit_batch(Oid owner, UnitScan *scan);
 extern UnitResult durable_unit_task(Oid owner, UnitScan *scan);
+
+/*
+ * After a crash of the server (crash.c), before anything else and with a scan of
+ * its own, until it returns UNIT_NOTHING: notes the next instance that may have
+ * been running.  UNIT_SOME: then durable_unit_suspect, in the next transaction,
+ * runs it.  UNIT_FULL: there is nothing to run for this one.
+ */
+extern UnitResult durable_unit_mark(Oid owner, UnitScan *scan);
+extern UnitResult durable_unit_suspect(Oid owner, UnitScan *scan);
 
 #endif							/* DURABLE_UNIT_H */

@@ -24,6 +24,7 @@
 
 #include "access/xact.h"
 #include "clock.h"
+#include "crash.h"
 #include "engine.h"
 #include "guc.h"
 #include "pgstat.h"
@@ -51,6 +52,7 @@ typedef UnitResult (*Unit) (Oid owner, UnitScan *scan);
 static WorkerStart start;
 static MemoryContext unit_context;
 static UnitScan scan;
+static UnitScan suspects;		/* nparts 0: no search */
 static int64 units = 0;
 static bool leaving = false;
 static bool task_refused = false;
@@ -59,7 +61,8 @@ static int	fruitless = 0;			/* rounds in a row that found nothing and did not sl
 static void start_up(void);
 static void take_hints(void);
 static bool may_stay(void);
-static UnitResult run(Unit unit);
+static UnitResult run(Unit unit, UnitScan *where);
+static bool run_suspects(void);
 static bool run_task(void);
 static long sleep_time(TimestampTz idle_since);
 static void report_statistics(bool now);
@@ -105,7 +108,9 @@ durable_worker_main(Datum arg)
 		if (!may_stay())
 			break;
 
-		result = run(durable_unit_batch);
+		if (suspects.nparts != 0 && run_suspects())
+			continue;
+		result = run(durable_unit_batch, &scan);
 		if (result == UNIT_FULL)
 			durable_slot_want_peer();
 		if (run_task() || result != UNIT_NOTHING)
@@ -144,6 +149,8 @@ start_up(void)
 	durable_slot_connected();
 
 	scan.solo = durable_my_slot()->solo;
+	if (durable_crash_search_is_on())
+		suspects = (UnitScan) {0, DT_NOBEGIN, DT_NOEND, 0, 1};
 	unit_context = AllocSetContextCreate(TopMemoryContext, "durable unit", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(unit_context);
 }
@@ -170,7 +177,7 @@ may_stay(void)
 
 /* One unit in one transaction.  Errors end the process. */
 static UnitResult
-run(Unit unit)
+run(Unit unit, UnitScan *where)
 {
 	UnitResult	result = UNIT_NOTHING;
 	bool		present;
@@ -184,7 +191,7 @@ run(Unit unit)
 	if (present)
 	{
 		durable_registry_load(false);
-		result = unit(start.owner, &scan);
+		result = unit(start.owner, where);
 		durable_session_before_commit();
 	}
 	left_something = durable_session_left_something();
@@ -205,6 +212,27 @@ run(Unit unit)
 	return result;
 }
 
+/*
+ * After a crash: one of those that may have caused it, noted on disk before.  False
+ * when all have been through.
+ */
+static bool
+run_suspects(void)
+{
+	switch (run(durable_unit_mark, &suspects))
+	{
+		case UNIT_SOME:
+			(void) run(durable_unit_suspect, &suspects);
+			return true;
+		case UNIT_FULL:
+			return true;
+		case UNIT_NOTHING:
+			break;
+	}
+	suspects.nparts = 0;
+	return false;
+}
+
 /* True when it ran one. */
 static bool
 run_task(void)
@@ -218,7 +246,7 @@ run_task(void)
 		task_refused = true;
 		return false;
 	}
-	return run(durable_unit_task) != UNIT_NOTHING;
+	return run(durable_unit_task, &scan) != UNIT_NOTHING;
 }
 
 /* In ms; -1: there is nothing to stay for. */

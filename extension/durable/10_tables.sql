@@ -28,6 +28,7 @@ CREATE TABLE durable.engine (
 );
 
 -- status: P pending, R running, S suspended, C completed, F failed, T terminated.
+-- crashes: see src/crash.c; 0 unless it runs under suspicion.
 -- waiting: {"waits": [[kind, task, name, since_us, due_us, line]...],
 --           "buffered": [[seq, name, received_us]...]}
 -- started_at: when this execution began, which is the time its first turn sees.
@@ -59,7 +60,8 @@ CREATE TABLE durable.instance (
     custom_status     jsonb,
     tags              jsonb,
     waiting           jsonb,
-    suspend_reason    text
+    suspend_reason    text,
+    crashes           smallint    NOT NULL DEFAULT 0
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05,
         autovacuum_vacuum_cost_delay = 0);
 CREATE SEQUENCE durable.instance_key_seq OWNED BY durable.instance.key;
@@ -123,6 +125,7 @@ CREATE TABLE durable.task_queue (
     timeout           interval,
     scheduled_at      timestamptz NOT NULL,
     last_failure      jsonb,
+    crashes           smallint    NOT NULL DEFAULT 0,
     PRIMARY KEY (owner, run_at, id)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
         autovacuum_vacuum_cost_delay = 0);

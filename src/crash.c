@@ -1,0 +1,94 @@
+/*-------------------------------------------------------------------------
+ *
+ * crash.c
+ *		Finding out who crashes the server.
+ *
+ * User code can take the server down: a C function with a bug, an out-of-memory
+ * kill.  Then everything that was running is tried again after the restart, and
+ * the culprit crashes the server again, for ever.  Normally nothing on disk says
+ * who was running, and it would cost a commit for each unit.
+ *
+ * So only after an unclean start the engine searches.  What is older than the
+ * start may have been running.  Such instances are run one at a time, with
+ * their activities as tasks, and such tasks, too, are noted as running in a commit
+ * of their own before.  Whoever is found noted durable.max_crashes times is not run
+ * again: the instance is suspended, the activity has failed.  A unit that ends
+ * well takes the note back.  When all that is older has been through, or after ten
+ * minutes, things are normal again.
+ *
+ * That an end was unclean is seen by the postmaster: shared memory is set up for
+ * the second time, or the control file says so at the first.
+ *
+ * Owns:	instance.crashes (task_unit.c: task_queue.crashes)
+ * Called by: durable.c, shmem.c; unit.c, task_unit.c
+ * Locks:	mark: the row lock that the caller has
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_control.h"
+#include "catalog/pg_type.h"
+#include "common/controldata_utils.h"
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "crash.h"
+#include "sql.h"
+
+#define SEARCH_US	(10 * 60 * USECS_PER_SEC)
+
+static DurableSql mark = {
+	"UPDATE durable.instance SET crashes = crashes + 1 WHERE key = $1 RETURNING crashes, ctid",
+	1, {INT8OID}
+};
+
+static bool ended_uncleanly = false;
+static int	starts = 0;
+
+void
+durable_crash_install(void)
+{
+	bool		crc_ok;
+	ControlFileData *control = get_controlfile(DataDir, &crc_ok);
+
+	ended_uncleanly = crc_ok &&
+		control->state != DB_SHUTDOWNED && control->state != DB_SHUTDOWNED_IN_RECOVERY;
+	pfree(control);
+}
+
+bool
+durable_crash_preceded(void)
+{
+	return starts++ > 0 || ended_uncleanly;
+}
+
+bool
+durable_crash_suspects(TimestampTz sent_at)
+{
+	return durable_crash_search_is_on() && sent_at <= durable_crash_time();
+}
+
+bool
+durable_crash_search_is_on(void)
+{
+	TimestampTz crashed = durable_crash_time();
+
+	return crashed != 0 && GetCurrentTimestamp() - crashed < SEARCH_US;
+}
+
+int
+durable_crash_mark(Instance *instance)
+{
+	Datum		values[1] = {Int64GetDatum(instance->key)};
+	int			crashes;
+	bool		isnull;
+
+	durable_sql_connect();
+	if (durable_sql_run(&mark, values, NULL, false, 0) != 1)
+		elog(ERROR, "could not mark instance " INT64_FORMAT, instance->key);
+	crashes = DatumGetInt16(durable_sql_datum(0, 1, &isnull));
+	instance->ctid = *(ItemPointer) DatumGetPointer(durable_sql_datum(0, 2, &isnull));
+	durable_sql_finish();
+	return crashes - 1;
+}

@@ -1,0 +1,29 @@
+/*
+ * crash.h
+ *		Finding out who crashes the server.
+ */
+#ifndef DURABLE_CRASH_H
+#define DURABLE_CRASH_H
+
+#include "turn.h"
+
+/* In the postmaster: from _PG_init, and each time shared memory is set up. */
+extern void durable_crash_install(void);
+extern bool durable_crash_preceded(void);
+
+/* When the server came up after an unclean end; 0: it did not (shmem.c). */
+extern TimestampTz durable_crash_time(void);
+
+/*
+ * Is that something that may have been running when the server crashed?  For a
+ * while after the start, what is older than the start.
+ */
+extern bool durable_crash_suspects(TimestampTz sent_at);
+
+/* Is the search still on in this process's database and time? */
+extern bool durable_crash_search_is_on(void);
+
+/* Notes in the instance's row that it is about to run; how often it did before. */
+extern int	durable_crash_mark(Instance *instance);
+
+#endif							/* DURABLE_CRASH_H */
