@@ -95,6 +95,7 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 	environment, dest, completion};
 	Node	   *node = statement->utilityStmt;
 	bool		creates_extension = IsA(node, CreateExtensionStmt);
+	bool		creates_database = IsA(node, CreatedbStmt);
 	Oid			database = InvalidOid;
 
 	if (context == PROCESS_UTILITY_TOPLEVEL && !IsTransactionBlock())
@@ -110,7 +111,11 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 	else
 		go_on(&call);
 
-	/* Also one that another extension brings along with CASCADE.  The statement may be freed. */
+	/* A copy of a database of ours is to be found at once.  The statement may be freed by now. */
+	if (creates_database)
+		durable_launcher_rescan();
+
+	/* Also one that another extension brings along with CASCADE. */
 	if (creates_extension && OidIsValid(durable_extension_oid()))
 		durable_wakeup_extension();
 }
@@ -200,18 +205,32 @@ changes_extension(Node *statement)
 {
 	bool		ours = false;
 
+	bool		drops = false;
+
 	if (IsA(statement, DropStmt))
 	{
 		DropStmt   *drop = (DropStmt *) statement;
 
 		if (drop->removeType == OBJECT_EXTENSION || drop->removeType == OBJECT_SCHEMA)
 			ours = names_us(drop->objects);
+		drops = drop->removeType == OBJECT_EXTENSION;
 	}
 	else if (IsA(statement, AlterExtensionStmt))
 		ours = strcmp(((AlterExtensionStmt *) statement)->extname, "durable") == 0;
 
-	return ours && durable_shmem_available() && OidIsValid(durable_extension_oid()) &&
-		has_privs_of_role(GetUserId(), durable_extension_owner());
+	if (!ours || !OidIsValid(durable_extension_oid()))
+		return false;
+	if (has_privs_of_role(GetUserId(), durable_extension_owner()))
+		return true;
+
+	/*
+	 * The server locks the extension first and asks for the privilege then.
+	 * Behind such a lock request every new unit would queue until the last
+	 * running one ends, so anybody could bring the engine to a halt.
+	 */
+	if (drops)
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_EXTENSION, "durable");
+	return false;
 }
 
 /* Schemas and extensions are both plain strings in DROP. */

@@ -75,6 +75,7 @@ static bool no_process_logged = false;
 
 static void attach(void);
 static void detach(int code, Datum arg);
+static bool asked_to_rescan(void);
 static void scan_databases(void);
 static List *read_databases(void);
 static void remember_absent(void);
@@ -113,6 +114,7 @@ durable_launcher_main(Datum arg)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	ProcessConfigFile(PGC_SIGHUP);	/* a reload between fork and pqsignal */
+	SetConfigOption("application_name", "durable launcher", PGC_SUSET, PGC_S_OVERRIDE);
 	attach();
 	round_context = AllocSetContextCreate(TopMemoryContext, "durable launcher round",
 										  ALLOCSET_DEFAULT_SIZES);
@@ -132,7 +134,8 @@ durable_launcher_main(Datum arg)
 		MemoryContextReset(round_context);
 		MemoryContextSwitchTo(round_context);
 
-		if (TimestampDifferenceExceeds(scanned_at, GetCurrentTimestamp(), RESCAN_INTERVAL))
+		if (asked_to_rescan() ||
+			TimestampDifferenceExceeds(scanned_at, GetCurrentTimestamp(), RESCAN_INTERVAL))
 		{
 			scan_databases();
 			scanned_at = GetCurrentTimestamp();
@@ -172,6 +175,18 @@ detach(int code, Datum arg)
 }
 
 /* --- databases -------------------------------------------------------------------- */
+
+static bool
+asked_to_rescan(void)
+{
+	bool		asked;
+
+	SpinLockAcquire(&durable_shared->launcher_mutex);
+	asked = durable_shared->rescan;
+	durable_shared->rescan = false;
+	SpinLockRelease(&durable_shared->launcher_mutex);
+	return asked;
+}
 
 static void
 scan_databases(void)

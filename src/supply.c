@@ -68,6 +68,7 @@ typedef struct Owner
 	TimestampTz waits_since;	/* for a slot; 0: does not */
 	TimestampTz started_at;		/* the last worker */
 	bool		problem_logged;
+	NameData	name;			/* of the role, when a worker was started last */
 }			Owner;
 
 /* The workers of one owner, counted from the slots. */
@@ -532,6 +533,7 @@ role_can_work(Owner *owner)
 	if (exists)
 	{
 		can_login = ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin || DURABLE_CAN_BYPASS_LOGIN;
+		owner->name = ((Form_pg_authid) GETSTRUCT(tuple))->rolname;
 		ReleaseSysCache(tuple);
 	}
 	CommitTransactionCommand();
@@ -555,7 +557,8 @@ role_can_work(Owner *owner)
 	if (!owner->problem_logged)
 		ereport(WARNING,
 				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
-				 exists ? errmsg("workflows of role %u cannot run because the role has no LOGIN", owner->owner)
+				 exists ? errmsg("workflows of role \"%s\" cannot run because the role has no LOGIN",
+								 NameStr(owner->name))
 				 : errmsg("workflows of role %u cannot run because the role does not exist", owner->owner),
 				 errhint("Use durable.doctor() to see what waits.")));
 	owner->problem_logged = true;
@@ -599,8 +602,7 @@ start_worker(Owner *owner, long *ms)
 	worker.bgw_notify_pid = MyProcPid;
 	snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "durable");
 	snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "durable_worker_main");
-	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "durable worker for role %u in database %u",
-			 owner->owner, MyDatabaseId);
+	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "durable worker of %s", NameStr(owner->name));
 	snprintf(worker.bgw_type, sizeof(worker.bgw_type), "durable worker");
 	StaticAssertStmt(sizeof(start) <= BGW_EXTRALEN, "WorkerStart is too large");
 	memcpy(worker.bgw_extra, &start, sizeof(start));
