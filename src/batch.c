@@ -826,7 +826,7 @@ store_tasks(Batch * batch)
 		if (task->timeout_us > 0)
 			durable_columns_set(columns, row, 9, Int64GetDatum(task->timeout_us));
 		durable_columns_set_jsonb(columns, row, 10, task->last_failure);
-		durable_columns_set(columns, row, 11, Int32GetDatum(batch->cautious ? 1 : 0));
+		durable_columns_set(columns, row, 11, Int32GetDatum(batch->cautious ? TASK_CAUTIOUS : 0));
 		row++;
 		durable_wakeup_task(batch->owner, task->run_at);
 	}

@@ -37,6 +37,9 @@ typedef struct TimerRow
 	TimestampTz due;
 }			TimerRow;
 
+/* task_queue.crashes: not blamed for any, but run under suspicion all the same. */
+#define TASK_CAUTIOUS	(-1)
+
 typedef struct TaskRow
 {
 	int64		key;

@@ -9,9 +9,9 @@
  * who was running, and it would cost a commit for each unit.
  *
  * So only after an unclean start the engine searches.  What is older than the
- * start may have been running.  Such instances are run one at a time, with
- * their activities as tasks, and such tasks, too, are noted as running in a commit
- * of their own before.  Whoever is found noted durable.max_crashes times is not run
+ * start may have been running.  Such instances are run one at a time (in the whole
+ * cluster: there is a lock), with their activities as tasks, and such tasks, too,
+ * are noted as running in a commit of their own before.  Whoever is found noted durable.max_crashes times is not run
  * again: the instance is suspended, the activity has failed.  A unit that ends
  * well takes the note back.  When all that is older has been through, or after ten
  * minutes, things are normal again.
@@ -21,16 +21,19 @@
  *
  * Owns:	instance.crashes (task_unit.c: task_queue.crashes)
  * Called by: durable.c, shmem.c; unit.c, task_unit.c
- * Locks:	mark: the row lock that the caller has
+ * Locks:	a heavyweight lock for the session, see durable_crash_lock; mark: the row
+ *			lock that the caller has
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "catalog/pg_control.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "common/controldata_utils.h"
 #include "miscadmin.h"
+#include "storage/lock.h"
 #include "utils/timestamp.h"
 
 #include "crash.h"
@@ -45,6 +48,7 @@ static DurableSql mark = {
 
 static bool ended_uncleanly = false;
 static int	starts = 0;
+static bool locked = false;
 
 void
 durable_crash_install(void)
@@ -75,6 +79,36 @@ durable_crash_search_is_on(void)
 	TimestampTz crashed = durable_crash_time();
 
 	return crashed != 0 && GetCurrentTimestamp() - crashed < SEARCH_US;
+}
+
+/* Extensions have no sub-objects, so nobody else uses this tag. */
+static LOCKTAG
+suspects_tag(void)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, InvalidOid, ExtensionRelationId, 1, 1);
+	return tag;
+}
+
+bool
+durable_crash_lock(bool wait)
+{
+	LOCKTAG		tag = suspects_tag();
+
+	if (!locked)
+		locked = LockAcquire(&tag, ExclusiveLock, true, !wait) != LOCKACQUIRE_NOT_AVAIL;
+	return locked;
+}
+
+void
+durable_crash_unlock(void)
+{
+	LOCKTAG		tag = suspects_tag();
+
+	if (locked)
+		(void) LockRelease(&tag, ExclusiveLock, true);
+	locked = false;
 }
 
 int

@@ -23,6 +23,14 @@ extern bool durable_crash_suspects(TimestampTz sent_at);
 /* Is the search still on in this process's database and time? */
 extern bool durable_crash_search_is_on(void);
 
+/*
+ * Suspects run one at a time in the whole cluster, so that a crash has one culprit
+ * among them.  A lock of the session: from before the note until after the run.
+ * False if it is taken and the caller does not want to wait.
+ */
+extern bool durable_crash_lock(bool wait);
+extern void durable_crash_unlock(void);
+
 /* Notes in the instance's row that it is about to run; how often it did before. */
 extern int	durable_crash_mark(Instance *instance);
 

@@ -43,6 +43,9 @@
 #define TRY_AGAIN_MIN_US	(100 * INT64CONST(1000))
 #define TRY_AGAIN_MAX_US	(60 * USECS_PER_SEC)
 
+/* While another suspect is running. */
+#define SUSPECT_WAIT_US	(100 * INT64CONST(1000))
+
 typedef struct Task
 {
 	ItemPointerData tid;
@@ -104,7 +107,7 @@ static DurableSql postpone_one = {
 };
 
 static DurableSql mark_one = {
-	"UPDATE durable.task_queue SET crashes = crashes + 1 WHERE ctid = $1",
+	"UPDATE durable.task_queue SET crashes = greatest(crashes, 0) + 1 WHERE ctid = $1",
 	1, {TIDOID}
 };
 
@@ -115,6 +118,7 @@ durable_unit_task(Oid owner, UnitScan *scan)
 	Batch	   *batch;
 	Task	   *task;
 	TimestampTz now = durable_clock_now();
+	UnitResult	result = UNIT_FULL;
 
 	if (scan->task_due > now)
 		return UNIT_NOTHING;
@@ -130,6 +134,12 @@ durable_unit_task(Oid owner, UnitScan *scan)
 		{
 			if (task->crashes >= durable_max_crashes)
 				give_up(batch, task);
+			else if (!durable_crash_lock(false))
+			{
+				/* Another suspect is running: the next look is soon enough. */
+				scan->task_due = now + SUSPECT_WAIT_US;
+				result = UNIT_NOTHING;
+			}
 			else
 			{
 				mark_task(task);
@@ -137,13 +147,16 @@ durable_unit_task(Oid owner, UnitScan *scan)
 			}
 		}
 		else
+		{
 			run_task(batch, task);
+			durable_crash_unlock();
+		}
 		durable_batch_store(batch);
 		durable_slot_count(0, batch->activities);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(batch->context);
-	return task == NULL ? UNIT_NOTHING : UNIT_FULL;
+	return task == NULL ? UNIT_NOTHING : result;
 }
 
 /* The oldest task that is due and that nobody runs; moves scan->task_due. */
@@ -213,7 +226,7 @@ static bool
 is_suspect(const Task *task)
 {
 	return durable_crash_search_is_on() &&
-		(task->crashes > 0 || durable_crash_suspects(task->scheduled_at));
+		(task->crashes != 0 || durable_crash_suspects(task->scheduled_at));
 }
 
 static void

@@ -75,6 +75,7 @@ durable_unit_mark(Oid owner, UnitScan *scan)
 	MemoryContextSwitchTo(batch->context);
 	scan->solo = true;
 	scan->only_key = 0;
+	(void) durable_crash_lock(true);
 	works = claim(batch, scan, &full);
 	if (works != NIL)
 	{
@@ -110,6 +111,8 @@ durable_unit_mark(Oid owner, UnitScan *scan)
 	}
 	else if (full)
 		result = UNIT_FULL;
+	if (result != UNIT_SOME)
+		durable_crash_unlock();
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(batch->context);
 	return result;
@@ -132,8 +135,10 @@ UnitResult
 durable_unit_suspect(Oid owner, UnitScan *scan)
 {
 	UnitScan	only = {scan->only_key, DT_NOBEGIN, DT_NOEND, 0, 1, true, scan->only_key, 0};
+	UnitResult	result = durable_unit_batch(owner, &only);
 
-	return durable_unit_batch(owner, &only);
+	durable_crash_unlock();
+	return result;
 }
 
 UnitResult
