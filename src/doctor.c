@@ -22,6 +22,7 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -42,7 +43,6 @@
 #define OLD_SNAPSHOT	"10 minutes"
 
 static void check_preloaded(Doctor *doctor);
-static char *preload_line(void);
 static void check_version(Doctor *doctor);
 static void check_enabled(Doctor *doctor);
 static void check_processes(Doctor *doctor);
@@ -157,8 +157,8 @@ check_preloaded(Doctor *doctor)
 {
 	const char *text =
 		"SELECT setting, sourcefile, sourceline, "
-		"  EXISTS (SELECT FROM pg_file_settings f WHERE f.name = s.name AND f.applied IS NOT TRUE "
-		"          AND f.setting ~ '\\mdurable\\M') "
+		"  coalesce((SELECT f.setting ~ '\\mdurable\\M' FROM pg_file_settings f WHERE f.name = s.name "
+		"            ORDER BY f.seqno DESC LIMIT 1), false) "
 		"FROM pg_settings s WHERE name = 'shared_preload_libraries'";
 	StringInfoData detail;
 	char	   *file;
@@ -167,26 +167,20 @@ check_preloaded(Doctor *doctor)
 
 	durable_doctor_query(text, 0, NULL, NULL);
 	initStringInfo(&detail);
-	appendStringInfo(&detail, "shared_preload_libraries = '%s'", durable_sql_text(0, 1));
-	file = durable_sql_text(0, 2);
-	if (file)
-		appendStringInfo(&detail, " in %s:%d", file, durable_sql_int4(0, 3));
+	if (has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_SETTINGS))
+	{
+		appendStringInfo(&detail, "shared_preload_libraries = '%s'", durable_sql_text(0, 1));
+		file = durable_sql_text(0, 2);
+		if (file)
+			appendStringInfo(&detail, " in %s:%d", file, durable_sql_int4(0, 3));
+	}
+	else
+		appendStringInfoString(&detail, durable_shmem_available() ? "yes" : "no");
 	in_file = DatumGetBool(durable_sql_datum(0, 4, &isnull));
 
 	durable_doctor_say(doctor, "preloaded", durable_shmem_available(), detail.data,
 					   in_file ? "The configuration file names it by now: restart the server." :
-					   psprintf("Put this line there and restart the server: %s", preload_line()));
-}
-
-/* What is preloaded already stays. */
-static char *
-preload_line(void)
-{
-	const char *present = GetConfigOption("shared_preload_libraries", true, false);
-
-	if (present == NULL || present[0] == '\0')
-		return "shared_preload_libraries = 'durable'";
-	return psprintf("shared_preload_libraries = '%s, durable'", present);
+					   psprintf("Put this line there and restart the server: %s", durable_shmem_preload_line()));
 }
 
 static void

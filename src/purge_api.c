@@ -18,6 +18,7 @@
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "tcop/utility.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -52,7 +53,8 @@ durable_purge(PG_FUNCTION_ARGS)
 	ClientInstance instance;
 	char	   *instance_id;
 
-	durable_client_enter("purge", "Call it from an activity.");
+	durable_client_refuse_in_turn("purge", "Call it from an activity.");
+	PreventCommandIfReadOnly("durable.purge()");
 	instance_id = durable_client_name(fcinfo, 0, "instance id");
 	durable_client_require(instance_id, &instance);
 
@@ -81,7 +83,8 @@ durable_purge_history(PG_FUNCTION_ARGS)
 	Datum		values[6];
 	char		nulls[7] = "      ";
 
-	durable_client_enter("purge_history", "Call it from an activity.");
+	durable_client_refuse_in_turn("purge_history", "Call it from an activity.");
+	PreventCommandIfReadOnly("durable.purge_history()");
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

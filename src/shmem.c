@@ -24,6 +24,7 @@
 
 #include <signal.h>
 
+#include "catalog/pg_authid.h"
 #include "clock.h"
 #include "guc.h"
 #include "storage/ipc.h"
@@ -123,7 +124,21 @@ durable_shmem_require(void)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the library \"durable\" is not preloaded"),
 				 errdetail("Its background processes and shared memory are set up when the server starts."),
-				 errhint("Add this line to postgresql.conf and restart the server: shared_preload_libraries = 'durable'")));
+				 errhint("Add this line to postgresql.conf and restart the server: %s",
+						 durable_shmem_preload_line())));
+}
+
+/* What is preloaded already stays; not everybody may know what that is. */
+char *
+durable_shmem_preload_line(void)
+{
+	const char *present = GetConfigOption("shared_preload_libraries", true, false);
+
+	if (present == NULL || present[0] == '\0')
+		return "shared_preload_libraries = 'durable'";
+	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_SETTINGS))
+		present = "...";
+	return psprintf("shared_preload_libraries = '%s, durable'", present);
 }
 
 /* --- entries ---------------------------------------------------------------------- */

@@ -61,6 +61,7 @@ extern void durable_shmem_install_hooks(void);	/* from _PG_init */
 /* True in a server that preloaded us; else the error that says what to do. */
 extern bool durable_shmem_available(void);
 extern void durable_shmem_require(void);
+extern char *durable_shmem_preload_line(void);	/* for postgresql.conf */
 
 /*
  * Slots of workers.  A worker attaches to the slot its coordinator reserved

@@ -1,0 +1,275 @@
+# Clients and real workers: waiting holds nothing and leaks nothing, run reports what happened, messages of prepared
+# transactions arrive, one id is one instance however many start it, and what clients hear from a server that has not
+# preloaded the library or is a standby.
+
+use strict;
+use warnings;
+use DurableTest;
+use IPC::Run ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $node = new_node('main', init => { allows_streaming => 1 }, conf => <<'CONF');
+durable.max_workers = 4
+durable.recheck_interval = 1s
+max_prepared_transactions = 5
+max_connections = 50
+CONF
+$node->start;
+create_durable($node, 'postgres');
+$node->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION double(n integer) RETURNS integer LANGUAGE sql AS $$ SELECT n * 2 $$;
+CREATE FUNCTION twice(n integer) RETURNS integer LANGUAGE plpgsql
+	AS $$ BEGIN RETURN durable.call_activity('double', n); END $$;
+CREATE FUNCTION patient(input jsonb) RETURNS jsonb LANGUAGE plpgsql
+	AS $$ BEGIN RETURN durable.wait_for_external_event('Go'); END $$;
+CREATE FUNCTION clumsy(input jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE unique_violation USING MESSAGE = 'two of a kind', DETAIL = 'There is one already.', HINT = 'Take another.';
+END $$;
+CREATE FUNCTION dawdle(seconds integer) RETURNS text LANGUAGE sql AS $$ SELECT 'slept' FROM pg_sleep(seconds) $$;
+CREATE FUNCTION sleepy(seconds integer) RETURNS text LANGUAGE plpgsql
+	AS $$ BEGIN RETURN durable.call_activity('dawdle', seconds); END $$;
+CREATE FUNCTION waiter(input jsonb) RETURNS jsonb LANGUAGE sql
+	AS $$ SELECT to_jsonb(runtime_status) FROM durable.wait('somebody') $$;
+CREATE FUNCTION waits_in_activity(input jsonb) RETURNS jsonb LANGUAGE plpgsql
+	AS $$ BEGIN RETURN durable.call_activity('waiter'); END $$;
+CREATE VIEW engine_locks AS
+SELECT l.pid, c.relname FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+WHERE c.relnamespace = 'durable'::regnamespace AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database());
+SQL
+
+# begin_sql(statements): psql in the background; finish_sql returns (exit status, stdout, stderr).
+sub begin_sql
+{
+	my ($sql, @options) = @_;
+	my %run = (out => '', err => '');
+
+	$run{handle} = IPC::Run::start(
+		[ 'psql', '-XAtq', '-d', $node->connstr('postgres'), @options, '-c', $sql ],
+		'<', \undef, '>', \$run{out}, '2>', \$run{err}, IPC::Run::timeout(120));
+	return \%run;
+}
+
+sub finish_sql
+{
+	my ($run) = @_;
+
+	$run->{handle}->finish;
+	chomp $run->{out};
+	return ($run->{handle}->result(0), $run->{out}, $run->{err});
+}
+
+sub sleeping_in
+{
+	my ($what) = @_;
+
+	return $node->poll_query_until('postgres',
+		"SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE '%$what%' AND pid <> pg_backend_pid()
+		 AND state = 'active' AND wait_event_type = 'Extension'");
+}
+
+# --- run ---------------------------------------------------------------------------------------------------------------
+
+is($node->safe_psql('postgres', "CALL durable.run('twice', 21)"), '42', 'run returns the output');
+my ($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nCALL durable.run('clumsy')");
+like($err, qr/ERROR:  23505: two of a kind\nDETAIL:  There is one already.\nHINT:  Take another./,
+	'run raises the failure with its own SQLSTATE, detail and hint');
+($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nCALL durable.run('patient', timeout => '100 ms')");
+like($err, qr/ERROR:  57014: instance ".*" is not finished yet\nDETAIL:  It is Running and goes on.\nHINT:  .*durable.wait/,
+	'run says when the time is over');
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE log (n jsonb);
+CREATE PROCEDURE runs_two() LANGUAGE plpgsql AS $$
+DECLARE
+	output jsonb := '5';
+BEGIN
+	INSERT INTO log VALUES (output);
+	CALL durable.run('twice', output, NULL, output);
+	INSERT INTO log VALUES (output);
+	CALL durable.run('twice', output, NULL, output);
+	INSERT INTO log VALUES (output);
+	RAISE division_by_zero;
+END $$;
+SQL
+($status, $out, $err) = $node->psql('postgres', 'CALL runs_two()');
+like($err, qr/ERROR:  division_by_zero/, 'run in a procedure');
+is($node->safe_psql('postgres', 'SELECT string_agg(n::text, $$ $$) FROM log'), '5 10', 'commits what came before');
+
+my $run = begin_sql("CALL durable.run('patient', timeout => '60 s')");
+ok(sleeping_in('durable.run'), 'a run sleeps');
+is($node->safe_psql('postgres', "SELECT backend_xmin IS NULL AND backend_xid IS NULL FROM pg_stat_activity WHERE query LIKE 'CALL durable.run%'"),
+	't', 'without a snapshot');
+is($node->safe_psql('postgres', "SELECT count(*) FROM engine_locks l JOIN pg_stat_activity a USING (pid) WHERE a.query LIKE 'CALL durable.run%'"),
+	'0', 'and without a lock on the tables');
+$node->safe_psql('postgres', "SELECT durable.terminate(instance_id, 'enough') FROM durable.instances WHERE runtime_status = 'Running'");
+($status, $out, $err) = finish_sql($run);
+like($err, qr/was terminated\nDETAIL:  The reason given was: enough/, 'a run that is terminated says so');
+
+# --- wait --------------------------------------------------------------------------------------------------------------
+
+# Each of these would take up to a second if nobody was woken at the end.
+$node->safe_psql('postgres', "CALL durable.run('twice', 1)") for 1 .. 2;
+my $start = time;
+for my $n (1 .. 30)
+{
+	is($node->safe_psql('postgres',
+			"SELECT durable.start('patient', instance_id => 'event $n');
+			 SELECT durable.raise_event('event $n', 'Go', $n);
+			 SELECT runtime_status, output FROM durable.wait('event $n')"),
+		"event $n\n\nCompleted|$n", "event $n wakes its waiter")
+		if $n % 10 == 0;
+	$node->safe_psql('postgres', "SELECT durable.start('twice', $n, 'twice $n'); SELECT durable.wait('twice $n')");
+}
+cmp_ok(time - $start, '<', 15, 'waiters are woken, they do not poll');
+
+$node->safe_psql('postgres', "SELECT durable.start('patient', instance_id => 'somebody')");
+ok($node->poll_query_until('postgres', "SELECT runtime_status = 'Running' FROM durable.status('somebody')"), 'somebody waits');
+$run = begin_sql("SELECT runtime_status, output FROM durable.wait('somebody', '60 s')");
+ok(sleeping_in('durable.wait'), 'a waiter sleeps');
+is($node->safe_psql('postgres', "SELECT count(*) FROM engine_locks l JOIN pg_stat_activity a USING (pid) WHERE a.query LIKE '%durable.wait%' AND a.pid <> pg_backend_pid()"),
+	'0', 'without a lock on the tables');
+$node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%durable.wait%' AND pid <> pg_backend_pid()");
+($status, $out, $err) = finish_sql($run);
+like($err, qr/canceling statement due to user request/, 'it can be canceled');
+
+# There are 1,024 places to wait at; neither time-outs nor errors nor lost sessions may use them up.
+$node->safe_psql('postgres', <<'SQL');
+DO $$
+BEGIN
+	FOR i IN 1..1100 LOOP
+		PERFORM durable.wait('somebody', '1 ms');
+	END LOOP;
+	FOR i IN 1..1100 LOOP
+		BEGIN
+			PERFORM set_config('statement_timeout', '0', true);
+			PERFORM durable.wait('nobody', '1 ms');
+		EXCEPTION WHEN SQLSTATE 'WF003' THEN NULL;
+		END;
+	END LOOP;
+END $$;
+SQL
+for (1 .. 5)
+{
+	$run = begin_sql("SELECT durable.wait('somebody', '60 s')");
+	ok(sleeping_in('durable.wait'), 'another waiter sleeps');
+	$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%durable.wait%' AND pid <> pg_backend_pid()");
+	finish_sql($run);
+}
+my @runs = map { begin_sql("SELECT runtime_status FROM durable.wait('somebody', '60 s')") } 1 .. 20;
+ok($node->poll_query_until('postgres',
+		"SELECT count(*) = 20 FROM pg_stat_activity WHERE query LIKE '%durable.wait%' AND wait_event_type = 'Extension'"),
+	'twenty wait for the same');
+$node->safe_psql('postgres', "SELECT durable.raise_event('somebody', 'Go')");
+is(scalar(grep { (finish_sql($_))[1] eq 'Completed' } @runs), 20, 'and all of them are woken');
+
+# An activity must not wait for an instance.
+($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nCALL durable.run('waits_in_activity')");
+like($err, qr/ERROR:  WF007: durable.wait\(\) cannot be called inside an activity/, 'an activity cannot wait');
+
+# --- one id, one instance ----------------------------------------------------------------------------------------------
+
+@runs = map { begin_sql("SELECT count(DISTINCT durable.start('twice', n, 'shared ' || n, on_conflict => 'return')) FROM generate_series(1, 300) n") } 1 .. 6;
+is(scalar(grep { (finish_sql($_))[1] eq '300' } @runs), 6, 'six start the same three hundred at the same moment');
+is($node->safe_psql('postgres', "SELECT count(*), count(DISTINCT instance_id) FROM durable.instances WHERE instance_id LIKE 'shared %'"),
+	'300|300', 'and there are three hundred');
+ok($node->poll_query_until('postgres', "SELECT bool_and(runtime_status = 'Completed') FROM durable.instances WHERE instance_id LIKE 'shared %'"),
+	'which complete');
+@runs = map { begin_sql("SELECT durable.start('twice', 1, 'shared 1', on_conflict => 'replace_finished')") } 1 .. 6;
+finish_sql($_) for @runs;
+is($node->safe_psql('postgres', "SELECT count(*) FROM durable.instances WHERE instance_id = 'shared 1'"), '1', 'six replace one');
+
+# --- terminate ---------------------------------------------------------------------------------------------------------
+
+$node->safe_psql('postgres', "SELECT durable.start('sleepy', 1000, 'sleepy')");
+ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM durable.workers WHERE state = 'activity' AND instance_id = 'sleepy'"),
+	'durable.workers shows who runs an activity');
+is($node->safe_psql('postgres', "SELECT ok FROM durable.doctor() WHERE check_name = 'queue'"), 't', 'which is not late work');
+$start = time;
+is($node->safe_psql('postgres', "SELECT durable.terminate('sleepy'); SELECT runtime_status FROM durable.wait('sleepy')"),
+	"\nTerminated", 'terminate ends an instance in an activity');
+ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"), 'and the activity');
+cmp_ok(time - $start, '<', 20, 'long before it would have ended');
+
+# --- prepared transactions -----------------------------------------------------------------------------------------------
+
+$node->safe_psql('postgres', "SELECT durable.start('patient', instance_id => 'slow mail')");
+$node->safe_psql('postgres', <<'SQL');
+BEGIN;
+SELECT durable.raise_event('slow mail', 'Go', 'by prepared transaction');
+SELECT durable.start('twice', 4, 'prepared start');
+PREPARE TRANSACTION 'mail';
+SQL
+$node->stop('immediate');
+$node->start;
+is($node->safe_psql('postgres', "SELECT runtime_status FROM durable.wait('slow mail', '1 s')"), 'Running', 'not yet committed');
+$node->safe_psql('postgres', "COMMIT PREPARED 'mail'");
+is($node->safe_psql('postgres', "SELECT output FROM durable.wait('slow mail', '30 s')"), '"by prepared transaction"',
+	'an event of a prepared transaction arrives, though nobody is told');
+is($node->safe_psql('postgres', "SELECT output FROM durable.wait('prepared start', '30 s')"), '8', 'and so does a start');
+
+# --- the extension goes --------------------------------------------------------------------------------------------------
+
+create_durable($node, 'other');
+$node->safe_psql('other', $node->safe_psql('postgres', "SELECT pg_get_functiondef('patient'::regproc)"));
+$node->safe_psql('other', "SELECT durable.start('patient', instance_id => 'orphan')");
+for my $function ('durable.wait', 'durable.run')
+{
+	my $statement = $function eq 'durable.wait' ? "SELECT durable.wait('orphan', '60 s')" : "CALL durable.run('patient', timeout => '60 s')";
+	my %gone = (err => '');
+	my $handle = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('other'), '-c', $statement ],
+		'<', \undef, '>', \my $ignored, '2>', \$gone{err}, IPC::Run::timeout(60));
+	ok(sleeping_in($function), "$function sleeps in another database");
+	$start = time;
+	$node->safe_psql('other', 'DROP EXTENSION durable');
+	cmp_ok(time - $start, '<', 5, 'DROP EXTENSION does not wait for it');
+	$handle->finish;
+	like($gone{err}, qr/ERROR:  extension "durable" is not installed in this database/, 'and it hears of it');
+	create_durable($node, 'other');
+}
+
+# --- a standby -----------------------------------------------------------------------------------------------------------
+
+$node->safe_psql('postgres', "SELECT durable.start('patient', instance_id => 'survivor')");
+$node->backup('copy');
+my $standby = new_node('standby', init => 0);
+$standby->init_from_backup($node, 'copy', has_streaming => 1);
+$standby->start;
+$node->wait_for_catchup($standby);
+is($standby->safe_psql('postgres', "SELECT instance_id FROM durable.instances WHERE instance_id = 'survivor'"), 'survivor', 'a standby shows instances');
+is($standby->safe_psql('postgres', "SELECT name FROM durable.status('survivor')"), 'public.patient', 'and how one is');
+is($standby->safe_psql('postgres', "SELECT name FROM durable.wait('survivor', '10 ms')"), 'public.patient', 'also after a while');
+is($standby->safe_psql('postgres', "SELECT string_agg(check_name, ',' ORDER BY check_name) FROM durable.doctor() WHERE NOT ok"), '', 'the doctor finds nothing wrong with it');
+for my $call ("durable.start('twice', 1)", "durable.raise_event('survivor', 'Go')", "durable.terminate('survivor')", "durable.purge('twice 1')", 'durable.pause()')
+{
+	($status, $out, $err) = $standby->psql('postgres', "SELECT $call");
+	my ($name) = $call =~ /^(durable\.\w+)/;
+	like($err, qr/cannot execute \Q$name\E\(\) in a read-only transaction/, "it refuses $name");
+}
+$standby->stop;
+
+# --- without the library -------------------------------------------------------------------------------------------------
+
+$node->safe_psql('postgres', "CALL durable.run('twice', 7)");
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'auto_explain'");
+$node->restart;
+is($node->safe_psql('postgres', "SELECT runtime_status, waiting_on FROM durable.status('survivor')"), 'Running|event Go', 'without the library instances are still to be seen');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM durable.workers'), '0', 'and that nobody runs them');
+my $line = "shared_preload_libraries = 'auto_explain, durable'";
+for my $call ("SELECT durable.start('twice', 1)", "CALL durable.run('twice', 1)", "SELECT durable.wait('survivor')", "SELECT durable.raise_event('survivor', 'Go')", 'SELECT durable.pause()')
+{
+	($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$call");
+	like($err, qr/ERROR:  55000: the library "durable" is not preloaded\n.*\nHINT:  [^\n]*\Q$line\E/s, "$call names the line for postgresql.conf");
+}
+is($node->safe_psql('postgres', 'SELECT durable.purge(instance_id) FROM durable.instances WHERE instance_id = \'twice 1\''), '', 'what needs no workers works');
+$out = $node->safe_psql('postgres', "SELECT ok, detail, hint FROM durable.doctor() WHERE check_name = 'preloaded'");
+like($out, qr/^f\|shared_preload_libraries = 'auto_explain' in .*postgresql.conf:\d+\|.*\Q$line\E$/, 'the doctor says where it is set and what to put there');
+$node->append_conf('postgresql.conf', $line);
+$out = $node->safe_psql('postgres', "SELECT ok, hint FROM durable.doctor() WHERE check_name = 'preloaded'");
+like($out, qr/^f\|.*restart the server/, 'and when it is there, to restart');
+$node->restart;
+is($node->safe_psql('postgres', "SELECT durable.raise_event('survivor', 'Go', 'at last'); SELECT output FROM durable.wait('survivor')"), "\n\"at last\"", 'then it goes on');
+
+done_testing();
