@@ -35,6 +35,7 @@ static const char *const heroes[] = {
 	"Viola", "Wilhelmina", "Xanthe", "Yorick", "Zebedee"
 };
 
+static void print_verdict(const Game *g);
 static bool begin(Game *g, const char *name);
 static bool play_through(Game *g);
 static bool crash(Game *g);
@@ -76,11 +77,26 @@ auto_play(Game *g)
 	}
 
 	if (begun && play_through(g) && await_workflows(g) && check_narration(g, lines_before))
-		print_line(STYLE_GOOD, "%s has won. Every workflow is completed, and all %ld lines of the story arrived once.",
-				   g->player, g->narrated);
+		print_verdict(g);
 	else
 		g->failed = true;
 	alarm(0);
+}
+
+static void
+print_verdict(const Game *g)
+{
+	if (!g->json)
+	{
+		print_line(STYLE_GOOD, "%s has won. Every workflow is completed, and all %ld lines of the story arrived once.",
+				   g->player, g->narrated);
+		return;
+	}
+	print_open(stdout);
+	fputs("{\"won\": ", stdout);
+	print_json_string(stdout, g->player);
+	printf(", \"lines\": %ld}", g->narrated);
+	print_close(stdout);
 }
 
 /* False also if the name is taken. */
@@ -218,11 +234,12 @@ static long
 count_lines(Game *g, const char *name)
 {
 	const char *values[1] = {name};
-	PGresult   *res;
 	long		lines = -1;
 
 	do
 	{
+		PGresult   *res;
+
 		if (!game_online(g))
 			return -1;
 		res = conn_query(g->conn, "SELECT count(*) FROM dungeon.console WHERE player = $1", 1, values);

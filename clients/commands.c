@@ -166,11 +166,12 @@ static void
 run_new(Game *g, char *rest)
 {
 	char	   *before = g->player != NULL ? strdup(g->player) : NULL;
-	const char *values[1] = {rest};
 
 	/* First, so that no line about the newcomer is missed. */
 	if (game_become(g, rest))
 	{
+		const char *values[1] = {rest};
+
 		if (game_do(g, "new", DEED_NEW_USER, values, has_begun, NULL))
 		{
 			if (game_settle(g, PHASE_MAKING) && g->interactive && g->world.phase == PHASE_UNCONFIRMED)
@@ -327,10 +328,23 @@ run_help(Game *g, char *rest)
 	(void) rest;
 	for (int i = 0; i < NVERBS; i++)
 	{
-		if (verbs[i].form != NULL && is_offered(g, &verbs[i]))
+		if (verbs[i].form == NULL || !is_offered(g, &verbs[i]))
+			continue;
+		if (g->json)
+		{
+			print_open(stdout);
+			fputs("{\"command\": ", stdout);
+			print_json_string(stdout, verbs[i].form);
+			fputs(", \"help\": ", stdout);
+			print_json_string(stdout, verbs[i].help);
+			putchar('}');
+			print_close(stdout);
+		}
+		else
 			print_line(STYLE_PLAIN, "  %-26s %s", verbs[i].form, verbs[i].help);
 	}
-	print_line(STYLE_DIM, "Beginnings of words will do: \"k toad w spear\".");
+	if (!g->json)
+		print_line(STYLE_DIM, "Beginnings of words will do: \"k toad w spear\".");
 }
 
 static void

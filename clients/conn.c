@@ -255,14 +255,16 @@ ignore_notice(void *arg, const PGresult *res)
 }
 
 /*
- * Nothing is looked up in anybody's search_path, and no statement of ours waits
- * longer than half a minute for a lock.
+ * Nothing is looked up in anybody's search_path, no statement of ours waits longer
+ * than half a minute for a lock, and none is worth compiling (calls of functions
+ * that return sets are costed as if they returned thousands of rows).
  */
 static bool
 prepare_session(Conn *c)
 {
 	PGresult   *res = conn_query(c, "SELECT pg_catalog.set_config('search_path', '', false), "
-								 "pg_catalog.set_config('statement_timeout', '30s', false)", 0, NULL);
+								 "pg_catalog.set_config('statement_timeout', '30s', false), "
+								 "pg_catalog.set_config('jit', 'off', false)", 0, NULL);
 	bool		ok = conn_ok(res);
 
 	if (!ok && conn_alive(c))

@@ -17,8 +17,10 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #include "exits.h"
 #include "print.h"
@@ -29,6 +31,8 @@ static bool is_quiet = false;
 static void (*over_before) (void) = NULL;
 static void (*over_after) (void) = NULL;
 
+static void print_wrapped(const char *text);
+static void print_styled(Style style, bool begin);
 static void print_formatted(FILE *out, const char *format, va_list args);
 static int	decode(const char *text, uint32_t *code);
 static bool is_harmful(uint32_t code);
@@ -65,9 +69,73 @@ print_line(Style style, const char *format, ...)
 	va_end(args);
 
 	print_open(stdout);
-	print_piece(stdout, style, "%s", text);
+	print_styled(style, true);
+	print_wrapped(text);
+	print_styled(style, false);
 	print_close(stdout);
 	free(text);
+}
+
+/*
+ * To a terminal, lines are broken between words and go on below their first
+ * letter.  Only what is typed out for reading: the console's lines stay whole, so
+ * that they can be copied.
+ */
+static void
+print_wrapped(const char *text)
+{
+	struct winsize window;
+	char	   *clean;
+	int			column = 0;
+	int			indent = strncmp(text, "* ", 2) == 0 ? 2 : 0;
+
+	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) != 0 || window.ws_col < 20)
+	{
+		print_text(stdout, text);
+		return;
+	}
+	clean = print_clean(text);
+	for (const char *word = clean; *word != '\0';)
+	{
+		size_t		blanks = strspn(word, " ");
+		size_t		length = strcspn(word + blanks, " ");
+		int			columns = print_columns(word + blanks, length);
+
+		if (column > indent && column + (int) blanks + columns > window.ws_col)
+		{
+			printf("\n%*s", indent, "");
+			column = indent;
+		}
+		else
+		{
+			printf("%*s", (int) blanks, "");
+			column += (int) blanks;
+		}
+		fwrite(word + blanks, 1, length, stdout);
+		column += columns;
+		word += blanks + length;
+	}
+	free(clean);
+}
+
+int
+print_columns(const char *text, size_t length)
+{
+	mbstate_t	state = {0};
+	int			columns = 0;
+
+	while (length > 0)
+	{
+		wchar_t		character;
+		size_t		used = mbrtowc(&character, text, length, &state);
+
+		if (used == 0 || used > length)
+			break;
+		columns += wcwidth(character) > 0 ? wcwidth(character) : 0;
+		text += used;
+		length -= used;
+	}
+	return columns;
 }
 
 void
@@ -122,20 +190,28 @@ print_open(FILE *out)
 void
 print_piece(FILE *out, Style style, const char *format, ...)
 {
-	static const char *const codes[] = {
-		[STYLE_PLAIN] = "", [STYLE_DIM] = "\033[2m", [STYLE_NAME] = "\033[1m",
-		[STYLE_NARRATION] = "\033[36m", [STYLE_GOOD] = "\033[32m", [STYLE_BAD] = "\033[31m"
-	};
-	bool		colored = use_color && out == stdout && style != STYLE_PLAIN;
+	bool		colored = out == stdout && style != STYLE_PLAIN;
 	va_list		args;
 
 	if (colored)
-		fputs(codes[style], out);
+		print_styled(style, true);
 	va_start(args, format);
 	print_formatted(out, format, args);
 	va_end(args);
 	if (colored)
-		fputs("\033[0m", out);
+		print_styled(style, false);
+}
+
+static void
+print_styled(Style style, bool begin)
+{
+	static const char *const codes[] = {
+		[STYLE_PLAIN] = "", [STYLE_DIM] = "\033[2m", [STYLE_NAME] = "\033[1m",
+		[STYLE_NARRATION] = "\033[36m", [STYLE_GOOD] = "\033[32m", [STYLE_BAD] = "\033[31m"
+	};
+
+	if (use_color && style != STYLE_PLAIN)
+		fputs(begin ? codes[style] : "\033[0m", stdout);
 }
 
 /*

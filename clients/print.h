@@ -41,6 +41,9 @@ extern void print_text(FILE *out, const char *text);
 /* The same in a string of its own; the caller frees it. */
 extern char *print_clean(const char *text);
 
+/* How many columns of a terminal these bytes take. */
+extern int	print_columns(const char *text, size_t length);
+
 /* A JSON string literal (null for NULL), and JSON that the server made, both harmless for a terminal too. */
 extern void print_json_string(FILE *out, const char *text);
 extern void print_json(FILE *out, const char *json);

@@ -1,11 +1,16 @@
 /*
  * terminal.c - "dungeon play" for somebody at a terminal.
  *
- * libedit's callback interface: characters are handed to it when poll says that
- * there are some, so that the narration can arrive meanwhile.  A line that is
- * printed while the prompt stands takes the prompt and what is half typed away,
- * and has them drawn again below (the hooks of print_over).  A finished line only
- * leaves the callback; it is carried out with the terminal in its ordinary state.
+ * libedit in its unbuffered mode: when poll says that there are characters it is
+ * called once, takes one command, and comes back, so that the narration can arrive
+ * meanwhile.  A line that is printed while the prompt stands takes the prompt and
+ * what is half typed away, and has them drawn again below (the hooks of
+ * print_over).  A finished line is carried out with the terminal in its ordinary
+ * state.
+ *
+ * (Not libedit's imitation of readline's callbacks: rl_callback_read_char of
+ * libedit 3.1-20221030 writes into memory it has freed when a line grows beyond
+ * 1,020 bytes.)
  *
  * Signals, all through flags that the loop looks at: Ctrl-C clears the line or
  * stops waiting; Ctrl-Z puts the terminal in order first; a change of size is told
@@ -20,10 +25,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
-#include <wchar.h>
 
-#include <editline/readline.h>
+#include <histedit.h>
 
 #include "commands.h"
 #include "complete.h"
@@ -31,8 +36,11 @@
 #include "print.h"
 #include "programs.h"
 
+#define CONTROL_D	('d' & 037)
+
 static Game *game;
-static bool prompting = false;	/* the prompt stands on the screen */
+static EditLine *editor;
+static bool prompting = false;	/* the prompt stands on the screen, the terminal is libedit's */
 static bool finished = false;	/* there is a line to carry out */
 static char *finished_line;		/* NULL: end of input */
 static char *prompt = NULL;
@@ -43,13 +51,12 @@ static volatile sig_atomic_t ended = 0;
 
 static void begin_prompt(void);
 static void end_prompt(void);
+static char *give_prompt(EditLine *el);
 static void compose_prompt(void);
 static void hide_prompt(void);
 static void show_prompt(void);
-static int	columns_of(const char *text, size_t length);
-static void finish_line(char *line);
-static int	complete_here(int count, int key);
-static void replace_line(const char *line);
+static void read_key(void);
+static unsigned char complete_here(EditLine *el, int key);
 static void carry_out(char *line);
 static void watch(void);
 static void handle_flags(void);
@@ -60,6 +67,8 @@ void
 terminal_play(Game *g)
 {
 	struct sigaction action = {.sa_handler = note_signal};
+	History    *past;
+	HistEvent	event;
 
 	game = g;
 	sigemptyset(&action.sa_mask);
@@ -68,11 +77,23 @@ terminal_play(Game *g)
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
 
-	rl_readline_name = "dungeon";
-	rl_catch_signals = 0;
-	rl_initialize();
-	using_history();
-	rl_add_defun("dungeon-complete", complete_here, '\t');
+	editor = el_init("dungeon", stdin, stdout, stderr);
+	if (editor == NULL)
+	{
+		print_error("could not take over the terminal");
+		g->failed = true;
+		return;
+	}
+	past = history_init();
+	history(past, &event, H_SETSIZE, 500);
+	history(past, &event, H_SETUNIQUE, 1);
+	el_set(editor, EL_SIGNAL, 0);
+	el_set(editor, EL_PROMPT, give_prompt);
+	el_set(editor, EL_EDITOR, "emacs");
+	el_set(editor, EL_HIST, history, past);
+	el_set(editor, EL_ADDFN, "dungeon-complete", "complete the line", complete_here);
+	el_set(editor, EL_BIND, "^I", "dungeon-complete", NULL);
+	el_source(editor, NULL);
 	atexit(restore_at_exit);
 
 	if (g->player == NULL)
@@ -86,12 +107,17 @@ terminal_play(Game *g)
 		if (finished)
 		{
 			finished = false;
+			if (finished_line != NULL && finished_line[strspn(finished_line, " \t")] != '\0')
+				history(past, &event, H_ENTER, finished_line);
 			carry_out(finished_line);
 			free(finished_line);
 			finished_line = NULL;
 		}
 	}
 	print_over(NULL, NULL);
+	el_end(editor);
+	editor = NULL;
+	history_end(past);
 	free(prompt);
 	prompt = NULL;
 }
@@ -102,16 +128,27 @@ begin_prompt(void)
 	interrupt_forget();
 	compose_prompt();
 	print_over(hide_prompt, show_prompt);
-	rl_callback_handler_install(prompt, finish_line);
+	/* What has been typed while nobody read it stands there as the terminal's echo, and will be drawn again. */
+	fputs("\r\033[K", stdout);
+	fflush(stdout);
+	el_set(editor, EL_UNBUFFERED, 1);
 	prompting = true;
 }
 
 static void
 end_prompt(void)
 {
-	rl_callback_handler_remove();
+	if (prompting)
+		el_set(editor, EL_UNBUFFERED, 0);
 	prompting = false;
 	print_over(NULL, NULL);
+}
+
+static char *
+give_prompt(EditLine *el)
+{
+	(void) el;
+	return prompt;
 }
 
 /* Who, and what there is to know before typing. */
@@ -149,16 +186,16 @@ compose_prompt(void)
 static void
 hide_prompt(void)
 {
-	int			rows;
-	int			columns;
-	int			width = 0;
+	struct winsize window;
 
-	rl_get_screen_size(&rows, &columns);
-	if (prompting && columns > 0)
+	if (prompting && ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0)
 	{
-		width = columns_of(prompt, strlen(prompt)) + columns_of(rl_line_buffer, rl_point);
-		if (width >= columns)
-			printf("\033[%dA", width / columns);
+		const LineInfo *line = el_line(editor);
+		int			width = print_columns(prompt, strlen(prompt)) +
+			print_columns(line->buffer, line->cursor - line->buffer);
+
+		if (width >= window.ws_col)
+			printf("\033[%dA", width / window.ws_col);
 	}
 	fputs("\r\033[J", stdout);
 	fflush(stdout);
@@ -172,38 +209,34 @@ show_prompt(void)
 	/* libedit draws from where it believes the cursor to be, the first column. */
 	fputs("\r\033[K", stdout);
 	fflush(stdout);
-	rl_forced_update_display();
+	el_set(editor, EL_REFRESH);
 }
 
-static int
-columns_of(const char *text, size_t length)
-{
-	mbstate_t	state = {0};
-	int			columns = 0;
-
-	while (length > 0)
-	{
-		wchar_t		character;
-		size_t		used = mbrtowc(&character, text, length, &state);
-
-		if (used == 0 || used > length)
-			break;
-		columns += wcwidth(character) > 0 ? wcwidth(character) : 0;
-		text += used;
-		length -= used;
-	}
-	return columns;
-}
-
-/* Called by libedit, which must be left before anything is done. */
+/* What is there to read: one keystroke's worth of work. */
 static void
-finish_line(char *line)
+read_key(void)
 {
-	finished = true;
-	finished_line = line;
-	rl_callback_handler_remove();
-	prompting = false;
-	print_over(NULL, NULL);
+	int			waiting = 0;
+	int			count = 0;
+	const char *line;
+
+	/* Readable, but nothing to read: the terminal is gone. */
+	if (ioctl(STDIN_FILENO, FIONREAD, &waiting) == 0 && waiting == 0)
+	{
+		finished = true;
+		return;
+	}
+	line = el_gets(editor, &count);
+	if (line == NULL || count <= 0)
+		return;
+	/* The end of input on an empty line comes as the character itself. */
+	if (count == 1 && line[0] == CONTROL_D)
+		finished = true;
+	else if (line[count - 1] == '\n' || line[count - 1] == '\r')
+	{
+		finished = true;
+		finished_line = strndup(line, count - 1);
+	}
 }
 
 static void
@@ -215,9 +248,6 @@ carry_out(char *line)
 		game->quit = true;
 		return;
 	}
-	if (line[strspn(line, " \t")] == '\0')
-		return;
-	add_history(line);
 	command_run(game, line);
 }
 
@@ -241,15 +271,14 @@ watch(void)
 	/* The story went on, so the prompt may say something else. */
 	if (game->narrated != narrated && game_look(game) && game->world.phase != phase)
 	{
-		compose_prompt();
 		hide_prompt();
-		rl_set_prompt(prompt);
+		compose_prompt();
 		show_prompt();
 	}
 	typed = conn_wait(game->conn, STDIN_FILENO, POLLIN, timeout);
 	handle_flags();
-	if (typed && !finished)
-		rl_callback_read_char();
+	if (typed)
+		read_key();
 }
 
 static void
@@ -266,17 +295,17 @@ handle_flags(void)
 	if (resized)
 	{
 		resized = 0;
-		rl_resize_terminal();
+		el_resize(editor);
 		show_prompt();
 	}
 	if (stopped)
 	{
 		stopped = 0;
-		rl_deprep_terminal();
+		el_set(editor, EL_PREP_TERM, 0);
 		putchar('\n');
 		fflush(stdout);
-		raise(SIGSTOP);
-		rl_prep_terminal(1);
+		kill(getpid(), SIGSTOP);
+		el_set(editor, EL_PREP_TERM, 1);
 		show_prompt();
 	}
 }
@@ -293,25 +322,30 @@ note_signal(int signal_number)
 }
 
 /* TAB: the line becomes what its completions have in common; if that is nothing new, they are listed. */
-static int
-complete_here(int count, int key)
+static unsigned char
+complete_here(EditLine *el, int key)
 {
-	Names		lines;
+	const LineInfo *info = el_line(el);
+	char	   *line;
 	char	   *shared;
+	Names		lines;
+	bool		helped = true;
 
-	(void) count;
 	(void) key;
-	if (rl_point != rl_end)
-	{
-		rl_ding();
-		return 0;
-	}
-	lines = complete_line(game, rl_line_buffer);
+	if (info->cursor != info->lastchar)
+		return CC_ERROR;
+	line = strndup(info->buffer, info->lastchar - info->buffer);
+	lines = complete_line(game, line);
 	shared = complete_shared(&lines);
-	if ((lines.n == 1 && strcmp(shared, rl_line_buffer) != 0) ||
-		(lines.n > 1 && strlen(shared) > strlen(rl_line_buffer)))
+	if ((lines.n == 1 && strcmp(shared, line) != 0) ||
+		(lines.n > 1 && strlen(shared) > strlen(line)))
 	{
-		replace_line(shared);
+		int			characters = 0;
+
+		for (const char *c = line; *c != '\0'; c++)
+			characters += (*c & 0xc0) != 0x80;
+		el_deletestr(el, characters);
+		el_insertstr(el, shared);
 	}
 	else if (lines.n > 1)
 	{
@@ -319,41 +353,11 @@ complete_here(int count, int key)
 			print_line(STYLE_DIM, "  %s", lines.name[i]);
 	}
 	else
-		rl_ding();
+		helped = false;
+	free(line);
 	free(shared);
 	names_free(&lines);
-	return 0;
-}
-
-/*
- * libedit can replace the line, but leaves the cursor where it was, at the end of
- * the old one; and it can insert at the cursor.  So as many characters as there
- * were are replaced, and the others inserted.
- */
-static void
-replace_line(const char *line)
-{
-	size_t		old = 0;
-	size_t		kept = 0;
-	char	   *beginning;
-
-	for (const char *c = rl_line_buffer; *c != '\0'; c++)
-		old += (*c & 0xc0) != 0x80;
-	while (line[kept] != '\0' && old > 0)
-	{
-		kept++;
-		if ((line[kept] & 0xc0) != 0x80)
-			old--;
-	}
-	beginning = strndup(line, kept);
-
-	hide_prompt();
-	if (beginning[0] != '\0')
-		rl_replace_line(beginning, 0);
-	if (line[kept] != '\0')
-		rl_insert_text(line + kept);
-	show_prompt();
-	free(beginning);
+	return helped ? CC_REFRESH : CC_ERROR;
 }
 
 /* print_close leaves by exit() when the terminal is gone. */
@@ -361,5 +365,5 @@ static void
 restore_at_exit(void)
 {
 	if (prompting)
-		rl_callback_handler_remove();
+		el_set(editor, EL_UNBUFFERED, 0);
 }

@@ -52,11 +52,11 @@ static const char look_format[] =
 " s::text,"
 " w0.status, w0.created, w1.status, w1.created, w2.status, w2.created, w3.status, w3.created, w4.status, w4.created"
 " FROM (SELECT %1$s.dd_status($1) AS s OFFSET 0) look"
-" LEFT JOIN LATERAL %1$s.dd_check_status($1, $2) w0 ON true"
-" LEFT JOIN LATERAL %1$s.dd_check_status($1, $3) w1 ON true"
-" LEFT JOIN LATERAL %1$s.dd_check_status($1, $4) w2 ON true"
-" LEFT JOIN LATERAL %1$s.dd_check_status($1, $5) w3 ON true"
-" LEFT JOIN LATERAL %1$s.dd_check_status($1, $6) w4 ON true";
+" LEFT JOIN LATERAL (SELECT * FROM %1$s.dd_check_status($1, $2) LIMIT 1) w0 ON true"
+" LEFT JOIN LATERAL (SELECT * FROM %1$s.dd_check_status($1, $3) LIMIT 1) w1 ON true"
+" LEFT JOIN LATERAL (SELECT * FROM %1$s.dd_check_status($1, $4) LIMIT 1) w2 ON true"
+" LEFT JOIN LATERAL (SELECT * FROM %1$s.dd_check_status($1, $5) LIMIT 1) w3 ON true"
+" LEFT JOIN LATERAL (SELECT * FROM %1$s.dd_check_status($1, $6) LIMIT 1) w4 ON true";
 
 static Phase find_phase(const World *world);
 static const char *text_or_null(const PGresult *res, int column);
@@ -189,7 +189,7 @@ find_phase(const World *world)
 		return PHASE_DEAD;
 	if (status[GAME_MONITOR] != NULL && strcmp(status[GAME_MONITOR], "Completed") == 0)
 		return PHASE_WON;
-	if (status[USER_CONFIRMATION] == NULL || strcmp(status[USER_CONFIRMATION], "Pending") == 0)
+	if (status[USER_CONFIRMATION] == NULL)
 		return workflow_runs(world, RUN_USER_PARALLEL) ? PHASE_MAKING : PHASE_PLAYING;
 	if (workflow_runs(world, USER_CONFIRMATION) && status[RUN_USER_SEQUENTIAL] == NULL)
 		return PHASE_UNCONFIRMED;
