@@ -11,9 +11,9 @@
  * It is connected as the bootstrap superuser and runs the engine's own SQL and
  * nothing else.  Who needs workers is in supply.c, deleting in retention.c.
  *
- * A round: look at the tables if there is a reason to (somebody said so, a timer
- * without a worker is due, the slow recheck), start and dismiss workers, delete
- * a few old instances, sleep until the next of these.  Whoever wants something
+ * A round: look at the tables if there is a reason to (somebody said so, or the
+ * slow recheck), start and dismiss workers, delete a few old instances, sleep
+ * until the next of these or until something is due.  Whoever wants something
  * puts it into shared memory and sets our latch; before we sleep we look once
  * more, under the spinlock in which the time of our waking is written down.
  */
@@ -150,7 +150,7 @@ reason_to_look(DurableDatabase *db, TimestampTz looked_at)
 	db->look = false;
 	SpinLockRelease(&db->mutex);
 
-	return asked || durable_supply_next_due() <= durable_clock_now() ||
+	return asked ||
 		TimestampDifferenceExceeds(looked_at, GetCurrentTimestamp(), durable_recheck_interval);
 }
 

@@ -413,9 +413,14 @@ forget_owners(void)
 			hash_search(owners, &owner->owner, HASH_REMOVE, NULL);
 }
 
+/*
+ * Of owners without a worker at hand: the others' workers know the time.  What is
+ * due already is no reason to wake: needs_worker has seen it.
+ */
 TimestampTz
 durable_supply_next_due(void)
 {
+	TimestampTz now = durable_clock_now();
 	TimestampTz next = DT_NOEND;
 	HASH_SEQ_STATUS scan;
 	Owner	   *owner;
@@ -425,9 +430,12 @@ durable_supply_next_due(void)
 	{
 		Workforce	force = count_workers(owner->owner);
 
-		/* Who has a worker at hand needs nobody to tell him the time. */
-		if (force.coming + force.busy == 0)
-			next = Min(next, Min(owner->timer_due, owner->task_due));
+		if (force.coming + force.busy > 0)
+			continue;
+		if (owner->timer_due > now)
+			next = Min(next, owner->timer_due);
+		if (owner->task_due > now)
+			next = Min(next, owner->task_due);
 	}
 	return next;
 }
