@@ -43,7 +43,7 @@ Datum
 durable_drain(PG_FUNCTION_ARGS)
 {
 	CallContext *context = (CallContext *) fcinfo->context;
-	UnitScan	scan = {0, DT_NOBEGIN, DT_NOBEGIN, 0, 1, false};
+	UnitScan	scan = {0, 0, DT_NOBEGIN, DT_NOBEGIN, 0, 1, false};
 	Oid			owner = GetUserId();
 	TimestampTz deadline;
 	HeldReason	held;
@@ -89,7 +89,7 @@ durable_drain(PG_FUNCTION_ARGS)
 			look_again = true;
 		else if (look_again)
 		{
-			scan = (UnitScan) {0, DT_NOBEGIN, DT_NOBEGIN, 0, 1, false};
+			scan = (UnitScan) {0, 0, DT_NOBEGIN, DT_NOBEGIN, 0, 1, false};
 			look_again = false;
 		}
 		else

@@ -25,6 +25,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "portability/instr_time.h"
 #include "utils/memutils.h"
 
 #include "batch.h"
@@ -37,7 +38,7 @@
 
 /* Instances and messages that one batch takes. */
 #define BATCH_INSTANCES	50
-#define BATCH_MESSAGES	400
+#define BATCH_MESSAGES	100
 
 /* In solo mode an instance is parked when it took the worker down so often. */
 #define MAX_LOST		5
@@ -50,6 +51,8 @@ typedef struct Work
 }			Work;
 
 static bool is_suspect(const Work * work);
+static List *read_inbox(Batch * batch, UnitScan *scan, int64 from, int nparts, int limit);
+static void look_from(UnitScan *scan, int64 key);
 static List *messages_of(List *messages, int64 key);
 static List *claim(Batch * batch, UnitScan *scan, bool *full);
 static List *read_messages(Batch * batch, UnitScan *scan, int limit, bool *full);
@@ -134,7 +137,7 @@ is_suspect(const Work * work)
 UnitResult
 durable_unit_suspect(Oid owner, UnitScan *scan)
 {
-	UnitScan	only = {scan->only_key, DT_NOBEGIN, DT_NOEND, 0, 1, true, scan->only_key, 0};
+	UnitScan	only = {scan->only_key, scan->only_key, DT_NOBEGIN, DT_NOEND, 0, 1, true, 0, scan->only_key, 0};
 	UnitResult	result = durable_unit_batch(owner, &only);
 
 	durable_crash_unlock();
@@ -215,7 +218,7 @@ claim(Batch * batch, UnitScan *scan, bool *full)
 	if (scan->only_key != 0)
 		messages = messages_of(messages, scan->only_key);
 	works = group_by_instance(messages, limit, &first_left, &due_left);
-	scan->inbox_from = Min(scan->inbox_from, first_left);
+	look_from(scan, first_left);
 	scan->timer_due = Min(scan->timer_due, due_left);
 	*full |= first_left != PG_INT64_MAX || due_left != DT_NOEND;
 	if (works == NIL)
@@ -262,25 +265,23 @@ read_messages(Batch * batch, UnitScan *scan, int limit, bool *full)
 	List	   *messages = NIL;
 	List	   *timers;
 
-	if (scan->inbox_from != PG_INT64_MAX)
+	if (scan->nparts > 1 && scan->part_from != PG_INT64_MAX)
 	{
-		int64		from = scan->inbox_from;
-
-		if (scan->nparts > 1)
-			messages = durable_batch_read_inbox(batch, from, scan->part, scan->nparts, limit);
-		if (list_length(messages) < limit / 4)
-		{
-			messages = durable_batch_read_inbox(batch, from, 0, 1, limit);
-			if (list_length(messages) < limit)
-				scan->inbox_from = PG_INT64_MAX;
-			else
-			{
-				scan->inbox_from = ((Message *) llast(messages))->key;
-				*full = true;
-			}
-		}
+		messages = read_inbox(batch, scan, scan->part_from, scan->nparts, limit);
+		if (list_length(messages) < limit)
+			scan->part_from = PG_INT64_MAX;
 		else
-			*full = true;		/* position stays: other parts lie between */
+			scan->part_from = ((Message *) llast(messages))->key;
+		*full = list_length(messages) >= limit / 4;
+	}
+	if (scan->inbox_from != PG_INT64_MAX && !*full)
+	{
+		messages = read_inbox(batch, scan, scan->inbox_from, 1, limit);
+		*full = list_length(messages) >= limit;
+		if (*full)
+			scan->inbox_from = ((Message *) llast(messages))->key;
+		else
+			scan->inbox_from = PG_INT64_MAX;
 	}
 
 	if (scan->timer_due <= batch->clock)
@@ -310,6 +311,30 @@ messages_of(List *messages, int64 key)
 	return result;
 }
 
+/* Notes how long it took, too: mostly a walk over remains that cannot be cleaned up yet. */
+static List *
+read_inbox(Batch * batch, UnitScan *scan, int64 from, int nparts, int limit)
+{
+	instr_time	start;
+	instr_time	end;
+	List	   *messages;
+
+	INSTR_TIME_SET_CURRENT(start);
+	messages = durable_batch_read_inbox(batch, from, scan->part, nparts, limit);
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, start);
+	scan->walked_us += INSTR_TIME_GET_MICROSEC(end);
+	return messages;
+}
+
+/* Something is to be found from that key on. */
+static void
+look_from(UnitScan *scan, int64 key)
+{
+	scan->inbox_from = Min(scan->inbox_from, key);
+	scan->part_from = Min(scan->part_from, key);
+}
+
 /*
  * All that could be read at once belongs to instances that could not be locked:
  * without this the next scan would read just the same.
@@ -323,8 +348,12 @@ pass_over(UnitScan *scan, List *messages)
 	{
 		Message    *message = lfirst(cell);
 
-		if (message->kind != MESSAGE_TIMER && scan->inbox_from <= message->key)
-			scan->inbox_from = message->key + 1;
+		if (message->kind != MESSAGE_TIMER)
+		{
+			scan->part_from = Max(scan->part_from, message->key + 1);
+			if (scan->inbox_from == message->key)
+				scan->inbox_from = message->key + 1;
+		}
 		else if (message->kind == MESSAGE_TIMER && scan->timer_due <= message->at)
 			scan->timer_due = message->at + 1;
 	}
@@ -432,7 +461,7 @@ leave_for_later(UnitScan *scan, Work * work)
 		if (message->kind == MESSAGE_TIMER)
 			scan->timer_due = Min(scan->timer_due, message->at);
 		else
-			scan->inbox_from = Min(scan->inbox_from, message->key);
+			look_from(scan, message->key);
 	}
 }
 

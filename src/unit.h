@@ -15,11 +15,13 @@
 typedef struct UnitScan
 {
 	int64		inbox_from;		/* instances with key >= this may have messages; INT64_MAX: none */
+	int64		part_from;		/* same, of the instances of the own part; at least inbox_from */
 	TimestampTz timer_due;		/* no timer is due before; DT_NOEND: none */
 	TimestampTz task_due;		/* no task is due before; DT_NOEND: none */
 	int			part;			/* prefer instances with key % nparts = part */
 	int			nparts;
 	bool		solo;			/* one instance in a unit */
+	int64		walked_us;		/* time spent looking for messages; the caller resets it */
 	int64		only_key;		/* this instance and no other; 0: any */
 	int64		marked_task;	/* the task that durable_unit_task noted last */
 }			UnitScan;

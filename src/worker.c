@@ -98,9 +98,15 @@ durable_worker_main(Datum arg)
 		MemoryContextReset(unit_context);
 		MemoryContextSwitchTo(unit_context);
 
-		if (TimestampDifferenceExceeds(everything_at, now, durable_recheck_interval))
+		/*
+		 * Remains that an old snapshot keeps make that look expensive: it may
+		 * take a twentieth of the time.
+		 */
+		if (TimestampDifferenceExceeds(everything_at, now, durable_recheck_interval) &&
+			now - everything_at >= 20 * scan.walked_us)
 		{
-			scan.inbox_from = 0;
+			scan.walked_us = 0;
+			scan.inbox_from = scan.part_from = 0;
 			scan.timer_due = scan.task_due = DT_NOBEGIN;
 			everything_at = now;
 		}
@@ -150,7 +156,7 @@ start_up(void)
 
 	scan.solo = durable_my_slot()->solo;
 	if (durable_crash_search_is_on())
-		suspects = (UnitScan) {0, DT_NOBEGIN, DT_NOEND, 0, 1};
+		suspects = (UnitScan) {0, 0, DT_NOBEGIN, DT_NOEND, 0, 1};
 	unit_context = AllocSetContextCreate(TopMemoryContext, "durable unit", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(unit_context);
 }
@@ -162,6 +168,7 @@ take_hints(void)
 
 	durable_slot_take_hints(&hints);
 	scan.inbox_from = Min(scan.inbox_from, hints.low_key);
+	scan.part_from = Min(scan.part_from, hints.low_key);
 	scan.timer_due = Min(scan.timer_due, hints.due);
 	scan.task_due = Min(scan.task_due, hints.task_due);
 	leaving |= hints.leave;
