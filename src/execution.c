@@ -159,7 +159,7 @@ apply_message(Batch * batch, Instance *instance, Message *message)
 			if (instance->status != STATUS_SUSPENDED)
 				return false;
 			add_event(batch, instance, HISTORY_RESUMED, 0, NULL, message->payload);
-			pick_up_activities(instance, durable_waiting_pending(instance->waiting));
+			pick_up_activities(instance, durable_waiting_take_pending(instance));
 			set_status(instance, instance->started_at == 0 ? STATUS_PENDING : STATUS_RUNNING,
 					   NULL);
 			return true;
@@ -273,7 +273,7 @@ add_event(Batch * batch, Instance *instance, HistoryType type, int32 task,
 	durable_replay_add(&instance->replay, event);
 }
 
-/* Returns false when there is nothing to run: the instance is parked. */
+/* Returns false when the instance is parked: it waits for what it has waited for before. */
 static bool
 run_turns(Batch * batch, Instance *instance)
 {
@@ -351,8 +351,8 @@ run_turns(Batch * batch, Instance *instance)
 
 			case TURN_MISMATCH:
 				durable_execution_park(batch, instance, turn.mismatch);
-				again = false;
-				break;
+				carry_out(batch, instance);
+				return false;
 
 			case TURN_ERROR:
 				ReThrowError(turn.error);

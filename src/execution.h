@@ -22,10 +22,10 @@ extern Jsonb *durable_waiting_build(const Instance *instance);
 /*
  * The same when messages have come but nothing was run, because it is suspended or
  * has not started: what it was before, and the events, and the activities that
- * are to be run when it goes on (their tasks; durable_waiting_pending).
+ * are to be run when it goes on.  take_pending: the tasks of those, once.
  */
 extern Jsonb *durable_waiting_keep(const Instance *instance);
-extern Jsonb *durable_waiting_pending(const Jsonb *waiting);
+extern Jsonb *durable_waiting_take_pending(Instance *instance);
 extern Jsonb *durable_waiting_for_start(TimestampTz since, TimestampTz due);
 extern TimestampTz durable_waiting_start_due(const Jsonb *waiting);
 

@@ -563,14 +563,21 @@ durable_wait_for_external_event(PG_FUNCTION_ARGS)
 {
 	Turn	   *turn = durable_turn_current("wait_for_external_event");
 	Replay	   *replay = &turn->instance->replay;
-	int			wait = record_wait(turn, get_name(fcinfo, 0, "event"));
+	char	   *name = get_name(fcinfo, 0, "event");
+	TimestampTz due = 0;
+	int			wait;
 	int			timer;
+
+	/* A timeout that is refused must not leave the wait open. */
+	if (!PG_ARGISNULL(1))
+		due = time_after(replay->now, PG_GETARG_INTERVAL_P(1));
+	wait = record_wait(turn, name);
 
 	/* An event that is there already needs no timer. */
 	if (PG_ARGISNULL(1) || durable_replay_task(replay, wait)->done)
 		return answer_of(fcinfo, turn, wait);
 
-	timer = record_timer(turn, time_after(replay->now, PG_GETARG_INTERVAL_P(1)));
+	timer = record_timer(turn, due);
 	for (;;)
 	{
 		if (durable_replay_task(replay, wait)->done)

@@ -20,6 +20,7 @@
 #include "execution.h"
 #include "json.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 
 /* A fan-out may wait for thousands; nobody reads them all. */
@@ -135,7 +136,7 @@ durable_waiting_keep(const Instance *instance)
 	push_text(&state, WJB_KEY, "pending");
 	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
 	if (instance->activities == NIL)
-		(void) push_elements(&state, durable_waiting_pending(waiting));
+		(void) push_elements(&state, durable_json_get_member(waiting, "pending"));
 	foreach(cell, instance->activities)
 		push_number(&state, WJB_ELEM, ((Decision *) lfirst(cell))->task);
 	pushJsonbValue(&state, WJB_END_ARRAY, NULL);
@@ -149,9 +150,15 @@ durable_waiting_keep(const Instance *instance)
 }
 
 Jsonb *
-durable_waiting_pending(const Jsonb *waiting)
+durable_waiting_take_pending(Instance *instance)
 {
-	return durable_json_get_member(waiting, "pending");
+	Jsonb	   *pending = durable_json_get_member(instance->waiting, "pending");
+
+	if (pending != NULL)
+		instance->waiting =
+			DatumGetJsonbP(DirectFunctionCall2(jsonb_delete, JsonbPGetDatum(instance->waiting),
+											   CStringGetTextDatum("pending")));
+	return pending;
 }
 
 /* Of an instance that waits for its start. */
