@@ -147,4 +147,14 @@ CALL durable.drain();
 SELECT failure ->> 'sqlstate' AS sqlstate, failure ->> 'message' AS message, failure ->> 'hint' AS hint
 FROM durable.status('impatient');
 SELECT instance_id, runtime_status, output FROM durable.instances WHERE instance_id IN ('open', 'delegating') ORDER BY 1;
+-- waiting is not for activities either
+CREATE FUNCTION app.idle(input jsonb) RETURNS jsonb LANGUAGE sql
+    AS $$ SELECT to_jsonb(runtime_status) FROM durable.wait('running') $$;
+CREATE FUNCTION app.idling(input jsonb) RETURNS jsonb LANGUAGE plpgsql
+    AS $$ BEGIN RETURN durable.call_activity('app.idle'); END $$;
+SELECT durable.start('idling', NULL, 'idling');
+CALL durable.drain();
+SELECT failure ->> 'sqlstate' AS sqlstate, failure ->> 'message' AS message, failure ->> 'hint' AS hint
+FROM durable.status('idling');
+SELECT runtime_status FROM durable.wait('running', '0');
 SELECT count(*) AS messages_left FROM durable.inbox;

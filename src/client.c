@@ -85,7 +85,8 @@ static DurableSql insert_engine = {
 /* The extension whose durable.engine is known to hold a committed row. */
 static Oid	seeded_extension = InvalidOid;
 
-/* The transaction that seeds it, if that happened outside of subtransactions. */
+/* The one that this transaction seeds, if that happened outside of subtransactions. */
+static Oid	seeding_extension = InvalidOid;
 static TransactionId seeding_transaction = InvalidTransactionId;
 
 /* For whom a view is read, when that is not the current user. */
@@ -322,7 +323,8 @@ durable_client_seed_engine(void)
 
 	if (seeded_extension == extension)
 		return;
-	if (TransactionIdIsValid(seeding_transaction) &&
+	if (seeding_extension == extension &&
+		TransactionIdIsValid(seeding_transaction) &&
 		TransactionIdEquals(seeding_transaction, GetTopTransactionIdIfAny()))
 		return;
 
@@ -346,7 +348,10 @@ durable_client_seed_engine(void)
 
 		durable_sql_run(&insert_engine, values, NULL, false, 0);
 		if (GetCurrentTransactionNestLevel() == 1)
+		{
+			seeding_extension = extension;
 			seeding_transaction = GetTopTransactionId();
+		}
 	}
 	durable_sql_finish();
 }

@@ -47,6 +47,13 @@ static void run_body(UserCall *call, MemoryContext outer);
 
 static TimeoutId timeout_id = MAX_TIMEOUTS;
 static volatile sig_atomic_t timeout_fired = false;
+static bool active = false;
+
+bool
+durable_usercall_active(void)
+{
+	return active;
+}
 
 void
 durable_usercall_run(UserCall *call)
@@ -63,6 +70,7 @@ durable_usercall_run(UserCall *call)
 	call->result = NULL;
 	call->error = NULL;
 	timeout_fired = false;
+	active = true;
 
 	INSTR_TIME_SET_CURRENT(start);
 	BeginInternalSubTransaction(NULL);
@@ -92,6 +100,7 @@ durable_usercall_run(UserCall *call)
 	}
 	PG_END_TRY();
 
+	active = false;
 	call->timed_out = timeout_fired;
 	call->wrote = TransactionIdIsValid(GetCurrentTransactionIdIfAny());
 	call->kept = call->returned && !call->read_only &&

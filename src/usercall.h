@@ -31,6 +31,9 @@ typedef struct UserCall
 
 extern void durable_usercall_run(UserCall *call);
 
+/* Is an orchestration or an activity running in this process? */
+extern bool durable_usercall_active(void);
+
 /* Errors that are no fault of the user's code: the unit is tried again. */
 extern bool durable_usercall_is_infrastructure(int sqlerrcode);
 

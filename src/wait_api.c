@@ -31,7 +31,6 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "postmaster/bgworker.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/resowner.h"
@@ -42,6 +41,7 @@
 #include "json.h"
 #include "shmem.h"
 #include "sql.h"
+#include "usercall.h"
 
 /* How often a waiter looks without having been signalled. */
 #define RECHECK_MS	1000
@@ -68,7 +68,7 @@ typedef struct RunResult
 }			RunResult;
 
 static Datum status_datum(FunctionCallInfo fcinfo, const char *instance_id);
-static void refuse_in_worker(const char *function);
+static void refuse_in_activity(const char *function);
 static bool look(const char *instance_id, ClientInstance *instance);
 static void sleep_until_finished(const ClientInstance *instance, TimestampTz deadline);
 static TimestampTz deadline_of(FunctionCallInfo fcinfo, int argno);
@@ -97,7 +97,7 @@ durable_wait(PG_FUNCTION_ARGS)
 
 	durable_client_refuse_in_turn("wait", "Use durable.call_sub_orchestrator().");
 	durable_shmem_require();
-	refuse_in_worker("wait");
+	refuse_in_activity("wait");
 	instance_id = durable_client_name(fcinfo, 0, "instance id");
 	deadline = deadline_of(fcinfo, 1);
 
@@ -168,9 +168,9 @@ status_datum(FunctionCallInfo fcinfo, const char *instance_id)
  * may need; and if both are in one batch, it waits for its own transaction.
  */
 static void
-refuse_in_worker(const char *function)
+refuse_in_activity(const char *function)
 {
-	if (MyBgworkerEntry != NULL && strcmp(MyBgworkerEntry->bgw_type, "durable worker") == 0)
+	if (durable_usercall_active())
 		ereport(ERROR,
 				(errcode(ERRCODE_DURABLE_WAITS_FOREVER),
 				 errmsg("durable.%s() cannot be called inside an activity", function),
@@ -297,7 +297,7 @@ durable_run(PG_FUNCTION_ARGS)
 				 errdetail("It commits what it has started before it waits for it."),
 				 errhint("Use durable.start(), and durable.wait() after the commit.")));
 	durable_client_enter("run", "Use durable.call_sub_orchestrator().");
-	refuse_in_worker("run");
+	refuse_in_activity("run");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 

@@ -78,7 +78,9 @@ REVOKE ALL ON ALL ROUTINES IN SCHEMA durable FROM PUBLIC;
 
 -- Monitoring sees everybody's instances, without their payloads.
 GRANT USAGE ON SCHEMA durable TO pg_monitor;
-GRANT SELECT ON durable.instances, durable.waiting, durable.buffered_events, durable.workers TO pg_monitor;
+GRANT SELECT ON durable.instances, durable.waiting, durable.buffered_events, durable.workers,
+    durable.registrations
+TO pg_monitor;
 GRANT EXECUTE ON FUNCTION
     durable.status(text), durable.history(text), durable.doctor(), durable.version(),
     durable.may_see(regrole), durable.may_read(regrole), durable.clock(),
