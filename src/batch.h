@@ -138,4 +138,8 @@ extern void durable_batch_load_history(Batch * batch, List *instances);
 /* The next timer that is due after the given time; DT_NOEND: none. */
 extern TimestampTz durable_batch_next_timer(Batch * batch, TimestampTz after);
 
+/* For the statements of both: keys of instances, and where messages' rows are. */
+extern Datum durable_batch_keys(List *instances);
+extern void durable_batch_tids(List *messages, Datum *tids[2], int ntids[2]);
+
 #endif							/* DURABLE_BATCH_H */
