@@ -63,13 +63,13 @@ WHERE pg_catalog.pg_has_role(r.owner::oid, 'USAGE')
    OR r.owner::oid IN (SELECT e.extowner FROM pg_catalog.pg_extension AS e WHERE e.extname = 'durable');
 
 COMMENT ON FUNCTION durable.register_orchestration(text, regprocedure, text, interval, text) IS
-    'give an orchestration a name and options; replaces the caller''s registration of that name';
+    'gives an orchestration a name and options; replaces the caller''s registration of that name';
 COMMENT ON FUNCTION durable.register_activity(text, regprocedure, text, jsonb, interval, text) IS
-    'give an activity a name and options; replaces the caller''s registration of that name';
+    'gives an activity a name and options; replaces the caller''s registration of that name';
 COMMENT ON FUNCTION durable.unregister_orchestration(text) IS
-    'remove the caller''s registration of an orchestration; its instances go on';
+    'removes the caller''s registration of an orchestration; its instances go on';
 COMMENT ON FUNCTION durable.unregister_activity(text) IS
-    'remove the caller''s registration of an activity';
+    'removes the caller''s registration of an activity';
 COMMENT ON FUNCTION durable.retry(integer, interval, double precision, interval, interval, text[]) IS
     'a retry policy: how often, how long between, and which SQLSTATEs never (max_attempts NULL: no limit)';
 COMMENT ON VIEW durable.registrations IS
