@@ -48,7 +48,7 @@ static DurableSql mark = {
 
 static bool ended_uncleanly = false;
 static int	starts = 0;
-static bool locked = false;
+static bool locked[CRASH_LOCK_ACTIVITY + 1];
 
 void
 durable_crash_install(void)
@@ -83,32 +83,33 @@ durable_crash_search_is_on(void)
 
 /* Extensions have no sub-objects, so nobody else uses this tag. */
 static LOCKTAG
-suspects_tag(void)
+suspects_tag(CrashLock which)
 {
 	LOCKTAG		tag;
 
-	SET_LOCKTAG_OBJECT(tag, InvalidOid, ExtensionRelationId, 1, 1);
+	SET_LOCKTAG_OBJECT(tag, InvalidOid, ExtensionRelationId, which, 1);
 	return tag;
 }
 
 bool
-durable_crash_lock(bool wait)
+durable_crash_lock(CrashLock which)
 {
-	LOCKTAG		tag = suspects_tag();
+	LOCKTAG		tag = suspects_tag(which);
 
-	if (!locked)
-		locked = LockAcquire(&tag, ExclusiveLock, true, !wait) != LOCKACQUIRE_NOT_AVAIL;
-	return locked;
+	if (!locked[which])
+		locked[which] = LockAcquire(&tag, ExclusiveLock, true, which == CRASH_LOCK_ACTIVITY) !=
+			LOCKACQUIRE_NOT_AVAIL;
+	return locked[which];
 }
 
 void
-durable_crash_unlock(void)
+durable_crash_unlock(CrashLock which)
 {
-	LOCKTAG		tag = suspects_tag();
+	LOCKTAG		tag = suspects_tag(which);
 
-	if (locked)
+	if (locked[which])
 		(void) LockRelease(&tag, ExclusiveLock, true);
-	locked = false;
+	locked[which] = false;
 }
 
 int

@@ -26,10 +26,17 @@ extern bool durable_crash_search_is_on(void);
 /*
  * Suspects run one at a time in the whole cluster, so that a crash has one culprit
  * among them.  A lock of the session: from before the note until after the run.
- * False if it is taken and the caller does not want to wait.
+ * Turns are short, so one waits for it; activities can take hours, so they have a
+ * lock of their own and nobody waits: false if it is taken.
  */
-extern bool durable_crash_lock(bool wait);
-extern void durable_crash_unlock(void);
+typedef enum CrashLock
+{
+	CRASH_LOCK_TURN = 1,
+	CRASH_LOCK_ACTIVITY = 2
+}			CrashLock;
+
+extern bool durable_crash_lock(CrashLock which);
+extern void durable_crash_unlock(CrashLock which);
 
 /* Notes in the instance's row that it is about to run; how often it did before. */
 extern int	durable_crash_mark(Instance *instance);

@@ -29,4 +29,18 @@ extern Jsonb *durable_waiting_take_pending(Instance *instance);
 extern Jsonb *durable_waiting_for_start(TimestampTz since, TimestampTz due);
 extern TimestampTz durable_waiting_start_due(const Jsonb *waiting);
 
+/* Parts of it: execution.c, dispatch.c and ending.c call each other. */
+extern void durable_execution_add_event(Batch * batch, Instance *instance, HistoryType type,
+										int32 task, const char *name, const Jsonb *payload);
+extern void durable_execution_set_status(Instance *instance, char status, const char *reason);
+
+extern bool durable_dispatch_run(Batch * batch, Instance *instance, Handler *handler, bool ending);
+extern void durable_dispatch_put_off(Batch * batch, Instance *instance);
+extern void durable_dispatch_pick_up(Instance *instance, const Jsonb *tasks);
+
+extern void durable_ending_carry_out(Batch * batch, Instance *instance);
+extern void durable_ending_finish(Batch * batch, Instance *instance, char status,
+								  Jsonb *output, Jsonb *failure);
+extern void durable_ending_continue_as_new(Batch * batch, Instance *instance, Turn *turn);
+
 #endif							/* DURABLE_EXECUTION_H */

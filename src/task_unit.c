@@ -64,7 +64,8 @@ typedef struct Task
 	int			crashes;
 }			Task;
 
-static Task *claim_task(Oid owner, UnitScan *scan, TimestampTz now);
+static Task *claim_task(Oid owner, UnitScan *scan, TimestampTz now, TimestampTz after);
+static bool needs_mark(const UnitScan *scan, const Task *task);
 static bool is_wanted(const Task *task);
 static bool is_suspect(const Task *task);
 static void mark_task(const Task *task);
@@ -81,8 +82,9 @@ static DurableSql claim_one = {
 	"SELECT ctid, key, execution, task, attempt, name, handler, input, retry, timeout, "
 	"run_at, scheduled_at, id, crashes FROM durable.task_queue "
 	"WHERE owner = $1 AND run_at >= $2 AND run_at <= $3 "
+	"AND ($4 = '-infinity' OR (scheduled_at > $4 AND crashes = 0)) "
 	"ORDER BY run_at, id LIMIT 1 FOR UPDATE SKIP LOCKED",
-	3, {REGROLEOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+	4, {REGROLEOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
 };
 
 static DurableSql next_task = {
@@ -118,53 +120,53 @@ durable_unit_task(Oid owner, UnitScan *scan)
 	Batch	   *batch;
 	Task	   *task;
 	TimestampTz now = durable_clock_now();
-	UnitResult	result = UNIT_FULL;
+	bool		marked = false;
 
 	if (scan->task_due > now)
 		return UNIT_NOTHING;
 
 	batch = durable_batch_create(owner, now);
 	MemoryContextSwitchTo(batch->context);
-	task = claim_task(owner, scan, now);
+	task = claim_task(owner, scan, now, DT_NOBEGIN);
+	if (task != NULL && needs_mark(scan, task) && !durable_crash_lock(CRASH_LOCK_ACTIVITY))
+	{
+		/* Another suspect is running, for hours perhaps: what is above suspicion goes on. */
+		task = claim_task(owner, scan, now, durable_crash_time());
+		scan->task_due = task ? DT_NOBEGIN : Min(scan->task_due, now + SUSPECT_WAIT_US);
+	}
 	if (task != NULL)
 	{
 		if (!is_wanted(task))
 			delete_task(task);
-		else if (is_suspect(task) && scan->marked_task != task->id)
-		{
-			if (task->crashes >= durable_max_crashes)
-				give_up(batch, task);
-			else if (!durable_crash_lock(false))
-			{
-				/* Another suspect is running: the next look is soon enough. */
-				scan->task_due = now + SUSPECT_WAIT_US;
-				result = UNIT_NOTHING;
-			}
-			else
-			{
-				mark_task(task);
-				scan->marked_task = task->id;
-			}
-		}
+		else if (!needs_mark(scan, task))
+			run_task(batch, task);
+		else if (task->crashes >= durable_max_crashes)
+			give_up(batch, task);
 		else
 		{
-			run_task(batch, task);
-			durable_crash_unlock();
+			mark_task(task);
+			scan->marked_task = task->id;
+			marked = true;
 		}
+		if (!marked)
+			durable_crash_unlock(CRASH_LOCK_ACTIVITY);
 		durable_batch_store(batch);
 		durable_slot_count(0, batch->activities);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(batch->context);
-	return task == NULL ? UNIT_NOTHING : result;
+	return task == NULL ? UNIT_NOTHING : UNIT_FULL;
 }
 
-/* The oldest task that is due and that nobody runs; moves scan->task_due. */
+/*
+ * The oldest task that is due and that nobody runs, of those that were scheduled
+ * after the given time; moves scan->task_due.
+ */
 static Task *
-claim_task(Oid owner, UnitScan *scan, TimestampTz now)
+claim_task(Oid owner, UnitScan *scan, TimestampTz now, TimestampTz after)
 {
-	Datum		values[3] = {ObjectIdGetDatum(owner), TimestampTzGetDatum(scan->task_due),
-	TimestampTzGetDatum(now)};
+	Datum		values[4] = {ObjectIdGetDatum(owner), TimestampTzGetDatum(scan->task_due),
+	TimestampTzGetDatum(now), TimestampTzGetDatum(after)};
 	MemoryContext context = CurrentMemoryContext;
 	Task	   *task = NULL;
 	bool		isnull;
@@ -227,6 +229,13 @@ is_suspect(const Task *task)
 {
 	return durable_crash_search_is_on() &&
 		(task->crashes != 0 || durable_crash_suspects(task->scheduled_at));
+}
+
+/* Is it to be noted before it runs? */
+static bool
+needs_mark(const UnitScan *scan, const Task *task)
+{
+	return is_suspect(task) && scan->marked_task != task->id;
 }
 
 static void

@@ -17,7 +17,7 @@
  * instance is parked for somebody to look at.
  *
  * Owns:	the current turn
- * Called by: execution.c; orchestration_api.c for the calls
+ * Called by: execution.c; the *_calls.c for the calls
  * Locks:	none; the caller holds the instance's row lock
  * Memory:	events and decisions in instance->context; the replay's state in a
  *			context that lives for the turn

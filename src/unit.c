@@ -78,7 +78,7 @@ durable_unit_mark(Oid owner, UnitScan *scan)
 	MemoryContextSwitchTo(batch->context);
 	scan->solo = true;
 	scan->only_key = 0;
-	(void) durable_crash_lock(true);
+	(void) durable_crash_lock(CRASH_LOCK_TURN);
 	works = claim(batch, scan, &full);
 	if (works != NIL)
 	{
@@ -115,7 +115,7 @@ durable_unit_mark(Oid owner, UnitScan *scan)
 	else if (full)
 		result = UNIT_FULL;
 	if (result != UNIT_SOME)
-		durable_crash_unlock();
+		durable_crash_unlock(CRASH_LOCK_TURN);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(batch->context);
 	return result;
@@ -140,7 +140,7 @@ durable_unit_suspect(Oid owner, UnitScan *scan)
 	UnitScan	only = {scan->only_key, scan->only_key, DT_NOBEGIN, DT_NOEND, 0, 1, true, 0, scan->only_key, 0};
 	UnitResult	result = durable_unit_batch(owner, &only);
 
-	durable_crash_unlock();
+	durable_crash_unlock(CRASH_LOCK_TURN);
 	return result;
 }
 

@@ -60,6 +60,7 @@ durable_usercall_run(UserCall *call)
 {
 	MemoryContext outer = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	bool		was_active = active;	/* a look-up within a turn */
 	instr_time	start;
 	instr_time	end;
 
@@ -69,7 +70,8 @@ durable_usercall_run(UserCall *call)
 	call->wrote = false;
 	call->result = NULL;
 	call->error = NULL;
-	timeout_fired = false;
+	if (call->timeout_us > 0)
+		timeout_fired = false;
 	active = true;
 
 	INSTR_TIME_SET_CURRENT(start);
@@ -100,8 +102,8 @@ durable_usercall_run(UserCall *call)
 	}
 	PG_END_TRY();
 
-	active = false;
-	call->timed_out = timeout_fired;
+	active = was_active;
+	call->timed_out = call->timeout_us > 0 && timeout_fired;
 	call->wrote = TransactionIdIsValid(GetCurrentTransactionIdIfAny());
 	call->kept = call->returned && !call->read_only &&
 		(call->keep == NULL || call->keep(call->arg));

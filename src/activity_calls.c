@@ -1,0 +1,265 @@
+/*-------------------------------------------------------------------------
+ *
+ * activity_calls.c
+ *		Durable calls of activities, and what all durable calls have in common.
+ *
+ * Each durable call takes the next number of the instance's calls and is matched
+ * with what history has under that number.  Only a call that is new looks at its
+ * arguments; one that is replayed needs just its answer.
+ *
+ * Called by: user code, in a turn; the other *_calls.c
+ * Locks:	none
+ * Memory:	what is recorded goes to the instance's context (turn.c)
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+
+#include "activity.h"
+#include "calls.h"
+#include "json.h"
+#include "retry.h"
+#include "usercall.h"
+
+static int record_activity(Turn *turn, const char *name, Jsonb *(*input) (FunctionCallInfo),
+					FunctionCallInfo fcinfo, int retry_arg, int timeout_arg);
+static void read_activity(NewCall *call);
+static Jsonb * activity_input(FunctionCallInfo fcinfo);
+static Jsonb * sql_input(FunctionCallInfo fcinfo);
+
+PG_FUNCTION_INFO_V1(durable_call_activity);
+PG_FUNCTION_INFO_V1(durable_schedule_activity);
+PG_FUNCTION_INFO_V1(durable_call_sql_text);
+
+/* call_activity(name, input, retry, timeout) -> jsonb */
+Datum
+durable_call_activity(PG_FUNCTION_ARGS)
+{
+	Turn	   *turn = durable_turn_current("call_activity");
+	char	   *name = durable_call_name(fcinfo, 0, "activity");
+
+	return durable_call_answer(fcinfo, turn, record_activity(turn, name, activity_input, fcinfo, 2, 3));
+}
+
+Datum
+durable_schedule_activity(PG_FUNCTION_ARGS)
+{
+	Turn	   *turn = durable_turn_current("schedule_activity");
+	char	   *name = durable_call_name(fcinfo, 0, "activity");
+
+	PG_RETURN_INT64(record_activity(turn, name, activity_input, fcinfo, 2, 3));
+}
+
+/* call_sql(query, params) -> jsonb */
+Datum
+durable_call_sql_text(PG_FUNCTION_ARGS)
+{
+	Turn	   *turn = durable_turn_current("call_sql");
+
+	return durable_call_answer(fcinfo, turn,
+					 record_activity(turn, ACTIVITY_CALL_SQL, sql_input, fcinfo, -1, -1));
+}
+
+static int
+record_activity(Turn *turn, const char *name, Jsonb *(*input) (FunctionCallInfo),
+				FunctionCallInfo fcinfo, int retry_arg, int timeout_arg)
+{
+	NewCall		call = {.fcinfo = fcinfo, .turn = turn, .name = name, .input = input,
+		.retry_arg = retry_arg, .timeout_arg = timeout_arg};
+	HistoryEvent *recorded;
+	int			task;
+
+	if (durable_turn_next_is_new(turn))
+		durable_call_read(&call, HISTORY_TASK_SCHEDULED, read_activity);
+
+	task = durable_turn_record(turn, HISTORY_TASK_SCHEDULED, name, call.extra, call.payload,
+							   &recorded);
+	durable_call_refuse_again(turn, task, recorded);
+	if (recorded == NULL)
+	{
+		Replay	   *replay = &turn->instance->replay;
+		MemoryContext old = MemoryContextSwitchTo(turn->instance->context);
+
+		turn->instance->activities =
+			lappend(turn->instance->activities,
+					durable_turn_decision_of(replay->events[replay->nevents - 1]));
+		MemoryContextSwitchTo(old);
+	}
+	return task;
+}
+
+static void
+read_activity(NewCall *call)
+{
+	FunctionCallInfo fcinfo = call->fcinfo;
+
+	call->payload = call->input(fcinfo);
+	if (call->retry_arg >= 0 && (call->retry = durable_call_jsonb(fcinfo, call->retry_arg)) != NULL)
+	{
+		RetryPolicy policy;
+
+		durable_retry_parse(call->retry, &policy);
+	}
+	if (call->timeout_arg >= 0 && !PG_ARGISNULL(call->timeout_arg))
+		call->timeout_us = durable_activity_timeout_us(PG_GETARG_INTERVAL_P(call->timeout_arg));
+	if (call->retry != NULL || call->timeout_us > 0)
+	{
+		JsonbParseState *state = NULL;
+
+		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+		durable_call_push_member(&state, "retry", call->retry);
+		if (call->timeout_us > 0)
+			durable_call_push_member(&state, "timeout", durable_history_number(call->timeout_us));
+		call->extra = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	}
+}
+
+static Jsonb *
+activity_input(FunctionCallInfo fcinfo)
+{
+	return durable_json_from_any(fcinfo, 1, "input of an activity");
+}
+
+static Jsonb *
+sql_input(FunctionCallInfo fcinfo)
+{
+	JsonbParseState *state = NULL;
+	char	   *query;
+	Jsonb	   *result;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("query must not be null")));
+	query = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	durable_call_push_member(&state, "query", durable_json_text(query));
+	durable_call_push_member(&state, "params", durable_call_jsonb(fcinfo, 1));
+	result = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	durable_json_check_size(result, "input of an activity");
+	return result;
+}
+
+/* Waits for the task; its result, or its failure raised. */
+Datum
+durable_call_answer(FunctionCallInfo fcinfo, Turn *turn, int task)
+{
+	TaskState  *state = durable_turn_await(turn, task);
+
+	if (state->failed)
+		durable_call_raise(turn, state->payload);
+	if (state->payload == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_JSONB_P(state->payload);
+}
+
+void
+durable_call_raise(Turn *turn, const Jsonb *failure)
+{
+	turn->raised = failure;
+	durable_json_throw_failure(failure);
+}
+
+/*
+ * A call whose arguments are refused has its place in the history, with the
+ * failure: nobody looks at them in the next replay, and what they depended on
+ * (durable.max_payload, an input function) may be different then.
+ */
+void
+durable_call_read(NewCall *call, HistoryType type, void (*read) (NewCall *call))
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		read(call);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+		JsonbParseState *state = NULL;
+		HistoryEvent *recorded;
+		int			task;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		if (durable_usercall_is_infrastructure(error->sqlerrcode))
+			ReThrowError(error);
+
+		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+		durable_call_push_member(&state, "failure", durable_json_failure(error, NULL, 0));
+		task = durable_turn_record(call->turn, type, call->name,
+								   JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)),
+								   NULL, &recorded);
+		Assert(recorded == NULL);
+		durable_call_refuse_again(call->turn, task,
+					 call->turn->instance->replay.events[call->turn->instance->replay.nevents - 1]);
+	}
+	PG_END_TRY();
+}
+
+/* Raises the failure with which a call was recorded; nothing if it was not refused. */
+void
+durable_call_refuse_again(Turn *turn, int task, const HistoryEvent *recorded)
+{
+	MemoryContext old = MemoryContextSwitchTo(turn->instance->run);
+	Jsonb	   *failure = recorded ? durable_json_get_member(recorded->extra, "failure") : NULL;
+
+	MemoryContextSwitchTo(old);
+	if (failure == NULL)
+		return;
+	/* It is nothing that could be waited for. */
+	durable_replay_cancel(&turn->instance->replay, task);
+	durable_call_raise(turn, failure);
+}
+
+char *
+durable_call_name(FunctionCallInfo fcinfo, int argno, const char *what)
+{
+	char	   *name;
+
+	if (PG_ARGISNULL(argno))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", what)));
+	name = text_to_cstring(PG_GETARG_TEXT_PP(argno));
+	if (name[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not be empty", what)));
+	if (strlen(name) > DURABLE_MAX_NAME)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not be longer than %d bytes", what, DURABLE_MAX_NAME)));
+	return name;
+}
+
+Jsonb *
+durable_call_jsonb(FunctionCallInfo fcinfo, int argno)
+{
+	return PG_ARGISNULL(argno) ? NULL : PG_GETARG_JSONB_P(argno);
+}
+
+/* A member of an object, none if value is NULL. */
+void
+durable_call_push_member(JsonbParseState **state, const char *key, const Jsonb *value)
+{
+	JsonbValue	string;
+	JsonbValue	binary;
+
+	if (value == NULL)
+		return;
+	string.type = jbvString;
+	string.val.string.val = unconstify(char *, key);
+	string.val.string.len = strlen(key);
+	pushJsonbValue(state, WJB_KEY, &string);
+	binary.type = jbvBinary;
+	binary.val.binary.data = unconstify(JsonbContainer *, &value->root);
+	binary.val.binary.len = VARSIZE(value) - VARHDRSZ;
+	pushJsonbValue(state, WJB_VALUE, &binary);
+}

@@ -1,0 +1,179 @@
+/*-------------------------------------------------------------------------
+ *
+ * context_calls.c
+ *		Durable calls about the instance itself.
+ *
+ * The time, identifiers and random numbers that are the same in every replay,
+ * the custom status, the log, and starting anew.
+ *
+ * Called by: user code, in a turn
+ * Locks:	none
+ * Memory:	what is recorded goes to the instance's context (turn.c)
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/cryptohash.h"
+#include "common/sha2.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include <math.h>
+
+#include "calls.h"
+#include "handler.h"
+#include "json.h"
+
+PG_FUNCTION_INFO_V1(durable_continue_as_new);
+PG_FUNCTION_INFO_V1(durable_now);
+PG_FUNCTION_INFO_V1(durable_uuid);
+PG_FUNCTION_INFO_V1(durable_random);
+PG_FUNCTION_INFO_V1(durable_instance_id);
+PG_FUNCTION_INFO_V1(durable_parent_instance_id);
+PG_FUNCTION_INFO_V1(durable_is_replaying);
+PG_FUNCTION_INFO_V1(durable_set_custom_status);
+PG_FUNCTION_INFO_V1(durable_log);
+
+/* continue_as_new(input, preserve_unprocessed_events) */
+Datum
+durable_continue_as_new(PG_FUNCTION_ARGS)
+{
+	Turn	   *turn = durable_turn_current("continue_as_new");
+	Jsonb	   *input = durable_json_from_any(fcinfo, 0, "input of an orchestration");
+
+	durable_handler_check_input(turn->handler, input);
+	turn->continue_input = NULL;
+	if (input != NULL)
+	{
+		turn->continue_input = MemoryContextAlloc(turn->instance->context, VARSIZE(input));
+		memcpy(turn->continue_input, input, VARSIZE(input));
+	}
+	turn->continue_preserve_events = PG_ARGISNULL(1) || PG_GETARG_BOOL(1);
+	durable_turn_stop(turn, TURN_CONTINUED_AS_NEW);
+}
+
+Datum
+durable_now(PG_FUNCTION_ARGS)
+{
+	Turn	   *turn = durable_turn_current("now");
+
+	PG_RETURN_TIMESTAMPTZ(turn->instance->replay.now);
+}
+
+Datum
+durable_uuid(PG_FUNCTION_ARGS)
+{
+	Turn	   *turn = durable_turn_current("uuid");
+	pg_uuid_t  *uuid = palloc(sizeof(pg_uuid_t));
+
+	durable_call_draw(turn, uuid->data);
+	PG_RETURN_UUID_P(uuid);
+}
+
+/* random() -> float8 in [0, 1) */
+Datum
+durable_random(PG_FUNCTION_ARGS)
+{
+	Turn	   *turn = durable_turn_current("random");
+	uint8		bytes[UUID_LEN];
+	uint64		bits;
+
+	durable_call_draw(turn, bytes);
+	memcpy(&bits, bytes + UUID_LEN - sizeof(bits), sizeof(bits));
+	/* The two highest bits of this half are the variant of the UUID. */
+	PG_RETURN_FLOAT8(ldexp((double) (bits & UINT64CONST(0x1FFFFFFFFFFFFF)), -53));
+}
+
+/*
+ * The next of the instance's random numbers: SHA-256 of what is the same in every
+ * replay and differs between instances, executions and draws.  Bytes are those of
+ * a UUID of version 8.  They can be guessed: nothing for secrets.
+ */
+void
+durable_call_draw(Turn *turn, uint8 *bytes)
+{
+	Instance   *instance = turn->instance;
+	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+	int64		parts[4] = {instance->key, instance->created_at, instance->execution,
+	instance->replay.draws++};
+
+	if (hash == NULL || pg_cryptohash_init(hash) < 0 ||
+		pg_cryptohash_update(hash, (uint8 *) parts, sizeof(parts)) < 0 ||
+		pg_cryptohash_update(hash, (uint8 *) instance->instance_id,
+							 strlen(instance->instance_id)) < 0 ||
+		pg_cryptohash_final(hash, digest, sizeof(digest)) < 0)
+		elog(ERROR, "could not compute a SHA-256 hash");
+	pg_cryptohash_free(hash);
+	memcpy(bytes, digest, UUID_LEN);
+	bytes[6] = (bytes[6] & 0x0F) | 0x80;
+	bytes[8] = (bytes[8] & 0x3F) | 0x80;
+}
+
+Datum
+durable_instance_id(PG_FUNCTION_ARGS)
+{
+	Turn	   *turn = durable_turn_current("instance_id");
+
+	PG_RETURN_TEXT_P(cstring_to_text(turn->instance->instance_id));
+}
+
+Datum
+durable_parent_instance_id(PG_FUNCTION_ARGS)
+{
+	Turn	   *turn = durable_turn_current("parent_instance_id");
+
+	if (turn->instance->parent_instance_id == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(turn->instance->parent_instance_id));
+}
+
+/* Is this part of the run known from an earlier one? */
+Datum
+durable_is_replaying(PG_FUNCTION_ARGS)
+{
+	Turn	   *turn = durable_turn_current("is_replaying");
+	Replay	   *replay = &turn->instance->replay;
+
+	PG_RETURN_BOOL(replay->ntasks < turn->known_calls || replay->cursor < turn->fresh_events);
+}
+
+/* set_custom_status(status jsonb) */
+Datum
+durable_set_custom_status(PG_FUNCTION_ARGS)
+{
+	Turn	   *turn = durable_turn_current("set_custom_status");
+	Jsonb	   *status = durable_call_jsonb(fcinfo, 0);
+	MemoryContext old;
+
+	if (status != NULL)
+	{
+		durable_json_check_size(status, "custom status");
+		old = MemoryContextSwitchTo(turn->instance->context);
+		status = (Jsonb *) PG_DETOAST_DATUM_COPY(PointerGetDatum(status));
+		MemoryContextSwitchTo(old);
+	}
+	turn->instance->custom_status = status;
+	PG_RETURN_VOID();
+}
+
+/* log(message): once into the history and the server's log, however often it is replayed */
+Datum
+durable_log(PG_FUNCTION_ARGS)
+{
+	Turn	   *turn = durable_turn_current("log");
+	HistoryEvent *recorded;
+	char	   *message = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	(void) durable_turn_record(turn, HISTORY_LOG_WRITTEN, NULL, NULL,
+							   durable_turn_next_is_new(turn) ? durable_json_text(message) : NULL,
+							   &recorded);
+	/* A companion leaves it to its worker. */
+	if (recorded == NULL && turn->at_frontier == NULL)
+		durable_turn_log(turn->instance,
+						 turn->instance->replay.events[turn->instance->replay.nevents - 1]);
+	PG_RETURN_VOID();
+}

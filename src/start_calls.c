@@ -1,0 +1,317 @@
+/*-------------------------------------------------------------------------
+ *
+ * start_calls.c
+ *		Durable calls that reach other instances.
+ *
+ * Sub-orchestrations, detached orchestrations, events for others.
+ *
+ * Called by: user code, in a turn
+ * Locks:	none
+ * Memory:	what is recorded goes to the instance's context (turn.c)
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/uuid.h"
+
+#include "calls.h"
+#include "handler.h"
+#include "json.h"
+#include "registry.h"
+#include "retry.h"
+#include "usercall.h"
+
+/* A sub-orchestration's or detached orchestration's function, looked up in a turn. */
+typedef struct StartLookup
+{
+	Turn	   *turn;
+	const char *name;
+	const Jsonb *input;
+	char	   *registered_name;
+	char	   *handler;
+	char	   *version;
+}			StartLookup;
+
+static int record_sub_orchestration(Turn *turn, FunctionCallInfo fcinfo);
+static void read_sub_orchestration(NewCall *call);
+static void read_start(NewCall *call);
+static void read_event(NewCall *call);
+static bool look_up_start(StartLookup *lookup, Jsonb **failure);
+static Jsonb * look_up_body(void *arg);
+static Jsonb * start_extra(const StartLookup *lookup, const char *instance_id, const Jsonb *retry,
+					const Jsonb *failure);
+
+PG_FUNCTION_INFO_V1(durable_call_sub_orchestrator);
+PG_FUNCTION_INFO_V1(durable_schedule_sub_orchestrator);
+PG_FUNCTION_INFO_V1(durable_start_orchestration);
+PG_FUNCTION_INFO_V1(durable_send_event);
+
+/* call_sub_orchestrator(name, input, instance_id, retry) -> jsonb */
+Datum
+durable_call_sub_orchestrator(PG_FUNCTION_ARGS)
+{
+	Turn	   *turn = durable_turn_current("call_sub_orchestrator");
+
+	return durable_call_answer(fcinfo, turn, record_sub_orchestration(turn, fcinfo));
+}
+
+Datum
+durable_schedule_sub_orchestrator(PG_FUNCTION_ARGS)
+{
+	Turn	   *turn = durable_turn_current("schedule_sub_orchestrator");
+
+	PG_RETURN_INT64(record_sub_orchestration(turn, fcinfo));
+}
+
+static int
+record_sub_orchestration(Turn *turn, FunctionCallInfo fcinfo)
+{
+	Instance   *instance = turn->instance;
+	char	   *name = durable_call_name(fcinfo, 0, "orchestration");
+	NewCall		call = {.fcinfo = fcinfo, .turn = turn, .name = name};
+	StartLookup lookup = {turn, name, NULL, NULL, NULL, NULL};
+	HistoryEvent *recorded;
+	Jsonb	   *failure = NULL;
+	int			task;
+
+	if (durable_turn_next_is_new(turn))
+	{
+		durable_call_read(&call, HISTORY_SUB_CREATED, read_sub_orchestration);
+		lookup.input = call.payload;
+		(void) look_up_start(&lookup, &failure);
+		call.extra = start_extra(&lookup, call.instance_id, call.retry, NULL);
+	}
+
+	task = durable_turn_record(turn, HISTORY_SUB_CREATED, name, call.extra, call.payload,
+							   &recorded);
+	durable_call_refuse_again(turn, task, recorded);
+	if (recorded != NULL)
+		return task;
+
+	/* A name that means nothing is the failure of this call, now and in each replay. */
+	if (failure != NULL)
+		durable_turn_answer(turn, HISTORY_SUB_FAILED, task, failure);
+	else
+	{
+		HistoryEvent *event = instance->replay.events[instance->replay.nevents - 1];
+		Decision   *decision = durable_turn_decide(turn, DECISION_CHILD, task);
+		MemoryContext old = MemoryContextSwitchTo(instance->context);
+
+		decision->name = event->name;
+		decision->input = event->payload;
+		decision->instance_id = pstrdup(call.instance_id);
+		decision->registered_name = pstrdup(lookup.registered_name);
+		decision->handler = pstrdup(lookup.handler);
+		decision->version = lookup.version ? pstrdup(lookup.version) : NULL;
+		MemoryContextSwitchTo(old);
+	}
+	return task;
+}
+
+static void
+read_sub_orchestration(NewCall *call)
+{
+	FunctionCallInfo fcinfo = call->fcinfo;
+	Instance   *instance = call->turn->instance;
+
+	call->payload = durable_json_from_any(fcinfo, 1, "input of an orchestration");
+	if (!PG_ARGISNULL(2))
+		call->instance_id = durable_call_name(fcinfo, 2, "instance id");
+	else
+	{
+		call->instance_id = instance->execution == 1 ?
+			psprintf("%s:%d", instance->instance_id, instance->replay.ntasks + 1) :
+			psprintf("%s:%d.%d", instance->instance_id, instance->execution,
+					 instance->replay.ntasks + 1);
+		if (strlen(call->instance_id) > DURABLE_MAX_NAME)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("instance id made for sub-orchestration \"%s\" is longer than %d bytes",
+							call->name, DURABLE_MAX_NAME),
+					 errhint("Give it an instance_id.")));
+	}
+	if ((call->retry = durable_call_jsonb(fcinfo, 3)) != NULL)
+	{
+		RetryPolicy policy;
+
+		durable_retry_parse(call->retry, &policy);
+	}
+}
+
+/* start_orchestration(name, input, instance_id) -> text */
+Datum
+durable_start_orchestration(PG_FUNCTION_ARGS)
+{
+	Turn	   *turn = durable_turn_current("start_orchestration");
+	Instance   *instance = turn->instance;
+	char	   *name = durable_call_name(fcinfo, 0, "orchestration");
+	NewCall		call = {.fcinfo = fcinfo, .turn = turn, .name = name};
+	StartLookup lookup = {turn, name, NULL, NULL, NULL, NULL};
+	HistoryEvent *recorded;
+	HistoryEvent *event;
+	Jsonb	   *failure = NULL;
+	int			task;
+
+	if (durable_turn_next_is_new(turn))
+	{
+		durable_call_read(&call, HISTORY_START_REQUESTED, read_start);
+		lookup.input = call.payload;
+		(void) look_up_start(&lookup, &failure);
+		call.extra = start_extra(&lookup, call.instance_id, NULL, failure);
+	}
+	else if (PG_ARGISNULL(2))
+		instance->replay.draws++;
+
+	task = durable_turn_record(turn, HISTORY_START_REQUESTED, name, call.extra, call.payload,
+							   &recorded);
+	event = recorded ? recorded : instance->replay.events[instance->replay.nevents - 1];
+	durable_call_refuse_again(turn, task, event);
+
+	if (recorded == NULL)
+	{
+		Decision   *decision = durable_turn_decide(turn, DECISION_START, task);
+		MemoryContext old = MemoryContextSwitchTo(instance->context);
+
+		decision->name = event->name;
+		decision->input = event->payload;
+		decision->instance_id = pstrdup(call.instance_id);
+		decision->registered_name = pstrdup(lookup.registered_name);
+		decision->handler = pstrdup(lookup.handler);
+		decision->version = lookup.version ? pstrdup(lookup.version) : NULL;
+		MemoryContextSwitchTo(old);
+	}
+	PG_RETURN_TEXT_P(cstring_to_text(durable_json_get_text(event->extra, "id")));
+}
+
+/* The durable_call_draw comes first: a replay counts it, whatever becomes of the other arguments. */
+static void
+read_start(NewCall *call)
+{
+	FunctionCallInfo fcinfo = call->fcinfo;
+
+	if (PG_ARGISNULL(2))
+	{
+		pg_uuid_t	uuid;
+
+		durable_call_draw(call->turn, uuid.data);
+		call->instance_id = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&uuid)));
+	}
+	else
+		call->instance_id = durable_call_name(fcinfo, 2, "instance id");
+	call->payload = durable_json_from_any(fcinfo, 1, "input of an orchestration");
+}
+
+/* send_event(instance_id, name, data) */
+Datum
+durable_send_event(PG_FUNCTION_ARGS)
+{
+	Turn	   *turn = durable_turn_current("send_event");
+	char	   *instance_id = durable_call_name(fcinfo, 0, "instance id");
+	char	   *name = durable_call_name(fcinfo, 1, "event");
+	NewCall		call = {.fcinfo = fcinfo, .turn = turn, .name = name, .instance_id = instance_id};
+	HistoryEvent *recorded;
+	int			task;
+
+	if (durable_turn_next_is_new(turn))
+		durable_call_read(&call, HISTORY_EVENT_SENT, read_event);
+	task = durable_turn_record(turn, HISTORY_EVENT_SENT, name, call.extra, call.payload, &recorded);
+	durable_call_refuse_again(turn, task, recorded);
+	if (recorded == NULL)
+	{
+		Replay	   *replay = &turn->instance->replay;
+		HistoryEvent *event = replay->events[replay->nevents - 1];
+		Decision   *decision = durable_turn_decide(turn, DECISION_SEND, task);
+
+		decision->name = event->name;
+		decision->input = event->payload;
+		decision->instance_id = MemoryContextStrdup(turn->instance->context, instance_id);
+	}
+	PG_RETURN_VOID();
+}
+
+static void
+read_event(NewCall *call)
+{
+	FunctionCallInfo fcinfo = call->fcinfo;
+	JsonbParseState *state = NULL;
+
+	call->payload = durable_json_from_any(fcinfo, 2, "data of an event");
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	durable_call_push_member(&state, "id", durable_json_text(call->instance_id));
+	call->extra = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+/*
+ * Finds the function and sees whether the input fits.  In a subtransaction of its
+ * own: what goes wrong has to be recorded, and then is the call's failure.
+ */
+static bool
+look_up_start(StartLookup *lookup, Jsonb **failure)
+{
+	UserCall	call = {0};
+
+	call.body = look_up_body;
+	call.arg = lookup;
+	call.read_only = true;
+	durable_usercall_run(&call);
+	if (call.returned)
+		return true;
+	if (durable_usercall_is_infrastructure(call.error->sqlerrcode))
+		ReThrowError(call.error);
+	*failure = durable_json_failure(call.error, NULL, 0);
+	return false;
+}
+
+static Jsonb *
+look_up_body(void *arg)
+{
+	StartLookup *lookup = arg;
+	MemoryContext context = lookup->turn->instance->context;
+	const Registration *registration =
+		durable_registry_orchestration(lookup->name, lookup->turn->instance->owner);
+	Handler    *handler;
+
+	if (registration != NULL)
+	{
+		handler = durable_handler_resolve(registration->handler);
+		lookup->registered_name = MemoryContextStrdup(context, registration->name);
+		if (registration->version != NULL)
+			lookup->version = MemoryContextStrdup(context, registration->version);
+	}
+	else
+	{
+		handler = durable_handler_find(lookup->name, "orchestration",
+									   lookup->turn->handler->namespace);
+		lookup->registered_name = MemoryContextStrdup(context, handler->name);
+	}
+	lookup->handler = MemoryContextStrdup(context, handler->signature);
+	durable_handler_check_input(handler, lookup->input);
+	return NULL;
+}
+
+/* What execution.c needs to start it again on a retry is recorded with the call. */
+static Jsonb *
+start_extra(const StartLookup *lookup, const char *instance_id, const Jsonb *retry,
+			const Jsonb *failure)
+{
+	JsonbParseState *state = NULL;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	durable_call_push_member(&state, "id", durable_json_text(instance_id));
+	if (retry != NULL)
+	{
+		durable_call_push_member(&state, "retry", retry);
+		if (lookup->handler != NULL)
+		{
+			durable_call_push_member(&state, "name", durable_json_text(lookup->registered_name));
+			durable_call_push_member(&state, "handler", durable_json_text(lookup->handler));
+			if (lookup->version != NULL)
+				durable_call_push_member(&state, "version", durable_json_text(lookup->version));
+		}
+	}
+	durable_call_push_member(&state, "failure", failure);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
