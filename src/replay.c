@@ -42,6 +42,9 @@ static char *describe_call(HistoryType type, const char *name);
 void
 durable_replay_add(Replay *replay, HistoryEvent *event)
 {
+	/* The clock may be set back; the time in a history is not. */
+	if (replay->nevents > 0 && event->time < replay->events[replay->nevents - 1]->time)
+		event->time = replay->events[replay->nevents - 1]->time;
 	durable_history_append(&replay->events, &replay->nevents,
 						   &replay->allocated, event);
 

@@ -26,6 +26,7 @@ static int record_timer(Turn *turn, TimestampTz due);
 static int record_wait(Turn *turn, const char *name);
 static void cancel_task(Turn *turn, int task);
 static TaskState * get_task(Turn *turn, int64 task);
+static TaskState * get_open_task(Turn *turn, int64 task);
 static int * get_tasks(FunctionCallInfo fcinfo, Turn *turn, int *ntasks);
 static TimestampTz time_after(TimestampTz start, Interval *interval);
 
@@ -162,7 +163,7 @@ record_wait(Turn *turn, const char *name)
 	return task;
 }
 
-/* Gives up a timer or a wait; nothing if it has been answered. */
+/* Gives up a timer or a wait; nothing if it has been answered, or given up. */
 static void
 cancel_task(Turn *turn, int task)
 {
@@ -260,11 +261,11 @@ durable_result(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("task must not be null")));
-	(void) get_task(turn, PG_GETARG_INT64(0));
+	(void) get_open_task(turn, PG_GETARG_INT64(0));
 	return durable_call_answer(fcinfo, turn, (int) PG_GETARG_INT64(0));
 }
 
-/* A task that can be waited for. */
+/* A task of a kind that can be waited for. */
 static TaskState *
 get_task(Turn *turn, int64 task)
 {
@@ -287,6 +288,15 @@ get_task(Turn *turn, int64 task)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("task " INT64_FORMAT " is nothing that can be waited for", task)));
 	}
+	return state;
+}
+
+/* One that has been given up would never be answered. */
+static TaskState *
+get_open_task(Turn *turn, int64 task)
+{
+	TaskState  *state = get_task(turn, task);
+
 	if (state->canceled)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -317,7 +327,7 @@ get_tasks(FunctionCallInfo fcinfo, Turn *turn, int *ntasks)
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("tasks must not be null")));
-		(void) get_task(turn, DatumGetInt64(values[i]));
+		(void) get_open_task(turn, DatumGetInt64(values[i]));
 		tasks[i] = (int) DatumGetInt64(values[i]);
 	}
 	return tasks;
