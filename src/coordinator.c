@@ -89,7 +89,7 @@ durable_coordinator_main(Datum arg)
 			look(db);
 			looked_at = GetCurrentTimestamp();
 		}
-		running = allowed && durable_enabled;
+		running = allowed && durable_enabled && !durable_database_paused();
 		ms = Min(durable_supply_workers(running), durable_recheck_interval);
 		if (running)
 		{

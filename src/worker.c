@@ -59,6 +59,7 @@ static bool task_refused = false;
 static int	fruitless = 0;			/* rounds in a row that found nothing and did not sleep */
 
 static void start_up(void);
+static void check_identity(void);
 static void take_hints(void);
 static bool may_stay(void);
 static UnitResult run(Unit unit, UnitScan *where);
@@ -158,6 +159,26 @@ start_up(void)
 	if (durable_crash_search_is_on())
 		suspects = (UnitScan) {0, 0, DT_NOBEGIN, DT_NOEND, 0, 1};
 	unit_context = AllocSetContextCreate(TopMemoryContext, "durable unit", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(unit_context);
+	check_identity();
+}
+
+/*
+ * The coordinator looks at the tables now and then, and the database may have
+ * been restored since.  The answer goes to shared memory, where may_stay and the
+ * coordinator see it.
+ */
+static void
+check_identity(void)
+{
+	bool		paused;
+	HeldReason	held;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	if (durable_engine_lock())
+		(void) durable_engine_check(&paused, &held);
+	CommitTransactionCommand();
 	MemoryContextSwitchTo(unit_context);
 }
 
