@@ -157,6 +157,29 @@ CREATE TABLE durable.activity (
     PRIMARY KEY (name, owner)
 );
 
+-- A dump carries the registrations of extensions too, and is read after CREATE
+-- EXTENSION has made those anew.  So the row that comes last takes the place of
+-- the one before.
+CREATE FUNCTION durable.replace_registration() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_TABLE_NAME = 'activity' THEN
+        DELETE FROM durable.activity WHERE name = NEW.name AND owner = NEW.owner;
+    ELSE
+        DELETE FROM durable.orchestration WHERE name = NEW.name AND owner = NEW.owner;
+    END IF;
+    RETURN NEW;
+END;
+$$;
+COMMENT ON FUNCTION durable.replace_registration() IS 'trigger: a registration takes the place of the one of the same name and owner';
+
+CREATE TRIGGER replace_registration BEFORE INSERT ON durable.orchestration
+    FOR EACH ROW EXECUTE FUNCTION durable.replace_registration();
+CREATE TRIGGER replace_registration BEFORE INSERT ON durable.activity
+    FOR EACH ROW EXECUTE FUNCTION durable.replace_registration();
+
 SELECT pg_catalog.pg_extension_config_dump('durable.engine', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.instance', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.instance_key_seq', '');
