@@ -21,7 +21,7 @@ SELECT durable.grant_usage('regress_privileges_user');
 
 CREATE TEMP TABLE operator_function (name name PRIMARY KEY);
 INSERT INTO operator_function VALUES
-    ('pause'), ('unpause'), ('adopt'), ('grant_usage'), ('revoke_usage'), ('user_functions');
+    ('pause'), ('unpause'), ('adopt'), ('grant_usage'), ('revoke_usage'), ('user_functions'), ('replace_registration');
 CREATE TEMP TABLE monitor_function (name name PRIMARY KEY);
 INSERT INTO monitor_function VALUES
     ('status'), ('history'), ('doctor'), ('version'), ('may_see'), ('may_read'), ('clock'), ('timestamp_of'), ('worker_slots');
