@@ -143,6 +143,24 @@ CALL durable.drain();
 SELECT instance_id, status, output FROM run WHERE instance_id IN ('failing', 'anew') ORDER BY 1;
 SELECT split_part(what, ' ', 1) AS how, count(*), count(DISTINCT what) FROM effects WHERE what ~ '^(failing|anew) ' GROUP BY 1 ORDER BY 1;
 
+-- also when it ends before it has been told to go on with them
+CREATE FUNCTION floods(instance_id text) RETURNS void LANGUAGE sql AS $$
+    SELECT durable.raise_event(instance_id, 'E') FROM generate_series(1, 500) $$;
+SELECT durable.register_activity('Floods', 'floods(text)', execution => 'inline');
+CREATE FUNCTION overtakes() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM durable.schedule_activity('Floods', durable.instance_id());
+    FOR i IN 1..200 LOOP
+        PERFORM durable.schedule_activity('effect: inline', 'overtaken ' || i);
+    END LOOP;
+    PERFORM durable.wait_for_external_event('E');
+    RETURN 'end';
+END $$;
+SELECT durable.start('overtakes', NULL, 'overtakes');
+CALL durable.drain();
+SELECT status, output FROM run WHERE instance_id = 'overtakes';
+SELECT count(*), count(DISTINCT what) FROM effects WHERE what LIKE 'overtaken %';
+
 -- suspended between two batches of one burst: what was to be run is run when it goes on
 CREATE FUNCTION effect_and_suspend(what text, instance_id text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN

@@ -162,47 +162,30 @@ make_task(Batch * batch, Instance *instance, Decision *decision, ActivityTarget 
 }
 
 /*
- * The batch is exhausted: go on in the next one.  The message names the
- * activities that are still to be run inline, since history does not tell them
- * from those that became tasks.
+ * The batch is exhausted: go on in the next one.  The activities that are still to
+ * be run inline stay with the instance (instance.waiting), since history does not
+ * tell them from those that became tasks; the message only makes it runnable.
+ * Whatever makes it run next, be it another message that was read first, picks
+ * them up.
  */
 void
 durable_dispatch_put_off(Batch * batch, Instance *instance)
 {
-	JsonbParseState *state = NULL;
-	ListCell   *cell;
-	JsonbValue *tasks;
-
-	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
-	foreach(cell, instance->activities)
-	{
-		Decision   *decision = lfirst(cell);
-		JsonbValue	number;
-
-		number.type = jbvNumeric;
-		number.val.numeric = int64_to_numeric(decision->task);
-		pushJsonbValue(&state, WJB_ELEM, &number);
-	}
-	tasks = pushJsonbValue(&state, WJB_END_ARRAY, NULL);
-	durable_batch_send(batch, instance->key, MESSAGE_CONTINUE, instance->execution, 0, NULL,
-					   instance->activities == NIL ? NULL : JsonbValueToJsonb(tasks));
-	instance->activities = NIL;
+	durable_batch_send(batch, instance->key, MESSAGE_CONTINUE, instance->execution, 0, NULL, NULL);
 	instance->put_off = true;
 }
 
-/*
- * The other side of durable_dispatch_put_off, and, when the instance was suspended before it
- * could go on, of durable_waiting_keep.
- */
+/* The other side of it: before the first turn of a unit. */
 void
-durable_dispatch_pick_up(Instance *instance, const Jsonb *tasks)
+durable_dispatch_pick_up(Instance *instance)
 {
 	Replay	   *replay = &instance->replay;
+	Jsonb	   *tasks = durable_waiting_take_pending(instance);
 	int			count = tasks ? JB_ROOT_COUNT(tasks) : 0;
 
 	for (int i = 0; i < count; i++)
 	{
-		JsonbValue *value = getIthJsonbValueFromContainer(unconstify(JsonbContainer *, &tasks->root), i);
+		JsonbValue *value = getIthJsonbValueFromContainer(&tasks->root, i);
 		int			task = DatumGetInt32(DirectFunctionCall1(numeric_int4,
 															 NumericGetDatum(value->val.numeric)));
 

@@ -97,7 +97,6 @@ apply_message(Batch * batch, Instance *instance, Message *message)
 		case MESSAGE_CONTINUE:
 			if (message->execution != instance->execution)
 				return false;
-			durable_dispatch_pick_up(instance, message->payload);
 			return true;
 
 		case MESSAGE_EVENT:
@@ -136,7 +135,6 @@ apply_message(Batch * batch, Instance *instance, Message *message)
 			if (instance->status != STATUS_SUSPENDED)
 				return false;
 			durable_execution_add_event(batch, instance, HISTORY_RESUMED, 0, NULL, message->payload);
-			durable_dispatch_pick_up(instance, durable_waiting_take_pending(instance));
 			durable_execution_set_status(instance, instance->started_at == 0 ? STATUS_PENDING : STATUS_RUNNING,
 					   NULL);
 			return true;
@@ -271,6 +269,7 @@ run_turns(Batch * batch, Instance *instance)
 	turn.fresh_events = instance->stored_events;
 
 	/* Activities that an earlier batch had no time for. */
+	durable_dispatch_pick_up(instance);
 	if (instance->activities != NIL && !durable_dispatch_run(batch, instance, handler, false))
 		again = false;
 
@@ -337,7 +336,8 @@ run_turns(Batch * batch, Instance *instance)
 	}
 
 	durable_ending_carry_out(batch, instance);
-	instance->waiting = instance->put_off ? NULL : durable_waiting_build(instance);
+	instance->waiting = instance->put_off ? durable_waiting_put_off(instance) :
+		durable_waiting_build(instance);
 	return true;
 }
 

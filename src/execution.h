@@ -21,10 +21,15 @@ extern Jsonb *durable_waiting_build(const Instance *instance);
 
 /*
  * The same when messages have come but nothing was run, because it is suspended or
- * has not started: what it was before, and the events, and the activities that
- * are to be run when it goes on.  take_pending: the tasks of those, once.
+ * has not started: what it was before, and the events.
  */
 extern Jsonb *durable_waiting_keep(const Instance *instance);
+
+/*
+ * The activities that are to be run when it goes on; and their tasks, once, which
+ * takes them out of instance->waiting.
+ */
+extern Jsonb *durable_waiting_put_off(const Instance *instance);
 extern Jsonb *durable_waiting_take_pending(Instance *instance);
 extern Jsonb *durable_waiting_for_start(TimestampTz since, TimestampTz due);
 extern TimestampTz durable_waiting_start_due(const Jsonb *waiting);
@@ -36,7 +41,7 @@ extern void durable_execution_set_status(Instance *instance, char status, const 
 
 extern bool durable_dispatch_run(Batch * batch, Instance *instance, Handler *handler, bool ending);
 extern void durable_dispatch_put_off(Batch * batch, Instance *instance);
-extern void durable_dispatch_pick_up(Instance *instance, const Jsonb *tasks);
+extern void durable_dispatch_pick_up(Instance *instance);
 
 extern void durable_ending_carry_out(Batch * batch, Instance *instance);
 extern void durable_ending_finish(Batch * batch, Instance *instance, char status,

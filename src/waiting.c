@@ -8,7 +8,7 @@
  *	"pending": [task...]}
  * kind is activity, timer, event, orchestration or start; times are us since 2000-01-01
  * UTC, due only for timers and starts; line is that of the PL/pgSQL statement that waits.
- * pending are activities of a suspended instance that were to be run inline.
+ * pending are activities that are still to be run inline.
  *
  * Called by: execution.c
  * Memory:	CurrentMemoryContext
@@ -111,7 +111,6 @@ durable_waiting_keep(const Instance *instance)
 	int64		left_out = more ? durable_history_get_number(more) : 0;
 	JsonbParseState *state = NULL;
 	int			listed;
-	ListCell   *cell;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	push_text(&state, WJB_KEY, "waits");
@@ -135,10 +134,7 @@ durable_waiting_keep(const Instance *instance)
 
 	push_text(&state, WJB_KEY, "pending");
 	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
-	if (instance->activities == NIL)
-		(void) push_elements(&state, durable_json_get_member(waiting, "pending"));
-	foreach(cell, instance->activities)
-		push_number(&state, WJB_ELEM, ((Decision *) lfirst(cell))->task);
+	(void) push_elements(&state, durable_json_get_member(waiting, "pending"));
 	pushJsonbValue(&state, WJB_END_ARRAY, NULL);
 
 	if (left_out > 0)
@@ -146,6 +142,23 @@ durable_waiting_keep(const Instance *instance)
 		push_text(&state, WJB_KEY, "more");
 		push_number(&state, WJB_VALUE, left_out);
 	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+Jsonb *
+durable_waiting_put_off(const Instance *instance)
+{
+	JsonbParseState *state = NULL;
+	ListCell   *cell;
+
+	if (instance->activities == NIL)
+		return NULL;
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_text(&state, WJB_KEY, "pending");
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	foreach(cell, instance->activities)
+		push_number(&state, WJB_ELEM, ((Decision *) lfirst(cell))->task);
+	pushJsonbValue(&state, WJB_END_ARRAY, NULL);
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
