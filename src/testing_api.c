@@ -30,6 +30,7 @@
 #include "turn.h"
 #include "unit.h"
 
+static UnitResult run(UnitResult (*unit) (Oid owner, UnitScan *scan), Oid owner, UnitScan *scan);
 static void require_testing(const char *function);
 
 PG_FUNCTION_INFO_V1(durable_drain);
@@ -73,16 +74,16 @@ durable_drain(PG_FUNCTION_ARGS)
 	SPI_commit();
 	while (may_run)
 	{
-		UnitResult	result;
+		UnitResult	result = run(durable_unit_batch, owner, &scan);
 
-		CHECK_FOR_INTERRUPTS();
-		PushActiveSnapshot(GetTransactionSnapshot());
-		durable_registry_load(true);
-		result = durable_unit_batch(owner, &scan);
+		/*
+		 * In the middle of many batches too: what is learned from the first
+		 * activities lets the others run inline.
+		 */
 		if (result == UNIT_NOTHING)
-			result = durable_unit_task(owner, &scan);
-		PopActiveSnapshot();
-		SPI_commit();
+			result = run(durable_unit_task, owner, &scan);
+		else if (result == UNIT_FULL)
+			(void) run(durable_unit_task, owner, &scan);
 
 		/* What a unit has sent may be anywhere: at the end, look everywhere again. */
 		if (result != UNIT_NOTHING)
@@ -102,6 +103,21 @@ durable_drain(PG_FUNCTION_ARGS)
 	}
 	SPI_finish();
 	PG_RETURN_VOID();
+}
+
+/* One unit in one transaction. */
+static UnitResult
+run(UnitResult (*unit) (Oid owner, UnitScan *scan), Oid owner, UnitScan *scan)
+{
+	UnitResult	result;
+
+	CHECK_FOR_INTERRUPTS();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	durable_registry_load(true);
+	result = unit(owner, scan);
+	PopActiveSnapshot();
+	SPI_commit();
+	return result;
 }
 
 Datum

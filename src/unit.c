@@ -38,7 +38,7 @@
 
 /* Instances and messages that one batch takes. */
 #define BATCH_INSTANCES	50
-#define BATCH_MESSAGES	100
+#define BATCH_MESSAGES	64
 
 /* In solo mode an instance is parked when it took the worker down so often. */
 #define MAX_LOST		5
@@ -225,6 +225,9 @@ claim(Batch * batch, UnitScan *scan, bool *full)
 		return NIL;
 
 	attach_instances(batch, works);
+
+	/* Who had them before us may have begun later than we did, and time must not go back. */
+	batch->clock = Max(batch->clock, durable_clock_now());
 	foreach(cell, works)
 	{
 		Work	   *work = lfirst(cell);

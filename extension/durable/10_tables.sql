@@ -62,7 +62,7 @@ CREATE TABLE durable.instance (
     waiting           jsonb,
     suspend_reason    text,
     crashes           smallint    NOT NULL DEFAULT 0
-) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05,
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05,
         autovacuum_vacuum_cost_delay = 0);
 CREATE SEQUENCE durable.instance_key_seq OWNED BY durable.instance.key;
 CREATE UNIQUE INDEX instance_pkey ON durable.instance (key);
