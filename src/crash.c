@@ -28,11 +28,13 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_control.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "common/controldata_utils.h"
 #include "miscadmin.h"
+#include "storage/ipc.h"
 #include "storage/lock.h"
 #include "utils/timestamp.h"
 
@@ -49,6 +51,9 @@ static DurableSql mark = {
 static bool ended_uncleanly = false;
 static int	starts = 0;
 static bool locked[CRASH_LOCK_ACTIVITY + 1];
+static bool releases_at_exit = false;
+
+static void release_at_exit(int code, Datum arg);
 
 void
 durable_crash_install(void)
@@ -96,6 +101,9 @@ durable_crash_lock(CrashLock which)
 {
 	LOCKTAG		tag = suspects_tag(which);
 
+	if (!releases_at_exit)
+		before_shmem_exit(release_at_exit, (Datum) 0);
+	releases_at_exit = true;
 	if (!locked[which])
 		locked[which] = LockAcquire(&tag, ExclusiveLock, true, which == CRASH_LOCK_ACTIVITY) !=
 			LOCKACQUIRE_NOT_AVAIL;
@@ -110,6 +118,17 @@ durable_crash_unlock(CrashLock which)
 	if (locked[which])
 		(void) LockRelease(&tag, ExclusiveLock, true);
 	locked[which] = false;
+}
+
+/*
+ * A process that ends between two transactions, after the note and before the run,
+ * would leave its locks to whoever gets its place among the processes.
+ */
+static void
+release_at_exit(int code, Datum arg)
+{
+	AbortOutOfAnyTransaction();
+	LockReleaseAll(DEFAULT_LOCKMETHOD, true);
 }
 
 int

@@ -94,10 +94,9 @@ durable_unit_mark(Oid owner, UnitScan *scan)
 		}
 		else
 		{
-			crashes = durable_crash_mark(work->instance);
-			if (crashes < durable_max_crashes ||
-				STATUS_IS_FINISHED(work->instance->status) ||
-				work->instance->status == STATUS_SUSPENDED)
+			/* One that has ended runs nothing: the unit throws its messages away. */
+			crashes = STATUS_IS_FINISHED(work->instance->status) ? 0 : durable_crash_mark(work->instance);
+			if (crashes < durable_max_crashes || work->instance->status == STATUS_SUSPENDED)
 			{
 				scan->only_key = work->key;
 				result = UNIT_SOME;
