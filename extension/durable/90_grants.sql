@@ -70,7 +70,7 @@ COMMENT ON FUNCTION durable.user_functions() IS 'the functions that durable.gran
 COMMENT ON FUNCTION durable.grant_usage(regrole) IS
     'lets a role write, start and control workflows of its own';
 COMMENT ON FUNCTION durable.revoke_usage(regrole) IS
-    'takes back what durable.grant_usage has granted; workflows the role has started go on';
+    'takes back what durable.grant_usage has granted; unfinished workflows of the role can make no durable calls any more';
 
 REVOKE ALL ON ALL TABLES IN SCHEMA durable FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA durable FROM PUBLIC;

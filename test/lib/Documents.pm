@@ -19,14 +19,15 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(read_blocks run_document run_block block_matches);
+our @EXPORT = qw(read_blocks run_document run_block block_matches catalog_entries);
 
-# What is left to do for the workers; a message that waits behind a lock is not waited for for ever.
+# The engine is up, and there is nothing left to do for the workers.
 my $SETTLED = <<'SQL';
-SELECT current_setting('durable.max_workers') = '0' OR NOT (
-	EXISTS (SELECT FROM durable.inbox) OR
-	EXISTS (SELECT FROM durable.timer WHERE due_at <= durable.clock()) OR
-	EXISTS (SELECT FROM durable.task_queue WHERE run_at <= durable.clock()))
+SELECT (SELECT bool_and(ok) FROM durable.doctor() WHERE check_name IN ('launcher', 'coordinator')) AND
+	(current_setting('durable.max_workers') = '0' OR NOT (
+		EXISTS (SELECT FROM durable.inbox) OR
+		EXISTS (SELECT FROM durable.timer WHERE due_at <= durable.clock()) OR
+		EXISTS (SELECT FROM durable.task_queue WHERE run_at <= durable.clock())))
 SQL
 
 # read_blocks(file): references to {line, sql, shown}; shown is undef where the document shows no output.
@@ -132,6 +133,89 @@ sub run_document
 		}
 	}
 	return scalar @blocks;
+}
+
+# --- the reference ------------------------------------------------------------------------------------------------------
+
+my $FUNCTIONS = <<'SQL';
+SELECT CASE WHEN prokind = 'p' THEN 'CALL ' ELSE '' END || 'durable.' || proname,
+       regexp_replace(pg_get_function_arguments(oid), '(DEFAULT (?:NULL|''[^'']*''))::[^,]+', '\1', 'g'),
+       coalesce(pg_get_function_result(oid), ''),
+       obj_description(oid, 'pg_proc')
+FROM pg_proc WHERE pronamespace = 'durable'::regnamespace AND prorettype <> 'trigger'::regtype
+SQL
+
+my $VIEWS = <<'SQL';
+SELECT 'durable.' || relname, obj_description(c.oid, 'pg_class'),
+       string_agg(format('| `%s` | %s |', attname, format_type(atttypid, NULL)), E'\x01' ORDER BY attnum)
+FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0
+WHERE relnamespace = 'durable'::regnamespace AND relkind = 'v' GROUP BY c.oid
+SQL
+
+my $SETTINGS = <<'SQL';
+SELECT name, setting, coalesce(unit, ''), context, short_desc FROM pg_settings WHERE name LIKE 'durable.%'
+SQL
+
+my %CONTEXTS = (postmaster => 'restart', sighup => 'reload', superuser => 'superuser', user => 'anybody');
+
+# catalog_entries(node, database, setting => default ...): what the reference must contain, word for word; by name. Of
+# views it is the comment and, as "view.column", the beginning of each column's row; of settings a row.
+sub catalog_entries
+{
+	my ($node, $database, %defaults) = @_;
+	my %entries;
+
+	foreach my $row (rows($node, $database, $FUNCTIONS))
+	{
+		my ($name, $arguments, $result, $comment) = @$row;
+		my $signature = "$name($arguments)" . ($result eq '' ? '' : " -> $result");
+
+		# One line for each parameter when there is no room in one line.
+		if (length $signature > 110)
+		{
+			my @arguments = $arguments =~ /((?:[^,(']|\([^)]*\)|'[^']*')+)(?:, |$)/g;
+			$signature = "$name(\n    " . join(",\n    ", @arguments) . ")" . ($result eq '' ? '' : " -> $result");
+		}
+		$signature =~ s/timestamp with time zone/timestamptz/g;
+		$name =~ s/^CALL //;
+		$entries{$name} = "```\n$signature\n```\n\n" . sentence($comment) . "\n";
+	}
+	foreach my $row (rows($node, $database, $VIEWS))
+	{
+		my ($name, $comment, $columns) = @$row;
+
+		$entries{$name} = "### $name\n\n" . sentence($comment) . "\n";
+		foreach my $column (split /\x01/, $columns)
+		{
+			$column =~ s/timestamp with time zone/timestamptz/;
+			$entries{"$name" . ($column =~ /`(\w+)`/ ? ".$1" : '')} = $column;
+		}
+	}
+	foreach my $row (rows($node, $database, $SETTINGS))
+	{
+		my ($name, $value, $unit, $context, $description) = @$row;
+
+		$value = $defaults{$name} // $value;
+		$value = $value eq '' ? 'empty' : $unit eq '' || $value eq '0' ? $value : "$value $unit";
+		$entries{$name} = "| `$name` | $value | $CONTEXTS{$context} | $description |";
+	}
+	return %entries;
+}
+
+# Comments begin small and have no full stop.
+sub sentence
+{
+	my ($comment) = @_;
+
+	return ucfirst($comment) . ($comment =~ /[.?!]$/ ? '' : '.');
+}
+
+sub rows
+{
+	my ($node, $database, $query) = @_;
+
+	return map { [ split /\x02/, $_, -1 ] }
+	  split /\x03/, $node->safe_psql($database, $query, extra_params => [ '-F', "\x02", '-R', "\x03" ]);
 }
 
 1;

@@ -1,4 +1,4 @@
-# The documents tell the truth: each block of SQL in the tutorial and in the README runs, and prints what is shown below it.
+# The documents tell the truth: each block of SQL in README, tutorial and operations runs, and prints what is shown below it.
 # Then the same again on a server that is killed before each block: workflows survive that, so a reader notices nothing.
 
 use strict;
@@ -12,7 +12,8 @@ use Test::More;
 my $top = $ENV{DURABLE_TOP} or BAIL_OUT('DURABLE_TOP is not set');
 my %documents = (
 	readme => "$top/README.md",
-	tutorial => "$top/docs/tutorial.md");
+	tutorial => "$top/docs/tutorial.md",
+	operations => "$top/docs/operations.md");
 
 foreach my $crashing (0, 1)
 {
