@@ -78,6 +78,7 @@ durable_coordinator_main(Datum arg)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			looked_at = 0;		/* what could not run before may be there now */
 		}
 		MemoryContextReset(round_context);
 		MemoryContextSwitchTo(round_context);

@@ -201,7 +201,8 @@ extern int	durable_database_terminate(DurableDatabase *db, int *pids);
 /* slot.c */
 #define SLOT_BIT(n)		(UINT64CONST(1) << (n))
 extern DurableSlot *durable_my_slot(void);	/* NULL: this process is no worker */
-extern int	durable_slot_reserve(DurableDatabase *db, Oid owner, bool solo, uint32 *generation);
+extern int	durable_slot_reserve(DurableDatabase *db, Oid owner, bool solo, bool in_need,
+								 uint32 *generation);
 extern void durable_slot_release(int slotno, uint32 generation, WorkerExit how);
 extern void durable_slot_withdraw(int slotno, uint32 generation);	/* no process for it */
 extern void durable_slot_no_shortage(void);	/* this database waits for no slot */

@@ -31,6 +31,7 @@
 #include "storage/ipc.h"
 #include "storage/proc.h"
 #include "utils/timestamp.h"
+#include "worker.h"
 
 #define EVERYTHING_NEW(slot) \
 	((slot)->low_key = 0, (slot)->due = DT_NOBEGIN, (slot)->task_due = DT_NOBEGIN)
@@ -68,10 +69,11 @@ durable_slot_init(void)
 
 /*
  * A free slot for that owner, or -1 when durable.max_workers are there, or when
- * a database that has been waiting for longer should get it.
+ * a database that has been waiting for longer should get it.  in_need: the owner
+ * has no worker, so this database waits from now on if there is no slot.
  */
 int
-durable_slot_reserve(DurableDatabase *db, Oid owner, bool solo, uint32 *generation)
+durable_slot_reserve(DurableDatabase *db, Oid owner, bool solo, bool in_need, uint32 *generation)
 {
 	int			used = 0;
 	int			ahead = 0;
@@ -87,7 +89,7 @@ durable_slot_reserve(DurableDatabase *db, Oid owner, bool solo, uint32 *generati
 
 		if (other != db && other->state == DATABASE_ACTIVE && other->short_since != 0 &&
 			other->coordinator == COORDINATOR_RUNNING &&
-			(db->short_since == 0 || other->short_since < db->short_since))
+			(!in_need || db->short_since == 0 || other->short_since < db->short_since))
 			ahead++;
 	}
 
@@ -127,10 +129,13 @@ durable_slot_reserve(DurableDatabase *db, Oid owner, bool solo, uint32 *generati
 		break;
 	}
 
-	if (result >= 0)
-		db->short_since = 0;
-	else if (db->short_since == 0)
-		db->short_since = GetCurrentTimestamp();
+	if (in_need)
+	{
+		if (result >= 0)
+			db->short_since = 0;
+		else if (db->short_since == 0)
+			db->short_since = GetCurrentTimestamp();
+	}
 	LWLockRelease(durable_shared->lock);
 	return result;
 }
@@ -317,7 +322,7 @@ detach(int code, Datum arg)
 		how = EXIT_NOT_STARTED;
 	else if (slot->state == SLOT_BATCH || slot->state == SLOT_TASK)
 		how = EXIT_LOST;
-	else if (code != 0)
+	else if (code != 0 && !durable_worker_was_terminated())
 		how = EXIT_FAILED;
 	else if (pg_atomic_read_u64(&slot->turns) + pg_atomic_read_u64(&slot->activities) == 0)
 		how = EXIT_USELESS;
@@ -541,6 +546,18 @@ durable_slot_cancel(DurableDatabase *db, int64 key, CancelReason reason)
 		}
 		SpinLockRelease(&slot->mutex);
 	}
+}
+
+/* Nobody shall wait behind a worker that does not want to start a task any more. */
+void
+durable_task_not_due(void)
+{
+	if (my_slot == NULL || !my_slot->task_denied)
+		return;
+	SpinLockAcquire(&my_slot->mutex);
+	my_slot->task_denied = false;
+	SpinLockRelease(&my_slot->mutex);
+	wake_denied();
 }
 
 static int

@@ -53,9 +53,17 @@
 /* Due tasks of an owner are counted up to here. */
 #define TASKS_COUNTED		(DURABLE_MAX_SLOTS + 1)
 
+typedef enum Need
+{
+	NEEDS_NOTHING,
+	NEEDS_PEER,					/* a further worker, if there is room */
+	NEEDS_WORKER				/* one; somebody else has to go if need be */
+}			Need;
+
 typedef struct Owner
 {
 	Oid			owner;			/* hash key */
+	Need		need;			/* in this round */
 	bool		wanted;			/* a session or a worker said so */
 	bool		has_messages;	/* as of the last look at the tables */
 	int			tasks_due;
@@ -101,12 +109,13 @@ static void look_at_messages(void);
 static void look_at_timers(void);
 static void look_at_tasks(void);
 static void forget_owners(void);
-static int	by_waiting_time(const void *a, const void *b);
+static int	by_need(const void *a, const void *b);
 static Workforce count_workers(Oid owner);
-static bool needs_worker(Owner *owner, long *ms);
+static Need what_it_needs(Owner *owner, long *ms);
 static bool role_can_work(Owner *owner);
-static bool start_worker(Owner *owner, long *ms);
+static bool start_worker(Owner *owner, Need need, long *ms);
 static void make_room(Oid owner);
+static int	count_all_workers(Oid database, Oid owner);
 
 static DurableSql owners_with_messages = {
 	.text = "WITH RECURSIVE o (owner) AS ("
@@ -157,7 +166,8 @@ durable_supply_workers(bool running)
 {
 	long		next = durable_recheck_interval;
 	int			n = 0;
-	Owner	  **order;
+	bool		shortage = false;
+	Owner	  **needing;
 	Owner	   *owner;
 	HASH_SEQ_STATUS scan;
 
@@ -174,41 +184,47 @@ durable_supply_workers(bool running)
 	dismiss(false);
 
 	/* Who has waited longest comes first. */
-	order = palloc(hash_get_num_entries(owners) * sizeof(Owner *) + 1);
+	needing = palloc(hash_get_num_entries(owners) * sizeof(Owner *) + 1);
 	hash_seq_init(&scan, owners);
 	while ((owner = hash_seq_search(&scan)) != NULL)
 	{
 		long		ms = next;
 
-		if (needs_worker(owner, &ms))
-			order[n++] = owner;
-		else
+		owner->need = what_it_needs(owner, &ms);
+		if (owner->need != NEEDS_NOTHING)
+			needing[n++] = owner;
+		if (owner->need != NEEDS_WORKER)
 			owner->waits_since = 0;
 		next = Min(next, ms);
 	}
-	qsort(order, n, sizeof(Owner *), by_waiting_time);
+	qsort(needing, n, sizeof(Owner *), by_need);
 	for (int i = 0; i < n; i++)
 	{
 		long		ms = next;
 
-		if (!start_worker(order[i], &ms))
-			make_room(order[i]->owner);
+		owner = needing[i];
+		shortage |= owner->need == NEEDS_WORKER;
+		if (!start_worker(owner, owner->need, &ms) && owner->need == NEEDS_WORKER)
+			make_room(owner->owner);
 		next = Min(next, ms);
 	}
-	if (n == 0)
+	if (!shortage)
 		durable_slot_no_shortage();
 	return next;
 }
 
 static int
-by_waiting_time(const void *a, const void *b)
+by_need(const void *a, const void *b)
 {
-	TimestampTz since_a = (*(Owner *const *) a)->waits_since;
-	TimestampTz since_b = (*(Owner *const *) b)->waits_since;
+	const Owner *owner_a = *(Owner *const *) a;
+	const Owner *owner_b = *(Owner *const *) b;
 
 	/* 0 has not waited yet */
-	since_a = since_a ? since_a : DT_NOEND;
-	since_b = since_b ? since_b : DT_NOEND;
+	TimestampTz since_a = owner_a->waits_since ? owner_a->waits_since : DT_NOEND;
+	TimestampTz since_b = owner_b->waits_since ? owner_b->waits_since : DT_NOEND;
+
+	if (owner_a->need != owner_b->need)
+		return owner_a->need > owner_b->need ? -1 : 1;
 	return since_a < since_b ? -1 : since_a > since_b;
 }
 
@@ -247,10 +263,18 @@ take_requests(void)
 	db->nexits = 0;
 	SpinLockRelease(&db->mutex);
 
-	for (int i = 0; i < nwanted; i++)
-		get_owner(wanted[i])->wanted = true;
 	for (int i = 0; i < nexits; i++)
 		take_exit(exits[i]);
+	for (int i = 0; i < nwanted; i++)
+	{
+		Owner	   *owner = get_owner(wanted[i]);
+
+		/* There is news: what workers found before does not matter any more. */
+		owner->wanted = true;
+		owner->useless = 0;
+		if (owner->failures == 0)
+			owner->not_before = 0;
+	}
 }
 
 static void
@@ -476,49 +500,48 @@ count_workers(Oid owner)
 }
 
 /*
- * ms is lowered to when the answer may change by the passing of time alone.
- * Due times of timers are the coordinator's business: durable_supply_next_due.
+ * ms is lowered to when the answer may change by the passing of time alone;
+ * except for timers and tasks that become due, see durable_supply_next_due.
  */
-static bool
-needs_worker(Owner *owner, long *ms)
+static Need
+what_it_needs(Owner *owner, long *ms)
 {
 	Workforce	force = count_workers(owner->owner);
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz due = durable_clock_now();
 	bool		has_work;
-	bool		needed;
+	Need		need = NEEDS_NOTHING;
 
 	has_work = owner->has_messages || owner->timer_due <= due || owner->task_due <= due ||
 		owner->tasks_due > force.tasks;
 
 	if (force.coming > 0)
-		needed = false;
+		need = NEEDS_NOTHING;
 	else if (force.busy == 0)
-		needed = owner->wanted || has_work;
-	else
+	{
+		if (owner->wanted || has_work)
+			need = NEEDS_WORKER;
+	}
+	else if (owner->wanted)
 	{
 		/* They ask for help; one at a time, or a burst would start them all. */
-		needed = owner->wanted;
-		if (needed && now - owner->started_at < PEER_INTERVAL)
+		if (now - owner->started_at < PEER_INTERVAL)
 		{
 			*ms = Min(*ms, PEER_INTERVAL / 1000);
-			return false;
+			return NEEDS_NOTHING;
 		}
+		need = NEEDS_PEER;
 	}
 
-	if (!needed)
-	{
-		owner->wanted = false;
-		return false;
-	}
+	if (need != NEEDS_WORKER)
+		owner->wanted = false;	/* they will ask again */
 
-	/* Somebody's commit is news even for an owner whose workers found nothing. */
-	if (owner->not_before > now && !(owner->wanted && owner->failures == 0))
+	if (need != NEEDS_NOTHING && owner->not_before > now)
 	{
 		*ms = Min(*ms, (owner->not_before - now) / 1000 + 1);
-		return false;
+		return NEEDS_NOTHING;
 	}
-	return true;
+	return need;
 }
 
 /*
@@ -579,7 +602,7 @@ role_can_work(Owner *owner)
 
 /* False when there is no slot. */
 static bool
-start_worker(Owner *owner, long *ms)
+start_worker(Owner *owner, Need need, long *ms)
 {
 	DurableDatabase *db = durable_my_database();
 	WorkerStart start;
@@ -594,12 +617,16 @@ start_worker(Owner *owner, long *ms)
 	memset(&start, 0, sizeof(start));
 	start.database = MyDatabaseId;
 	start.owner = owner->owner;
-	start.slot = durable_slot_reserve(db, owner->owner, owner->solo, &start.generation);
+	start.slot = durable_slot_reserve(db, owner->owner, owner->solo, need == NEEDS_WORKER,
+									  &start.generation);
 	if (start.slot < 0)
 	{
-		if (owner->waits_since == 0)
-			owner->waits_since = now;
-		*ms = Min(*ms, SHORTAGE_POLL);
+		if (need == NEEDS_WORKER)
+		{
+			if (owner->waits_since == 0)
+				owner->waits_since = now;
+			*ms = Min(*ms, SHORTAGE_POLL);
+		}
 		return false;
 	}
 
@@ -655,49 +682,71 @@ start_worker(Owner *owner, long *ms)
 
 /*
  * Somebody has to leave for that owner: an idle worker of another one, else a
- * busy one that has had its time slice; of any database.  Not more of them than
- * owners wait.
+ * busy one whose owner has more than one, else a busy one that has had its time
+ * slice; of any database.  One at a time: the next round sees whether that was
+ * enough.
  */
 static void
 make_room(Oid owner)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz best_since = DT_NOEND;
-	bool		best_is_idle = false;
+	int			best_rank = 0;
 	int			best = -1;
 	uint32		best_generation = 0;
 
 	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
 	{
 		DurableSlot *slot = &durable_shared->slots[i];
-		bool		ours;
+		Oid			database;
+		Oid			its_owner;
+		SlotState	state;
 		bool		leaving;
-		bool		idle;
-		bool		busy;
+		TimestampTz started_at;
 		TimestampTz since;
 		uint32		generation;
+		int			rank = 0;
 
 		SpinLockAcquire(&slot->mutex);
-		ours = slot->database == MyDatabaseId && slot->owner == owner;
-		leaving = slot->state != SLOT_UNUSED && slot->leave && slot->state != SLOT_TASK;
-		idle = slot->state == SLOT_IDLE;
-		busy = slot->state == SLOT_BATCH && now - slot->started_at > TIME_SLICE;
-		since = idle ? slot->state_since : slot->started_at;
+		database = slot->database;
+		its_owner = slot->owner;
+		state = slot->state;
+		leaving = slot->leave;
+		started_at = slot->started_at;
+		since = state == SLOT_IDLE ? slot->state_since : started_at;
 		generation = slot->generation;
 		SpinLockRelease(&slot->mutex);
 
-		if (leaving)
-			return;				/* the next round sees whether that was enough */
-		if (ours || (!idle && !busy))
+		if (leaving && (state == SLOT_IDLE || state == SLOT_BATCH || state == SLOT_STARTING))
+			return;
+		if (database == MyDatabaseId && its_owner == owner)
 			continue;
-		if ((idle && !best_is_idle) || (idle == best_is_idle && since < best_since))
+		if (state == SLOT_IDLE)
+			rank = 3;
+		else if (state == SLOT_BATCH && count_all_workers(database, its_owner) > 1)
+			rank = 2;
+		else if (state == SLOT_BATCH && now - started_at > TIME_SLICE)
+			rank = 1;
+		if (rank > best_rank || (rank == best_rank && rank > 0 && since < best_since))
 		{
 			best = i;
+			best_rank = rank;
 			best_since = since;
-			best_is_idle = idle;
 			best_generation = generation;
 		}
 	}
 	if (best >= 0)
 		durable_slot_ask_to_leave(best, best_generation);
+}
+
+/* Unlocked: a wrong answer makes the choice a little less just. */
+static int
+count_all_workers(Oid database, Oid owner)
+{
+	int			n = 0;
+
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+		if (durable_shared->slots[i].owner == owner && durable_shared->slots[i].database == database)
+			n++;
+	return n;
 }

@@ -58,6 +58,9 @@ static bool leaving = false;
 static bool task_refused = false;
 static int	fruitless = 0;			/* rounds in a row that found nothing and did not sleep */
 
+static volatile sig_atomic_t terminated = false;
+
+static void terminate(SIGNAL_ARGS);
 static void start_up(void);
 static void check_identity(void);
 static void take_hints(void);
@@ -147,7 +150,7 @@ start_up(void)
 	memcpy(&start, MyBgworkerEntry->bgw_extra, sizeof(start));
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
+	pqsignal(SIGTERM, terminate);
 	if (!durable_slot_attach(start.slot, start.generation))
 		proc_exit(0);
 
@@ -180,6 +183,20 @@ check_identity(void)
 		(void) durable_engine_check(&paused, &held);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(unit_context);
+}
+
+/* The stock handler, and a note that the exit which follows is no failure. */
+static void
+terminate(SIGNAL_ARGS)
+{
+	terminated = true;
+	die(postgres_signal_arg);
+}
+
+bool
+durable_worker_was_terminated(void)
+{
+	return terminated;
 }
 
 static void
@@ -267,7 +284,10 @@ run_task(void)
 {
 	task_refused = false;
 	if (leaving || scan.task_due > durable_clock_now())
+	{
+		durable_task_not_due();
 		return false;
+	}
 	if (!durable_task_may_start())
 	{
 		/* Whoever ends a task sets our latch. */

@@ -28,6 +28,8 @@ extern PGDLLEXPORT pg_noreturn_compat void durable_launcher_main(Datum arg);
 extern PGDLLEXPORT void durable_coordinator_main(Datum arg);
 extern PGDLLEXPORT void durable_worker_main(Datum arg);
 
+extern bool durable_worker_was_terminated(void);	/* somebody sent SIGTERM */
+
 /* From _PG_init. */
 extern void durable_launcher_register(void);
 extern void durable_ddl_install_hooks(void);
