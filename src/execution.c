@@ -271,7 +271,7 @@ run_turns(Batch * batch, Instance *instance)
 	/* Activities that an earlier batch had no time for. */
 	durable_dispatch_pick_up(instance);
 	if (instance->activities != NIL && !durable_dispatch_run(batch, instance, handler, false))
-		again = false;
+		again = !instance->put_off; /* a turn finds out what it waits for */
 
 	while (again)
 	{
