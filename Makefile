@@ -59,7 +59,7 @@ endif
 
 # --- targets that bring their own server; they do not need pg_config to be there yet -------------------------------------
 
-OWN_SERVER = play stop clean-play check devserver
+OWN_SERVER = play stop clean-play check devserver bench bench-peers
 
 ifneq ($(filter $(OWN_SERVER),$(MAKECMDGOALS)),)
 
