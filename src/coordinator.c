@@ -78,7 +78,8 @@ durable_coordinator_main(Datum arg)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
-			looked_at = 0;		/* what could not run before may be there now */
+			looked_at = 0;		/* for what may run now */
+			delete_at = 0;
 		}
 		MemoryContextReset(round_context);
 		MemoryContextSwitchTo(round_context);
@@ -179,7 +180,11 @@ look(DurableDatabase *db)
 	if (!present)
 		leave_without_extension(db);
 	if (db->state != DATABASE_ACTIVE)
+	{
 		durable_database_set_state(db, DATABASE_ACTIVE);
+		/* The launcher lets only some explore at a time: now another one may. */
+		durable_launcher_wake();
+	}
 	report_held(held);
 
 	SpinLockAcquire(&db->mutex);
