@@ -92,6 +92,8 @@ durable_worker_main(Datum arg)
 
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
+		if (!PostmasterIsAlive())
+			proc_exit(1);		/* busy, it would not wait for anything that tells */
 		if (ConfigReloadPending)
 		{
 			/* The successor has the new settings, those of its role included. */
