@@ -34,6 +34,7 @@
 #include "session.h"
 #include "shared.h"
 #include "storage/ipc.h"
+#include "storage/pmsignal.h"
 #include "storage/proc.h"
 #include "tcop/tcopprot.h"
 #include "unit.h"
