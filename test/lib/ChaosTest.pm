@@ -21,7 +21,7 @@ use Test::More;
 use Time::HiRes qw(time sleep);
 use DurableTest;
 
-our @EXPORT = qw(chaos_seed install_chaos plan_workflows clients_start clients_finish progress kill_process processes_of
+our @EXPORT = qw(chaos_seed install_chaos plan_workflows clients_start clients_finish progress kill_process processes_of are_alive
   wait_for_server wait_until_ended violations_are chaos_log_is_clean violations);
 
 my @OWNERS = qw(chaos_ann chaos_bob chaos_cat);
@@ -270,6 +270,15 @@ sub processes_of
 		push @found, $pid if $title =~ $pattern;
 	}
 	return @found;
+}
+
+# are_alive(pids): how many of them. Zombies wait for somebody who is slow, but they are dead.
+sub are_alive
+{
+	return scalar grep {
+		my $stat = -e "/proc/$_/stat" ? eval { slurp_file("/proc/$_/stat") } : undef;
+		defined $stat && $stat !~ /\) Z /
+	} @_;
 }
 
 # kill_process(node, signal, pattern, killed): one of them, at random; the pid. Not one of the hash killed, which gets all
