@@ -67,8 +67,8 @@
 
 #define PAGE			1000
 #define FIRST_WINDOW	10000	/* ids */
-#define SETTLE_TIME		10000	/* ms */
-#define SWEEP_INTERVAL	15000	/* ms, while the set is not empty */
+#define SETTLE_TIME		5000	/* ms */
+#define SWEEP_INTERVAL	6000	/* ms, while the set is not empty */
 #define RECHECK_INTERVAL 1000	/* ms between sweeps because of an old id */
 
 typedef struct Seen

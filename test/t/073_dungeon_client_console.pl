@@ -1,0 +1,205 @@
+# The program "dungeon console": every line once, whatever happens to the server, to the connection, and to the order in
+# which lines are committed. The argument is in clients/feed.c; this tries to break it.
+
+use strict;
+use warnings;
+use ClientTest;
+use DurableTest;
+use IPC::Run ();
+use JSON::PP ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time sleep);
+
+my $node = new_node('main', conf => <<'CONF');
+durable.max_workers = 0
+max_prepared_transactions = 5
+CONF
+$node->start;
+create_dungeon($node, 'postgres');
+$node->safe_psql('postgres', "CREATE ROLE pat LOGIN; SELECT dungeon.grant_play('pat')");
+my @as_pat = ('-d', $node->connstr('postgres') . ' user=pat');
+
+sub told { return $node->safe_psql('postgres', "SELECT dungeon.say('$_[0]', '$_[1]')"); }
+
+# Whoever watches is listening.
+sub watched
+{
+	my ($how_many) = @_;
+
+	return $node->poll_query_until('postgres',
+		"SELECT count(*) = $how_many FROM pg_stat_activity WHERE usename = 'pat' AND state = 'idle' AND query ~ 'dungeon.console'");
+}
+
+# Its connections end, while it is stopped, so that it cannot be back before we want it to.
+sub cut
+{
+	my ($console) = @_;
+
+	kill 'STOP', $console->{pid};
+	$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE usename = 'pat'");
+	return;
+}
+
+# ids_are_complete(console, ids to leave out, name): the table and what was printed are the same, each once.
+sub ids_are_complete
+{
+	my ($console, $after, $name) = @_;
+	my $last = told('nobody', 'the last line');
+
+	ok(console_wait($console, qr/^\{"id": $last,/m), "$name: the last line has come");
+	my @table = split /\n/, $node->safe_psql('postgres', "SELECT id FROM dungeon.console WHERE id > $after ORDER BY id");
+	my @printed = sort { $a <=> $b } console_ids($console);
+	is_deeply(\@printed, \@table, "$name: all " . @table . ' lines once');
+	return;
+}
+
+# Where it begins.
+my $first = told('Ada', 'before');
+my $second = told('Bob', 'before');
+my $all = console_open('all', @as_pat, '--json', '--since', 'all');
+my $since = console_open('since', @as_pat, '--json', '--since', $first);
+my $now = console_open('now', @as_pat, '--json');
+my $ada = console_open('ada', @as_pat, '--json', '--since', 'all', '--player', 'Ada');
+ok(watched(4), 'four are watching');
+my $third = told('Ada', 'after');
+my $fourth = told('Bob', 'after');
+ok(console_wait($_, qr/^\{"id": $fourth,/m), 'the last line has come') foreach ($all, $since, $now);
+ok(console_wait($ada, qr/^\{"id": $third,/m), '... and the last of one player');
+is_deeply([ console_ids($all) ], [ $first, $second, $third, $fourth ], '--since all');
+is_deeply([ console_ids($since) ], [ $second, $third, $fourth ], '--since ID');
+is_deeply([ console_ids($now) ], [ $third, $fourth ], 'from now on');
+is_deeply([ console_ids($ada) ], [ $first, $third ], '--player');
+my $line = JSON::PP::decode_json((split /\n/, slurp_file($all->{out}))[2]);
+is_deeply([ $line->{player}, $line->{message} ], [ 'Ada', 'after' ], 'JSON');
+is($line->{created}, $node->safe_psql('postgres',
+	qq{SELECT to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') FROM dungeon.console WHERE id = $third}), '... with its time');
+$_->{process}->kill_kill foreach ($since, $now, $ada);
+
+# What people read. A line without a player, one too long for a notification, and one that means harm.
+my $plain = console_open('plain', @as_pat, '--no-color');
+ok(watched(2), 'one more is watching');
+told('Ada', 'plain words');
+$node->safe_psql('postgres', "SELECT dungeon.say(NULL, 'to nobody')");
+$node->safe_psql('postgres', "SELECT dungeon.say('Long', repeat('long ', 5000) || 'end')");
+$node->safe_psql('postgres', <<'SQL');
+SELECT dungeon.say(E'M\x1b[2Jallory', E'a\nb\tc\u009b31m\u202ed\x7f' || '"id": 1 {"id": 1}');
+SELECT dungeon.say('"id"', 'the end');
+SQL
+ok(console_wait($plain, qr/the end$/m), 'all of them have come');
+my $text = slurp_file($plain->{out});
+like($text, qr/^\d\d:\d\d:\d\d  Ada  plain words$/m, 'time, player, message');
+like($text, qr/^\d\d:\d\d:\d\d  -  to nobody$/m, 'no player');
+like($text, qr/^\d\d:\d\d:\d\d  Long  (long ){5000}end$/m, 'a long line is fetched from the table');
+like($text, qr/^\d\d:\d\d:\d\d  M\\x1b\[2Jallory  a\\nb\\tc\\u\{009b\}31m\\u\{202e\}d\\x7f"id": 1 \{"id": 1\}$/m, 'harm is written out');
+unlike($text, qr/[^ -~\n]/, '... and nothing of it is left');
+is(() = $text =~ /\n/g, 5, 'five lines');
+$plain->{process}->kill_kill;
+
+# Lines that are committed in another order than they were written in.
+my $late = session_open($node, 'postgres');
+my $late_id = (split /\n/, session_say($late, "BEGIN; SELECT dungeon.say('Late', 'written first');"))[0];
+my $early_id = told('Early', 'committed first');
+cmp_ok($late_id, '<', $early_id, 'written first');
+ok(console_wait($all, qr/^\{"id": $early_id,/m), 'the second line has come');
+session_say($late, 'COMMIT;');
+ok(console_wait($all, qr/^\{"id": $late_id,/m), 'and then the first');
+
+# The same over an outage, when nobody hears the notification; and with a transaction that cannot even send one.
+session_say($late, "BEGIN; SELECT dungeon.say('Late', 'committed during an outage');");
+$node->safe_psql('postgres', <<'SQL');
+BEGIN;
+INSERT INTO dungeon.console (player, message) VALUES ('Prepared', 'committed during an outage');
+PREPARE TRANSACTION 'late';
+SQL
+
+# Long enough for the horizon to move twice, which it must not beyond these two.
+my $until = time() + 14;
+while (time() < $until)
+{
+	told('Busy', 'meanwhile');
+	sleep(0.2);
+}
+cut($all);
+session_say($late, 'COMMIT;');
+$node->safe_psql('postgres', "COMMIT PREPARED 'late'");
+told('Busy', 'during the outage');
+kill 'CONT', $all->{pid};
+ok(console_wait($all, qr/"Late", "message": "committed during an outage"/), 'a line that was late for many seconds');
+ok(console_wait($all, qr/"Prepared", "message": "committed during an outage"/), '... and a prepared one');
+session_close($late);
+ids_are_complete($all, 0, 'after an outage');
+
+# When nothing is left to come, nobody asks any more.
+my $asked = "SELECT query_start FROM pg_stat_activity WHERE usename = 'pat'";
+my ($before, $after) = ('', ' ');
+ok(comes_true(sub { $before = $after; $after = $node->safe_psql('postgres', $asked); sleep(8) if $before ne $after; return $before eq $after; }),
+	'a quiet dungeon is left in peace');
+
+# Many who write, some of whom change their minds, while connections and servers come and go.
+my $quiet_id = $node->safe_psql('postgres', 'SELECT max(id) FROM dungeon.console');
+my @writers;
+my $script = "$PostgreSQL::Test::Utils::tmp_check/writer.sh";
+append_to_file($script, <<'SH');
+end=$(($(date +%s) + 20)) n=0
+while [ $(date +%s) -lt $end ]; do
+	n=$((n + 1))
+	case $((n % 4)) in 0) last=ROLLBACK ;; *) last=COMMIT ;; esac
+	psql -Xq -d "$1" -c "BEGIN" -c "SELECT dungeon.say('writer', 'first')" -c "SELECT pg_sleep(random() * 0.5)" \
+		-c "SELECT dungeon.say('writer', 'second')" -c "$last" >/dev/null 2>&1 || sleep 0.1
+done
+SH
+push @writers, IPC::Run::start([ 'sh', $script, $node->connstr('postgres') ], '<', \undef) foreach 1 .. 4;
+foreach my $round (1 .. 3)
+{
+	sleep(1.5);
+	cut($all);
+	sleep(0.5);
+	kill 'CONT', $all->{pid};
+	sleep(1.5);
+	$node->stop($round == 2 ? 'fast' : 'immediate');
+	$node->start;
+}
+$_->finish foreach @writers;
+cmp_ok($node->safe_psql('postgres', "SELECT count(*) FROM dungeon.console WHERE id > $quiet_id"), '>', 40, 'they have written');
+ids_are_complete($all, 0, 'after crashes');
+like(slurp_file($all->{err}), qr/^\.\.\. waiting for the server\n\.\.\. the server is back$/m, 'it says that it waits');
+
+# A game that is installed anew begins with the first line again.
+$node->safe_psql('postgres', 'DROP EXTENSION durable_dungeon CASCADE; DROP SCHEMA IF EXISTS dungeon CASCADE');
+$node->safe_psql('postgres', "CREATE EXTENSION durable_dungeon; SELECT dungeon.grant_play('pat')");
+my $anew = told('Anew', 'the first line');
+cmp_ok($anew, '<', $quiet_id, 'ids begin again');
+ok(console_wait($all, qr/"Anew", "message": "the first line"/), 'the first line of a new game');
+cut($all);
+my $more = told('Anew', 'the second line');
+kill 'CONT', $all->{pid};
+ok(console_wait($all, qr/"Anew", "message": "the second line"/), 'and the second');
+is(() = slurp_file($all->{out}) =~ /"Anew", "message"/g, 2, 'each once');
+$all->{process}->kill_kill;
+
+# Whoever has read enough is noticed even if nothing happens.
+my $started = time();
+is(qx{dungeon -d '$as_pat[1]' --since all console | head -n 1 | wc -l}, "1\n", 'a reader that goes away');
+cmp_ok(time() - $started, '<', 20, '... is noticed at once');
+
+# On a terminal, dots show that it lives; a line takes them away.
+my ($screen, $terminal) = ('');
+$terminal = eval
+{
+	local $ENV{TERM} = 'vt100';
+	IPC::Run::start([ 'dungeon', @as_pat, 'console' ], '<pty<', \my $keys, '>pty>', \$screen, IPC::Run::timeout(60));
+};
+SKIP:
+{
+	skip 'no pseudo terminals', 2 unless $terminal;
+	$terminal->pump until $screen =~ /\.\./;
+	pass('dots on a terminal');
+	told('Ada', 'no dots');
+	$terminal->pump until $screen =~ /no dots/;
+	like($screen, qr/\.\r\e\[K\e\[2m\d\d:\d\d:\d\d\e\[0m  \e\[1mAda\e\[0m  no dots\r\n/, '... and a line in colours instead');
+	$terminal->kill_kill;
+}
+
+done_testing();
