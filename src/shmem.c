@@ -338,7 +338,9 @@ durable_launcher_wake(void)
 	SpinLockAcquire(&durable_shared->launcher_mutex);
 	latch = durable_shared->launcher_latch;
 	SpinLockRelease(&durable_shared->launcher_mutex);
-	if (latch)
+
+	/* The launcher itself knows, and would never wait if it woke itself. */
+	if (latch && latch != MyLatch)
 		SetLatch(latch);
 }
 
