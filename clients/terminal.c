@@ -349,8 +349,12 @@ complete_here(EditLine *el, int key)
 	}
 	else if (lines.n > 1)
 	{
+		hide_prompt();
+		print_over(NULL, NULL);
 		for (int i = 0; i < lines.n; i++)
 			print_line(STYLE_DIM, "  %s", lines.name[i]);
+		print_over(hide_prompt, show_prompt);
+		show_prompt();
 	}
 	else
 		helped = false;

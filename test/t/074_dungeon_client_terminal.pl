@@ -1,0 +1,120 @@
+# The program "dungeon play" at a terminal: the prompt, lines that arrive while something is half typed, TAB, Ctrl-C,
+# Ctrl-D, and a server that goes away under the prompt.
+
+use strict;
+use warnings;
+use ClientTest;
+use DungeonTest;
+use DurableTest;
+use IPC::Run ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep);
+
+eval { require IO::Pty; 1 } or plan skip_all => 'IO::Pty is needed to imitate a terminal';
+
+my $node = new_node('main', conf => <<'CONF');
+durable.max_workers = 4
+CONF
+$node->start;
+create_dungeon($node, 'postgres');
+fix_words($node, 'postgres', monitor_interval => '1 hour');
+
+$ENV{TERM} = 'xterm';
+$ENV{LC_ALL} = 'C.UTF-8';
+my $crash = 'pg_ctl -D ' . $node->data_dir . ' -m immediate -w -l ' . $node->logfile . ' restart';
+my ($keys, $screen) = ('', '');
+my $terminal = IPC::Run::start([ 'dungeon', '-d', $node->connstr('postgres'), '--no-color', 'play', '--crash-command', $crash ],
+	'<pty<', \$keys, '>pty>', \$screen, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+
+# What a screen shows of it: libedit moves the cursor, and we only look for text.
+sub shown
+{
+	my ($pattern, $name) = @_;
+
+	eval { $terminal->pump until $screen =~ $pattern; 1 } or diag($@);
+	like($screen, $pattern, $name);
+	return;
+}
+
+# Type, and forget what the screen has shown before.
+sub type
+{
+	my ($text) = @_;
+
+	$screen = '';
+	$keys .= $text;
+	$terminal->pump_nb;
+	return;
+}
+
+shown(qr/Welcome.*dungeon> /s, 'a prompt');
+type("n\t");
+shown(qr/ew /, 'TAB completes a verb');
+type("Zo\xc3\xab\n");
+shown(qr/^\* Zo\xc3\xab knocks at the gate/m, 'a command is carried out');
+shown(qr/Zo\xc3\xab \(confirm!\)> $/, 'the prompt says who, and what there is to do');
+type("\t\t");
+shown(qr/^  confirm *\r\n.*^  workflows *\r\n/ms, 'TAB lists what there is');
+type("confirm\n");
+shown(qr/You carry: nothing\..*Zo\xc3\xab> $/s, 'the prompt goes with the game');
+
+# Somebody types, and the story goes on: the line goes above the prompt, and what was typed is there again.
+type('ge');
+shown(qr/ge$/, 'half a command');
+$screen = '';
+$node->safe_psql('postgres', "SELECT dungeon.say('Zo\xc3\xab', 'A voice from above.')");
+shown(qr/\r\e\[J\* A voice from above\.\r\n.*Zo\xc3\xab> ge/s, 'a line comes in between');
+type(" sp\t");
+shown(qr/Rusty Spoon/, 'TAB replaces a part of a name by the whole');
+type("\n");
+shown(qr/picks up the Rusty Spoon/, '... and the line is what it says');
+type("look\cC");
+shown(qr/\^C.*Zo\xc3\xab> $/s, 'Ctrl-C throws the line away');
+type("inv\n");
+shown(qr/^You carry: Rusty Spoon\.\r$/m, '... and nothing else');
+type("k\t");
+shown(qr/ill /, 'a verb');
+type("\t");
+shown(qr/Grumpy Grey Goblin with /, 'a monster');
+type("\t");
+shown(qr/Rusty Spoon/, 'and a weapon');
+
+# The server goes, somebody goes on typing, the server comes, and the line is carried out.
+$screen = '';
+$node->stop('immediate');
+shown(qr/\.\.\. waiting for the server\r\n.*kill Grumpy Grey Goblin with Rusty Spoon/s, 'the server goes away under a half-typed line');
+type('xy');
+shown(qr/xy/, 'typing goes on');
+type("\x7f\x7f");
+$node->start;
+shown(qr/\.\.\. the server is back\r\n.*kill Grumpy Grey Goblin with Rusty Spoon/s, 'the server is back, and the line is still there');
+type("\n");
+shown(qr/The Grumpy Grey Goblin falls/, '... and is carried out');
+
+# A line longer than any buffer.
+my $long = 'get ' . 'very ' x 1000 . 'long sword';
+type("$long\n");
+shown(qr/looks for "very very .*You see: Rusty Teapot\./s, 'a line of 5,000 letters');
+
+type("crash\n");
+shown(qr/\.\.\. the server is back\r\n.*Zo\xc3\xab> $/s, 'crash');
+$node->_update_pid(1);
+type("get tea\n");
+shown(qr/has won!.*Zo\xc3\xab \(won\)> $/s, 'a won game shows in the prompt');
+type("\cD");
+$terminal->finish;
+is($? >> 8, 0, 'Ctrl-D leaves');
+
+# In the middle of a line, a terminal that is closed ends the program.
+($keys, $screen) = ('', '');
+$terminal = IPC::Run::start([ 'dungeon', '-d', $node->connstr('postgres'), '--no-color', 'play', "Zo\xc3\xab" ],
+	'<pty<', \$keys, '>pty>', \$screen, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+shown(qr/\(won\)> $/, 'the game of before');
+my $pid = $terminal->{KIDS}[0]{PID};
+kill 'HUP', $pid;
+$terminal->finish;
+is($? >> 8, 0, 'a terminal that hangs up');
+
+done_testing();
