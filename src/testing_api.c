@@ -75,12 +75,13 @@ durable_drain(PG_FUNCTION_ARGS)
 	while (may_run)
 	{
 		UnitResult	result = run(durable_unit_batch, owner, &scan);
+		bool		passed_over = scan.passed_over;
 
 		/*
 		 * In the middle of many batches too: what is learned from the first
 		 * activities lets the others run inline.
 		 */
-		if (result == UNIT_NOTHING)
+		if (result == UNIT_NOTHING || passed_over)
 			result = run(durable_unit_task, owner, &scan);
 		else if (result == UNIT_FULL)
 			(void) run(durable_unit_task, owner, &scan);
@@ -88,6 +89,8 @@ durable_drain(PG_FUNCTION_ARGS)
 		/* What a unit has sent may be anywhere: at the end, look everywhere again. */
 		if (result != UNIT_NOTHING)
 			look_again = true;
+		else if (passed_over)
+			;					/* go on behind what others hold */
 		else if (look_again)
 		{
 			scan = (UnitScan) {0, 0, DT_NOBEGIN, DT_NOBEGIN, 0, 1, false};
@@ -105,13 +108,15 @@ durable_drain(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* One unit in one transaction. */
+/* One unit in one transaction, as in a worker whatever the session's defaults are. */
 static UnitResult
 run(UnitResult (*unit) (Oid owner, UnitScan *scan), Oid owner, UnitScan *scan)
 {
 	UnitResult	result;
 
 	CHECK_FOR_INTERRUPTS();
+	XactIsoLevel = XACT_READ_COMMITTED;
+	XactReadOnly = false;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	durable_registry_load(true);
 	result = unit(owner, scan);

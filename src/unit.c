@@ -58,7 +58,7 @@ static List *claim(Batch * batch, UnitScan *scan, bool *full);
 static List *read_messages(Batch * batch, UnitScan *scan, int limit, bool *full);
 static List *group_by_instance(List *messages, int limit, int64 *first_left,
 							   TimestampTz *due_left);
-static void pass_over(UnitScan *scan, List *messages);
+static void pass_over(UnitScan *scan, List *works);
 static void attach_instances(Batch * batch, List *work);
 static void discard_orphans(Batch * batch, List *works);
 static void leave_for_later(UnitScan *scan, Work * work);
@@ -220,6 +220,7 @@ claim(Batch * batch, UnitScan *scan, bool *full)
 	look_from(scan, first_left);
 	scan->timer_due = Min(scan->timer_due, due_left);
 	*full |= first_left != PG_INT64_MAX || due_left != DT_NOEND;
+	scan->passed_over = false;
 	if (works == NIL)
 		return NIL;
 
@@ -252,8 +253,9 @@ claim(Batch * batch, UnitScan *scan, bool *full)
 		claimed = lappend(claimed, work);
 	}
 	discard_orphans(batch, works);
-	if (claimed == NIL && *full && first_left == PG_INT64_MAX && due_left == DT_NOEND)
-		pass_over(scan, messages);
+	scan->passed_over = claimed == NIL && *full;
+	if (scan->passed_over)
+		pass_over(scan, works);
 	return claimed;
 }
 
@@ -339,25 +341,31 @@ look_from(UnitScan *scan, int64 key)
 
 /*
  * All that could be read at once belongs to instances that could not be locked:
- * without this the next scan would read just the same.
+ * without this the next scan would read just the same.  Timers that are due at the
+ * very time of one of theirs are passed over, too.
  */
 static void
-pass_over(UnitScan *scan, List *messages)
+pass_over(UnitScan *scan, List *works)
 {
 	ListCell   *cell;
 
-	foreach(cell, messages)
+	foreach(cell, works)
 	{
-		Message    *message = lfirst(cell);
+		ListCell   *inner;
 
-		if (message->kind != MESSAGE_TIMER)
+		foreach(inner, ((Work *) lfirst(cell))->messages)
 		{
-			scan->part_from = Max(scan->part_from, message->key + 1);
-			if (scan->inbox_from == message->key)
-				scan->inbox_from = message->key + 1;
+			Message    *message = lfirst(inner);
+
+			if (message->kind == MESSAGE_TIMER)
+				scan->timer_due = Max(scan->timer_due, message->at + 1);
+			else
+			{
+				scan->part_from = Max(scan->part_from, message->key + 1);
+				if (scan->inbox_from == message->key)
+					scan->inbox_from = message->key + 1;
+			}
 		}
-		else if (message->kind == MESSAGE_TIMER && scan->timer_due <= message->at)
-			scan->timer_due = message->at + 1;
 	}
 }
 

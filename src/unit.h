@@ -24,6 +24,7 @@ typedef struct UnitScan
 	int64		walked_us;		/* time spent looking for messages; the caller resets it */
 	int64		only_key;		/* this instance and no other; 0: any */
 	int64		marked_task;	/* the task that durable_unit_task noted last */
+	bool		passed_over;	/* the last batch found only what others hold */
 }			UnitScan;
 
 typedef enum UnitResult
