@@ -18,8 +18,12 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "activity.h"
@@ -46,6 +50,7 @@ typedef struct Lookup
 }			Lookup;
 
 static Jsonb *lookup_body(void *arg);
+static bool is_trusted(Oid function);
 static Jsonb *activity_body(void *arg);
 static bool activity_keep(void *arg);
 static Oid	duration_key(Oid function, const Jsonb *input);
@@ -75,6 +80,7 @@ durable_activity_target(List **known, const char *name, Oid owner, Oid asking_na
 	if (strcmp(name, ACTIVITY_CALL_SQL) == 0)
 	{
 		target->handler = pstrdup(ACTIVITY_CALL_SQL);
+		target->trusted = true;
 		return target;
 	}
 
@@ -128,6 +134,7 @@ durable_activity_run(ActivityRun * run)
 	call.body = activity_body;
 	call.keep = activity_keep;
 	call.arg = run;
+	call.within_turn = run->within_turn;
 	call.timeout_us = may_overrun ? overrun : limit;
 	run->payload = NULL;
 	run->sqlerrcode = 0;
@@ -199,8 +206,31 @@ lookup_body(void *arg)
 	else
 		handler = durable_handler_find(target->name, "activity", target->asking_namespace);
 	target->function = handler->function;
+	target->trusted = is_trusted(handler->function);
 	target->handler = MemoryContextStrdup(lookup->context, handler->signature);
 	return NULL;
+}
+
+/* In a language that ordinary users may use. */
+static bool
+is_trusted(Oid function)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Oid			language;
+	bool		trusted = false;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	language = ((Form_pg_proc) GETSTRUCT(tuple))->prolang;
+	ReleaseSysCache(tuple);
+
+	tuple = SearchSysCache1(LANGOID, ObjectIdGetDatum(language));
+	if (HeapTupleIsValid(tuple))
+	{
+		trusted = ((Form_pg_language) GETSTRUCT(tuple))->lanpltrusted;
+		ReleaseSysCache(tuple);
+	}
+	return trusted;
 }
 
 static Jsonb *

@@ -23,6 +23,7 @@ typedef struct ActivityTarget
 	ActivityExecution execution;
 	const Jsonb *retry;			/* registered default, or NULL */
 	int64		timeout_us;		/* registered default, 0 none */
+	bool		trusted;		/* cannot touch the world outside the database by itself */
 } ActivityTarget;
 
 typedef enum ActivityOutcome
@@ -41,6 +42,7 @@ typedef struct ActivityRun
 	const Jsonb *input;
 	int64		timeout_us;		/* 0: durable.activity_timeout */
 	bool		is_inline;		/* give up when it takes too long */
+	bool		within_turn;	/* the orchestration's stack is alive below */
 	bool		(*keep) (void *arg);	/* NULL, or asked before its effects are kept */
 	int			attempt;
 

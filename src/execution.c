@@ -38,6 +38,9 @@
 #include "retry.h"
 #include "usercall.h"
 
+/* Going through in so few turns is going straight; see straight.c. */
+#define STRAIGHT_TURNS	30
+
 static bool apply_message(Batch * batch, Instance *instance, Message *message);
 static void start(Batch * batch, Instance *instance);
 static bool apply_answer(Batch * batch, Instance *instance, Message *message);
@@ -256,6 +259,7 @@ run_turns(Batch * batch, Instance *instance)
 	Turn		turn = {0};
 	int			turns = 0;
 	int			companion_from = 0;
+	int			ntasks = list_length(batch->new_tasks);
 	bool		again = true;
 
 	if (handler == NULL)
@@ -272,6 +276,12 @@ run_turns(Batch * batch, Instance *instance)
 	durable_dispatch_pick_up(instance);
 	if (instance->activities != NIL && !durable_dispatch_run(batch, instance, handler, false))
 		again = !instance->put_off; /* a turn finds out what it waits for */
+
+	if (again && durable_straight_run(batch, instance, handler, &turn))
+	{
+		durable_ending_finish(batch, instance, STATUS_COMPLETED, turn.result, NULL);
+		return true;
+	}
 
 	while (again)
 	{
@@ -305,6 +315,9 @@ run_turns(Batch * batch, Instance *instance)
 				break;
 
 			case TURN_COMPLETED:
+				if (turns > 1 && turns <= STRAIGHT_TURNS &&
+					ntasks == list_length(batch->new_tasks) && instance->activities == NIL)
+					durable_straight_learn(handler);
 				(void) durable_dispatch_run(batch, instance, handler, true);
 				durable_ending_finish(batch, instance, STATUS_COMPLETED, turn.result, NULL);
 				return true;

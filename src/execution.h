@@ -43,6 +43,13 @@ extern bool durable_dispatch_run(Batch * batch, Instance *instance, Handler *han
 extern void durable_dispatch_put_off(Batch * batch, Instance *instance);
 extern void durable_dispatch_pick_up(Instance *instance);
 
+/*
+ * straight.c: runs the orchestration straight through if it is likely to go; false:
+ * it did not, and nothing of it is left.  learn: turn by turn it has.
+ */
+extern bool durable_straight_run(Batch * batch, Instance *instance, Handler *handler, Turn *turn);
+extern void durable_straight_learn(const Handler *handler);
+
 extern void durable_ending_carry_out(Batch * batch, Instance *instance);
 extern void durable_ending_finish(Batch * batch, Instance *instance, char status,
 								  Jsonb *output, Jsonb *failure);

@@ -38,6 +38,7 @@
 #include "usercall.h"
 
 static void forget_turn(XactEvent event, void *arg);
+static bool went_straight(void *arg);
 static Jsonb *turn_body(void *arg);
 static void take_back(Turn *turn, int nevents, int ndecisions, int nactivities);
 static void interpret_error(Turn *turn, UserCall *call);
@@ -122,7 +123,10 @@ durable_turn_run(Turn *turn)
 	call.arg = turn;
 	call.read_only = true;
 	/* A companion also waits for its worker, which watches the time. */
-	call.timeout_us = turn->at_frontier ? 0 : (int64) durable_turn_timeout * 1000;
+	call.timeout_us = turn->at_frontier && !turn->straight ? 0 :
+		(int64) durable_turn_timeout * 1000;
+	call.may_keep = turn->straight;
+	call.keep = turn->straight ? went_straight : NULL;
 
 	MemoryContextSwitchTo(instance->context);
 	current_turn = turn;
@@ -163,10 +167,13 @@ durable_turn_run(Turn *turn)
 		turn->outcome = TURN_MISMATCH;
 		turn->mismatch = leftover;
 	}
-	if (turn->outcome == TURN_MISMATCH || turn->outcome == TURN_ERROR)
+	if (turn->outcome == TURN_MISMATCH || turn->outcome == TURN_ERROR ||
+		(turn->straight && !call.kept))
 	{
 		take_back(turn, nevents, ndecisions, nactivities);
 		instance->custom_status = custom_status;
+		if (turn->outcome == TURN_COMPLETED)
+			turn->outcome = TURN_WAITS;
 	}
 	turn->fresh_events = replay->nevents;
 
@@ -329,6 +336,35 @@ durable_turn_stop(Turn *turn, TurnOutcome outcome)
 	ereport(ERROR,
 			(errcode(ERRCODE_QUERY_CANCELED),
 			 errmsg_internal("turn of a durable orchestration ends here")));
+}
+
+/* May the effects of the activities that ran within the turn be kept? */
+static bool
+went_straight(void *arg)
+{
+	Turn	   *turn = arg;
+	Replay	   *replay = &turn->instance->replay;
+
+	return !turn->stopped && replay->ntasks >= replay->ncalls &&
+		turn->instance->activities == NIL;
+}
+
+void
+durable_turn_leave(Turn *turn)
+{
+	/* Whatever raises from here on ends the turn, also if user code catches it. */
+	turn->stopped = true;
+	turn->outcome = TURN_WAITS;
+	current_turn = NULL;
+	guarded = false;
+}
+
+void
+durable_turn_reenter(Turn *turn, bool completed)
+{
+	turn->stopped = !completed;
+	current_turn = turn;
+	guarded = true;
 }
 
 static Jsonb *

@@ -111,8 +111,13 @@ typedef struct Turn
 	bool		continue_preserve_events;
 	int			fresh_events;	/* events from here on are new to this run */
 	int			known_calls;	/* recorded before this run */
-	/* In a companion: asked when the history ends, true if there is more now. */
+	/*
+	 * Asked when the history ends, true if there is more now.  In a companion, and
+	 * when activities are run within the turn (straight.c).
+	 */
 	bool		(*at_frontier) (struct Turn *turn);
+	void	   *frontier_arg;
+	bool		straight;		/* activities within the turn: kept if it completes, else nothing */
 
 	Jsonb	   *failure;		/* TURN_FAILED */
 	ErrorData  *error;			/* TURN_ERROR */
@@ -129,6 +134,13 @@ extern bool durable_turn_guarded(void);
 
 /* The running turn; raises WF005 outside, or suspends again when stopped. */
 extern Turn *durable_turn_current(const char *function);
+
+/*
+ * While an activity runs within the turn, we are not in an orchestration.  Unless it
+ * has completed, the turn is over.
+ */
+extern void durable_turn_leave(Turn *turn);
+extern void durable_turn_reenter(Turn *turn, bool completed);
 
 /* Runs one turn from the top. */
 extern TurnOutcome durable_turn_run(Turn *turn);

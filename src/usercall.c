@@ -48,6 +48,7 @@ static void run_body(UserCall *call, MemoryContext outer);
 static TimeoutId timeout_id = MAX_TIMEOUTS;
 static volatile sig_atomic_t timeout_fired = false;
 static bool active = false;
+static TimestampTz deadline = 0;	/* of the call that runs; 0: none */
 
 bool
 durable_usercall_active(void)
@@ -60,6 +61,7 @@ durable_usercall_run(UserCall *call)
 {
 	MemoryContext outer = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	TimestampTz outer_deadline = deadline;
 	bool		was_active = active;	/* a look-up within a turn */
 	instr_time	start;
 	instr_time	end;
@@ -72,6 +74,7 @@ durable_usercall_run(UserCall *call)
 	call->error = NULL;
 	if (call->timeout_us > 0)
 		timeout_fired = false;
+	deadline = 0;
 	active = true;
 
 	INSTR_TIME_SET_CURRENT(start);
@@ -82,6 +85,8 @@ durable_usercall_run(UserCall *call)
 		/* Restored by the end of the subtransaction. */
 		if (call->read_only)
 			XactReadOnly = true;
+		else if (call->within_turn)
+			XactReadOnly = false;
 		if (call->timeout_us > 0)
 			arm_timeout(call->timeout_us);
 
@@ -103,9 +108,10 @@ durable_usercall_run(UserCall *call)
 	PG_END_TRY();
 
 	active = was_active;
+	deadline = outer_deadline;
 	call->timed_out = call->timeout_us > 0 && timeout_fired;
 	call->wrote = TransactionIdIsValid(GetCurrentTransactionIdIfAny());
-	call->kept = call->returned && !call->read_only &&
+	call->kept = call->returned && (!call->read_only || call->may_keep) &&
 		(call->keep == NULL || call->keep(call->arg));
 
 	if (call->kept)
@@ -114,6 +120,10 @@ durable_usercall_run(UserCall *call)
 		RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(outer);
 	CurrentResourceOwner = owner;
+
+	/* What ran within another call has taken its timeout's place. */
+	if (deadline != 0 && call->timeout_us > 0)
+		enable_timeout_every(timeout_id, deadline, TIMEOUT_REPEAT_MS);
 
 	INSTR_TIME_SET_CURRENT(end);
 	INSTR_TIME_SUBTRACT(end, start);
@@ -168,7 +178,7 @@ run_body(UserCall *call, MemoryContext outer)
 	MemoryContextSwitchTo(inner);
 
 	AtEOXact_GUC(false, nestlevel);
-	if (!call->read_only)
+	if ((!call->read_only || call->may_keep) && !call->within_turn)
 		AfterTriggerFireDeferred();
 }
 
@@ -180,6 +190,7 @@ arm_timeout(int64 timeout_us)
 
 	if (timeout_id == MAX_TIMEOUTS)
 		timeout_id = RegisterTimeout(USER_TIMEOUT, timeout_handler);
+	deadline = fire;
 	enable_timeout_every(timeout_id, fire, TIMEOUT_REPEAT_MS);
 }
 

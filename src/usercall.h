@@ -16,7 +16,9 @@ typedef struct UserCall
 	/* asked after body returned: should its effects be kept?  NULL: yes */
 	bool		(*keep) (void *arg);
 
-	bool		read_only;		/* a turn: no writes, and never kept */
+	bool		read_only;		/* a turn: no writes, and not kept ... */
+	bool		may_keep;		/* ... unless so, for the activities run within it */
+	bool		within_turn;	/* such an activity: may write, deferred triggers wait */
 	int64		timeout_us;		/* 0: none */
 
 	/* outcome */
