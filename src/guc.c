@@ -66,21 +66,21 @@ durable_guc_define(void)
 							&durable_max_workers, 4, 0, DURABLE_MAX_SLOTS, PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("durable.worker_idle_timeout",
-							"A worker that has had nothing to do for so long ends.",
+							"A worker that has had nothing to do for this long ends.",
 							NULL, &durable_worker_idle_timeout, 10000, 0, INT_MAX, PGC_SIGHUP,
 							GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("durable.worker_max_units",
-							"A worker is replaced after so many units of work.",
+							"A worker is replaced after this many units of work.",
 							"What user code leaves behind in a process goes with it.",
 							&durable_worker_max_units, 10000, 1, INT_MAX, PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("durable.max_crashes",
-							"What has taken the server down so often is not run again.",
+							"What was running at this many crashes of the server is not run again.",
 							"An instance is suspended, an activity fails.",
 							&durable_max_crashes, 2, 1, 1000, PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("durable.recheck_interval",
-							"Workers and coordinators look at the tables at least so often.",
+							"Workers and coordinators look at the tables at least this often.",
 							"Finds what nobody told them of, such as the rows of COMMIT PREPARED.",
 							&durable_recheck_interval, 5000, 100, 60000, PGC_SIGHUP,
 							GUC_UNIT_MS, NULL, NULL, NULL);
@@ -94,12 +94,12 @@ durable_guc_define(void)
 							NULL, &durable_max_payload, 4096, 1, 256 * 1024, PGC_SUSET,
 							GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("durable.turn_timeout",
-							"An orchestration that computes for so long without waiting fails.",
+							"An orchestration that computes for this long without waiting fails.",
 							"0 sets no limit.",
 							&durable_turn_timeout, 5000, 0, INT_MAX, PGC_SUSET,
 							GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("durable.activity_timeout",
-							"An activity without a timeout of its own is cancelled after so long.",
+							"An activity without a timeout of its own is cancelled after this long.",
 							"0 sets no limit.",
 							&durable_activity_timeout, 0, 0, INT_MAX, PGC_SUSET,
 							GUC_UNIT_MS, NULL, NULL, NULL);
