@@ -20,10 +20,15 @@ SELECT durable.advance_clock('1 minute 45 seconds') IS NOT NULL AS later;
 CALL durable.drain('1 minute');
 SELECT dd_status('Tom') #> '{user,isAlive}' AS alive;
 SELECT name, status FROM workflow WHERE player = 'Tom';
+-- a confirmation that is rolled back is none, and a refusal that is rolled back leaves no line
+BEGIN;
+SELECT ok FROM dd_confirm('Tom');
+SELECT ok FROM dd_action('Tom', 'get', 'anything');
+ROLLBACK;
 SELECT durable.advance_clock('15 seconds') IS NOT NULL AS later;
 CALL durable.drain('1 minute');
 SELECT dd_status('Tom') #> '{user}' AS tom;
-SELECT message FROM dungeon.console WHERE player = 'Tom' AND message ~ 'gatekeeper|trapdoor under' ORDER BY id;
+SELECT message FROM dungeon.console WHERE player = 'Tom' AND message ~ 'Tom|gatekeeper|trapdoor under' AND message !~ 'visitors|creaks|masons|storekeeper|watchman' ORDER BY id;
 SELECT http_status, message FROM dd_confirm('Tom');
 SELECT http_status, message FROM dd_action('Tom', 'get', 'anything');
 

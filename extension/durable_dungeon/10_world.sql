@@ -9,7 +9,8 @@
  * Locks.  One row, dungeon.player, guards a whole game: whoever wants to change
  * something that two sessions could fight over takes it first with world_lock()
  * and nothing else after it.  FOR NO KEY UPDATE, so that foreign keys pointing
- * at the player are not held up.
+ * at the player are not held up.  The game's row is locked before, as rows that
+ * point at it will do later anyway: who deletes a game takes the two in this order.
  *
  * Names are the players' own: any text, quotes, markup and line breaks
  * included.  They are values here and never become part of a statement.
@@ -270,7 +271,12 @@ CREATE FUNCTION dungeon.world_lock(player text, OUT is_alive boolean, OUT curren
 LANGUAGE sql
 SET search_path TO pg_catalog, pg_temp
 AS $$
-    SELECT p.is_alive, p.current_room FROM dungeon.player p WHERE p.name = $1 FOR NO KEY UPDATE
+    SELECT p.is_alive, p.current_room
+    FROM dungeon.game g
+    JOIN dungeon.player p ON p.name = g.player
+    WHERE g.player = $1
+    FOR KEY SHARE OF g
+    FOR NO KEY UPDATE OF p
 $$;
 COMMENT ON FUNCTION dungeon.world_lock(text) IS
     'locks the player''s game until the end of the transaction and says how the player is; NULLs when there is no such player';

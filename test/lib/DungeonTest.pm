@@ -119,8 +119,8 @@ sub console_start
 	return { process => $process, file => $file };
 }
 
-# Wait until the console program has printed the last line of the table; then it has printed every line, as it is in the
-# table, once.
+# Wait until the console program has printed as many lines as there are; then it has printed every line, as it is in the
+# table, once. Nobody may be telling anything any more.
 sub console_is_complete
 {
 	my ($console, $node, $database, $name) = @_;

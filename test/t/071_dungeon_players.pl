@@ -1,5 +1,6 @@
 # A thousand players at once: twenty sessions let them in, confirm and act for them, one transaction for each call. All of
-# them win, everybody with a story of his own, and the console of the thousand is told completely.
+# them win, everybody with a story of his own. Then twenty sessions act for a single one, and guests come whose
+# names are traps. The program that tells the console has told all of it in the end.
 #
 # What it took is in the log of the test.
 
@@ -96,6 +97,54 @@ is($node->safe_psql('postgres',
 	"Rusty Spoon,Rusty Teapot|false|$PLAYERS", 'everybody is rich, every monster is dead');
 is($node->safe_psql('postgres', 'SELECT (SELECT count(*) FROM durable.inbox) + (SELECT count(*) FROM durable.timer) +
 	(SELECT count(*) FROM durable.task_queue)'), '0', 'the engine has nothing left to do');
+
+# --- twenty sessions act for one player ------------------------------------------------------------------------------------
+
+# Each call once for every session and round; of all of them one is granted.
+$node->safe_psql('postgres', "CREATE TABLE answer (call text, ok boolean)");
+
+sub many_hands
+{
+	my ($call, $granted) = @_;
+	my $file = "$PostgreSQL::Test::Utils::tmp_check/hands-$granted.sql";
+
+	append_to_file($file, "INSERT INTO answer SELECT '$granted', ($call).ok;\n");
+	$node->command_ok([ 'pgbench', '-n', '-c', $SESSIONS, '-j', 2, '-t', 3, '-f', $file, '-d', 'postgres' ], "many hands: $call");
+	is($node->safe_psql('postgres', "SELECT count(*), count(*) FILTER (WHERE ok) FROM answer WHERE call = '$granted'"),
+		3 * $SESSIONS . '|1', "$granted: granted once");
+	return;
+}
+
+many_hands("dd_new_user('twins')", 'begun');
+told($node, 'postgres', 'hourglass', 'twins', 1);
+$node->safe_psql('postgres', "SELECT dd_confirm('twins')");
+told($node, 'postgres', 'game is on', 'twins', 1);
+many_hands("dd_action('twins', 'get', 'Rusty Spoon')", 'taken');
+many_hands("dd_action('twins', 'kill', 'Grumpy Grey Goblin', 'Rusty Spoon')", 'slain');
+many_hands("dd_action('twins', 'get', 'Rusty Teapot')", 'lifted');
+told($node, 'postgres', 'has won', 'twins', 1);
+told($node, 'postgres', 'goes home', 'twins', 1);
+is($node->safe_psql('postgres', "SELECT count(*) FROM dungeon.console WHERE player = 'twins' AND message ~ 'has won'"), '1',
+	'twins: won once');
+
+# --- guests with strange names ----------------------------------------------------------------------------------------------
+
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE guest (name text);
+INSERT INTO guest VALUES
+	('Robert''); DROP TABLE dungeon.player; --'), ('<img src=x onerror="alert(1)">'), (repeat('63 bytes and more, ', 10)),
+	(E'two\nlines\tand a bell\a'), (E'\e[31mred\e[0m'), (U&'\+01F409 dragon \0639\0631\0628\064A'), (' '' " \ %s $1 ');
+SELECT dd_new_user(name) FROM guest;
+SQL
+ok($node->poll_query_until('postgres', "SELECT count(*) = (SELECT count(*) FROM guest)
+		FROM dungeon.console JOIN guest ON name = player WHERE message ~ 'hourglass' AND strpos(message, name) > 0"),
+	'guests with strange names have come');
+
+# They would be watched for minutes.
+$node->safe_psql('postgres', 'DELETE FROM dungeon.game USING guest WHERE player = name');
+ok($node->poll_query_until('postgres', "SELECT count(*) = 3 * (SELECT count(*) FROM guest)
+		FROM durable.instances WHERE runtime_status = 'Terminated'"),
+	'and are gone');
 
 $last = time;
 console_is_complete($console, $node, 'postgres', "$PLAYERS players");
