@@ -38,6 +38,12 @@
 /* Milliseconds. */
 #define REPORT_INTERVAL		1000
 
+/*
+ * A look may take such a part of the time.  Where an old snapshot keeps the
+ * remains of a million messages, it takes long.
+ */
+#define LOOK_SHARE			20
+
 static CoordinatorStart start;
 static MemoryContext round_context;
 static bool allowed = false;	/* not paused, not held */
@@ -45,7 +51,7 @@ static HeldReason reported_held = HELD_NOT;
 
 static void start_up(void);
 static void detach(int code, Datum arg);
-static bool reason_to_look(DurableDatabase *db, TimestampTz looked_at);
+static bool reason_to_look(DurableDatabase *db, TimestampTz looked_at, TimestampTz not_before);
 static void look(DurableDatabase *db);
 static void leave_without_extension(DurableDatabase *db);
 static void report_held(HeldReason held);
@@ -58,6 +64,7 @@ durable_coordinator_main(Datum arg)
 {
 	DurableDatabase *db;
 	TimestampTz looked_at = 0;
+	TimestampTz look_not_before = 0;
 	TimestampTz delete_at = 0;
 	ErrorContextCallback callback = {.callback = describe_error};
 
@@ -86,10 +93,13 @@ durable_coordinator_main(Datum arg)
 		if (durable_database_stopping(db))
 			proc_exit(0);
 
-		if (reason_to_look(db, looked_at))
+		if (reason_to_look(db, looked_at, look_not_before))
 		{
+			TimestampTz began = GetCurrentTimestamp();
+
 			look(db);
 			looked_at = GetCurrentTimestamp();
+			look_not_before = looked_at + LOOK_SHARE * Max(looked_at - began, 0);
 		}
 		running = allowed && durable_enabled && !durable_database_paused();
 		ms = Min(durable_supply_workers(running), durable_recheck_interval);
@@ -103,6 +113,8 @@ durable_coordinator_main(Datum arg)
 		report_statistics();
 		if (go_to_sleep(db, durable_clock_now() + ms * INT64CONST(1000)))
 			durable_clock_wait(ms);
+		else
+			durable_clock_wait(durable_clock_ms_until(look_not_before + durable_clock_offset(), ms));
 	}
 }
 
@@ -143,17 +155,21 @@ detach(int code, Datum arg)
 /* --- looking at the tables -------------------------------------------------------------- */
 
 static bool
-reason_to_look(DurableDatabase *db, TimestampTz looked_at)
+reason_to_look(DurableDatabase *db, TimestampTz looked_at, TimestampTz not_before)
 {
+	TimestampTz now = GetCurrentTimestamp();
 	bool		asked;
+
+	/* A wish stays until it is granted; the clock may have been set back. */
+	if (now < not_before && now >= looked_at)
+		return false;
 
 	SpinLockAcquire(&db->mutex);
 	asked = db->look;
 	db->look = false;
 	SpinLockRelease(&db->mutex);
 
-	return asked ||
-		TimestampDifferenceExceeds(looked_at, GetCurrentTimestamp(), durable_recheck_interval);
+	return asked || TimestampDifferenceExceeds(looked_at, now, durable_recheck_interval);
 }
 
 static void

@@ -60,8 +60,10 @@ typedef struct UtilityCall
 
 static ProcessUtility_hook_type next_hook = NULL;
 
-/* Stopped until this transaction ends. */
+/* Until this transaction ends. */
 static Oid	stopped_database = InvalidOid;
+static Oid	dropped_database = InvalidOid;
+static bool database_created = false;
 
 static void process_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 							ProcessUtilityContext context, ParamListInfo params,
@@ -111,11 +113,11 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 	else
 		go_on(&call);
 
-	/* A copy of a database of ours is to be found at once.  The statement may be freed by now. */
-	if (creates_database)
-		durable_launcher_rescan();
-
-	/* Also one that another extension brings along with CASCADE. */
+	/*
+	 * A copy of a database of ours is to be found at once.  An extension may also
+	 * be one that brings ours along with CASCADE.
+	 */
+	database_created |= creates_database;
 	if (creates_extension && OidIsValid(durable_extension_oid()))
 		durable_wakeup_extension();
 }
@@ -142,7 +144,12 @@ go_on_in_empty_database(const UtilityCall *call, Oid database)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	let_go_on(database);
+
+	/* One that was dropped stays closed until the launcher has heard of it. */
+	if (IsA(call->statement->utilityStmt, DropdbStmt))
+		dropped_database = database;
+	else
+		let_go_on(database);
 }
 
 /* --- which statements ---------------------------------------------------------------- */
@@ -303,17 +310,15 @@ let_go_on(Oid database)
 static void
 end_of_transaction(XactEvent event, void *arg)
 {
-	if (!OidIsValid(stopped_database))
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
-	switch (event)
-	{
-		case XACT_EVENT_COMMIT:
-		case XACT_EVENT_ABORT:
-		case XACT_EVENT_PREPARE:
-			let_go_on(stopped_database);
-			stopped_database = InvalidOid;
-			break;
-		default:
-			break;
-	}
+	if (OidIsValid(stopped_database))
+		let_go_on(stopped_database);
+	if (OidIsValid(dropped_database) && event != XACT_EVENT_COMMIT)
+		let_go_on(dropped_database);
+	if ((database_created || OidIsValid(dropped_database)) && event == XACT_EVENT_COMMIT)
+		durable_launcher_rescan();
+	stopped_database = InvalidOid;
+	dropped_database = InvalidOid;
+	database_created = false;
 }

@@ -111,6 +111,8 @@ struct DurableSlot
 	int64		task_key;		/* (S) */
 	int32		task;			/* (S) */
 	CancelReason cancel;		/* (S) */
+	TimestampTz cancelled_at;	/* (S) */
+	TimestampTz pressed_at;		/* (S) the last signal for it */
 	pg_atomic_uint64 units;		/* (A) written by the worker only */
 	pg_atomic_uint64 turns;		/* (A) */
 	pg_atomic_uint64 activities;	/* (A) */
@@ -210,6 +212,7 @@ extern void durable_slot_connected(void);
 extern void durable_slot_ask_to_leave(int slotno, uint32 generation);
 extern int	durable_slots_used(void);
 extern void durable_slot_cancel(DurableDatabase *db, int64 key, CancelReason reason);
+extern bool durable_slot_press_cancels(DurableDatabase *db);	/* false: there are none */
 
 /* waiter.c: after the commit of an instance's end; database from MyDatabaseId */
 extern void durable_waiter_signal(int64 key);

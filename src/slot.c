@@ -38,6 +38,9 @@
 #define NOTHING_NEW(slot) \
 	((slot)->low_key = PG_INT64_MAX, (slot)->due = DT_NOEND, (slot)->task_due = DT_NOEND)
 
+/* An activity that catches its cancellation goes with its process after this time. */
+#define CANCEL_PATIENCE		(10 * USECS_PER_SEC)
+
 /* Full batches in a row after which another worker is worth its start. */
 #define BATCHES_BEFORE_PEER 3
 
@@ -48,6 +51,7 @@ static int	full_batches = 0;
 static void free_slot(int slotno);
 static void detach(int code, Datum arg);
 static void change_state(DurableSlot *slot, SlotState state);
+static bool peer_is_idle(void);
 static int	count_tasks(DurableSlot *except, int *denied_before);
 static void wake_denied(void);
 
@@ -324,7 +328,8 @@ detach(int code, Datum arg)
 		how = EXIT_LOST;
 	else if (code != 0 && !durable_worker_was_terminated())
 		how = EXIT_FAILED;
-	else if (pg_atomic_read_u64(&slot->turns) + pg_atomic_read_u64(&slot->activities) == 0)
+	else if (durable_worker_ended_idle() &&
+			 pg_atomic_read_u64(&slot->turns) + pg_atomic_read_u64(&slot->activities) == 0)
 		how = EXIT_USELESS;
 	SpinLockRelease(&slot->mutex);
 
@@ -336,11 +341,14 @@ detach(int code, Datum arg)
 	durable_slot_release(slot - durable_shared->slots, my_generation, how);
 }
 
-/* Under the slot's spinlock. */
+/*
+ * Under the slot's spinlock.  Each batch begins anew: whether it is stuck is a
+ * question of its own time.
+ */
 static void
 change_state(DurableSlot *slot, SlotState state)
 {
-	if (slot->state == state)
+	if (slot->state == state && state != SLOT_BATCH)
 		return;
 	slot->state = state;
 	slot->state_since = GetCurrentTimestamp();
@@ -453,7 +461,25 @@ durable_slot_begin_task(int64 key, int32 task)
 	SpinLockRelease(&my_slot->mutex);
 
 	/* Somebody has to be there for the other tasks and the turns. */
-	durable_coordinator_wake(&durable_shared->databases[my_slot->database_index], true);
+	if (!peer_is_idle())
+		durable_coordinator_wake(&durable_shared->databases[my_slot->database_index], true);
+}
+
+static bool
+peer_is_idle(void)
+{
+	uint64		slots = pg_atomic_read_u64(&durable_shared->databases[my_slot->database_index].slots);
+
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+	{
+		DurableSlot *slot = &durable_shared->slots[i];
+
+		/* Unlocked: if it leaves just now, its release wakes the coordinator. */
+		if ((slots & SLOT_BIT(i)) != 0 && slot != my_slot && slot->owner == my_slot->owner &&
+			slot->state == SLOT_IDLE && !slot->leave)
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -530,6 +556,7 @@ void
 durable_slot_cancel(DurableDatabase *db, int64 key, CancelReason reason)
 {
 	uint64		slots = pg_atomic_read_u64(&db->slots);
+	TimestampTz now = GetCurrentTimestamp();
 
 	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
 	{
@@ -542,10 +569,49 @@ durable_slot_cancel(DurableDatabase *db, int64 key, CancelReason reason)
 			slot->database == db->database)
 		{
 			slot->cancel = reason;
+			slot->cancelled_at = slot->pressed_at = now;
 			(void) kill(slot->pid, SIGINT);
 		}
 		SpinLockRelease(&slot->mutex);
 	}
+}
+
+/*
+ * User code can catch a cancel and go on.  It gets another one each second, and
+ * after CANCEL_PATIENCE its process has to go, which nothing catches.
+ */
+bool
+durable_slot_press_cancels(DurableDatabase *db)
+{
+	uint64		slots = pg_atomic_read_u64(&db->slots);
+	TimestampTz now = GetCurrentTimestamp();
+	bool		any = false;
+
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+	{
+		DurableSlot *slot = &durable_shared->slots[i];
+		bool		gave_up = false;
+
+		if ((slots & SLOT_BIT(i)) == 0 || slot->cancel == CANCEL_NONE)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		if (slot->cancel != CANCEL_NONE && slot->task_key != 0 && slot->pid != 0 &&
+			slot->database == db->database)
+		{
+			any = true;
+			if (now - slot->pressed_at >= USECS_PER_SEC)
+			{
+				gave_up = now - slot->cancelled_at >= CANCEL_PATIENCE;
+				slot->pressed_at = now;
+				(void) kill(slot->pid, gave_up ? SIGTERM : SIGINT);
+			}
+		}
+		SpinLockRelease(&slot->mutex);
+		if (gave_up)
+			ereport(LOG,
+					(errmsg("ending a worker whose activity does not heed that it is cancelled")));
+	}
+	return any;
 }
 
 /* Nobody shall wait behind a worker that does not want to start a task any more. */

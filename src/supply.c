@@ -173,6 +173,8 @@ durable_supply_workers(bool running)
 
 	take_requests();
 	reap();
+	if (durable_slot_press_cancels(durable_my_database()))
+		next = Min(next, 1000);
 	if (!running || durable_max_workers == 0)
 	{
 		dismiss(true);
@@ -309,6 +311,8 @@ take_exit(WorkerExitReport report)
 			break;
 	}
 	owner->not_before = now + Min(delay, 60 * USECS_PER_SEC);
+	elog(DEBUG1, "worker of role %u ended (%d), next one in " INT64_FORMAT " ms",
+		 report.owner, (int) report.how, delay / 1000);
 }
 
 /* A process that never came to life cannot release its slot. */
@@ -736,7 +740,10 @@ make_room(Oid owner)
 		}
 	}
 	if (best >= 0)
+	{
+		elog(DEBUG1, "role %u waits for the worker in slot %d", owner, best);
 		durable_slot_ask_to_leave(best, best_generation);
+	}
 }
 
 /* Unlocked: a wrong answer makes the choice a little less just. */

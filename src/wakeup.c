@@ -241,6 +241,8 @@ deliver(void)
 		durable_slot_cancel(db, news.cancelled.keys[i], CANCEL_TERMINATED);
 	if (news.engine)
 		durable_coordinator_wake(db, true);
+	else if (news.cancelled.n > 0)
+		durable_coordinator_wake(db, false);	/* it sees to it that they end */
 
 	/* Whoever has messages has the extension, whatever we believed. */
 	if (news.extension || db->state == DATABASE_ABSENT)

@@ -56,6 +56,7 @@ static UnitScan scan;
 static UnitScan suspects;		/* nparts 0: no search */
 static int64 units = 0;
 static bool leaving = false;
+static bool ended_idle = false;
 static bool task_refused = false;
 static int	fruitless = 0;			/* rounds in a row that found nothing and did not sleep */
 
@@ -136,13 +137,17 @@ durable_worker_main(Datum arg)
 
 		ms = sleep_time(idle_since);
 		if (ms < 0)
+		{
+			ended_idle = true;
 			break;
+		}
 		if (ms > 0 && durable_slot_sleep(durable_clock_now() + ms * INT64CONST(1000)))
 		{
 			report_statistics(true);
 			durable_clock_wait(ms);
 		}
 	}
+	durable_slot_set_state(SLOT_IDLE);	/* whoever ends in a unit was lost in it */
 	report_statistics(true);
 	proc_exit(0);
 }
@@ -200,6 +205,12 @@ bool
 durable_worker_was_terminated(void)
 {
 	return terminated;
+}
+
+bool
+durable_worker_ended_idle(void)
+{
+	return ended_idle;
 }
 
 static void

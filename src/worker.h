@@ -28,7 +28,9 @@ extern PGDLLEXPORT pg_noreturn_compat void durable_launcher_main(Datum arg);
 extern PGDLLEXPORT void durable_coordinator_main(Datum arg);
 extern PGDLLEXPORT void durable_worker_main(Datum arg);
 
-extern bool durable_worker_was_terminated(void);	/* somebody sent SIGTERM */
+/* How this worker ends: somebody sent SIGTERM; it had nothing to do for too long. */
+extern bool durable_worker_was_terminated(void);
+extern bool durable_worker_ended_idle(void);
 
 /* From _PG_init. */
 extern void durable_launcher_register(void);

@@ -122,6 +122,31 @@ ok($node->poll_query_until('postgres', "SELECT count(*) = 3 FROM durable.instanc
 cmp_ok(time - $begin, '<', 5, 'soon');
 unlike(slurp_file($node->logfile), qr/background worker "durable worker" .* exited with exit code 1/, 'no worker was lost by that');
 
+# An activity that catches everything is stopped all the same.
+$node->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION stubborn() RETURNS int LANGUAGE plpgsql AS $$
+BEGIN
+	LOOP
+		BEGIN
+			PERFORM pg_sleep(1000);
+		EXCEPTION WHEN query_canceled THEN
+			NULL;
+		END;
+	END LOOP;
+END $$;
+CREATE FUNCTION stubborns() RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN durable.call_activity('stubborn');
+END $$;
+SELECT durable.register_activity('stubborn', 'stubborn()', execution => 'task');
+SELECT durable.start('stubborns', instance_id => 'stubborn');
+SQL
+ok($node->poll_query_until('postgres', workers("wait_event = 'PgSleep'"), '1'), 'an activity that catches its cancellation');
+$node->safe_psql('postgres', "SELECT durable.terminate('stubborn', 'enough')");
+ok($node->poll_query_until('postgres', workers("wait_event = 'PgSleep'"), '0'), 'ends with its process');
+is($node->safe_psql('postgres', "SELECT runtime_status FROM durable.wait('stubborn', '20s')"), 'Terminated', 'and is terminated');
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM durable.task_queue'), 'nothing of it is left');
+
 # Four activities of a second each: with five workers they run side by side.
 $node->append_conf('postgresql.conf', 'durable.max_workers = 5');
 $node->reload;
