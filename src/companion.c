@@ -142,7 +142,7 @@ durable_companion_is_worth(const Instance *instance, int turns)
 bool
 durable_companion_begin(Instance *instance, Handler *handler)
 {
-	if (!IsBackgroundWorker)
+	if (MyBgworkerEntry == NULL)
 		return false;			/* durable.drain: one process, one session */
 
 	durable_companion_stop();
