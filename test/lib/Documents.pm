@@ -213,9 +213,10 @@ sub sentence
 sub rows
 {
 	my ($node, $database, $query) = @_;
+	my $printed = $node->safe_psql($database, $query, extra_params => [ '-F', "\x02", '-R', "\x03" ]);
 
-	return map { [ split /\x02/, $_, -1 ] }
-	  split /\x03/, $node->safe_psql($database, $query, extra_params => [ '-F', "\x02", '-R', "\x03" ]);
+	$printed =~ s/\n+\z//;
+	return map { [ split /\x02/, $_, -1 ] } split /\x03/, $printed;
 }
 
 1;
