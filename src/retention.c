@@ -32,10 +32,14 @@
 #include "utils/timestamp.h"
 
 /* Instances that one step looks at, and deletes at most. */
-#define STEP_INSTANCES		1000
+#define STEP_INSTANCES		500
 
-/* The walk rests for so many times what a step took. */
-#define REST_FACTOR			50
+/*
+ * The walk rests for so many times what a step took: longer when it found
+ * nothing to delete than when it has to keep up with what workers finish.
+ */
+#define REST_AFTER_LOOKING	50
+#define REST_AFTER_DELETING	1
 
 /* Milliseconds between two walks. */
 #define SHORTEST_REST		500
@@ -44,7 +48,7 @@
 /* Where the current walk is; 0 is before the first instance. */
 static int64 position = 0;
 
-static long step(void);
+static long step(uint64 *deleted);
 static bool shortest_retention(Datum *shortest);
 
 /* Months and days as they come: an instance is too old when completed_at + retention is past. */
@@ -90,6 +94,7 @@ durable_retention_step(void)
 	instr_time	begin;
 	instr_time	took;
 	long		rest = 0;
+	uint64		deleted = 0;
 
 	INSTR_TIME_SET_CURRENT(begin);
 	SetCurrentStatementStartTimestamp();
@@ -97,7 +102,7 @@ durable_retention_step(void)
 	if (durable_engine_lock())
 	{
 		durable_sql_connect();
-		rest = step();
+		rest = step(&deleted);
 		durable_sql_finish();
 	}
 	CommitTransactionCommand();
@@ -105,12 +110,14 @@ durable_retention_step(void)
 	INSTR_TIME_SET_CURRENT(took);
 	INSTR_TIME_SUBTRACT(took, begin);
 
-	return Min(Max(rest, (long) (INSTR_TIME_GET_MILLISEC(took) * REST_FACTOR)), LONGEST_REST);
+	return Min(Max(rest, (long) (INSTR_TIME_GET_MILLISEC(took) *
+								 (deleted > 0 ? REST_AFTER_DELETING : REST_AFTER_LOOKING))),
+			   LONGEST_REST);
 }
 
 /* Milliseconds to rest at least. */
 static long
-step(void)
+step(uint64 *deleted)
 {
 	Datum		shortest;
 	Datum		values[4];
@@ -139,7 +146,7 @@ step(void)
 			values[2] = IntervalPGetDatum(&durable_retention_interval);
 		else
 			nulls[2] = 'n';
-		durable_sql_run(&delete_expired, values, nulls, false, 0);
+		*deleted = durable_sql_run(&delete_expired, values, nulls, false, 0);
 	}
 	if (looked_at > 0)
 		position = DatumGetInt64(values[3]);
