@@ -33,7 +33,7 @@ static void (*over_after) (void) = NULL;
 
 static void print_wrapped(const char *text);
 static void print_styled(Style style, bool begin);
-static void print_formatted(FILE *out, const char *format, va_list args);
+static void print_formatted(FILE *out, const char *format, va_list args) __attribute__((format(gnu_printf, 2, 0)));
 static int	decode(const char *text, uint32_t *code);
 static bool is_harmful(uint32_t code);
 

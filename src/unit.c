@@ -177,10 +177,9 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 		if (durable_batch_exhausted(batch))
 		{
 			/* The rest stays in the inbox. */
-			for_each_cell(cell, works, cell)
-				leave_for_later(scan, lfirst(cell));
+			leave_for_later(scan, work);
 			full = true;
-			break;
+			continue;
 		}
 		if (scan->solo)
 		{
