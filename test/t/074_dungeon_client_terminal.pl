@@ -10,7 +10,7 @@ use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(sleep);
+use Time::HiRes qw(time);
 
 eval { require IO::Pty; 1 } or plan skip_all => 'IO::Pty is needed to imitate a terminal';
 
@@ -92,6 +92,19 @@ $node->start;
 shown(qr/\.\.\. the server is back\r\n.*kill Grumpy Grey Goblin with Rusty Spoon/s, 'the server is back, and the line is still there');
 type("\n");
 shown(qr/The Grumpy Grey Goblin falls/, '... and is carried out');
+
+# A notification that arrives together with an answer makes no noise of its own. It is not left lying until the next one.
+my $slowest = 0;
+foreach my $round (1 .. 20)
+{
+	my $started = time();
+
+	$screen = '';
+	$node->safe_psql('postgres', join '', map { "SELECT dungeon.say('Zo\xc3\xab', 'round $round, line $_');\n" } 1 .. 5);
+	$terminal->pump until $screen =~ /round $round, line 5/;
+	$slowest = time() - $started if time() - $started > $slowest;
+}
+cmp_ok($slowest, '<', 3, 'lines in quick succession are shown at once');
 
 # A line longer than any buffer.
 my $long = 'get ' . 'very ' x 1000 . 'long sword';
