@@ -12,6 +12,13 @@
  * fails or is slow, the batch's time is over, it raises an error - all of it is
  * rolled back, and it is run again turn by turn, as if this had not been tried.
  *
+ * Turn by turn, an activity runs outside of the orchestration: as the owner, under
+ * the owner's settings, and what it has done stays done whatever the orchestration's
+ * code does then.  So within the turn none is run where a function with SECURITY
+ * DEFINER, or with settings of its own, is on the stack, nor where the code has
+ * changed a setting that names or texts depend on; and a block with an exception
+ * handler that is rolled back with activities in it undoes the whole attempt.
+ *
  * What is rolled back has had no effect on the database.  It may have had one
  * outside, so only activities in trusted languages are run this way.  An
  * orchestration for which it was in vain is not tried again for long.
@@ -26,6 +33,12 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
+#include "miscadmin.h"
+#include "pgtime.h"
+#include "utils/bytea.h"
+#include "utils/float.h"
+#include "utils/guc.h"
 
 #include "activity.h"
 #include "execution.h"
@@ -43,14 +56,32 @@ typedef struct Score
 	int			score;
 }			Score;
 
+/* Under what code runs. */
+typedef struct Setting
+{
+	Oid			user;
+	int			security_context;
+	int			guc_levels;		/* beyond those of subtransactions */
+	char	   *search_path;
+	int			date_style;
+	int			date_order;
+	int			interval_style;
+	int			float_digits;
+	int			bytea_style;
+	pg_tz	   *timezone;
+}			Setting;
+
 typedef struct Attempt
 {
 	Batch	   *batch;
 	Handler    *handler;
+	Setting		setting;		/* of the batch */
 }			Attempt;
 
 static Score *score_of(Oid function);
 static bool run_within_turn(Turn *turn);
+static void get_setting(Setting *setting);
+static bool is_setting(const Setting *setting);
 
 static Score scores[NSCORES];
 
@@ -77,6 +108,9 @@ durable_straight_run(Batch * batch, Instance *instance, Handler *handler, Turn *
 		durable_batch_exhausted(batch))
 		return false;
 
+	get_setting(&attempt.setting);
+	attempt.setting.search_path = MemoryContextStrdup(batch->context, namespace_search_path);
+	attempt.setting.guc_levels++;	/* the turn's own, see usercall.c */
 	turn->at_frontier = run_within_turn;
 	turn->frontier_arg = &attempt;
 	turn->straight = true;
@@ -111,7 +145,8 @@ run_within_turn(Turn *turn)
 	Batch	   *batch = attempt->batch;
 	Instance   *instance = turn->instance;
 	MemoryContext old = CurrentMemoryContext;
-	bool		completed = instance->activities != NIL;
+	bool		completed = instance->activities != NIL && !turn->spoiled &&
+		is_setting(&attempt->setting);
 
 	durable_turn_leave(turn);
 	while (completed && instance->activities != NIL)
@@ -152,6 +187,41 @@ run_within_turn(Turn *turn)
 	MemoryContextSwitchTo(old);
 	durable_turn_reenter(turn, completed);
 	return completed;
+}
+
+static void
+get_setting(Setting *setting)
+{
+	int			level = NewGUCNestLevel();
+
+	AtEOXact_GUC(true, level);
+	GetUserIdAndSecContext(&setting->user, &setting->security_context);
+	setting->guc_levels = level - GetCurrentTransactionNestLevel();
+	setting->search_path = namespace_search_path;
+	setting->date_style = DateStyle;
+	setting->date_order = DateOrder;
+	setting->interval_style = IntervalStyle;
+	setting->float_digits = extra_float_digits;
+	setting->bytea_style = bytea_output;
+	setting->timezone = session_timezone;
+}
+
+static bool
+is_setting(const Setting *setting)
+{
+	Setting		now;
+
+	get_setting(&now);
+	return now.user == setting->user &&
+		now.security_context == setting->security_context &&
+		now.guc_levels == setting->guc_levels &&
+		strcmp(now.search_path, setting->search_path) == 0 &&
+		now.date_style == setting->date_style &&
+		now.date_order == setting->date_order &&
+		now.interval_style == setting->interval_style &&
+		now.float_digits == setting->float_digits &&
+		now.bytea_style == setting->bytea_style &&
+		now.timezone == setting->timezone;
 }
 
 static Score *

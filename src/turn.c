@@ -38,6 +38,8 @@
 #include "usercall.h"
 
 static void forget_turn(XactEvent event, void *arg);
+static void watch_rollback(SubXactEvent event, SubTransactionId subid,
+						   SubTransactionId parent, void *arg);
 static bool went_straight(void *arg);
 static Jsonb *turn_body(void *arg);
 static void take_back(Turn *turn, int nevents, int ndecisions, int nactivities);
@@ -52,6 +54,7 @@ void
 durable_turn_install(void)
 {
 	RegisterXactCallback(forget_turn, NULL);
+	RegisterSubXactCallback(watch_rollback, NULL);
 }
 
 /* An error that got past us must not leave the session inside a turn. */
@@ -60,6 +63,20 @@ forget_turn(XactEvent event, void *arg)
 {
 	current_turn = NULL;
 	guarded = false;
+}
+
+/*
+ * A block of the orchestration with an exception handler has been rolled back.  If
+ * activities had run in it, so have they been, and in the history they have
+ * completed.  Subtransactions are numbered as they begin: one that still runs and
+ * is not younger than the one in which the activity ran contains it.
+ */
+static void
+watch_rollback(SubXactEvent event, SubTransactionId subid, SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB && current_turn != NULL &&
+		subid <= current_turn->innermost)
+		current_turn->spoiled = true;
 }
 
 bool
@@ -115,6 +132,8 @@ durable_turn_run(Turn *turn)
 	turn->failure = NULL;
 	turn->error = NULL;
 	turn->result = NULL;
+	turn->innermost = InvalidSubTransactionId;
+	turn->spoiled = false;
 	turn->known_calls = replay->ncalls;
 	instance->turns++;
 	instance->wait_line = 0;
@@ -345,7 +364,7 @@ went_straight(void *arg)
 	Turn	   *turn = arg;
 	Replay	   *replay = &turn->instance->replay;
 
-	return !turn->stopped && replay->ntasks >= replay->ncalls &&
+	return !turn->stopped && !turn->spoiled && replay->ntasks >= replay->ncalls &&
 		turn->instance->activities == NIL;
 }
 
@@ -363,6 +382,8 @@ void
 durable_turn_reenter(Turn *turn, bool completed)
 {
 	turn->stopped = !completed;
+	if (completed)
+		turn->innermost = Max(turn->innermost, GetCurrentSubTransactionId());
 	current_turn = turn;
 	guarded = true;
 }

@@ -118,6 +118,8 @@ typedef struct Turn
 	bool		(*at_frontier) (struct Turn *turn);
 	void	   *frontier_arg;
 	bool		straight;		/* activities within the turn: kept if it completes, else nothing */
+	SubTransactionId innermost; /* the youngest one that holds effects of such activities */
+	bool		spoiled;		/* user code has rolled back some of them */
 
 	Jsonb	   *failure;		/* TURN_FAILED */
 	ErrorData  *error;			/* TURN_ERROR */
