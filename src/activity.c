@@ -85,7 +85,7 @@ durable_activity_target(List **known, const char *name, Oid owner, Oid asking_na
 	}
 
 	lookup.target = target;
-	lookup.registration = durable_registry_activity(name, owner);
+	lookup.registration = durable_handler_registration(name, "activity", owner, asking_namespace);
 	lookup.context = CurrentMemoryContext;
 	if (lookup.registration != NULL)
 	{

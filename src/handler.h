@@ -55,6 +55,14 @@ typedef struct Handler
 extern Handler *durable_handler_find(const char *name, const char *kind, Oid extra_namespace);
 
 /*
+ * The registration that the name stands for, or NULL: then it is a function's.  One
+ * that counts only by membership does not hide a function, so nobody can put code
+ * of his own in the place of what a role with more rights means to run.
+ */
+extern const struct Registration *durable_handler_registration(const char *name, const char *kind,
+															  Oid role, Oid extra_namespace);
+
+/*
  * Same, from a stored signature; 42883 when it is gone.  Depends neither on the
  * search_path nor on privileges.
  */

@@ -48,6 +48,8 @@ typedef struct Written
 	const char *arguments;		/* from the parenthesis on, or NULL */
 }			Written;
 
+static bool is_function(const char *name, const char *kind, Oid extra_namespace);
+static bool any_suitable(FuncCandidateList candidates);
 static bool parse(Written *written, const char *name, const char *kind);
 static Oid	find_with_arguments(Written *written, Oid extra_namespace);
 static Oid	function_of_signature(const char *signature);
@@ -74,6 +76,55 @@ durable_handler_find(const char *name, const char *kind, Oid extra_namespace)
 		not_found(&written, name, kind, extra_namespace);
 
 	return durable_handler_from_oid(function, kind);
+}
+
+const Registration *
+durable_handler_registration(const char *name, const char *kind, Oid role, Oid extra_namespace)
+{
+	const Registration *registration = strcmp(kind, "activity") == 0 ?
+		durable_registry_activity(name, role) : durable_registry_orchestration(name, role);
+
+	if (registration != NULL && !durable_registry_is_trusted(registration, role) &&
+		is_function(name, kind, extra_namespace))
+		return NULL;
+	return registration;
+}
+
+/* Whatever its arguments are: what is written as a function is left to durable_handler_find. */
+static bool
+is_function(const char *name, const char *kind, Oid extra_namespace)
+{
+	Written		written = {0};
+	List	   *names = NIL;
+	ListCell   *cell;
+	Oid			namespace = extra_namespace;
+
+	if (!parse(&written, name, kind))
+		return false;
+	foreach(cell, written.names)
+		names = lappend(names, makeString(lfirst(cell)));
+
+	if (list_length(names) == 2)
+	{
+		namespace = get_namespace_oid(linitial(written.names), true);
+		names = list_delete_first(names);
+	}
+	else if (any_suitable(FuncnameGetCandidates(names, -1, NIL, false, false, false, true)))
+		return true;
+
+	return OidIsValid(namespace) && get_namespace_name(namespace) != NULL &&
+		durable_schema_aclcheck(namespace, GetUserId(), ACL_USAGE) == ACLCHECK_OK &&
+		any_suitable(FuncnameGetCandidates(lcons(makeString(get_namespace_name(namespace)), names),
+										   -1, NIL, false, false, false, true));
+}
+
+static bool
+any_suitable(FuncCandidateList candidates)
+{
+	for (; candidates != NULL; candidates = candidates->next)
+		if (durable_handler_objection(candidates->oid) == NULL)
+			return true;
+	return false;
 }
 
 /*

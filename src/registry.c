@@ -289,6 +289,12 @@ rank(const Registration *registration, Oid role)
 	return 0;
 }
 
+bool
+durable_registry_is_trusted(const Registration *registration, Oid role)
+{
+	return rank(registration, role) > 1;
+}
+
 List *
 durable_registry_names(const char *kind, Oid role)
 {

@@ -49,6 +49,13 @@ extern void durable_registry_load(bool force);
 extern const Registration *durable_registry_orchestration(const char *name, Oid role);
 extern const Registration *durable_registry_activity(const char *name, Oid role);
 
+/*
+ * Was it made by the role itself, or by somebody whom everybody has to trust?  Else
+ * it counts because the role is a member of another one, and may have more rights
+ * than that: see durable_handler_registration.
+ */
+extern bool durable_registry_is_trusted(const Registration *registration, Oid role);
+
 /* Names (char *) that count for that role; kind "orchestration" or "activity". For suggestions. */
 extern List *durable_registry_names(const char *kind, Oid role);
 

@@ -15,8 +15,9 @@
  * each walk it rests for long enough that all this is a small part of a core.
  *
  * An instance is kept for as long as its registration says, else for
- * durable.retention, else for ever.  The registration of the instance's owner
- * counts before those of others.
+ * durable.retention, else for ever.  That is a registration of the instance's owner,
+ * else one that counts for everybody; not one of another role, which must not be able
+ * to have somebody else's instances deleted.
  */
 #include "durable.h"
 #include "worker.h"
@@ -63,7 +64,7 @@ static DurableSql read_shortest = {
 	"SELECT r.retention FROM durable.orchestration r WHERE r.name = i.name" \
 	" AND r.retention IS NOT NULL AND (r.owner = i.owner" \
 	"  OR EXISTS (SELECT 1 FROM pg_catalog.pg_authid a WHERE a.oid = r.owner AND a.rolsuper)" \
-	"  OR pg_catalog.pg_has_role(i.owner, r.owner, 'USAGE'))" \
+	"  OR EXISTS (SELECT 1 FROM pg_catalog.pg_extension e WHERE e.extname = 'durable' AND e.extowner = r.owner))" \
 	" ORDER BY (r.owner = i.owner) DESC LIMIT 1), $3)"
 
 static DurableSql look_ahead = {

@@ -246,7 +246,7 @@ resolve(const char *name, Oid owner, StartTarget *target)
 	const Registration *registration;
 
 	durable_registry_load(false);
-	registration = durable_registry_orchestration(name, owner);
+	registration = durable_handler_registration(name, "orchestration", owner, InvalidOid);
 	if (registration)
 	{
 		target->name = registration->name;

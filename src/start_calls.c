@@ -271,7 +271,8 @@ look_up_body(void *arg)
 	StartLookup *lookup = arg;
 	MemoryContext context = lookup->turn->instance->context;
 	const Registration *registration =
-		durable_registry_orchestration(lookup->name, lookup->turn->instance->owner);
+		durable_handler_registration(lookup->name, "orchestration", lookup->turn->instance->owner,
+									 lookup->turn->handler->namespace);
 	Handler    *handler;
 
 	if (registration != NULL)
