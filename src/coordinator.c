@@ -128,6 +128,7 @@ start_up(void)
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
+	pqsignal(SIGINT, SIG_IGN);	/* nothing of ours is worth a cancel */
 	if (!durable_coordinator_attach(db, start.database, start.started))
 		proc_exit(0);
 	before_shmem_exit(detach, (Datum) 0);
@@ -273,5 +274,5 @@ report_statistics(void)
 static void
 describe_error(void *arg)
 {
-	errcontext("durable coordinator of database %u", MyDatabaseId);
+	errcontext("durable coordinator of database \"%s\"", durable_session_database_name());
 }

@@ -21,13 +21,22 @@
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "commands/dbcommands.h"
 #include "commands/prepare.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "storage/lock.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/portal.h"
+#include "utils/snapmgr.h"
 
+/* For messages, as they were when the process connected. */
+static NameData user_name = {"?"};
+static NameData database_name = {"?"};
+
+static void remember_names(void);
 static void pin(const char *name, const char *value);
 
 void
@@ -65,6 +74,7 @@ durable_session_connect(Oid database, Oid owner)
 void
 durable_process_settings(const char *application_name)
 {
+	remember_names();
 	pin("application_name", application_name);
 	pin("default_transaction_isolation", "read committed");
 	pin("default_transaction_read_only", "off");
@@ -72,6 +82,36 @@ durable_process_settings(const char *application_name)
 	pin("idle_in_transaction_session_timeout", "0");
 	if (GetConfigOption("transaction_timeout", true, false) != NULL)
 		pin("transaction_timeout", "0");	/* from 17 on; it would end the process */
+}
+
+/* An error context must not read catalogs. */
+static void
+remember_names(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	char	   *name;
+
+	StartTransactionCommand();
+	name = get_database_name(MyDatabaseId);
+	if (name)
+		namestrcpy(&database_name, name);
+	name = GetUserNameFromId(GetSessionUserId(), true);
+	if (name)
+		namestrcpy(&user_name, name);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+}
+
+const char *
+durable_session_user_name(void)
+{
+	return NameStr(user_name);
+}
+
+const char *
+durable_session_database_name(void)
+{
+	return NameStr(database_name);
 }
 
 static void
@@ -110,8 +150,11 @@ durable_session_reset(void)
 {
 	MemoryContext context = CurrentMemoryContext;
 
+	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
 	ResetTempTableNamespace();
+	PopActiveSnapshot();
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
 }

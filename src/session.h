@@ -13,6 +13,10 @@ extern void durable_session_connect(Oid database, Oid owner);
 /* Settings of a process of ours, after it has connected. */
 extern void durable_process_settings(const char *application_name);
 
+/* Names for messages; they need no catalog. */
+extern const char *durable_session_user_name(void);
+extern const char *durable_session_database_name(void);
+
 /*
  * What user code left behind in the session goes away before the next unit.  In
  * the unit's transaction: what is cheap.  After it, and only if

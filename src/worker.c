@@ -352,5 +352,6 @@ report_statistics(bool now)
 static void
 describe_error(void *arg)
 {
-	errcontext("durable worker for role %u in database %u", start.owner, MyDatabaseId);
+	errcontext("durable worker of \"%s\" in database \"%s\"",
+			   durable_session_user_name(), durable_session_database_name());
 }
