@@ -72,7 +72,7 @@ END $$;
 CALL go('harmless');
 SELECT * FROM outcome WHERE name = 'harmless';
 SELECT * FROM what_is_done WHERE what LIKE 'harmless%';
-SELECT turns, count(*) FROM durable.instances WHERE instance_id LIKE 'harmless%' GROUP BY turns HAVING turns = 1;
+SELECT count(*) > 0 AS "some in one turn" FROM durable.instances WHERE instance_id LIKE 'harmless%' AND turns = 1;
 
 -- activities run as the owner, whoever the orchestration, or a function that it calls, runs as
 CREATE ROLE regress_straight_owner LOGIN;
