@@ -21,7 +21,7 @@ use Test::More;
 use Time::HiRes qw(time sleep);
 use DurableTest;
 
-our @EXPORT = qw(chaos_seed install_chaos plan_workflows clients_start clients_finish progress kill_process processes_of are_alive
+our @EXPORT = qw(chaos_seed install_chaos plan_workflows start_many clients_start clients_finish progress kill_process processes_of are_alive
   wait_for_server wait_until_ended violations_are chaos_log_is_clean violations);
 
 my @OWNERS = qw(chaos_ann chaos_bob chaos_cat);
@@ -88,11 +88,11 @@ sub statements
 	return $start;
 }
 
-# clients_start(node, database, plan, goal): one client for each owner. They keep step with progress(), which should
-# reach the goal; goal 0: as fast as they can.
+# clients_start(node, database, plan, goal, connection): one client for each owner. They keep step with progress(), which
+# should reach the goal; goal 0: as fast as they can. The connection is the node's if it is not given.
 sub clients_start
 {
-	my ($node, $database, $plan, $goal) = @_;
+	my ($node, $database, $plan, $goal, $connstr) = @_;
 	my $dir = PostgreSQL::Test::Utils::tempdir;
 	my $self = { dir => $dir, plan => scalar(@$plan), pids => [], node => $node, database => $database };
 
@@ -100,7 +100,7 @@ sub clients_start
 	for my $client (0 .. $#OWNERS)
 	{
 		my @mine = map { $plan->[$_] } grep { $_ % @OWNERS == $client } 0 .. $#$plan;
-		my $connection = $node->connstr($database) . " user=$OWNERS[$client]";
+		my $connection = ($connstr // $node->connstr($database)) . " user=$OWNERS[$client]";
 		my $seed = int(rand(1_000_000_000));
 		my $pid = fork // die "could not fork: $!";
 
@@ -225,10 +225,11 @@ sub connect_again
 	return;
 }
 
-# clients_finish(clients): wait for them, and load what they have written down. The server may still be starting over.
+# clients_finish(clients, node): wait for them, and load what they have written down, into that node if it is another one
+# by now. The server may still be starting over.
 sub clients_finish
 {
-	my ($clients) = @_;
+	my ($clients, $now) = @_;
 	my ($node, $database, $dir) = @$clients{qw(node database dir)};
 	my $failed = 0;
 
@@ -238,12 +239,30 @@ sub clients_finish
 		$failed++ if $?;
 	}
 	is($failed, 0, 'the clients have got everything done') or diag(slurp_file("$dir/trouble"));
+	$node = $now if $now;
 	wait_for_server($node);
 	for my $client (0 .. $#OWNERS)
 	{
 		$node->safe_psql($database, "\\copy chaos.client_log (word, action, instance_id, item) FROM '$dir/log.$client'\n"
 			  . "UPDATE chaos.client_log SET client = $client WHERE client IS NULL");
 	}
+	return;
+}
+
+# start_many(node, database, from, to): workflows that need nobody to end, of each kind one for each number; at once.
+sub start_many
+{
+	my ($node, $database, $from, $to) = @_;
+
+	$node->safe_psql($database, <<SQL);
+BEGIN;
+CREATE TEMP TABLE many AS SELECT kind, n FROM generate_series($from, $to) n, unnest('{sequence,fan,saga,timer,parent,transfer,starter}'::text[]) kind;
+GRANT SELECT ON many TO chaos_ann;
+INSERT INTO chaos.client_log (client, word, action, instance_id) SELECT 0, w, 'start', kind || ' ' || n FROM many, unnest('{try,ack}'::text[]) w;
+SET LOCAL ROLE chaos_ann;
+SELECT count(durable.start('chaos.' || kind, n, kind || ' ' || n)) FROM many;
+COMMIT;
+SQL
 	return;
 }
 
