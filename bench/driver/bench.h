@@ -57,7 +57,7 @@ extern void row_limits(void);
 
 /* throughput.c */
 extern double run_backlog(PGconn *conn, PGconn *admin, const char *orchestration, long n, int input);
-extern void row_throughput(const char *orchestration);
+extern void row_throughput(const char *orchestration, long usual);
 extern void row_one_activity(void);
 extern void row_five_activity(void);
 extern void row_insert_activity(void);

@@ -89,9 +89,9 @@ unfinished(PGconn *admin, long n)
 
 /* One row: warm-up, then the measurement. */
 void
-row_throughput(const char *orchestration)
+row_throughput(const char *orchestration, long usual)
 {
-	long		n = option_long("n", 40000);
+	long		n = option_long("n", usual);
 	char		database[64];
 	PGconn	   *conn;
 	PGconn	   *admin;
@@ -113,25 +113,25 @@ row_throughput(const char *orchestration)
 void
 row_one_activity(void)
 {
-	row_throughput("one_activity");
+	row_throughput("one_activity", 40000);
 }
 
 void
 row_five_activity(void)
 {
-	row_throughput("five_activity");
+	row_throughput("five_activity", 40000);
 }
 
 void
 row_insert_activity(void)
 {
-	row_throughput("insert_activity");
+	row_throughput("insert_activity", 40000);
 }
 
 void
 row_own_transaction(void)
 {
-	row_throughput("own_transaction");
+	row_throughput("own_transaction", 3000);
 }
 
 /* A number of workflows that each schedule 1,000 activities and wait for all of them. */
