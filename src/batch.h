@@ -129,7 +129,7 @@ extern void durable_batch_store(Batch * batch);
  * messages: rows of the inbox from key on, at most limit, ordered by key and id.
  */
 extern List *durable_batch_read_inbox(Batch * batch, int64 from, int part, int nparts, int limit);
-extern List *durable_batch_read_timers(Batch * batch, TimestampTz from, int limit);
+extern List *durable_batch_read_timers(Batch * batch, TimestampTz from, int64 from_key, int limit);
 extern List *durable_batch_lock_instances(Batch * batch, int64 *keys, int nkeys);
 extern void durable_batch_check_live(Batch * batch, List *messages);
 extern void durable_batch_discard_orphans(Batch * batch, List *messages);

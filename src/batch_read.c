@@ -43,8 +43,9 @@ static DurableSql read_inbox_part = {
 
 static DurableSql read_timers = {
 	"SELECT ctid, key, execution, task, due_at FROM durable.timer "
-	"WHERE owner = $1 AND due_at >= $2 AND due_at <= $3 ORDER BY due_at LIMIT $4",
-	4, {REGROLEOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}
+	"WHERE owner = $1 AND (due_at, key) >= ($2, $3) AND due_at <= $4 "
+	"ORDER BY due_at, key LIMIT $5",
+	5, {REGROLEOID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, INT8OID}
 };
 
 static DurableSql next_timer = {
@@ -132,10 +133,10 @@ durable_batch_read_inbox(Batch * batch, int64 from, int part, int nparts, int li
 }
 
 List *
-durable_batch_read_timers(Batch * batch, TimestampTz from, int limit)
+durable_batch_read_timers(Batch * batch, TimestampTz from, int64 from_key, int limit)
 {
-	Datum		values[4] = {ObjectIdGetDatum(batch->owner), TimestampTzGetDatum(from),
-	TimestampTzGetDatum(batch->clock), Int64GetDatum(limit)};
+	Datum		values[5] = {ObjectIdGetDatum(batch->owner), TimestampTzGetDatum(from),
+	Int64GetDatum(from_key), TimestampTzGetDatum(batch->clock), Int64GetDatum(limit)};
 	List	   *messages = NIL;
 	uint64		rows;
 

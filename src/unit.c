@@ -57,8 +57,8 @@ static List *messages_of(List *messages, int64 key);
 static List *claim(Batch * batch, UnitScan *scan, bool *full);
 static List *read_messages(Batch * batch, UnitScan *scan, int limit, bool *full);
 static List *group_by_instance(List *messages, int limit, int64 *first_left,
-							   TimestampTz *due_left);
-static void pass_over(UnitScan *scan, List *works);
+							   Message **timer_left);
+static void pass_over(UnitScan *scan, List *works, const Message *timer_left);
 static void attach_instances(Batch * batch, List *work);
 static void discard_orphans(Batch * batch, List *works);
 static void leave_for_later(UnitScan *scan, Work * work);
@@ -211,14 +211,15 @@ claim(Batch * batch, UnitScan *scan, bool *full)
 	List	   *taken = NIL;
 	ListCell   *cell;
 	int64		first_left;
-	TimestampTz due_left;
+	Message    *timer_left;
 
 	if (scan->only_key != 0)
 		messages = messages_of(messages, scan->only_key);
-	works = group_by_instance(messages, limit, &first_left, &due_left);
+	works = group_by_instance(messages, limit, &first_left, &timer_left);
 	look_from(scan, first_left);
-	scan->timer_due = Min(scan->timer_due, due_left);
-	*full |= first_left != PG_INT64_MAX || due_left != DT_NOEND;
+	if (timer_left != NULL)
+		scan->timer_due = Min(scan->timer_due, timer_left->at);
+	*full |= first_left != PG_INT64_MAX || timer_left != NULL;
 	scan->passed_over = false;
 	if (works == NIL)
 		return NIL;
@@ -254,7 +255,7 @@ claim(Batch * batch, UnitScan *scan, bool *full)
 	discard_orphans(batch, works);
 	scan->passed_over = claimed == NIL && *full;
 	if (scan->passed_over)
-		pass_over(scan, works);
+		pass_over(scan, works, timer_left);
 	return claimed;
 }
 
@@ -289,7 +290,9 @@ read_messages(Batch * batch, UnitScan *scan, int limit, bool *full)
 
 	if (scan->timer_due <= batch->clock)
 	{
-		timers = durable_batch_read_timers(batch, scan->timer_due, limit);
+		timers = durable_batch_read_timers(batch, scan->timer_due,
+										   scan->timer_due == scan->passed_due ?
+										   scan->passed_key : PG_INT64_MIN, limit);
 		if (list_length(timers) == limit)
 		{
 			scan->timer_due = ((Message *) linitial(timers))->at;
@@ -340,13 +343,15 @@ look_from(UnitScan *scan, int64 key)
 
 /*
  * All that could be read at once belongs to instances that could not be locked:
- * without this the next scan would read just the same.  Timers that are due at the
- * very time of one of theirs are passed over, too.
+ * without this the next scan would read just the same.  Timers are passed over in
+ * the order of time and instance, since thousands may be due at the same moment.
  */
 static void
-pass_over(UnitScan *scan, List *works)
+pass_over(UnitScan *scan, List *works, const Message *timer_left)
 {
 	ListCell   *cell;
+	TimestampTz due = DT_NOBEGIN;
+	int64		key = 0;
 
 	foreach(cell, works)
 	{
@@ -357,7 +362,13 @@ pass_over(UnitScan *scan, List *works)
 			Message    *message = lfirst(inner);
 
 			if (message->kind == MESSAGE_TIMER)
-				scan->timer_due = Max(scan->timer_due, message->at + 1);
+			{
+				if (message->at > due || (message->at == due && message->key >= key))
+				{
+					due = message->at;
+					key = message->key + 1;
+				}
+			}
 			else
 			{
 				scan->part_from = Max(scan->part_from, message->key + 1);
@@ -366,20 +377,32 @@ pass_over(UnitScan *scan, List *works)
 			}
 		}
 	}
+
+	/* One that found no place in the batch may be due before the last of those that did. */
+	if (timer_left != NULL)
+	{
+		due = timer_left->at;
+		key = timer_left->key;
+	}
+	if (due != DT_NOBEGIN && scan->timer_due <= due)
+	{
+		scan->timer_due = scan->passed_due = due;
+		scan->passed_key = key;
+	}
 }
 
 /*
  * Messages are ordered by instance, timers are not.  first_left is the smallest
- * key that found no place, due_left the earliest timer that found none.
+ * key that found no place, timer_left the earliest timer that found none, or NULL.
  */
 static List *
-group_by_instance(List *messages, int limit, int64 *first_left, TimestampTz *due_left)
+group_by_instance(List *messages, int limit, int64 *first_left, Message **timer_left)
 {
 	List	   *works = NIL;
 	ListCell   *cell;
 
 	*first_left = PG_INT64_MAX;
-	*due_left = DT_NOEND;
+	*timer_left = NULL;
 	foreach(cell, messages)
 	{
 		Message    *message = lfirst(cell);
@@ -399,10 +422,10 @@ group_by_instance(List *messages, int limit, int64 *first_left, TimestampTz *due
 		{
 			if (list_length(works) >= limit)
 			{
-				if (message->kind == MESSAGE_TIMER)
-					*due_left = Min(*due_left, message->at);
-				else
+				if (message->kind != MESSAGE_TIMER)
 					*first_left = Min(*first_left, message->key);
+				else if (*timer_left == NULL)
+					*timer_left = message;
 				continue;
 			}
 			work = palloc0(sizeof(Work));

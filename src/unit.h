@@ -25,6 +25,8 @@ typedef struct UnitScan
 	int64		only_key;		/* this instance and no other; 0: any */
 	int64		marked_task;	/* the task that durable_unit_task noted last */
 	bool		passed_over;	/* the last batch found only what others hold */
+	TimestampTz passed_due;		/* of the timers due at that very time ... */
+	int64		passed_key;		/* ... others hold those of instances with key < this */
 }			UnitScan;
 
 typedef enum UnitResult
