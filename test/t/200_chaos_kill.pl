@@ -38,23 +38,31 @@ my $clients = clients_start($node, 'postgres', [ plan_workflows($WORKFLOWS) ], $
 my %killed;
 my $start = time;
 
-for my $n (1 .. $KILLS)
+# Now and then two of them hit the same crash, on a busy machine more often: then there is another.
+my $kills = 0;
+while ($kills < $KILLS || ($kills < 2 * $KILLS && crashes() < $KILLS))
 {
 	sleep(0.1 + rand(0.6));
 	kill_process($node, 'KILL', qr/durable worker/, \%killed);
 	progress($clients);
+	$kills++;
 }
-note(sprintf '%d kills in %.1f s', $KILLS, time - $start);
+note(sprintf '%d kills in %.1f s', $kills, time - $start);
 clients_finish($clients);
 wait_until_ended($node, 'postgres', 'everything has ended');
 note(sprintf 'all of it in %.1f s', time - $start);
 
 is($node->safe_psql('postgres', "SELECT count(*) FROM chaos.client_log WHERE word = 'ack' AND action = 'start'"), $WORKFLOWS,
 	"$WORKFLOWS workflows were started");
-my $crashes = () = slurp_file($node->logfile) =~ /terminated by signal 9/g;
-cmp_ok($crashes, '>=', $KILLS, "the server has crashed $KILLS times");
+cmp_ok(crashes(), '>=', $KILLS, "the server has crashed $KILLS times");
 violations_are($node, 'postgres', '', 'and nothing is wrong');
 chaos_log_is_clean($node, 'nothing but that in the log');
 note($node->safe_psql('postgres', "SELECT name, runtime_status, count(*), sum(turns) AS turns FROM durable.instances GROUP BY 1, 2 ORDER BY 1, 2"));
 $node->stop('fast');
 done_testing();
+
+sub crashes
+{
+	my $crashes = () = slurp_file($node->logfile) =~ /terminated by signal 9/g;
+	return $crashes;
+}
