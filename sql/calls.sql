@@ -247,7 +247,7 @@ DECLARE
     hint text;
     answers jsonb := '[]';
 BEGIN
-    PERFORM durable.log('task 1 is nothing that can be waited for');
+    PERFORM durable.log('task 1 cannot be waited for');
     FOR call IN SELECT * FROM refusals() LOOP
         BEGIN
             EXECUTE 'SELECT ' || call;

@@ -286,7 +286,7 @@ get_task(Turn *turn, int64 task)
 		default:
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("task " INT64_FORMAT " is nothing that can be waited for", task)));
+					 errmsg("task " INT64_FORMAT " cannot be waited for", task)));
 	}
 	return state;
 }
