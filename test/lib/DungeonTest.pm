@@ -1,7 +1,7 @@
 # What the game's Perl tests share: names that are known beforehand, crashes, a console that is read to the end, and the
 # story each player must have been told.
 #
-# Owns, locks, memory: none.
+# Owns: the console programs it starts. Locks, memory: none.
 
 package DungeonTest;
 
@@ -21,6 +21,9 @@ our @EXPORT = qw(fix_words told processes crash console_start console_is_complet
 # A game that was won, and one that ended at the trapdoor, as story_of_all writes them.
 our $WON = 'kmmmmhycdwasgpflv';
 our $DEAD = 'kmmmmhxt';
+
+# Processes that were started and not finished.
+my @consoles;
 
 # Every name that is drawn is the same one. Whatever else is set comes from the caller.
 sub fix_words
@@ -116,7 +119,17 @@ sub console_start
 	my @command = ('dungeon', '-d', $node->connstr($database), '--quiet', '--json', '--since', 'all', 'console');
 	my $process = IPC::Run::start(\@command, '<', \undef, '>', $file, '2>', "$file.err");
 
+	push @consoles, $process;
 	return { process => $process, file => $file };
+}
+
+# A test that dies leaves no process behind.
+END
+{
+	my $status = $?;
+
+	$_->kill_kill foreach grep { $_->pumpable } @consoles;
+	$? = $status;
 }
 
 # Wait until the console program has printed as many lines as there are; then it has printed every line, as it is in the
