@@ -23,7 +23,7 @@ my %BOUNDS = (
 	},
 	five_activity => {
 		start => { statements => 2.2, inserted => 2.01, updated => 0, deleted => 0, wal => 660 },
-		run => { statements => 6, inserted => 1.03, updated => 1.03, not_hot => 0.2, deleted => 1.03, wal => 1480, commits => 0.2 },
+		run => { statements => 8, inserted => 1.03, updated => 1.03, not_hot => 0.2, deleted => 1.03, wal => 1480, commits => 0.2 },
 	},
 );
 
