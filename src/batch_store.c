@@ -20,6 +20,7 @@
 #include "batch.h"
 #include "columns.h"
 #include "execution.h"
+#include "failpoint.h"
 #include "json.h"
 #include "sql.h"
 #include "wakeup.h"
@@ -185,6 +186,7 @@ durable_batch_store(Batch * batch)
 	if (batch->changed != NIL)
 	{
 		store_history(batch);
+		durable_failpoint_pass(FAILPOINT_HISTORY_WRITTEN);
 		store_instances(batch);
 	}
 	if (batch->consumed != NIL)
@@ -198,6 +200,7 @@ durable_batch_store(Batch * batch)
 	if (batch->outbox != NIL)
 		store_messages(batch);
 	durable_sql_finish();
+	durable_failpoint_pass(FAILPOINT_BATCH_WRITTEN);
 
 	MemoryContextSwitchTo(old);
 }

@@ -22,6 +22,7 @@
 
 #include "activity.h"
 #include "execution.h"
+#include "failpoint.h"
 #include "retry.h"
 
 static bool run_activity(Batch * batch, Instance *instance, Decision *decision, ActivityTarget * target);
@@ -95,6 +96,7 @@ run_activity(Batch * batch, Instance *instance, Decision *decision, ActivityTarg
 	run.is_inline = true;
 	run.attempt = 1;
 	outcome = durable_activity_run(&run);
+	durable_failpoint_pass(FAILPOINT_ACTIVITY_DONE);
 
 	batch->activities++;
 	batch->user_us += run.elapsed_us;

@@ -34,6 +34,7 @@
 
 #include "companion.h"
 #include "execution.h"
+#include "failpoint.h"
 #include "json.h"
 #include "retry.h"
 #include "usercall.h"
@@ -303,6 +304,7 @@ run_turns(Batch * batch, Instance *instance)
 		}
 
 		durable_turn_run(&turn);
+		durable_failpoint_pass(FAILPOINT_TURN_DONE);
 		turns++;
 		batch->turns++;
 		batch->user_us += instance->compute_us - before;

@@ -18,6 +18,7 @@
 #ifndef DURABLE_SHARED_H
 #define DURABLE_SHARED_H
 
+#include "failpoint.h"
 #include "shmem.h"
 
 #define WAITER_BUCKETS		256
@@ -169,6 +170,11 @@ typedef struct DurableShared
 	Suspect		suspects[MAX_SUSPECTS];
 
 	Duration	durations[DURABLE_MAX_DURATIONS];
+
+#ifdef DURABLE_TESTING
+	pg_atomic_uint64 failpoint_passed[FAILPOINT_COUNT];
+	pg_atomic_uint64 failpoint_left[FAILPOINT_COUNT];	/* 0: not armed */
+#endif
 }			DurableShared;
 
 /* The only global of the engine that points into shared memory. NULL when not preloaded. */

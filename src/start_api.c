@@ -41,6 +41,7 @@
 #include "client.h"
 #include "clock.h"
 #include "execution.h"
+#include "failpoint.h"
 #include "handler.h"
 #include "json.h"
 #include "registry.h"
@@ -399,6 +400,7 @@ insert(const StartRequest *request, const StartTarget *target, Oid owner,
 	}
 	durable_role_leave(&role);
 	durable_sql_finish();
+	durable_failpoint_pass(FAILPOINT_START_INSERTED);
 
 	if (inserted && later)
 		durable_wakeup_timer(owner, request->start_at);

@@ -26,6 +26,7 @@
 #include "batch.h"
 #include "clock.h"
 #include "crash.h"
+#include "failpoint.h"
 #include "guc.h"
 #include "handler.h"
 #include "json.h"
@@ -280,7 +281,9 @@ run_task(Batch * batch, Task *task)
 	run.attempt = task->attempt;
 
 	durable_slot_begin_task(task->key, task->task);
+	durable_failpoint_pass(FAILPOINT_TASK_BEFORE);
 	outcome = durable_activity_run(&run);
+	durable_failpoint_pass(FAILPOINT_TASK_AFTER);
 	reason = durable_slot_end_task();
 	batch->activities++;
 	if (reason == CANCEL_TERMINATED)

@@ -32,6 +32,7 @@
 #include "clock.h"
 #include "crash.h"
 #include "execution.h"
+#include "failpoint.h"
 #include "guc.h"
 #include "shmem.h"
 #include "unit.h"
@@ -159,6 +160,8 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 	batch->cautious = scan->only_key != 0;
 	works = claim(batch, scan, &full);
 	found = works != NIL;
+	if (found)
+		durable_failpoint_pass(FAILPOINT_BATCH_CLAIMED);
 
 	foreach(cell, works)
 	{

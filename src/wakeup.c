@@ -20,6 +20,7 @@
 #include "wakeup.h"
 
 #include "access/xact.h"
+#include "failpoint.h"
 #include "shared.h"
 #include "utils/memutils.h"
 
@@ -206,6 +207,7 @@ end_of_transaction(XactEvent event, void *arg)
 		case XACT_EVENT_PARALLEL_PRE_COMMIT:
 			return;
 		case XACT_EVENT_COMMIT:
+			durable_failpoint_pass(FAILPOINT_COMMITTED);
 			deliver();
 			break;
 		case XACT_EVENT_ABORT:

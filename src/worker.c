@@ -26,6 +26,7 @@
 #include "clock.h"
 #include "crash.h"
 #include "engine.h"
+#include "failpoint.h"
 #include "guc.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -254,7 +255,11 @@ run(Unit unit, UnitScan *where)
 		durable_session_before_commit();
 	}
 	left_something = durable_session_left_something();
+	if (result != UNIT_NOTHING)
+		durable_failpoint_pass(FAILPOINT_BEFORE_COMMIT);
 	CommitTransactionCommand();
+	if (result != UNIT_NOTHING)
+		durable_failpoint_pass(FAILPOINT_AFTER_COMMIT);
 	MemoryContextSwitchTo(unit_context);
 
 	/* A cancel that came too late must not hit the next unit. */

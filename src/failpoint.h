@@ -1,0 +1,33 @@
+/*
+ * failpoint.h
+ *		Named places where a test can have the process killed.
+ */
+#ifndef DURABLE_FAILPOINT_H
+#define DURABLE_FAILPOINT_H
+
+#include "durable.h"
+
+/* Their names are in failpoint.c. */
+typedef enum Failpoint
+{
+	FAILPOINT_BATCH_CLAIMED,	/* messages read, instances locked */
+	FAILPOINT_TURN_DONE,
+	FAILPOINT_ACTIVITY_DONE,	/* one that runs inline */
+	FAILPOINT_HISTORY_WRITTEN,
+	FAILPOINT_BATCH_WRITTEN,
+	FAILPOINT_TASK_BEFORE,		/* an activity with a transaction of its own */
+	FAILPOINT_TASK_AFTER,
+	FAILPOINT_BEFORE_COMMIT,
+	FAILPOINT_COMMITTED,		/* and nobody has been told */
+	FAILPOINT_AFTER_COMMIT,
+	FAILPOINT_START_INSERTED,
+	FAILPOINT_COUNT
+}			Failpoint;
+
+#ifdef DURABLE_TESTING
+extern void durable_failpoint_pass(Failpoint point);
+#else
+#define durable_failpoint_pass(point)	((void) 0)
+#endif
+
+#endif							/* DURABLE_FAILPOINT_H */
