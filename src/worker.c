@@ -51,9 +51,26 @@
 /* What a unit can be. */
 typedef UnitResult (*Unit) (Oid owner, UnitScan *scan);
 
+/*
+ * Where messages are looked for, see UnitScan.  A sweep goes from low keys to
+ * high ones.  News of keys that it has passed do not take it back: then an
+ * instance that always has something to do again would keep all those with
+ * higher keys waiting.  They are "behind", and batches take turns between the two.
+ */
+typedef struct Position
+{
+	int64		inbox_from;
+	int64		part_from;
+}			Position;
+
+#define NOWHERE		PG_INT64_MAX
+
 static WorkerStart start;
 static MemoryContext unit_context;
-static UnitScan scan;
+static UnitScan scan;			/* its positions are those of the batch that runs */
+static Position sweep = {0, 0};
+static Position behind = {NOWHERE, NOWHERE};
+static bool goes_behind = false;	/* the last batch did */
 static UnitScan suspects;		/* nparts 0: no search */
 static int64 units = 0;
 static bool leaving = false;
@@ -67,6 +84,10 @@ static void terminate(SIGNAL_ARGS);
 static void start_up(void);
 static void check_identity(void);
 static void take_hints(void);
+static void note_messages(int64 key);
+static void note_position(int64 *of_sweep, int64 *of_behind, int64 key);
+static UnitResult run_batch(void);
+static void move_on(int64 *of_sweep, int64 *of_behind);
 static bool may_stay(void);
 static UnitResult run(Unit unit, UnitScan *where);
 static bool run_suspects(void);
@@ -94,6 +115,7 @@ durable_worker_main(Datum arg)
 		long		ms;
 
 		ResetLatch(MyLatch);
+		QueryCancelPending = false; /* one that came between two units */
 		CHECK_FOR_INTERRUPTS();
 		if (!PostmasterIsAlive())
 			proc_exit(1);		/* busy, it would not wait for anything that tells */
@@ -115,7 +137,7 @@ durable_worker_main(Datum arg)
 			now - everything_at >= 20 * scan.walked_us)
 		{
 			scan.walked_us = 0;
-			scan.inbox_from = scan.part_from = 0;
+			note_messages(0);
 			scan.timer_due = scan.task_due = DT_NOBEGIN;
 			everything_at = now;
 		}
@@ -125,7 +147,7 @@ durable_worker_main(Datum arg)
 
 		if (suspects.nparts != 0 && run_suspects())
 			continue;
-		result = run(durable_unit_batch, &scan);
+		result = run_batch();
 		if (result == UNIT_FULL)
 			durable_slot_want_peer();
 		if (run_task() || result != UNIT_NOTHING)
@@ -220,12 +242,65 @@ take_hints(void)
 	DurableHints hints;
 
 	durable_slot_take_hints(&hints);
-	scan.inbox_from = Min(scan.inbox_from, hints.low_key);
-	scan.part_from = Min(scan.part_from, hints.low_key);
+	if (hints.low_key != NOWHERE)
+		note_messages(hints.low_key);
 	scan.timer_due = Min(scan.timer_due, hints.due);
 	scan.task_due = Min(scan.task_due, hints.task_due);
 	leaving |= hints.leave;
 	durable_slot_partition(&scan.part, &scan.nparts);
+}
+
+/* --- where there may be messages -------------------------------------------------------- */
+
+/* For instances with that key or a higher one. */
+static void
+note_messages(int64 key)
+{
+	note_position(&sweep.inbox_from, &behind.inbox_from, key);
+	note_position(&sweep.part_from, &behind.part_from, key);
+}
+
+static void
+note_position(int64 *of_sweep, int64 *of_behind, int64 key)
+{
+	if (*of_sweep == NOWHERE)
+		*of_sweep = key;
+	else if (key < *of_sweep)
+		*of_behind = Min(*of_behind, key);
+}
+
+static UnitResult
+run_batch(void)
+{
+	Position   *position;
+	UnitResult	result;
+
+	goes_behind = !goes_behind && (behind.inbox_from != NOWHERE || behind.part_from != NOWHERE);
+	position = goes_behind ? &behind : &sweep;
+
+	scan.inbox_from = position->inbox_from;
+	scan.part_from = position->part_from;
+	result = run(durable_unit_batch, &scan);
+	position->inbox_from = scan.inbox_from;
+	position->part_from = scan.nparts > 1 ? scan.part_from : scan.inbox_from;
+
+	move_on(&sweep.inbox_from, &behind.inbox_from);
+	move_on(&sweep.part_from, &behind.part_from);
+
+	if (scan.solo && ((result == UNIT_NOTHING && sweep.inbox_from == NOWHERE) || units > SOLO_UNITS))
+		scan.solo = false;
+	return result;
+}
+
+/* The sweep has come to its end, or what was behind has caught up with it. */
+static void
+move_on(int64 *of_sweep, int64 *of_behind)
+{
+	if (*of_sweep == NOWHERE || *of_behind >= *of_sweep)
+	{
+		*of_sweep = Min(*of_sweep, *of_behind);
+		*of_behind = NOWHERE;
+	}
 }
 
 static bool
@@ -270,8 +345,6 @@ run(Unit unit, UnitScan *where)
 	report_statistics(false);
 
 	units += result != UNIT_NOTHING;
-	if (scan.solo && (result == UNIT_NOTHING || units > SOLO_UNITS))
-		scan.solo = false;
 	leaving |= !present;
 	return result;
 }
@@ -325,7 +398,7 @@ sleep_time(TimestampTz idle_since)
 	long		idle_ms = (long) (Max(GetCurrentTimestamp() - idle_since, 0) / 1000);
 	long		left_ms = durable_worker_idle_timeout - idle_ms;
 
-	if (scan.inbox_from != PG_INT64_MAX)
+	if (sweep.inbox_from != NOWHERE || behind.inbox_from != NOWHERE)
 		ms = 0;
 
 	/*

@@ -90,8 +90,8 @@ sub workers
 # --- owners who never stop ------------------------------------------------------------------------------------------------
 
 # Two owners keep both workers busy for ever.
-start_as('postgres', 'a', "durable.start('endless', 1, instance_id => 'a' || n) FROM generate_series(1, 1) n");
-start_as('postgres', 'b', "durable.start('endless', 1, instance_id => 'b' || n) FROM generate_series(1, 1) n");
+start_as('postgres', 'a', "durable.start('endless', 1, instance_id => 'a' || n) FROM generate_series(1, 5) n");
+start_as('postgres', 'b', "durable.start('endless', 1, instance_id => 'b' || n) FROM generate_series(1, 5) n");
 $node->poll_query_until('postgres', 'SELECT min(execution) > 2 FROM durable.instances');
 cmp_ok(finishes('postgres', 'c', 'c1', 'a third owner gets a worker'), '<', 5, 'soon');
 cmp_ok(finishes('second', 'c', 'c2', 'an owner in another database, too'), '<', 5, 'soon');
