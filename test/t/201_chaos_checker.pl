@@ -80,7 +80,7 @@ planted('I6', 'events in the wrong order', events('pair 1', "SELECT CASE x -> 5 
 planted('I7', 'steps side by side', "UPDATE chaos.effect SET seen = 1 WHERE instance_id = 'sequence 4' AND step = 'step 3'");
 planted('I8', 'a parent that was told something else', events('parent 1', "SELECT CASE x ->> 0 WHEN '12' THEN jsonb_set(x, '{5}', '-1') ELSE x END, n FROM ($each) q", 0));
 planted('I8', 'a child that failed and is said to have completed', "UPDATE durable.instance SET status = 'F', output = NULL, failure = '{}' WHERE parent_key = (SELECT key FROM durable.instance WHERE instance_id = 'parent 1')");
-planted('I8', 'a child that outlives its parent', "UPDATE durable.instance SET status = 'R', completed_at = NULL WHERE parent_key = (SELECT key FROM durable.instance WHERE instance_id = 'stopped 1')");
+planted('I8', 'a child that outlives its parent', "UPDATE durable.instance SET status = 'R', completed_at = NULL WHERE parent_key = (SELECT key FROM durable.instance WHERE instance_id = 'parent 1')");
 planted('I8', 'a child that is gone', "DELETE FROM durable.instance WHERE parent_key = (SELECT key FROM durable.instance WHERE instance_id = 'parent 1')");
 planted('I11', 'a message for an instance that has ended', "INSERT INTO durable.inbox SELECT -1, owner, key, 'c', 1, 1, NULL, NULL, now() FROM durable.instance WHERE instance_id = 'fan 1'");
 planted('I11', 'a message for an instance that is gone', "INSERT INTO durable.inbox VALUES (-1, 'chaos_ann', -1, 'e', 1, 1, 'Item', NULL, now())");
