@@ -9,7 +9,8 @@
  * Memory: a context that is reset in each round.
  *
  * It is connected as the bootstrap superuser and runs the engine's own SQL and
- * nothing else.  Who needs workers is in supply.c, deleting in retention.c.
+ * nothing else.  Who needs workers is in owners.c, starting them in supply.c,
+ * deleting in retention.c.
  *
  * A round: look at the tables if there is a reason to (somebody said so, or the
  * slow recheck), start and dismiss workers, delete a few old instances, sleep
@@ -31,6 +32,7 @@
 #include "shared.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
+#include "supply.h"
 #include "tcop/tcopprot.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -70,7 +72,7 @@ durable_coordinator_main(Datum arg)
 
 	start_up();
 	db = durable_my_database();
-	durable_supply_init();
+	durable_owners_init();
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 
@@ -108,7 +110,7 @@ durable_coordinator_main(Datum arg)
 			if (GetCurrentTimestamp() >= delete_at)
 				delete_at = GetCurrentTimestamp() + durable_retention_step() * INT64CONST(1000);
 			ms = Min(ms, Max(delete_at - GetCurrentTimestamp(), 0) / 1000 + 1);
-			ms = Min(ms, durable_clock_ms_until(durable_supply_next_due(), ms));
+			ms = Min(ms, durable_clock_ms_until(durable_owners_next_due(), ms));
 		}
 		report_statistics();
 		if (go_to_sleep(db, durable_clock_now() + ms * INT64CONST(1000)))
@@ -188,7 +190,7 @@ look(DurableDatabase *db)
 	{
 		allowed = durable_engine_check(&paused, &held);
 		if (allowed)
-			durable_supply_look();
+			durable_owners_look();
 	}
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(round_context);

@@ -217,8 +217,13 @@ extern void durable_slot_no_shortage(void);	/* this database waits for no slot *
 extern void durable_slot_connected(void);
 extern void durable_slot_ask_to_leave(int slotno, uint32 generation);
 extern int	durable_slots_used(void);
+
+extern void durable_slot_change_state(DurableSlot *slot, SlotState state);	/* under its spinlock */
+
+/* slot_task.c */
 extern void durable_slot_cancel(DurableDatabase *db, int64 key, CancelReason reason);
 extern bool durable_slot_press_cancels(DurableDatabase *db);	/* false: there are none */
+extern void durable_task_wake_denied(void);
 
 /* waiter.c: after the commit of an instance's end; database from MyDatabaseId */
 extern void durable_waiter_signal(int64 key);

@@ -20,11 +20,11 @@
  * and durable_slot_sleep looks at them once more under the spinlock in which it
  * becomes IDLE: a hint given before is found there, and who gives one later sees
  * an idle worker.
+ *
+ * Tasks, and cancelling them, are in slot_task.c.
  */
 #include "durable.h"
 #include "shared.h"
-
-#include <signal.h>
 
 #include "clock.h"
 #include "guc.h"
@@ -38,9 +38,6 @@
 #define NOTHING_NEW(slot) \
 	((slot)->low_key = PG_INT64_MAX, (slot)->due = DT_NOEND, (slot)->task_due = DT_NOEND)
 
-/* An activity that catches its cancellation goes with its process after this time. */
-#define CANCEL_PATIENCE		(10 * USECS_PER_SEC)
-
 /* Full batches in a row after which another worker is worth its start. */
 #define BATCHES_BEFORE_PEER 3
 
@@ -50,10 +47,6 @@ static int	full_batches = 0;
 
 static void free_slot(int slotno);
 static void detach(int code, Datum arg);
-static void change_state(DurableSlot *slot, SlotState state);
-static bool peer_is_idle(void);
-static int	count_tasks(DurableSlot *except, int *denied_before);
-static void wake_denied(void);
 
 void
 durable_slot_init(void)
@@ -189,7 +182,7 @@ durable_slot_release(int slotno, uint32 generation, WorkerExit how)
 	{
 		/* What it left undone is in the tables. */
 		durable_coordinator_wake(db, true);
-		wake_denied();
+		durable_task_wake_denied();
 	}
 }
 
@@ -311,7 +304,7 @@ durable_slot_connected(void)
 {
 	SpinLockAcquire(&my_slot->mutex);
 	my_slot->connected = true;
-	change_state(my_slot, SLOT_IDLE);
+	durable_slot_change_state(my_slot, SLOT_IDLE);
 	SpinLockRelease(&my_slot->mutex);
 }
 
@@ -345,8 +338,8 @@ detach(int code, Datum arg)
  * Under the slot's spinlock.  Each batch begins anew: whether it is stuck is a
  * question of its own time.
  */
-static void
-change_state(DurableSlot *slot, SlotState state)
+void
+durable_slot_change_state(DurableSlot *slot, SlotState state)
 {
 	if (slot->state == state && state != SLOT_BATCH)
 		return;
@@ -366,10 +359,10 @@ durable_slot_set_state(SlotState state)
 		pg_atomic_write_u64(&my_slot->units, pg_atomic_read_u64(&my_slot->units) + 1);
 	SpinLockAcquire(&my_slot->mutex);
 	was_task = my_slot->state == SLOT_TASK && state != SLOT_TASK;
-	change_state(my_slot, state);
+	durable_slot_change_state(my_slot, state);
 	SpinLockRelease(&my_slot->mutex);
 	if (was_task)
-		wake_denied();
+		durable_task_wake_denied();
 }
 
 bool
@@ -383,7 +376,7 @@ durable_slot_sleep(TimestampTz until)
 		my_slot->task_due == DT_NOEND && !my_slot->leave;
 	if (nothing_new)
 	{
-		change_state(my_slot, SLOT_IDLE);
+		durable_slot_change_state(my_slot, SLOT_IDLE);
 		my_slot->sleeps_until = until;
 	}
 	SpinLockRelease(&my_slot->mutex);
@@ -443,229 +436,6 @@ durable_slot_want_peer(void)
 
 	if (++full_batches % BATCHES_BEFORE_PEER == 0)
 		durable_database_want(db, my_slot->owner);
-}
-
-/* --- tasks ------------------------------------------------------------------------ */
-
-void
-durable_slot_begin_task(int64 key, int32 task)
-{
-	if (my_slot == NULL)
-		return;
-	SpinLockAcquire(&my_slot->mutex);
-	my_slot->task_key = key;
-	my_slot->task = task;
-	my_slot->cancel = CANCEL_NONE;
-	my_slot->task_denied = false;
-	change_state(my_slot, SLOT_TASK);
-	SpinLockRelease(&my_slot->mutex);
-
-	/* Somebody has to be there for the other tasks and the turns. */
-	if (!peer_is_idle())
-		durable_coordinator_wake(&durable_shared->databases[my_slot->database_index], true);
-}
-
-static bool
-peer_is_idle(void)
-{
-	uint64		slots = pg_atomic_read_u64(&durable_shared->databases[my_slot->database_index].slots);
-
-	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
-	{
-		DurableSlot *slot = &durable_shared->slots[i];
-
-		/* Unlocked: if it leaves just now, its release wakes the coordinator. */
-		if ((slots & SLOT_BIT(i)) != 0 && slot != my_slot && slot->owner == my_slot->owner &&
-			slot->state == SLOT_IDLE && !slot->leave)
-			return true;
-	}
-	return false;
-}
-
-/*
- * From here on nobody cancels us.  A signal that was sent just before may still
- * be on its way; it must not hit what comes next.
- */
-CancelReason
-durable_slot_end_task(void)
-{
-	CancelReason reason;
-
-	if (my_slot == NULL)
-		return CANCEL_NONE;
-	SpinLockAcquire(&my_slot->mutex);
-	reason = my_slot->cancel;
-	my_slot->cancel = CANCEL_NONE;
-	my_slot->task_key = 0;
-	my_slot->task = 0;
-	SpinLockRelease(&my_slot->mutex);
-	if (reason != CANCEL_NONE)
-		QueryCancelPending = false;
-	return reason;
-}
-
-CancelReason
-durable_slot_cancel_reason(void)
-{
-	CancelReason reason;
-
-	if (my_slot == NULL)
-		return CANCEL_NONE;
-	SpinLockAcquire(&my_slot->mutex);
-	reason = my_slot->cancel;
-	SpinLockRelease(&my_slot->mutex);
-	return reason;
-}
-
-/*
- * Of all workers of the cluster one stays free for turns.  A worker that is
- * refused is woken when that changes; the one that has been refused for the
- * longest time goes first.  The only worker there is does both.
- */
-bool
-durable_task_may_start(void)
-{
-	int			denied_before;
-	int			running;
-	bool		may_start;
-
-	if (my_slot == NULL || durable_max_workers <= 1)
-		return true;
-
-	running = count_tasks(my_slot, &denied_before);
-	may_start = running + denied_before < durable_max_workers - 1;
-
-	SpinLockAcquire(&my_slot->mutex);
-	if (!may_start && !my_slot->task_denied)
-		my_slot->denied_since = GetCurrentTimestamp();
-	my_slot->task_denied = !may_start;
-	SpinLockRelease(&my_slot->mutex);
-
-	/* A task that ended between the count and the note woke nobody. */
-	if (!may_start && count_tasks(my_slot, &denied_before) < running)
-		SetLatch(MyLatch);
-	return may_start;
-}
-
-/*
- * Somebody terminated that instance: stop its running activities.  Called after
- * commit.  The signal is sent under the spinlock, so that it cannot hit whatever
- * that process does after durable_slot_end_task.
- */
-void
-durable_slot_cancel(DurableDatabase *db, int64 key, CancelReason reason)
-{
-	uint64		slots = pg_atomic_read_u64(&db->slots);
-	TimestampTz now = GetCurrentTimestamp();
-
-	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
-	{
-		DurableSlot *slot = &durable_shared->slots[i];
-
-		if ((slots & SLOT_BIT(i)) == 0 || slot->state != SLOT_TASK)
-			continue;
-		SpinLockAcquire(&slot->mutex);
-		if (slot->state == SLOT_TASK && slot->task_key == key && slot->pid != 0 &&
-			slot->database == db->database)
-		{
-			slot->cancel = reason;
-			slot->cancelled_at = slot->pressed_at = now;
-			(void) kill(slot->pid, SIGINT);
-		}
-		SpinLockRelease(&slot->mutex);
-	}
-}
-
-/*
- * User code can catch a cancel and go on.  It gets another one each second, and
- * after CANCEL_PATIENCE its process has to go, which nothing catches.
- */
-bool
-durable_slot_press_cancels(DurableDatabase *db)
-{
-	uint64		slots = pg_atomic_read_u64(&db->slots);
-	TimestampTz now = GetCurrentTimestamp();
-	bool		any = false;
-
-	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
-	{
-		DurableSlot *slot = &durable_shared->slots[i];
-		bool		gave_up = false;
-
-		if ((slots & SLOT_BIT(i)) == 0 || slot->cancel == CANCEL_NONE)
-			continue;
-		SpinLockAcquire(&slot->mutex);
-		if (slot->cancel != CANCEL_NONE && slot->task_key != 0 && slot->pid != 0 &&
-			slot->database == db->database)
-		{
-			any = true;
-			if (now - slot->pressed_at >= USECS_PER_SEC)
-			{
-				gave_up = now - slot->cancelled_at >= CANCEL_PATIENCE;
-				slot->pressed_at = now;
-				(void) kill(slot->pid, gave_up ? SIGTERM : SIGINT);
-			}
-		}
-		SpinLockRelease(&slot->mutex);
-		if (gave_up)
-			ereport(LOG,
-					(errmsg("ending a worker whose activity does not heed that it is cancelled")));
-	}
-	return any;
-}
-
-/* Nobody shall wait behind a worker that does not want to start a task any more. */
-void
-durable_task_not_due(void)
-{
-	if (my_slot == NULL || !my_slot->task_denied)
-		return;
-	SpinLockAcquire(&my_slot->mutex);
-	my_slot->task_denied = false;
-	SpinLockRelease(&my_slot->mutex);
-	wake_denied();
-}
-
-static int
-count_tasks(DurableSlot *except, int *denied_before)
-{
-	int			running = 0;
-
-	*denied_before = 0;
-	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
-	{
-		DurableSlot *slot = &durable_shared->slots[i];
-
-		if (slot == except || slot->state == SLOT_UNUSED)
-			continue;
-		SpinLockAcquire(&slot->mutex);
-		if (slot->state == SLOT_TASK)
-			running++;
-		else if (slot->task_denied &&
-				 (!except->task_denied || slot->denied_since < except->denied_since))
-			++*denied_before;
-		SpinLockRelease(&slot->mutex);
-	}
-	return running;
-}
-
-static void
-wake_denied(void)
-{
-	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
-	{
-		DurableSlot *slot = &durable_shared->slots[i];
-		Latch	   *latch = NULL;
-
-		if (!slot->task_denied)
-			continue;
-		SpinLockAcquire(&slot->mutex);
-		if (slot->task_denied)
-			latch = slot->latch;
-		SpinLockRelease(&slot->mutex);
-		if (latch)
-			SetLatch(latch);
-	}
 }
 
 /* --- what a worker asks about itself -------------------------------------------------- */

@@ -270,6 +270,7 @@ run_task(Batch * batch, Task *task)
 	ActivityOutcome outcome;
 	RetryPolicy policy;
 	CancelReason reason;
+	bool		wanted;
 	int64		delay;
 
 	run.name = task->name;
@@ -281,6 +282,18 @@ run_task(Batch * batch, Task *task)
 	run.attempt = task->attempt;
 
 	durable_slot_begin_task(task->key, task->task);
+
+	/* A termination that was committed since the first look found nobody to cancel. */
+	HOLD_CANCEL_INTERRUPTS();
+	wanted = is_wanted(task);
+	RESUME_CANCEL_INTERRUPTS();
+	if (!wanted)
+	{
+		(void) durable_slot_end_task();
+		delete_task(task);
+		return;
+	}
+
 	durable_failpoint_pass(FAILPOINT_TASK_BEFORE);
 	outcome = durable_activity_run(&run);
 	durable_failpoint_pass(FAILPOINT_TASK_AFTER);

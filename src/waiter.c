@@ -138,14 +138,15 @@ durable_waiter_end(int n)
 	SpinLockRelease(&durable_shared->waiter_mutex);
 }
 
-/* In a commit callback: nothing in here can fail. */
+/*
+ * In a commit callback, behind a memory barrier: the instance's new state became
+ * visible before.  Nothing in here can fail.
+ */
 void
 durable_waiter_signal(int64 key)
 {
 	uint32		bucket;
 
-	/* The instance's new state became visible before; see the head of the file. */
-	pg_memory_barrier();
 	if (pg_atomic_read_u32(&durable_shared->nwaiters) == 0)
 		return;
 

@@ -228,6 +228,9 @@ deliver(void)
 {
 	DurableDatabase *db = durable_my_database();
 
+	/* Our rows became visible before we look who waits, sleeps or runs. */
+	pg_memory_barrier();
+
 	for (int i = 0; i < news.finished.n; i++)
 		durable_waiter_signal(news.finished.keys[i]);
 	if (db == NULL)
@@ -269,8 +272,6 @@ tell_workers(DurableDatabase *db, const OwnerNews *owner)
 	bool		myself = false;
 	uint64		slots;
 
-	/* Our rows became visible before we look who sleeps. */
-	pg_memory_barrier();
 	slots = pg_atomic_read_u64(&db->slots);
 	while (slots != 0)
 	{

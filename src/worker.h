@@ -37,16 +37,6 @@ extern void durable_launcher_register(void);
 extern void durable_ddl_install_hooks(void);
 
 /*
- * supply.c, part of the coordinator: which owners need workers, and starting
- * them.  All outside a transaction except look, which reads the tables in the
- * caller's.
- */
-extern void durable_supply_init(void);
-extern void durable_supply_look(void);
-extern long durable_supply_workers(bool running);	/* ms until it should be called again */
-extern TimestampTz durable_supply_next_due(void);	/* of owners without a worker; virtual time */
-
-/*
  * retention.c, part of the coordinator: deletes a few finished instances that
  * are old enough, in a transaction of its own.  Returns ms until the next call.
  */

@@ -1,0 +1,258 @@
+/*
+ * slot_task.c
+ *		Slots of workers that run an activity in a transaction of its own.
+ *
+ * Owns: what a slot says about the task that its worker runs; who may start one.
+ * Called by: workers, while they run a task; the commit callback and the
+ * coordinator, to cancel one.
+ * Locks: the slots' spinlocks, one at a time.
+ * Memory: none.
+ *
+ * Cancelling.  Whoever terminates an instance finds, after its commit, the
+ * workers that run an activity of it, and sends SIGINT under the slot's spinlock.
+ * The worker notes its task before it looks whether the instance still wants it:
+ * so either it sees the termination, or the termination sees the worker.
+ */
+#include "durable.h"
+#include "shared.h"
+
+#include <signal.h>
+
+#include "guc.h"
+#include "storage/proc.h"
+#include "utils/timestamp.h"
+
+/* An activity that catches its cancellation goes with its process after this time. */
+#define CANCEL_PATIENCE		(10 * USECS_PER_SEC)
+
+static bool peer_is_idle(DurableSlot *self);
+static int	count_tasks(DurableSlot *except, int *denied_before);
+
+void
+durable_slot_begin_task(int64 key, int32 task)
+{
+	DurableSlot *my_slot = durable_my_slot();
+
+	if (my_slot == NULL)
+		return;
+	SpinLockAcquire(&my_slot->mutex);
+	my_slot->task_key = key;
+	my_slot->task = task;
+	my_slot->cancel = CANCEL_NONE;
+	my_slot->task_denied = false;
+	durable_slot_change_state(my_slot, SLOT_TASK);
+	SpinLockRelease(&my_slot->mutex);
+
+	/* Somebody has to be there for the other tasks and the turns. */
+	if (!peer_is_idle(my_slot))
+		durable_coordinator_wake(&durable_shared->databases[my_slot->database_index], true);
+}
+
+static bool
+peer_is_idle(DurableSlot *my_slot)
+{
+	uint64		slots = pg_atomic_read_u64(&durable_shared->databases[my_slot->database_index].slots);
+
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+	{
+		DurableSlot *slot = &durable_shared->slots[i];
+
+		/* Unlocked: if it leaves just now, its release wakes the coordinator. */
+		if ((slots & SLOT_BIT(i)) != 0 && slot != my_slot && slot->owner == my_slot->owner &&
+			slot->state == SLOT_IDLE && !slot->leave)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * From here on nobody cancels us.  A signal that was sent just before may still
+ * be on its way; it must not hit what comes next.
+ */
+CancelReason
+durable_slot_end_task(void)
+{
+	DurableSlot *my_slot = durable_my_slot();
+	CancelReason reason;
+
+	if (my_slot == NULL)
+		return CANCEL_NONE;
+	SpinLockAcquire(&my_slot->mutex);
+	reason = my_slot->cancel;
+	my_slot->cancel = CANCEL_NONE;
+	my_slot->task_key = 0;
+	my_slot->task = 0;
+	SpinLockRelease(&my_slot->mutex);
+	if (reason != CANCEL_NONE)
+		QueryCancelPending = false;
+	return reason;
+}
+
+CancelReason
+durable_slot_cancel_reason(void)
+{
+	DurableSlot *my_slot = durable_my_slot();
+	CancelReason reason;
+
+	if (my_slot == NULL)
+		return CANCEL_NONE;
+	SpinLockAcquire(&my_slot->mutex);
+	reason = my_slot->cancel;
+	SpinLockRelease(&my_slot->mutex);
+	return reason;
+}
+
+/*
+ * Of all workers of the cluster one stays free for turns.  A worker that is
+ * refused is woken when that changes; the one that has been refused for the
+ * longest time goes first.  The only worker there is does both.
+ */
+bool
+durable_task_may_start(void)
+{
+	DurableSlot *my_slot = durable_my_slot();
+	int			denied_before;
+	int			running;
+	bool		may_start;
+
+	if (my_slot == NULL || durable_max_workers <= 1)
+		return true;
+
+	running = count_tasks(my_slot, &denied_before);
+	may_start = running + denied_before < durable_max_workers - 1;
+
+	SpinLockAcquire(&my_slot->mutex);
+	if (!may_start && !my_slot->task_denied)
+		my_slot->denied_since = GetCurrentTimestamp();
+	my_slot->task_denied = !may_start;
+	SpinLockRelease(&my_slot->mutex);
+
+	/* A task that ended between the count and the note woke nobody. */
+	if (!may_start && count_tasks(my_slot, &denied_before) < running)
+		SetLatch(MyLatch);
+	return may_start;
+}
+
+/*
+ * Somebody terminated that instance: stop its running activities.  Called after
+ * commit.  The signal is sent under the spinlock, so that it cannot hit whatever
+ * that process does after durable_slot_end_task.
+ */
+void
+durable_slot_cancel(DurableDatabase *db, int64 key, CancelReason reason)
+{
+	uint64		slots = pg_atomic_read_u64(&db->slots);
+	TimestampTz now = GetCurrentTimestamp();
+
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+	{
+		DurableSlot *slot = &durable_shared->slots[i];
+
+		if ((slots & SLOT_BIT(i)) == 0 || slot->state != SLOT_TASK)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		if (slot->state == SLOT_TASK && slot->task_key == key && slot->pid != 0 &&
+			slot->database == db->database)
+		{
+			slot->cancel = reason;
+			slot->cancelled_at = slot->pressed_at = now;
+			(void) kill(slot->pid, SIGINT);
+		}
+		SpinLockRelease(&slot->mutex);
+	}
+}
+
+/*
+ * User code can catch a cancel and go on.  It gets another one each second, and
+ * after CANCEL_PATIENCE its process has to go, which nothing catches.
+ */
+bool
+durable_slot_press_cancels(DurableDatabase *db)
+{
+	uint64		slots = pg_atomic_read_u64(&db->slots);
+	TimestampTz now = GetCurrentTimestamp();
+	bool		any = false;
+
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+	{
+		DurableSlot *slot = &durable_shared->slots[i];
+		bool		gave_up = false;
+
+		if ((slots & SLOT_BIT(i)) == 0 || slot->cancel == CANCEL_NONE)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		if (slot->cancel != CANCEL_NONE && slot->task_key != 0 && slot->pid != 0 &&
+			slot->database == db->database)
+		{
+			any = true;
+			if (now - slot->pressed_at >= USECS_PER_SEC)
+			{
+				gave_up = now - slot->cancelled_at >= CANCEL_PATIENCE;
+				slot->pressed_at = now;
+				(void) kill(slot->pid, gave_up ? SIGTERM : SIGINT);
+			}
+		}
+		SpinLockRelease(&slot->mutex);
+		if (gave_up)
+			ereport(LOG,
+					(errmsg("ending a worker whose activity does not heed that it is cancelled")));
+	}
+	return any;
+}
+
+/* Nobody shall wait behind a worker that does not want to start a task any more. */
+void
+durable_task_not_due(void)
+{
+	DurableSlot *my_slot = durable_my_slot();
+
+	if (my_slot == NULL || !my_slot->task_denied)
+		return;
+	SpinLockAcquire(&my_slot->mutex);
+	my_slot->task_denied = false;
+	SpinLockRelease(&my_slot->mutex);
+	durable_task_wake_denied();
+}
+
+static int
+count_tasks(DurableSlot *except, int *denied_before)
+{
+	int			running = 0;
+
+	*denied_before = 0;
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+	{
+		DurableSlot *slot = &durable_shared->slots[i];
+
+		if (slot == except || slot->state == SLOT_UNUSED)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		if (slot->state == SLOT_TASK)
+			running++;
+		else if (slot->task_denied &&
+				 (!except->task_denied || slot->denied_since < except->denied_since))
+			++*denied_before;
+		SpinLockRelease(&slot->mutex);
+	}
+	return running;
+}
+
+/* A task has ended, or somebody wants none any more. */
+void
+durable_task_wake_denied(void)
+{
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+	{
+		DurableSlot *slot = &durable_shared->slots[i];
+		Latch	   *latch = NULL;
+
+		if (!slot->task_denied)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		if (slot->task_denied)
+			latch = slot->latch;
+		SpinLockRelease(&slot->mutex);
+		if (latch)
+			SetLatch(latch);
+	}
+}
