@@ -14,6 +14,8 @@
  */
 SET LOCAL search_path TO pg_catalog, pg_temp;
 
+-- Fails if there is one: who owns the schema owns what happens in it.
+CREATE SCHEMA durable;
 REVOKE ALL ON SCHEMA durable FROM PUBLIC;
 
 -- Which cluster and database this engine belongs to (written by the first start,
