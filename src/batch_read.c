@@ -59,7 +59,7 @@ static DurableSql lock_instances = {
 	"execution, events, turns, compute_us, created_at, started_at, parent_key, "
 	"parent_execution, parent_task, parent_attempt, input, custom_status, "
 	"waiting, suspend_reason, CASE WHEN parent_key IS NOT NULL THEN "
-	"(SELECT p.instance_id FROM durable.instance p WHERE p.key = i.parent_key) END "
+	"(SELECT p.instance_id FROM durable.instance p WHERE p.key = i.parent_key) END, crashes "
 	"FROM durable.instance i WHERE key = ANY ($1) AND owner = $2 "
 	"FOR NO KEY UPDATE SKIP LOCKED",
 	2, {INT8ARRAYOID, REGROLEOID}
@@ -229,6 +229,7 @@ durable_batch_lock_instances(Batch * batch, int64 *keys, int nkeys)
 		instance->waiting = durable_sql_jsonb(row, 21);
 		instance->suspend_reason = durable_sql_text(row, 22);
 		instance->parent_instance_id = durable_sql_text(row, 23);
+		instance->crashes = DatumGetInt16(durable_sql_datum(row, 24, &isnull));
 		instance->replay.started = instance->started_at;
 
 		MemoryContextSwitchTo(batch->context);

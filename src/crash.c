@@ -11,10 +11,13 @@
  * So only after an unclean start the engine searches.  What is older than the
  * start may have been running.  Such instances are run one at a time (in the whole
  * cluster: there is a lock), with their activities as tasks, and such tasks, too,
- * are noted as running in a commit of their own before.  Whoever is found noted durable.max_crashes times is not run
- * again: the instance is suspended, the activity has failed.  A unit that ends
- * well takes the note back.  When all that is older has been through, or after ten
- * minutes, things are normal again.
+ * are noted as running in a commit of their own before.  Whoever is found noted
+ * durable.max_crashes times is not run again: the instance is suspended, the
+ * activity has failed.  A unit that ends well takes the note back, unless the
+ * instance goes on by itself: it may have crashed in a later step of what was one
+ * unit then.  So an instance whose activities became tasks is under suspicion until
+ * it waits for something else.  When all that is older has been through, or after
+ * ten minutes, things are normal again.
  *
  * That an end was unclean is seen by the postmaster: shared memory is set up for
  * the second time, or the control file says so at the first.
@@ -35,24 +38,39 @@
 #include "common/controldata_utils.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
+#include "storage/latch.h"
 #include "storage/lock.h"
 #include "utils/timestamp.h"
+#include "utils/wait_event.h"
 
 #include "crash.h"
 #include "sql.h"
 
 #define SEARCH_US	(10 * 60 * USECS_PER_SEC)
 
+#define OUTWAIT_MS		3000
+#define OUTWAIT_POLL_MS	5
+
+/* instance.crashes: ran well under suspicion, and is to run under it again. */
+#define WATCHED	(-1)
+
 static DurableSql mark = {
-	"UPDATE durable.instance SET crashes = crashes + 1 WHERE key = $1 RETURNING crashes, ctid",
+	"UPDATE durable.instance SET crashes = greatest(crashes, 0) + 1 WHERE key = $1 RETURNING crashes, ctid",
+	1, {INT8OID}
+};
+
+static DurableSql watch = {
+	"UPDATE durable.instance SET crashes = " CppAsString2(WATCHED) " WHERE key = $1 AND status IN ('P', 'R')",
 	1, {INT8OID}
 };
 
 static bool ended_uncleanly = false;
 static int	starts = 0;
 static bool locked[CRASH_LOCK_ACTIVITY + 1];
+static bool borrowed = false;	/* the activity's, for a turn */
 static bool releases_at_exit = false;
 
+static bool outwait_activity(void);
 static void release_at_exit(int code, Datum arg);
 
 void
@@ -107,6 +125,8 @@ durable_crash_lock(CrashLock which)
 	if (!locked[which])
 		locked[which] = LockAcquire(&tag, ExclusiveLock, true, which == CRASH_LOCK_ACTIVITY) !=
 			LOCKACQUIRE_NOT_AVAIL;
+	if (which == CRASH_LOCK_TURN && !locked[CRASH_LOCK_ACTIVITY])
+		borrowed = outwait_activity();
 	return locked[which];
 }
 
@@ -115,9 +135,40 @@ durable_crash_unlock(CrashLock which)
 {
 	LOCKTAG		tag = suspects_tag(which);
 
+	if (which == CRASH_LOCK_TURN && borrowed)
+		durable_crash_unlock(CRASH_LOCK_ACTIVITY);
+	if (which == CRASH_LOCK_TURN)
+		borrowed = false;
 	if (locked[which])
 		(void) LockRelease(&tag, ExclusiveLock, true);
 	locked[which] = false;
+}
+
+/*
+ * A turn under suspicion and an activity under suspicion, side by side, would both
+ * be blamed for what one of them does.  So the turn takes the activity's lock as
+ * well.  An activity that has been running for so long that it will hardly crash
+ * any more, or that takes hours, is not waited for.
+ */
+static bool
+outwait_activity(void)
+{
+	static bool in_vain = false;
+	long		waited = 0;
+
+	while (!durable_crash_lock(CRASH_LOCK_ACTIVITY))
+	{
+		if (in_vain || waited >= OUTWAIT_MS)
+		{
+			in_vain = true;
+			return false;
+		}
+		(void) WaitLatch(NULL, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, OUTWAIT_POLL_MS, PG_WAIT_EXTENSION);
+		CHECK_FOR_INTERRUPTS();
+		waited += OUTWAIT_POLL_MS;
+	}
+	in_vain = false;
+	return true;
 }
 
 /*
@@ -145,4 +196,20 @@ durable_crash_mark(Instance *instance)
 	instance->ctid = *(ItemPointer) DatumGetPointer(durable_sql_datum(0, 2, &isnull));
 	durable_sql_finish();
 	return crashes - 1;
+}
+
+void
+durable_crash_watch(const Instance *instance)
+{
+	Datum		values[1] = {Int64GetDatum(instance->key)};
+
+	durable_sql_connect();
+	durable_sql_run(&watch, values, NULL, false, 0);
+	durable_sql_finish();
+}
+
+bool
+durable_crash_watches(const Instance *instance)
+{
+	return instance->crashes == WATCHED && durable_crash_search_is_on();
 }

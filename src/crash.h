@@ -27,7 +27,8 @@ extern bool durable_crash_search_is_on(void);
  * Suspects run one at a time in the whole cluster, so that a crash has one culprit
  * among them.  A lock of the session: from before the note until after the run.
  * Turns are short, so one waits for it; activities can take hours, so they have a
- * lock of their own and nobody waits: false if it is taken.
+ * lock of their own and nobody waits: false if it is taken.  For the turn's lock one
+ * waits a few seconds for the activity's, too.
  */
 typedef enum CrashLock
 {
@@ -40,5 +41,9 @@ extern void durable_crash_unlock(CrashLock which);
 
 /* Notes in the instance's row that it is about to run; how often it did before. */
 extern int	durable_crash_mark(Instance *instance);
+
+/* It ran well, but has not come to where it was: it stays under suspicion. */
+extern void durable_crash_watch(const Instance *instance);
+extern bool durable_crash_watches(const Instance *instance);
 
 #endif							/* DURABLE_CRASH_H */

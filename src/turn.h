@@ -79,6 +79,7 @@ typedef struct Instance
 	Jsonb	   *custom_status;
 	Jsonb	   *waiting;
 	char	   *suspend_reason;
+	int			crashes;		/* see crash.c; 0 as a rule */
 
 	/* in memory */
 	MemoryContext context;		/* lives as long as the instance does */

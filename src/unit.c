@@ -52,6 +52,7 @@ typedef struct Work
 }			Work;
 
 static bool is_suspect(const Work * work);
+static bool is_watched(const Work * work);
 static List *read_inbox(Batch * batch, UnitScan *scan, int64 from, int nparts, int limit);
 static void look_from(UnitScan *scan, int64 key);
 static List *messages_of(List *messages, int64 key);
@@ -127,8 +128,27 @@ is_suspect(const Work * work)
 {
 	ListCell   *cell;
 
+	if (durable_crash_watches(work->instance))
+		return true;
 	foreach(cell, work->messages)
 		if (durable_crash_suspects(((Message *) lfirst(cell))->at))
+			return true;
+	return false;
+}
+
+/*
+ * Is it to be noted before it runs?  durable_unit_mark gives up at the first timer
+ * that is above suspicion, so one that has nothing but timers is run as it is.
+ */
+static bool
+is_watched(const Work * work)
+{
+	ListCell   *cell;
+
+	if (!durable_crash_watches(work->instance) || STATUS_IS_FINISHED(work->instance->status))
+		return false;
+	foreach(cell, work->messages)
+		if (((Message *) lfirst(cell))->kind != MESSAGE_TIMER)
 			return true;
 	return false;
 }
@@ -155,6 +175,7 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 	bool		full = false;
 	bool		found;
 	Work	   *solo = NULL;
+	Instance   *watched = NULL;
 
 	MemoryContextSwitchTo(batch->context);
 	batch->cautious = scan->only_key != 0;
@@ -184,6 +205,13 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 			full = true;
 			continue;
 		}
+		if (scan->shuns_suspects && is_watched(work))
+		{
+			leave_for_later(scan, work);
+			if (scan->suspect_key == 0)
+				scan->suspect_key = work->key;
+			continue;
+		}
 		if (scan->solo)
 		{
 			if (!may_run(batch, work))
@@ -191,9 +219,13 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 			solo = work;
 		}
 		run_work(batch, work, scan->solo);
+		if (batch->cautious && (batch->new_tasks != NIL || work->instance->put_off))
+			watched = work->instance;
 	}
 
 	durable_batch_store(batch);
+	if (watched != NULL)
+		durable_crash_watch(watched);
 	durable_slot_count(batch->turns, batch->activities);
 	if (solo != NULL)
 		durable_suspect_leave(solo->key);

@@ -27,6 +27,8 @@ typedef struct UnitScan
 	bool		passed_over;	/* the last batch found only what others hold */
 	TimestampTz passed_due;		/* of the timers due at that very time ... */
 	int64		passed_key;		/* ... others hold those of instances with key < this */
+	bool		shuns_suspects; /* leave instances that are under suspicion ... */
+	int64		suspect_key;	/* ... and say which the first of them was; 0: none */
 }			UnitScan;
 
 typedef enum UnitResult

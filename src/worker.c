@@ -91,6 +91,7 @@ static void move_on(int64 *of_sweep, int64 *of_behind);
 static bool may_stay(void);
 static UnitResult run(Unit unit, UnitScan *where);
 static bool run_suspects(void);
+static void run_suspect(int64 key);
 static bool run_task(void);
 static long sleep_time(TimestampTz idle_since);
 static void report_statistics(bool now);
@@ -191,7 +192,10 @@ start_up(void)
 
 	scan.solo = durable_my_slot()->solo;
 	if (durable_crash_search_is_on())
+	{
 		suspects = (UnitScan) {0, 0, DT_NOBEGIN, DT_NOEND, 0, 1};
+		scan.shuns_suspects = true;
+	}
 	unit_context = AllocSetContextCreate(TopMemoryContext, "durable unit", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(unit_context);
 	check_identity();
@@ -287,6 +291,11 @@ run_batch(void)
 	move_on(&sweep.inbox_from, &behind.inbox_from);
 	move_on(&sweep.part_from, &behind.part_from);
 
+	if (scan.suspect_key != 0)
+	{
+		run_suspect(scan.suspect_key);
+		scan.suspect_key = 0;
+	}
 	if (scan.solo && ((result == UNIT_NOTHING && sweep.inbox_from == NOWHERE) || units > SOLO_UNITS))
 		scan.solo = false;
 	return result;
@@ -370,10 +379,23 @@ run_suspects(void)
 	return false;
 }
 
+/* One that is still under suspicion: what a batch has left of it. */
+static void
+run_suspect(int64 key)
+{
+	UnitScan	one = {key, key, DT_NOBEGIN, DT_NOEND, 0, 1};
+
+	if (run(durable_unit_mark, &one) == UNIT_SOME)
+		(void) run(durable_unit_suspect, &one);
+}
+
 /* True when it ran one. */
 static bool
 run_task(void)
 {
+	UnitResult	result;
+	int64		marked;
+
 	task_refused = false;
 	if (leaving || scan.task_due > durable_clock_now())
 	{
@@ -386,7 +408,11 @@ run_task(void)
 		task_refused = true;
 		return false;
 	}
-	return run(durable_unit_task, &scan) != UNIT_NOTHING;
+	marked = scan.marked_task;
+	result = run(durable_unit_task, &scan);
+	if (scan.marked_task != marked)
+		result = run(durable_unit_task, &scan); /* nothing else between the note and the run */
+	return result != UNIT_NOTHING;
 }
 
 /* In ms; -1: there is nothing to stay for. */

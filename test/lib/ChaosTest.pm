@@ -41,7 +41,7 @@ sub install_chaos
 	my ($node, $database) = @_;
 	my $lib = $INC{'ChaosTest.pm'} =~ s{[^/]+$}{}r;
 
-	$node->safe_psql($database, slurp_file("$lib/chaos.sql") . slurp_file("$lib/invariants.sql"));
+	$node->safe_psql($database, slurp_file("${lib}chaos.sql") . slurp_file("${lib}invariants.sql"));
 	return;
 }
 
