@@ -312,8 +312,20 @@ cluster_init() {
 cluster_ctl() {
 	local cluster=$1
 	shift
-	# Descriptors of ours must not live on in the server: whoever reads the pipe behind them would wait for it.
-	as_server "$(bin_of "$(cat "$cluster/root_used")")/pg_ctl" -D "$cluster/data" -s -w -t 60 "$@" </dev/null >>"$cluster/ctl.log" 2>&1 9>&-
+	(
+		close_inherited
+		as_server "$(bin_of "$(cat "$cluster/root_used")")/pg_ctl" -D "$cluster/data" -s -w -t 60 "$@" </dev/null >>"$cluster/ctl.log" 2>&1
+	)
+}
+
+# Descriptors of ours, or of whoever called the script (the pipe he reads our words from, a lock that he holds for as long
+# as we run), must not live on in the server: he would wait for the server's end. bash closes 255, its own, by itself.
+close_inherited() {
+	local descriptor
+	for descriptor in /proc/"$BASHPID"/fd/*; do
+		descriptor=${descriptor##*/}
+		case $descriptor in 0 | 1 | 2 | 255 | '*') ;; *) eval "exec $descriptor>&-" ;; esac
+	done
 }
 
 cluster_running() {
