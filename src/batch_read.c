@@ -19,61 +19,65 @@
 
 #include "catalog/pg_type.h"
 #include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "batch.h"
 #include "columns.h"
 #include "sql.h"
+#include "table_scan.h"
 
-static int compare_int64(const void *a, const void *b);
-
-static DurableSql read_inbox = {
-	"SELECT ctid, id, key, kind, execution, task, name, payload, sent_at "
-	"FROM durable.inbox WHERE owner = $1 AND key >= $2 ORDER BY key, id LIMIT $3",
-	3, {REGROLEOID, INT8OID, INT8OID}
+/* The tables as they are read here: an enum for each, and its columns in the same order. */
+enum
+{
+	INBOX_ID, INBOX_OWNER, INBOX_KEY, INBOX_KIND, INBOX_EXECUTION, INBOX_TASK, INBOX_NAME,
+	INBOX_PAYLOAD, INBOX_SENT_AT, INBOX_COLUMNS
+};
+static DurableTable inbox = {
+	"inbox", "inbox_pkey", INBOX_COLUMNS,
+	{"id", "owner", "key", "kind", "execution", "task", "name", "payload", "sent_at"}
 };
 
-static DurableSql read_inbox_part = {
-	"SELECT ctid, id, key, kind, execution, task, name, payload, sent_at "
-	"FROM durable.inbox WHERE owner = $1 AND key >= $2 AND key % $4 = $5 "
-	"ORDER BY key, id LIMIT $3",
-	5, {REGROLEOID, INT8OID, INT8OID, INT8OID, INT8OID}
+enum
+{
+	TIMER_OWNER, TIMER_DUE_AT, TIMER_KEY, TIMER_EXECUTION, TIMER_TASK, TIMER_COLUMNS
+};
+static DurableTable timer = {
+	"timer", "timer_pkey", TIMER_COLUMNS,
+	{"owner", "due_at", "key", "execution", "task"}
 };
 
-static DurableSql read_timers = {
-	"SELECT ctid, key, execution, task, due_at FROM durable.timer "
-	"WHERE owner = $1 AND (due_at, key) >= ($2, $3) AND due_at <= $4 "
-	"ORDER BY due_at, key LIMIT $5",
-	5, {REGROLEOID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, INT8OID}
+enum
+{
+	INSTANCE_KEY, INSTANCE_OWNER, INSTANCE_ID, INSTANCE_STATUS, INSTANCE_NAME, INSTANCE_HANDLER,
+	INSTANCE_VERSION, INSTANCE_CODE_HASH, INSTANCE_EXECUTION, INSTANCE_EVENTS, INSTANCE_TURNS,
+	INSTANCE_COMPUTE_US, INSTANCE_CREATED_AT, INSTANCE_STARTED_AT, INSTANCE_PARENT_KEY,
+	INSTANCE_PARENT_EXECUTION, INSTANCE_PARENT_TASK, INSTANCE_PARENT_ATTEMPT, INSTANCE_INPUT,
+	INSTANCE_CUSTOM_STATUS, INSTANCE_WAITING, INSTANCE_SUSPEND_REASON, INSTANCE_CRASHES,
+	INSTANCE_COLUMNS
+};
+static DurableTable instance_table = {
+	"instance", "instance_pkey", INSTANCE_COLUMNS,
+	{"key", "owner", "instance_id", "status", "name", "handler", "version", "code_hash",
+		"execution", "events", "turns", "compute_us", "created_at", "started_at",
+		"parent_key", "parent_execution", "parent_task", "parent_attempt", "input",
+	"custom_status", "waiting", "suspend_reason", "crashes"}
 };
 
-static DurableSql next_timer = {
-	"SELECT due_at FROM durable.timer WHERE owner = $1 AND due_at > $2 "
-	"ORDER BY due_at LIMIT 1",
-	2, {REGROLEOID, TIMESTAMPTZOID}
+enum
+{
+	HISTORY_KEY, HISTORY_EXECUTION, HISTORY_EVENTS, HISTORY_COLUMNS
+};
+static DurableTable history = {
+	"history", "history_pkey", HISTORY_COLUMNS,
+	{"key", "execution", "events"}
 };
 
-static DurableSql lock_instances = {
-	"SELECT ctid, key, instance_id, status, name, handler, version, code_hash, "
-	"execution, events, turns, compute_us, created_at, started_at, parent_key, "
-	"parent_execution, parent_task, parent_attempt, input, custom_status, "
-	"waiting, suspend_reason, CASE WHEN parent_key IS NOT NULL THEN "
-	"(SELECT p.instance_id FROM durable.instance p WHERE p.key = i.parent_key) END, crashes "
-	"FROM durable.instance i WHERE key = ANY ($1) AND owner = $2 "
-	"FOR NO KEY UPDATE SKIP LOCKED",
-	2, {INT8ARRAYOID, REGROLEOID}
-};
-
-static DurableSql live_messages = {
-	"SELECT id FROM durable.inbox WHERE ctid = ANY ($1)",
-	1, {TIDARRAYOID}
-};
-
-static DurableSql live_timers = {
-	"SELECT ctid, key, execution, task FROM durable.timer WHERE ctid = ANY ($1)",
-	1, {TIDARRAYOID}
-};
+static Message *read_message(DurableScan *scan);
+static List *read_timers(DurableScan *scan, List *messages, int limit);
+static bool find_instance(DurableScan *scan, int64 key);
+static Instance *read_instance(Batch * batch, DurableScan *scan);
+static char *parent_id(DurableScan *scan, Instance *instance);
+static void load_history_of(DurableScan *scan, Instance *instance);
 
 /*
  * A message that is visible was committed together with its instance, or after it:
@@ -91,87 +95,109 @@ static DurableSql delete_orphan_timers = {
 	1, {TIDARRAYOID}
 };
 
-static DurableSql load_history = {
-	"SELECT key, execution, events FROM durable.history WHERE key = ANY ($1) "
-	"ORDER BY key, execution, seq",
-	1, {INT8ARRAYOID}
-};
-
 List *
 durable_batch_read_inbox(Batch * batch, int64 from, int part, int nparts, int limit)
 {
-	Datum		values[5] = {ObjectIdGetDatum(batch->owner), Int64GetDatum(from),
-	Int64GetDatum(limit), Int64GetDatum(nparts), Int64GetDatum(part)};
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	List	   *messages = NIL;
-	uint64		rows;
+	DurableScan scan;
 
-	durable_sql_connect();
-	rows = durable_sql_run(nparts > 1 ? &read_inbox_part : &read_inbox, values, NULL, false, 0);
-	for (uint64 row = 0; row < rows; row++)
-	{
-		MemoryContext old = MemoryContextSwitchTo(batch->context);
-		Message    *message = palloc0(sizeof(Message));
-		bool		isnull;
-		Datum		number;
-
-		message->tid = *(ItemPointer) DatumGetPointer(durable_sql_datum(row, 1, &isnull));
-		message->id = durable_sql_int8(row, 2);
-		message->key = durable_sql_int8(row, 3);
-		message->kind = durable_sql_char(row, 4);
-		number = durable_sql_datum(row, 5, &isnull);
-		message->execution = isnull ? 0 : DatumGetInt32(number);
-		number = durable_sql_datum(row, 6, &isnull);
-		message->task = isnull ? 0 : DatumGetInt32(number);
-		message->name = durable_sql_text(row, 7);
-		message->payload = durable_sql_jsonb(row, 8);
-		message->at = durable_sql_timestamptz(row, 9, &isnull);
-		messages = lappend(messages, message);
-		MemoryContextSwitchTo(old);
-	}
-	durable_sql_finish();
+	durable_scan_open(&scan, &inbox, AccessShareLock);
+	durable_scan_key(&scan, INBOX_OWNER, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(batch->owner));
+	durable_scan_key(&scan, INBOX_KEY, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(from));
+	durable_scan_begin(&scan);
+	while (list_length(messages) < limit && durable_scan_next(&scan))
+		if (nparts <= 1 || durable_scan_int8(&scan, INBOX_KEY) % nparts == part)
+			messages = lappend(messages, read_message(&scan));
+	durable_scan_close(&scan);
+	MemoryContextSwitchTo(old);
 	return messages;
 }
 
+static Message *
+read_message(DurableScan *scan)
+{
+	Message    *message = palloc0(sizeof(Message));
+
+	message->tid = durable_scan_tid(scan);
+	message->id = durable_scan_int8(scan, INBOX_ID);
+	message->key = durable_scan_int8(scan, INBOX_KEY);
+	message->kind = durable_scan_char(scan, INBOX_KIND);
+	message->execution = durable_scan_int4(scan, INBOX_EXECUTION);
+	message->task = durable_scan_int4(scan, INBOX_TASK);
+	message->name = durable_scan_text(scan, INBOX_NAME);
+	message->payload = durable_scan_jsonb(scan, INBOX_PAYLOAD);
+	message->at = durable_scan_timestamptz(scan, INBOX_SENT_AT);
+	return message;
+}
+
+/* First what is due at that very time, from the given key on, then what is due after it. */
 List *
 durable_batch_read_timers(Batch * batch, TimestampTz from, int64 from_key, int limit)
 {
-	Datum		values[5] = {ObjectIdGetDatum(batch->owner), TimestampTzGetDatum(from),
-	Int64GetDatum(from_key), TimestampTzGetDatum(batch->clock), Int64GetDatum(limit)};
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	List	   *messages = NIL;
-	uint64		rows;
+	DurableScan scan;
 
-	durable_sql_connect();
-	rows = durable_sql_run(&read_timers, values, NULL, false, 0);
-	for (uint64 row = 0; row < rows; row++)
+	durable_scan_open(&scan, &timer, AccessShareLock);
+	durable_scan_key(&scan, TIMER_OWNER, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(batch->owner));
+	durable_scan_key(&scan, TIMER_DUE_AT, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE,
+					 TimestampTzGetDatum(batch->clock));
+	if (from_key == PG_INT64_MIN)
+		durable_scan_key(&scan, TIMER_DUE_AT, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE,
+						 TimestampTzGetDatum(from));
+	else
 	{
-		MemoryContext old = MemoryContextSwitchTo(batch->context);
+		durable_scan_key(&scan, TIMER_DUE_AT, BTEqualStrategyNumber, F_TIMESTAMPTZ_EQ,
+						 TimestampTzGetDatum(from));
+		durable_scan_key(&scan, TIMER_KEY, BTGreaterEqualStrategyNumber, F_INT8GE,
+						 Int64GetDatum(from_key));
+		messages = read_timers(&scan, messages, limit);
+		durable_scan_forget_keys(&scan);
+		durable_scan_key(&scan, TIMER_OWNER, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(batch->owner));
+		durable_scan_key(&scan, TIMER_DUE_AT, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE,
+						 TimestampTzGetDatum(batch->clock));
+		durable_scan_key(&scan, TIMER_DUE_AT, BTGreaterStrategyNumber, F_TIMESTAMPTZ_GT,
+						 TimestampTzGetDatum(from));
+	}
+	messages = read_timers(&scan, messages, limit);
+	durable_scan_close(&scan);
+	MemoryContextSwitchTo(old);
+	return messages;
+}
+
+static List *
+read_timers(DurableScan *scan, List *messages, int limit)
+{
+	durable_scan_begin(scan);
+	while (list_length(messages) < limit && durable_scan_next(scan))
+	{
 		Message    *message = palloc0(sizeof(Message));
-		bool		isnull;
 
 		message->kind = MESSAGE_TIMER;
-		message->tid = *(ItemPointer) DatumGetPointer(durable_sql_datum(row, 1, &isnull));
-		message->key = durable_sql_int8(row, 2);
-		message->execution = durable_sql_int4(row, 3);
-		message->task = durable_sql_int4(row, 4);
-		message->at = durable_sql_timestamptz(row, 5, &isnull);
+		message->tid = durable_scan_tid(scan);
+		message->key = durable_scan_int8(scan, TIMER_KEY);
+		message->execution = durable_scan_int4(scan, TIMER_EXECUTION);
+		message->task = durable_scan_int4(scan, TIMER_TASK);
+		message->at = durable_scan_timestamptz(scan, TIMER_DUE_AT);
 		messages = lappend(messages, message);
-		MemoryContextSwitchTo(old);
 	}
-	durable_sql_finish();
 	return messages;
 }
 
 TimestampTz
 durable_batch_next_timer(Batch * batch, TimestampTz after)
 {
-	Datum		values[2] = {ObjectIdGetDatum(batch->owner), TimestampTzGetDatum(after)};
 	TimestampTz result = DT_NOEND;
-	bool		isnull;
+	DurableScan scan;
 
-	durable_sql_connect();
-	if (durable_sql_run(&next_timer, values, NULL, false, 0) > 0)
-		result = durable_sql_timestamptz(0, 1, &isnull);
-	durable_sql_finish();
+	durable_scan_open(&scan, &timer, AccessShareLock);
+	durable_scan_key(&scan, TIMER_OWNER, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(batch->owner));
+	durable_scan_key(&scan, TIMER_DUE_AT, BTGreaterStrategyNumber, F_TIMESTAMPTZ_GT, TimestampTzGetDatum(after));
+	durable_scan_begin(&scan);
+	if (durable_scan_next(&scan))
+		result = durable_scan_timestamptz(&scan, TIMER_DUE_AT);
+	durable_scan_close(&scan);
 	return result;
 }
 
@@ -179,121 +205,122 @@ durable_batch_next_timer(Batch * batch, TimestampTz after)
 List *
 durable_batch_lock_instances(Batch * batch, int64 *keys, int nkeys)
 {
-	Datum	   *datums = palloc(nkeys * sizeof(Datum));
-	Datum		values[2];
 	List	   *instances = NIL;
-	uint64		rows;
+	DurableScan scan;
 
+	durable_scan_open(&scan, &instance_table, RowShareLock);
 	for (int i = 0; i < nkeys; i++)
-		datums[i] = Int64GetDatum(keys[i]);
-	values[0] = durable_columns_array(datums, NULL, nkeys, INT8OID);
-	values[1] = ObjectIdGetDatum(batch->owner);
-
-	durable_sql_connect();
-	rows = durable_sql_run(&lock_instances, values, NULL, false, 0);
-	for (uint64 row = 0; row < rows; row++)
 	{
-		MemoryContext context = AllocSetContextCreate(batch->context, "durable instance",
-													  ALLOCSET_SMALL_SIZES);
-		MemoryContext old = MemoryContextSwitchTo(context);
-		Instance   *instance = palloc0(sizeof(Instance));
-		bool		isnull;
-		Datum		number;
+		Instance   *instance;
+		MemoryContext old;
 
-		instance->context = context;
-		instance->owner = batch->owner;
-		instance->ctid = *(ItemPointer) DatumGetPointer(durable_sql_datum(row, 1, &isnull));
-		instance->key = durable_sql_int8(row, 2);
-		instance->instance_id = durable_sql_text(row, 3);
-		instance->status = durable_sql_char(row, 4);
-		instance->name = durable_sql_text(row, 5);
-		instance->handler_signature = durable_sql_text(row, 6);
-		instance->version = durable_sql_text(row, 7);
-		instance->code_hash = durable_sql_text(row, 8);
-		instance->execution = durable_sql_int4(row, 9);
-		instance->stored_events = durable_sql_int4(row, 10);
-		instance->turns = durable_sql_int4(row, 11);
-		instance->compute_us = durable_sql_int8(row, 12);
-		instance->created_at = durable_sql_timestamptz(row, 13, &isnull);
-		instance->started_at = durable_sql_timestamptz(row, 14, &isnull);
-		number = durable_sql_datum(row, 15, &isnull);
-		instance->parent_key = isnull ? 0 : DatumGetInt64(number);
-		number = durable_sql_datum(row, 16, &isnull);
-		instance->parent_execution = isnull ? 0 : DatumGetInt32(number);
-		number = durable_sql_datum(row, 17, &isnull);
-		instance->parent_task = isnull ? 0 : DatumGetInt32(number);
-		number = durable_sql_datum(row, 18, &isnull);
-		instance->parent_attempt = isnull ? 0 : DatumGetInt32(number);
-		instance->input = durable_sql_jsonb(row, 19);
-		instance->custom_status = durable_sql_jsonb(row, 20);
-		instance->waiting = durable_sql_jsonb(row, 21);
-		instance->suspend_reason = durable_sql_text(row, 22);
-		instance->parent_instance_id = durable_sql_text(row, 23);
-		instance->crashes = DatumGetInt16(durable_sql_datum(row, 24, &isnull));
-		instance->replay.started = instance->started_at;
-
-		MemoryContextSwitchTo(batch->context);
+		/* Its newest version may be another one than was found; key and owner never change. */
+		if (!find_instance(&scan, keys[i]) ||
+			durable_scan_oid(&scan, INSTANCE_OWNER) != batch->owner ||
+			!durable_scan_lock(&scan))
+			continue;
+		instance = read_instance(batch, &scan);
+		if (instance->parent_key != 0)
+			instance->parent_instance_id = parent_id(&scan, instance);
+		old = MemoryContextSwitchTo(batch->context);
 		instances = lappend(instances, instance);
 		MemoryContextSwitchTo(old);
 	}
-	durable_sql_finish();
+	durable_scan_close(&scan);
 	return instances;
+}
+
+static bool
+find_instance(DurableScan *scan, int64 key)
+{
+	durable_scan_forget_keys(scan);
+	durable_scan_key(scan, INSTANCE_KEY, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(key));
+	durable_scan_begin(scan);
+	return durable_scan_next(scan);
+}
+
+static Instance *
+read_instance(Batch * batch, DurableScan *scan)
+{
+	MemoryContext context = AllocSetContextCreate(batch->context, "durable instance",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Instance   *instance = palloc0(sizeof(Instance));
+
+	instance->context = context;
+	instance->owner = batch->owner;
+	instance->ctid = durable_scan_tid(scan);
+	instance->key = durable_scan_int8(scan, INSTANCE_KEY);
+	instance->instance_id = durable_scan_text(scan, INSTANCE_ID);
+	instance->status = durable_scan_char(scan, INSTANCE_STATUS);
+	instance->name = durable_scan_text(scan, INSTANCE_NAME);
+	instance->handler_signature = durable_scan_text(scan, INSTANCE_HANDLER);
+	instance->version = durable_scan_text(scan, INSTANCE_VERSION);
+	instance->code_hash = durable_scan_text(scan, INSTANCE_CODE_HASH);
+	instance->execution = durable_scan_int4(scan, INSTANCE_EXECUTION);
+	instance->stored_events = durable_scan_int4(scan, INSTANCE_EVENTS);
+	instance->turns = durable_scan_int4(scan, INSTANCE_TURNS);
+	instance->compute_us = durable_scan_int8(scan, INSTANCE_COMPUTE_US);
+	instance->created_at = durable_scan_timestamptz(scan, INSTANCE_CREATED_AT);
+	instance->started_at = durable_scan_timestamptz(scan, INSTANCE_STARTED_AT);
+	instance->parent_key = durable_scan_int8(scan, INSTANCE_PARENT_KEY);
+	instance->parent_execution = durable_scan_int4(scan, INSTANCE_PARENT_EXECUTION);
+	instance->parent_task = durable_scan_int4(scan, INSTANCE_PARENT_TASK);
+	instance->parent_attempt = durable_scan_int4(scan, INSTANCE_PARENT_ATTEMPT);
+	instance->input = durable_scan_jsonb(scan, INSTANCE_INPUT);
+	instance->custom_status = durable_scan_jsonb(scan, INSTANCE_CUSTOM_STATUS);
+	instance->waiting = durable_scan_jsonb(scan, INSTANCE_WAITING);
+	instance->suspend_reason = durable_scan_text(scan, INSTANCE_SUSPEND_REASON);
+	instance->crashes = durable_scan_int2(scan, INSTANCE_CRASHES);
+	instance->replay.started = instance->started_at;
+	MemoryContextSwitchTo(old);
+	return instance;
+}
+
+/* NULL: the parent was purged. */
+static char *
+parent_id(DurableScan *scan, Instance *instance)
+{
+	MemoryContext old = MemoryContextSwitchTo(instance->context);
+	char	   *result = NULL;
+
+	if (find_instance(scan, instance->parent_key))
+		result = durable_scan_text(scan, INSTANCE_ID);
+	MemoryContextSwitchTo(old);
+	return result;
 }
 
 /* Marks the messages that nobody has taken since they were read. */
 void
 durable_batch_check_live(Batch * batch, List *messages)
 {
-	int			n = list_length(messages);
-	Datum	   *tids[2];
-	int			ntids[2];
+	bool		opened[2] = {false, false};
+	DurableScan scans[2];
 	ListCell   *cell;
 
-	if (n == 0)
-		return;
-	durable_batch_tids(messages, tids, ntids);
-
-	durable_sql_connect();
-	if (ntids[0] > 0)
+	foreach(cell, messages)
 	{
-		Datum		values[1] = {durable_columns_array(tids[0], NULL, ntids[0], TIDOID)};
-		uint64		rows = durable_sql_run(&live_messages, values, NULL, false, 0);
-		int64	   *ids = palloc((rows + 1) * sizeof(int64));
+		Message    *message = lfirst(cell);
+		int			timers = message->kind == MESSAGE_TIMER;
+		DurableScan *scan = &scans[timers];
 
-		for (uint64 row = 0; row < rows; row++)
-			ids[row] = durable_sql_int8(row, 1);
-		qsort(ids, rows, sizeof(int64), compare_int64);
-		foreach(cell, messages)
-		{
-			Message    *message = lfirst(cell);
+		if (!opened[timers])
+			durable_scan_open(scan, timers ? &timer : &inbox, AccessShareLock);
+		opened[timers] = true;
 
-			if (message->kind != MESSAGE_TIMER)
-				message->live = bsearch(&message->id, ids, rows, sizeof(int64),
-										compare_int64) != NULL;
-		}
+		/* Another row may be at its place by now. */
+		if (!durable_scan_fetch(scan, &message->tid))
+			message->live = false;
+		else if (timers)
+			message->live = message->key == durable_scan_int8(scan, TIMER_KEY) &&
+				message->execution == durable_scan_int4(scan, TIMER_EXECUTION) &&
+				message->task == durable_scan_int4(scan, TIMER_TASK);
+		else
+			message->live = message->id == durable_scan_int8(scan, INBOX_ID);
 	}
-	if (ntids[1] > 0)
-	{
-		Datum		values[1] = {durable_columns_array(tids[1], NULL, ntids[1], TIDOID)};
-		uint64		rows = durable_sql_run(&live_timers, values, NULL, false, 0);
-
-		for (uint64 row = 0; row < rows; row++)
-		{
-			bool		isnull;
-			ItemPointer tid = (ItemPointer) DatumGetPointer(durable_sql_datum(row, 1, &isnull));
-
-			foreach(cell, messages)
-			{
-				Message    *message = lfirst(cell);
-
-				if (message->kind == MESSAGE_TIMER && ItemPointerEquals(&message->tid, tid))
-					message->live = message->key == durable_sql_int8(row, 2) &&
-						message->execution == durable_sql_int4(row, 3) &&
-						message->task == durable_sql_int4(row, 4);
-			}
-		}
-	}
-	durable_sql_finish();
+	for (int timers = 0; timers <= 1; timers++)
+		if (opened[timers])
+			durable_scan_close(&scans[timers]);
 }
 
 /* Deletes those whose instance is gone. */
@@ -321,53 +348,20 @@ durable_batch_discard_orphans(Batch * batch, List *messages)
 void
 durable_batch_load_history(Batch * batch, List *instances)
 {
-	List	   *wanted = NIL;
+	bool		opened = false;
+	DurableScan scan;
 	ListCell   *cell;
-	Datum		values[1];
-	uint64		rows;
 
 	foreach(cell, instances)
 	{
 		Instance   *instance = lfirst(cell);
 
-		if (instance->stored_events > 0)
-			wanted = lappend(wanted, instance);
-	}
-	if (wanted == NIL)
-		return;
-
-	values[0] = durable_batch_keys(wanted);
-	durable_sql_connect();
-	rows = durable_sql_run(&load_history, values, NULL, false, 0);
-	for (uint64 row = 0; row < rows; row++)
-	{
-		int64		key = durable_sql_int8(row, 1);
-
-		foreach(cell, wanted)
-		{
-			Instance   *instance = lfirst(cell);
-
-			if (instance->key == key && instance->execution == durable_sql_int4(row, 2))
-			{
-				MemoryContext old = MemoryContextSwitchTo(instance->context);
-				HistoryEvent **events = NULL;
-				int			nevents = 0;
-				int			allocated = 0;
-
-				durable_history_decode(durable_sql_jsonb(row, 3), &events, &nevents, &allocated);
-				for (int i = 0; i < nevents; i++)
-					durable_replay_add(&instance->replay, events[i]);
-				MemoryContextSwitchTo(old);
-				break;
-			}
-		}
-	}
-	durable_sql_finish();
-
-	foreach(cell, wanted)
-	{
-		Instance   *instance = lfirst(cell);
-
+		if (instance->stored_events == 0)
+			continue;
+		if (!opened)
+			durable_scan_open(&scan, &history, AccessShareLock);
+		opened = true;
+		load_history_of(&scan, instance);
 		if (instance->replay.nevents != instance->stored_events)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
@@ -375,13 +369,29 @@ durable_batch_load_history(Batch * batch, List *instances)
 							instance->instance_id, instance->replay.nevents,
 							instance->stored_events)));
 	}
+	if (opened)
+		durable_scan_close(&scan);
 }
 
-static int
-compare_int64(const void *a, const void *b)
+/* Of its present execution, in order. */
+static void
+load_history_of(DurableScan *scan, Instance *instance)
 {
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
+	MemoryContext old = MemoryContextSwitchTo(instance->context);
 
-	return x < y ? -1 : x > y;
+	durable_scan_forget_keys(scan);
+	durable_scan_key(scan, HISTORY_KEY, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(instance->key));
+	durable_scan_key(scan, HISTORY_EXECUTION, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(instance->execution));
+	durable_scan_begin(scan);
+	while (durable_scan_next(scan))
+	{
+		HistoryEvent **events = NULL;
+		int			nevents = 0;
+		int			allocated = 0;
+
+		durable_history_decode(durable_scan_jsonb(scan, HISTORY_EVENTS), &events, &nevents, &allocated);
+		for (int i = 0; i < nevents; i++)
+			durable_replay_add(&instance->replay, events[i]);
+	}
+	MemoryContextSwitchTo(old);
 }

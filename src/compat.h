@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_database.h"
@@ -156,5 +157,16 @@ durable_owns_database(Oid database, Oid role)
 	return object_ownercheck(DatabaseRelationId, database, role);
 }
 #endif
+
+/* A place for figures of EXPLAIN came in 18. */
+static inline IndexScanDesc
+durable_index_beginscan(Relation table, Relation index, Snapshot snapshot, int nkeys)
+{
+#if PG_VERSION_NUM >= 180000
+	return index_beginscan(table, index, snapshot, NULL, nkeys, 0);
+#else
+	return index_beginscan(table, index, snapshot, nkeys, 0);
+#endif
+}
 
 #endif							/* DURABLE_COMPAT_H */

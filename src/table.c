@@ -1,0 +1,117 @@
+/*
+ * table.c
+ *		The engine's tables without SQL: opening them, and their columns by name.
+ *
+ * A statement that reads one row through an index costs some fifteen times as much
+ * in the executor as in the table itself: the plan is checked and copied, its
+ * nodes are made and torn down again.  A unit of work for a single instance is half
+ * a dozen of these.  So what every unit reads is read as the executor's
+ * scan nodes do it, with the same locks, snapshots and visibility.
+ *
+ * A column is known by its name.  What was found out about a table counts until
+ * the server says that the table, or anything, has changed.
+ *
+ * Owns: the list of tables that are known in this process.
+ * Called by: table_scan.c
+ * Locks: those the caller asks for, on the table and its index.
+ * Memory: none but the callers' static structs.
+ */
+#include "durable.h"
+#include "table.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+
+static DurableTable *tables = NULL;
+
+static void watch(DurableTable *table);
+static void forget(Datum arg, Oid relation);
+static Oid	find(const char *name);
+static AttrNumber column_of(Relation rel, const char *name);
+
+Relation
+durable_table_open(DurableTable *table, LOCKMODE mode)
+{
+	if (!table->watched)
+		watch(table);
+	for (;;)
+	{
+		bool		known = table->known;
+		Relation	rel;
+
+		if (!known)
+		{
+			/* Before it is looked at: a change that is told meanwhile must not be lost. */
+			table->known = true;
+			table->oid = InvalidOid;
+			table->index_oid = InvalidOid;
+			table->oid = find(table->name);
+			if (table->index)
+				table->index_oid = find(table->index);
+		}
+		rel = table_open(table->oid, mode);
+		for (int i = 0; !known && i < table->ncolumns; i++)
+			table->attnums[i] = column_of(rel, table->columns[i]);
+		if (table->known)
+			return rel;
+		table_close(rel, mode); /* it has changed just now */
+	}
+}
+
+Relation
+durable_table_open_index(DurableTable *table)
+{
+	return index_open(table->index_oid, AccessShareLock);
+}
+
+static void
+watch(DurableTable *table)
+{
+	Assert(table->ncolumns <= DURABLE_TABLE_MAX_COLUMNS);
+	if (tables == NULL)
+		CacheRegisterRelcacheCallback(forget, (Datum) 0);
+	table->next = tables;
+	tables = table;
+	table->watched = true;
+}
+
+/* InvalidOid: any of them may have changed. */
+static void
+forget(Datum arg, Oid relation)
+{
+	for (DurableTable *table = tables; table != NULL; table = table->next)
+		if (!OidIsValid(relation) || relation == table->oid || relation == table->index_oid)
+			table->known = false;
+}
+
+static Oid
+find(const char *name)
+{
+	Oid			namespace = get_namespace_oid("durable", true);
+	Oid			oid = OidIsValid(namespace) ? get_relname_relid(name, namespace) : InvalidOid;
+
+	if (!OidIsValid(oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"durable.%s\" does not exist", name),
+				 errhint("Use CREATE EXTENSION durable.")));
+	return oid;
+}
+
+static AttrNumber
+column_of(Relation rel, const char *name)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+		if (!attribute->attisdropped && strcmp(NameStr(attribute->attname), name) == 0)
+			return attribute->attnum;
+	}
+	elog(ERROR, "table durable.%s has no column \"%s\"", RelationGetRelationName(rel), name);
+}

@@ -1,0 +1,43 @@
+/*
+ * table.h
+ *		The engine's tables without SQL: opening them, and their columns by name.
+ *
+ * A table as one file sees it is a static DurableTable: its name, the index it
+ * goes by, and the columns it needs, in the order of an enum of that file's own.
+ * Where the columns are is found out at first use and remembered.
+ */
+#ifndef DURABLE_TABLE_H
+#define DURABLE_TABLE_H
+
+#include "durable.h"
+#include "utils/rel.h"
+
+#define DURABLE_TABLE_MAX_COLUMNS	32
+
+typedef struct DurableTable
+{
+	const char *name;			/* in schema durable */
+	const char *index;			/* same; NULL: none is used */
+	int			ncolumns;
+	const char *columns[DURABLE_TABLE_MAX_COLUMNS];
+
+	/* table.c's: */
+	bool		known;			/* the rest is right */
+	bool		watched;
+	Oid			oid;
+	Oid			index_oid;
+	AttrNumber	attnums[DURABLE_TABLE_MAX_COLUMNS];
+	struct DurableTable *next;
+}			DurableTable;
+
+/*
+ * The table, locked; the caller closes it with table_close.  No rights are
+ * checked: nobody has any on these tables, and what may be read or written is
+ * decided before.  Raises 42P01 when the extension is not in this database.
+ */
+extern Relation durable_table_open(DurableTable *table, LOCKMODE mode);
+
+/* Its index, when the table is open; AccessShareLock as every scan takes. */
+extern Relation durable_table_open_index(DurableTable *table);
+
+#endif							/* DURABLE_TABLE_H */

@@ -1,0 +1,264 @@
+/*
+ * table_scan.c
+ *		Reading the engine's tables through an index, or by the place of a row.
+ *
+ * What the executor's nodes for index scan, TID scan and row locks do, in their
+ * order; see nodeIndexscan.c, nodeTidscan.c and nodeLockRows.c of PostgreSQL.
+ * Index entries of rows that are dead to everybody are marked by the scan, as
+ * always, so the next one does not visit them.
+ *
+ * Called by: batch_read.c, client.c
+ * Locks: on the table what the caller says, AccessShareLock on the index; FOR NO
+ * KEY UPDATE on rows.
+ * Memory: CurrentMemoryContext, until the scan is closed.
+ */
+#include "durable.h"
+#include "table_scan.h"
+
+#include "access/relscan.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+static void open_table(DurableScan *scan, DurableTable *table, LOCKMODE mode);
+static void close_table(DurableScan *scan, LOCKMODE mode);
+static AttrNumber place_in_index(DurableScan *scan, int column);
+
+/* The snapshot is taken after the lock. */
+void
+durable_scan_open(DurableScan *scan, DurableTable *table, LOCKMODE mode)
+{
+	open_table(scan, table, mode);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	scan->snapshot = GetActiveSnapshot();
+}
+
+void
+durable_scan_close(DurableScan *scan)
+{
+	close_table(scan, NoLock);
+}
+
+void
+durable_scan_open_latest(DurableScan *scan, DurableTable *table)
+{
+	open_table(scan, table, AccessShareLock);
+	PushActiveSnapshot(GetLatestSnapshot());
+	scan->snapshot = GetActiveSnapshot();
+}
+
+void
+durable_scan_close_latest(DurableScan *scan)
+{
+	close_table(scan, AccessShareLock);
+}
+
+static void
+open_table(DurableScan *scan, DurableTable *table, LOCKMODE mode)
+{
+	scan->table = table;
+	scan->heap = durable_table_open(table, mode);
+	scan->index = NULL;
+	scan->scan = NULL;
+	scan->nkeys = 0;
+	scan->slot = table_slot_create(scan->heap, NULL);
+}
+
+static void
+close_table(DurableScan *scan, LOCKMODE mode)
+{
+	ExecDropSingleTupleTableSlot(scan->slot);
+	if (scan->scan)
+		index_endscan(scan->scan);
+	if (scan->index)
+		index_close(scan->index, mode);
+	PopActiveSnapshot();
+	table_close(scan->heap, mode);
+}
+
+/* --- searching --------------------------------------------------------------------- */
+
+void
+durable_scan_key(DurableScan *scan, int column, StrategyNumber strategy,
+				 RegProcedure function, Datum value)
+{
+	Assert(scan->nkeys < DURABLE_SCAN_MAX_KEYS);
+	if (scan->index == NULL)
+		scan->index = durable_table_open_index(scan->table);
+
+	/* Its collation is "C", which is that of all text in our indexes. */
+	ScanKeyInit(&scan->keys[scan->nkeys++], place_in_index(scan, column), strategy, function, value);
+}
+
+void
+durable_scan_forget_keys(DurableScan *scan)
+{
+	scan->nkeys = 0;
+}
+
+void
+durable_scan_begin(DurableScan *scan)
+{
+	if (scan->scan && scan->scan->numberOfKeys != scan->nkeys)
+	{
+		ExecClearTuple(scan->slot);
+		index_endscan(scan->scan);
+		scan->scan = NULL;
+	}
+	if (scan->scan == NULL)
+		scan->scan = durable_index_beginscan(scan->heap, scan->index, scan->snapshot, scan->nkeys);
+	index_rescan(scan->scan, scan->keys, scan->nkeys, NULL, 0);
+}
+
+bool
+durable_scan_next(DurableScan *scan)
+{
+	CHECK_FOR_INTERRUPTS();
+	return index_getnext_slot(scan->scan, ForwardScanDirection, scan->slot);
+}
+
+static AttrNumber
+place_in_index(DurableScan *scan, int column)
+{
+	Form_pg_index index = scan->index->rd_index;
+
+	for (int i = 0; i < index->indnkeyatts; i++)
+		if (index->indkey.values[i] == scan->table->attnums[column])
+			return i + 1;
+	elog(ERROR, "index durable.%s has no column \"%s\"", scan->table->index, scan->table->columns[column]);
+}
+
+/* The table is locked since the place was read, so its file has not become shorter. */
+bool
+durable_scan_fetch(DurableScan *scan, ItemPointer tid)
+{
+	CHECK_FOR_INTERRUPTS();
+	ExecClearTuple(scan->slot);
+	return table_tuple_fetch_row_version(scan->heap, tid, scan->snapshot, scan->slot);
+}
+
+/* --- locking ------------------------------------------------------------------------- */
+
+bool
+durable_scan_lock(DurableScan *scan)
+{
+	ItemPointerData tid = scan->slot->tts_tid;
+	uint8		flags = TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS;
+	TM_FailureData failure;
+	TM_Result	result;
+
+	if (!IsolationUsesXactSnapshot())
+		flags |= TUPLE_LOCK_FLAG_FIND_LAST_VERSION;
+	ExecClearTuple(scan->slot);
+	result = table_tuple_lock(scan->heap, &tid, scan->snapshot, scan->slot,
+							  GetCurrentCommandId(false), LockTupleNoKeyExclusive,
+							  LockWaitSkip, flags, &failure);
+	switch (result)
+	{
+		case TM_Ok:
+			return true;
+		case TM_WouldBlock:
+		case TM_SelfModified:
+			return false;
+		case TM_Updated:
+		case TM_Deleted:
+			if (IsolationUsesXactSnapshot())
+				ereport(ERROR,
+						(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						 errmsg("could not serialize access due to concurrent update")));
+			if (result == TM_Deleted)
+				return false;
+			break;
+		default:
+			break;
+	}
+	elog(ERROR, "unexpected result of locking a row of durable.%s: %d", scan->table->name, (int) result);
+}
+
+/* --- the row at hand ------------------------------------------------------------------- */
+
+ItemPointerData
+durable_scan_tid(DurableScan *scan)
+{
+	return scan->slot->tts_tid;
+}
+
+Datum
+durable_scan_datum(DurableScan *scan, int column, bool *isnull)
+{
+	return slot_getattr(scan->slot, scan->table->attnums[column], isnull);
+}
+
+int64
+durable_scan_int8(DurableScan *scan, int column)
+{
+	bool		isnull;
+	Datum		value = durable_scan_datum(scan, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+int32
+durable_scan_int4(DurableScan *scan, int column)
+{
+	bool		isnull;
+	Datum		value = durable_scan_datum(scan, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt32(value);
+}
+
+int16
+durable_scan_int2(DurableScan *scan, int column)
+{
+	bool		isnull;
+	Datum		value = durable_scan_datum(scan, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt16(value);
+}
+
+char
+durable_scan_char(DurableScan *scan, int column)
+{
+	bool		isnull;
+	Datum		value = durable_scan_datum(scan, column, &isnull);
+
+	return isnull ? '\0' : DatumGetChar(value);
+}
+
+Oid
+durable_scan_oid(DurableScan *scan, int column)
+{
+	bool		isnull;
+	Datum		value = durable_scan_datum(scan, column, &isnull);
+
+	return isnull ? InvalidOid : DatumGetObjectId(value);
+}
+
+TimestampTz
+durable_scan_timestamptz(DurableScan *scan, int column)
+{
+	bool		isnull;
+	Datum		value = durable_scan_datum(scan, column, &isnull);
+
+	return isnull ? 0 : DatumGetTimestampTz(value);
+}
+
+char *
+durable_scan_text(DurableScan *scan, int column)
+{
+	bool		isnull;
+	Datum		value = durable_scan_datum(scan, column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+Jsonb *
+durable_scan_jsonb(DurableScan *scan, int column)
+{
+	bool		isnull;
+	Datum		value = durable_scan_datum(scan, column, &isnull);
+
+	return isnull ? NULL : DatumGetJsonbPCopy(value);
+}
