@@ -20,7 +20,13 @@
  * ten minutes, things are normal again.
  *
  * That an end was unclean is seen by the postmaster: shared memory is set up for
- * the second time, or the control file says so at the first.
+ * the second time, or the control file says so at the first.  In the first case one
+ * of its processes has crashed, and that is hardly anybody's but the culprit's doing.
+ * In the second all of the server went: somebody stopped it the hard way, or the
+ * power failed, and whoever ran is innocent - or an out-of-memory killer takes whole
+ * containers, and a supervisor starts them again and again.  So such an end counts
+ * for a fifth of a crash: a note is worth 1 when it is written, and CRASH_WORTH when
+ * a crash is what came of it.
  *
  * Owns:	instance.crashes (task_unit.c: task_queue.crashes)
  * Called by: durable.c, shmem.c; unit.c, task_unit.c
@@ -44,6 +50,7 @@
 #include "utils/wait_event.h"
 
 #include "crash.h"
+#include "guc.h"
 #include "sql.h"
 
 #define SEARCH_US	(10 * 60 * USECS_PER_SEC)
@@ -51,12 +58,17 @@
 #define OUTWAIT_MS		3000
 #define OUTWAIT_POLL_MS	5
 
+/* What counts as one crash, in notes after which the whole server went; see above. */
+#define CRASH_WORTH		5
+
 /* instance.crashes: ran well under suspicion, and is to run under it again. */
 #define WATCHED	(-1)
 
+/* The older notes with what they have turned out to be worth, and a new one. */
 static DurableSql mark = {
-	"UPDATE durable.instance SET crashes = greatest(crashes, 0) + 1 WHERE key = $1 RETURNING crashes, ctid",
-	1, {INT8OID}
+	"UPDATE durable.instance SET crashes = CASE WHEN crashes > 0 THEN crashes + $2 - 1 ELSE 0 END + 1 "
+	"WHERE key = $1 RETURNING crashes, ctid",
+	2, {INT8OID, INT2OID}
 };
 
 static DurableSql watch = {
@@ -85,9 +97,37 @@ durable_crash_install(void)
 }
 
 bool
-durable_crash_preceded(void)
+durable_crash_preceded(bool *of_process)
 {
-	return starts++ > 0 || ended_uncleanly;
+	*of_process = starts++ > 0;
+	return *of_process || ended_uncleanly;
+}
+
+/* Of the last note, which was written before this start. */
+static int
+worth(void)
+{
+	return durable_crash_of_process() ? CRASH_WORTH : 1;
+}
+
+int
+durable_crash_weigh(int notes)
+{
+	return notes > 0 ? notes + worth() - 1 : 0;
+}
+
+bool
+durable_crash_convicts(int weight)
+{
+	return weight >= durable_max_crashes * CRASH_WORTH;
+}
+
+char *
+durable_crash_times(int weight, int unnoted)
+{
+	if (!durable_crash_of_process())
+		return pstrdup("again and again");
+	return psprintf("%d times", weight / CRASH_WORTH + unnoted);
 }
 
 bool
@@ -185,7 +225,7 @@ release_at_exit(int code, Datum arg)
 int
 durable_crash_mark(Instance *instance)
 {
-	Datum		values[1] = {Int64GetDatum(instance->key)};
+	Datum		values[2] = {Int64GetDatum(instance->key), Int16GetDatum(worth())};
 	int			crashes;
 	bool		isnull;
 

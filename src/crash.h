@@ -9,10 +9,14 @@
 
 /* In the postmaster: from _PG_init, and each time shared memory is set up. */
 extern void durable_crash_install(void);
-extern bool durable_crash_preceded(void);
+extern bool durable_crash_preceded(bool *of_process);
 
-/* When the server came up after an unclean end; 0: it did not (shmem.c). */
+/*
+ * When the server came up after an unclean end; 0: it did not.  And did one of its
+ * processes crash, or has all of it gone?  (shmem.c)
+ */
 extern TimestampTz durable_crash_time(void);
+extern bool durable_crash_of_process(void);
 
 /*
  * Is that something that may have been running when the server crashed?  For a
@@ -39,8 +43,13 @@ typedef enum CrashLock
 extern bool durable_crash_lock(CrashLock which);
 extern void durable_crash_unlock(CrashLock which);
 
-/* Notes in the instance's row that it is about to run; how often it did before. */
+/* Notes in the instance's row that it is about to run; the weight of the notes that were there. */
 extern int	durable_crash_mark(Instance *instance);
+
+/* What notes of earlier lives weigh; whether that is enough; and in words, with so many crashes that nobody noted. */
+extern int	durable_crash_weigh(int notes);
+extern bool durable_crash_convicts(int weight);
+extern char *durable_crash_times(int weight, int unnoted);
 
 /* It ran well, but has not come to where it was: it stays under suspicion. */
 extern void durable_crash_watch(const Instance *instance);

@@ -146,6 +146,7 @@ typedef struct Duration
 typedef struct DurableShared
 {
 	TimestampTz crashed_at;		/* start after an unclean end; 0: clean. Never changes */
+	bool		crash_of_process;	/* it was one process that ended; never changes */
 	LWLock	   *lock;
 
 	/* launcher; (S) under launcher_mutex */

@@ -78,7 +78,8 @@ set_up_memory(void)
 	if (!found)
 	{
 		memset(durable_shared, 0, sizeof(DurableShared));
-		durable_shared->crashed_at = durable_crash_preceded() ? GetCurrentTimestamp() : 0;
+		if (durable_crash_preceded(&durable_shared->crash_of_process))
+			durable_shared->crashed_at = GetCurrentTimestamp();
 		durable_shared->lock = &GetNamedLWLockTranche("durable")->lock;
 		SpinLockInit(&durable_shared->launcher_mutex);
 		for (int i = 0; i < DURABLE_MAX_DATABASES; i++)
@@ -108,6 +109,12 @@ TimestampTz
 durable_crash_time(void)
 {
 	return durable_shared ? durable_shared->crashed_at : 0;
+}
+
+bool
+durable_crash_of_process(void)
+{
+	return durable_shared != NULL && durable_shared->crash_of_process;
 }
 
 bool

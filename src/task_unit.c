@@ -110,8 +110,8 @@ static DurableSql postpone_one = {
 };
 
 static DurableSql mark_one = {
-	"UPDATE durable.task_queue SET crashes = greatest(crashes, 0) + 1 WHERE ctid = $1",
-	1, {TIDOID}
+	"UPDATE durable.task_queue SET crashes = $2 + 1 WHERE ctid = $1",
+	2, {TIDOID, INT2OID}
 };
 
 UnitResult
@@ -141,7 +141,7 @@ durable_unit_task(Oid owner, UnitScan *scan)
 			delete_task(task);
 		else if (!needs_mark(scan, task))
 			run_task(batch, task);
-		else if (task->crashes >= durable_max_crashes)
+		else if (durable_crash_convicts(durable_crash_weigh(task->crashes)))
 			give_up(batch, task);
 		else
 		{
@@ -242,7 +242,7 @@ needs_mark(const UnitScan *scan, const Task *task)
 static void
 mark_task(const Task *task)
 {
-	Datum		values[1] = {PointerGetDatum(&task->tid)};
+	Datum		values[2] = {PointerGetDatum(&task->tid), Int16GetDatum(durable_crash_weigh(task->crashes))};
 
 	durable_sql_connect();
 	if (durable_sql_run(&mark_one, values, NULL, false, 0) != 1)
@@ -253,8 +253,8 @@ mark_task(const Task *task)
 static void
 give_up(Batch * batch, const Task *task)
 {
-	char	   *message = psprintf("activity \"%s\" was running when the server crashed, %d times",
-								   task->name, task->crashes);
+	char	   *message = psprintf("activity \"%s\" was running when the server crashed, %s",
+								   task->name, durable_crash_times(durable_crash_weigh(task->crashes), 0));
 
 	ereport(LOG,
 			(errmsg("%s: it has failed", message)));

@@ -98,7 +98,7 @@ durable_unit_mark(Oid owner, UnitScan *scan)
 		{
 			/* One that has ended runs nothing: the unit throws its messages away. */
 			crashes = STATUS_IS_FINISHED(work->instance->status) ? 0 : durable_crash_mark(work->instance);
-			if (crashes < durable_max_crashes || work->instance->status == STATUS_SUSPENDED)
+			if (!durable_crash_convicts(crashes) || work->instance->status == STATUS_SUSPENDED)
 			{
 				scan->only_key = work->key;
 				result = UNIT_SOME;
@@ -107,7 +107,7 @@ durable_unit_mark(Oid owner, UnitScan *scan)
 			{
 				durable_batch_load_history(batch, list_make1(work->instance));
 				durable_execution_park(batch, work->instance,
-									   psprintf("the server crashed %d times while it ran", crashes + 1));
+									   psprintf("the server crashed %s while it ran", durable_crash_times(crashes, 1)));
 				batch->changed = list_make1(work->instance);
 				durable_batch_store(batch);
 			}
