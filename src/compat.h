@@ -106,6 +106,22 @@ durable_search_path_unpin(int level)
 #endif
 }
 
+/* Whether an update needs new index entries, and which: 16 has BRIN's alone. */
+#if PG_VERSION_NUM < 160000
+typedef bool TU_UpdateIndexes;
+#define TU_None			false
+#define DURABLE_ONLY_SUMMARIZING(indexes)	false
+#define DURABLE_INDEX_SUMMARIZES(info)	false
+#else
+#define DURABLE_ONLY_SUMMARIZING(indexes)	((indexes) == TU_Summarizing)
+#define DURABLE_INDEX_SUMMARIZES(info)	((info)->ii_Summarizing)
+#endif
+
+/* What access methods remember from one insert to the next is to be given back from 17 on. */
+#if PG_VERSION_NUM < 170000
+#define index_insert_cleanup(index, info)	((void) 0)
+#endif
+
 /* A database that DROP DATABASE was interrupted in; 15 to 17 learned of it in minor releases. */
 static inline bool
 durable_database_is_invalid(Form_pg_database database)

@@ -292,12 +292,18 @@ void
 durable_database_want(DurableDatabase *db, Oid owner)
 {
 	int			i;
+	bool		known;
+
+	/* It can do nothing about it, and looks at the tables when that is over. */
+	if ((pg_atomic_read_u32(&db->flags) & DATABASE_PAUSED) != 0)
+		return;
 
 	SpinLockAcquire(&db->mutex);
 	for (i = 0; i < db->nwanted; i++)
 		if (db->wanted[i] == owner)
 			break;
-	if (i == db->nwanted)
+	known = i < db->nwanted;
+	if (!known)
 	{
 		if (i < DURABLE_MAX_WANTED)
 			db->wanted[db->nwanted++] = owner;
@@ -305,7 +311,10 @@ durable_database_want(DurableDatabase *db, Oid owner)
 			db->look = true;	/* the tables know */
 	}
 	SpinLockRelease(&db->mutex);
-	durable_coordinator_wake(db, false);
+
+	/* Whoever was first has woken it, or is about to; it takes all wishes before it sleeps. */
+	if (!known)
+		durable_coordinator_wake(db, false);
 }
 
 /* The extension came or went.  Callable after commit. */

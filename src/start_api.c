@@ -9,7 +9,8 @@
  * durable.instance and one into durable.inbox (or, with start_at in the future,
  * into durable.timer).
  *
- * An instance id that the caller chose is inserted with ON CONFLICT DO NOTHING:
+ * Instances with ids of our own are written directly (table_write.c): nobody else has
+ * such an id.  One that the caller chose is inserted with ON CONFLICT DO NOTHING:
  * that waits for another transaction that is inserting the same id, as a unique
  * index does, and leaves us a transaction to go on in when the id is taken.
  * Only then is the other instance looked at.
@@ -46,7 +47,11 @@
 #include "json.h"
 #include "registry.h"
 #include "sql.h"
+#include "table_write.h"
 #include "wakeup.h"
+
+/* The end of a version 7 UUID; two bits of it are fixed. */
+#define RANDOM_PER_ID	8
 
 /* What a name stands for. */
 typedef struct StartTarget
@@ -67,36 +72,47 @@ static struct
 	char	   *signature;
 }			last_function;
 
-#define INSERT_INSTANCE \
-	"INSERT INTO durable.instance " \
-	"(key, instance_id, owner, name, handler, version, created_at, updated_at, input, tags, waiting) " \
+/*
+ * What an instance has when it is started.  One with an id that the caller chose
+ * is inserted with a statement, all others directly; the first START_VALUES
+ * columns are the statement's parameters.
+ */
+#define START_VALUES	9
+
+static DurableSql insert_unless_taken = {
+	.text = "INSERT INTO durable.instance "
+	"(key, instance_id, owner, name, handler, version, created_at, updated_at, input, tags, waiting) "
 	"VALUES (nextval('durable.instance_key_seq'), $1, $2, $3, $4, $5, $6, $6, $7, $8, $9) "
-
-#define INSERT_INSTANCE_ARGUMENTS \
-	.nargs = 9, \
+	"ON CONFLICT (instance_id) DO NOTHING RETURNING key",
+	.nargs = START_VALUES,
 	.argtypes = {TEXTOID, REGROLEOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID, JSONBOID, JSONBOID}
-
-static DurableSql insert_instance = {
-	.text = INSERT_INSTANCE "RETURNING key",
-	INSERT_INSTANCE_ARGUMENTS
 };
 
-static DurableSql insert_instance_unless_taken = {
-	.text = INSERT_INSTANCE "ON CONFLICT (instance_id) DO NOTHING RETURNING key",
-	INSERT_INSTANCE_ARGUMENTS
+static DurableWritable instances = {
+	.table = {
+		.name = "instance",
+		.ncolumns = START_VALUES + 2,
+		.columns = {"instance_id", "owner", "name", "handler", "version", "created_at", "input",
+		"tags", "waiting", "updated_at", "key"}
+	},
+	.sequence = "instance_key_seq"
 };
 
-static DurableSql insert_start = {
-	.text = "INSERT INTO durable.inbox (id, owner, key, kind, sent_at) "
-	"VALUES (nextval('durable.inbox_id_seq'), $1, $2, 's', $3)",
-	.nargs = 3,
-	.argtypes = {REGROLEOID, INT8OID, TIMESTAMPTZOID}
+static DurableWritable messages = {
+	.table = {
+		.name = "inbox",
+		.ncolumns = 5,
+		.columns = {"id", "owner", "key", "kind", "sent_at"}
+	},
+	.sequence = "inbox_id_seq"
 };
 
-static DurableSql insert_timer = {
-	.text = "INSERT INTO durable.timer (owner, due_at, key, execution, task) VALUES ($1, $2, $3, 1, 0)",
-	.nargs = 3,
-	.argtypes = {REGROLEOID, TIMESTAMPTZOID, INT8OID}
+static DurableWritable timers = {
+	.table = {
+		.name = "timer",
+		.ncolumns = 5,
+		.columns = {"owner", "due_at", "key", "execution", "task"}
+	}
 };
 
 static void check_request(const StartRequest *request);
@@ -107,8 +123,14 @@ static void remember_function(const char *name, Oid owner, const Handler *handle
 static void forget_function(Datum arg, int cacheid, uint32 hashvalue);
 static void check_target(const StartRequest *request, const StartTarget *target);
 static char *new_instance_id(void);
+static void draw_random(unsigned char *bytes);
 static bool insert(const StartRequest *request, const StartTarget *target, Oid owner,
 				   const char *instance_id, int64 *key);
+static bool insert_instance(const StartRequest *request, const StartTarget *target, Oid owner,
+							const char *instance_id, TimestampTz now, int64 *key);
+static void put(Datum *values, char *nulls, int i, Datum value);
+static void insert_timer(Oid owner, int64 key, TimestampTz due);
+static void insert_message(Oid owner, int64 key, TimestampTz now);
 static bool settle_conflict(const StartRequest *request, int64 *key);
 
 PG_FUNCTION_INFO_V1(durable_start);
@@ -326,10 +348,7 @@ new_instance_id(void)
 	uint64		ms;
 	uint32		fraction;
 
-	if (!pg_strong_random(uuid.data, UUID_LEN))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate random values")));
+	draw_random(uuid.data + UUID_LEN - RANDOM_PER_ID);
 
 	us = (uint64) GetCurrentTimestamp() +
 		(uint64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
@@ -343,6 +362,28 @@ new_instance_id(void)
 	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&uuid)));
 }
 
+/*
+ * Random bytes, fetched for many ids at once: asking for a few costs as much as
+ * asking for a thousand, and was an eighth of a start.
+ */
+static void
+draw_random(unsigned char *bytes)
+{
+	static unsigned char supply[64 * RANDOM_PER_ID];
+	static int	left = 0;
+
+	if (left == 0)
+	{
+		if (!pg_strong_random(supply, sizeof(supply)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not generate random values")));
+		left = sizeof(supply);
+	}
+	left -= RANDOM_PER_ID;
+	memcpy(bytes, supply + left, RANDOM_PER_ID);
+}
+
 /* False if the instance id is taken. */
 static bool
 insert(const StartRequest *request, const StartTarget *target, Oid owner,
@@ -350,63 +391,100 @@ insert(const StartRequest *request, const StartTarget *target, Oid owner,
 {
 	TimestampTz now = durable_clock_now();
 	bool		later = request->start_at > now;
-	bool		inserted;
-	DurableRole role;
-	Datum		values[9];
-	char		nulls[10] = "         ";
 
-	values[0] = CStringGetTextDatum(instance_id);
-	values[1] = ObjectIdGetDatum(owner);
-	values[2] = CStringGetTextDatum(target->name);
-	values[3] = CStringGetTextDatum(target->handler->signature);
-	values[4] = (Datum) 0;
-	values[5] = TimestampTzGetDatum(now);
-	values[6] = JsonbPGetDatum(request->input);
-	values[7] = JsonbPGetDatum(request->tags);
-	values[8] = (Datum) 0;
-	if (target->version)
-		values[4] = CStringGetTextDatum(target->version);
-	else
-		nulls[4] = 'n';
-	if (request->input == NULL)
-		nulls[6] = 'n';
-	if (request->tags == NULL)
-		nulls[7] = 'n';
+	if (!insert_instance(request, target, owner, instance_id, now, key))
+		return false;
 	if (later)
-		values[8] = JsonbPGetDatum(durable_waiting_for_start(now, request->start_at));
+		insert_timer(owner, *key, request->start_at);
 	else
-		nulls[8] = 'n';
-
-	durable_sql_connect();
-	durable_role_enter(&role);	/* once for both statements */
-	inserted = durable_sql_run(request->instance_id ? &insert_instance_unless_taken : &insert_instance,
-							   values, nulls, false, 0) > 0;
-	if (inserted)
-	{
-		*key = durable_sql_int8(0, 1);
-		values[0] = ObjectIdGetDatum(owner);
-		if (later)
-		{
-			values[1] = TimestampTzGetDatum(request->start_at);
-			values[2] = Int64GetDatum(*key);
-			durable_sql_run(&insert_timer, values, NULL, false, 0);
-		}
-		else
-		{
-			values[1] = Int64GetDatum(*key);
-			values[2] = TimestampTzGetDatum(now);
-			durable_sql_run(&insert_start, values, NULL, false, 0);
-		}
-	}
-	durable_role_leave(&role);
-	durable_sql_finish();
+		insert_message(owner, *key, now);
 	durable_failpoint_pass(FAILPOINT_START_INSERTED);
 
-	if (inserted && later)
+	if (later)
 		durable_wakeup_timer(owner, request->start_at);
-	else if (inserted)
+	else
 		durable_wakeup_inbox(owner, *key);
+	return true;
+}
+
+static bool
+insert_instance(const StartRequest *request, const StartTarget *target, Oid owner,
+				const char *instance_id, TimestampTz now, int64 *key)
+{
+	Datum		values[START_VALUES] = {0};
+	char		nulls[START_VALUES + 1] = "nnnnnnnnn";
+	bool		inserted;
+
+	put(values, nulls, 0, CStringGetTextDatum(instance_id));
+	put(values, nulls, 1, ObjectIdGetDatum(owner));
+	put(values, nulls, 2, CStringGetTextDatum(target->name));
+	put(values, nulls, 3, CStringGetTextDatum(target->handler->signature));
+	if (target->version)
+		put(values, nulls, 4, CStringGetTextDatum(target->version));
+	put(values, nulls, 5, TimestampTzGetDatum(now));
+	if (request->input)
+		put(values, nulls, 6, JsonbPGetDatum(request->input));
+	if (request->tags)
+		put(values, nulls, 7, JsonbPGetDatum(request->tags));
+	if (request->start_at > now)
+		put(values, nulls, 8, JsonbPGetDatum(durable_waiting_for_start(now, request->start_at)));
+
+	if (request->instance_id == NULL)
+	{
+		DurableWriter *writer = durable_writer_open(&instances);
+
+		*key = durable_writer_next(writer);
+		for (int i = 0; i < START_VALUES; i++)
+			if (nulls[i] != 'n')
+				durable_writer_set(writer, i, values[i]);
+		durable_writer_set(writer, START_VALUES, TimestampTzGetDatum(now));
+		durable_writer_set(writer, START_VALUES + 1, Int64GetDatum(*key));
+		durable_writer_insert(writer);
+		durable_writer_close(writer);
+		return true;
+	}
+
+	durable_sql_connect();
+	inserted = durable_sql_run(&insert_unless_taken, values, nulls, false, 0) > 0;
+	if (inserted)
+		*key = durable_sql_int8(0, 1);
+	durable_sql_finish();
 	return inserted;
+}
+
+static void
+put(Datum *values, char *nulls, int i, Datum value)
+{
+	values[i] = value;
+	nulls[i] = ' ';
+}
+
+static void
+insert_timer(Oid owner, int64 key, TimestampTz due)
+{
+	DurableWriter *writer = durable_writer_open(&timers);
+
+	durable_writer_set(writer, 0, ObjectIdGetDatum(owner));
+	durable_writer_set(writer, 1, TimestampTzGetDatum(due));
+	durable_writer_set(writer, 2, Int64GetDatum(key));
+	durable_writer_set(writer, 3, Int32GetDatum(1));
+	durable_writer_set(writer, 4, Int32GetDatum(0));
+	durable_writer_insert(writer);
+	durable_writer_close(writer);
+}
+
+static void
+insert_message(Oid owner, int64 key, TimestampTz now)
+{
+	DurableWriter *writer = durable_writer_open(&messages);
+
+	durable_writer_set(writer, 0, Int64GetDatum(durable_writer_next(writer)));
+	durable_writer_set(writer, 1, ObjectIdGetDatum(owner));
+	durable_writer_set(writer, 2, Int64GetDatum(key));
+	durable_writer_set(writer, 3, CharGetDatum(MESSAGE_START));
+	durable_writer_set(writer, 4, TimestampTzGetDatum(now));
+	durable_writer_insert(writer);
+	durable_writer_close(writer);
 }
 
 /*

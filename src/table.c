@@ -12,7 +12,7 @@
  * the server says that the table, or anything, has changed.
  *
  * Owns: the list of tables that are known in this process.
- * Called by: table_scan.c
+ * Called by: table_scan.c, table_write.c
  * Locks: those the caller asks for, on the table and its index.
  * Memory: none but the callers' static structs.
  */
@@ -46,6 +46,7 @@ durable_table_open(DurableTable *table, LOCKMODE mode)
 		{
 			/* Before it is looked at: a change that is told meanwhile must not be lost. */
 			table->known = true;
+			table->version++;
 			table->oid = InvalidOid;
 			table->index_oid = InvalidOid;
 			table->oid = find(table->name);

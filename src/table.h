@@ -24,6 +24,7 @@ typedef struct DurableTable
 	/* table.c's: */
 	bool		known;			/* the rest is right */
 	bool		watched;
+	uint64		version;		/* counted up whenever it is found out anew */
 	Oid			oid;
 	Oid			index_oid;
 	AttrNumber	attnums[DURABLE_TABLE_MAX_COLUMNS];

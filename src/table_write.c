@@ -1,0 +1,467 @@
+/*-------------------------------------------------------------------------
+ *
+ * table_write.c
+ *		Writing to the engine's tables without a statement.
+ *
+ * A row costs less than the statement that writes it: looking at the plan, making
+ * and ending an executor for it and switching roles were three quarters of the
+ * instructions of a start.  Here rows go into the table and its indexes as COPY
+ * puts them there.
+ *
+ * No role is switched: rights are asked for by the executor, which is not here,
+ * and it is C code that decides what is written where.  What somebody may have
+ * added to a table is either kept up - indexes, columns, their defaults - or
+ * refused with an error that names it: triggers, rules, generated columns, check
+ * and exclusion constraints, of which to leave any out would make rows wrong.
+ * Triggers of foreign keys that point to our tables are left out: they are for
+ * deletes of instances, which are statements, and for changes of keys, which there
+ * are none of.
+ *
+ * What was found out about a table counts for as long as what table.c knows of it.
+ *
+ * Owns:	heap and indexes of durable.instance, history, inbox and timer, as far as
+ *			rows are not written by statements
+ * Called by: start_api.c
+ * Locks:	RowExclusiveLock on table and indexes until the end of the transaction,
+ *			as statements take it
+ * Memory:	what is known about a table under CacheMemoryContext; a writer and
+ *			its slots in the context that is current when it is opened
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "commands/sequence.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "rewrite/rewriteHandler.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "table_write.h"
+
+/* Inserted rows that are collected for one call of the table's access method. */
+#define ROWS_TOGETHER	64
+
+typedef struct WrittenIndex
+{
+	Oid			oid;
+	IndexInfo  *info;
+	bool		written;		/* a written column is part of it */
+}			WrittenIndex;
+
+typedef struct ColumnDefault
+{
+	AttrNumber	column;
+	ExprState  *expression;
+}			ColumnDefault;
+
+/* What has to be known for writing. */
+typedef struct WritableState
+{
+	uint64		version;		/* of the DurableTable; 0: nothing is known */
+	MemoryContext context;		/* of the rest; it is made anew with it */
+	Oid			sequence;
+	TupleDesc	row;
+	int			nindexes;
+	WrittenIndex *indexes;
+	int			ndefaults;
+	ColumnDefault *defaults;	/* of columns that are not written */
+	EState	   *estate;			/* for these, and for expressions and predicates of indexes */
+}			WritableState;
+
+struct DurableWriter
+{
+	DurableTable *table;
+	WritableState *state;
+	MemoryContext context;
+	Relation	relation;
+	Relation   *indexes;
+	CommandId	command;
+	Datum		values[DURABLE_TABLE_MAX_COLUMNS];
+	bool		nulls[DURABLE_TABLE_MAX_COLUMNS];
+	TupleTableSlot *old;		/* row to be updated */
+	TupleTableSlot *rows[ROWS_TOGETHER];	/* made when they are needed */
+	int			nrows;			/* collected */
+};
+
+static void find_out(DurableWritable *writable, Relation relation);
+static void refuse_what_we_skip(Relation relation);
+static pg_noreturn_compat void refuse(Relation relation, const char *kind, const char *name);
+static void find_defaults(const DurableTable *table, WritableState *state, Relation relation);
+static void find_indexes(const DurableTable *table, WritableState *state, Relation relation);
+static bool is_written(const DurableTable *table, AttrNumber column);
+static void take_values(DurableWriter *writer, TupleTableSlot *row);
+static pg_noreturn_compat void lost_row(DurableWriter *writer, TM_Result result);
+static TupleTableSlot *next_row(DurableWriter *writer);
+static TupleTableSlot *new_slot(DurableWriter *writer, const TupleTableSlotOps *kind);
+static void flush(DurableWriter *writer);
+static void insert_into_indexes(DurableWriter *writer, TupleTableSlot *row, bool update,
+								bool only_summarizing);
+
+/* --- opening ---------------------------------------------------------------------------- */
+
+DurableWriter *
+durable_writer_open(DurableWritable *writable)
+{
+	DurableWriter *writer;
+	WritableState *state;
+
+	PreventCommandIfReadOnly("INSERT");
+	PreventCommandIfParallelMode("INSERT");
+
+	writer = palloc(sizeof(DurableWriter));
+	writer->context = CurrentMemoryContext;
+	writer->table = &writable->table;
+	writer->relation = durable_table_open(writer->table, RowExclusiveLock);
+	if (writable->state == NULL || writable->state->version != writable->table.version)
+		find_out(writable, writer->relation);
+	writer->state = state = writable->state;
+	writer->indexes = palloc(state->nindexes * sizeof(Relation));
+	for (int i = 0; i < state->nindexes; i++)
+	{
+		IndexInfo  *info = state->indexes[i].info;
+
+		writer->indexes[i] = index_open(state->indexes[i].oid, RowExclusiveLock);
+		/* What an access method remembers between rows, it remembers for one writer. */
+		info->ii_AmCache = NULL;
+		info->ii_Context = CurrentMemoryContext;
+	}
+	writer->command = GetCurrentCommandId(true);
+	memset(writer->nulls, true, sizeof(writer->nulls));
+	writer->old = NULL;
+	writer->nrows = 0;
+	memset(writer->rows, 0, sizeof(writer->rows));
+	return writer;
+}
+
+/* --- what there is to know ------------------------------------------------------------------ */
+
+static void
+find_out(DurableWritable *writable, Relation relation)
+{
+	WritableState found = {.version = writable->table.version};
+	MemoryContext old;
+
+	refuse_what_we_skip(relation);
+	found.context = AllocSetContextCreate(CurrentMemoryContext, "durable table", ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(found.context);
+	found.row = CreateTupleDescCopy(RelationGetDescr(relation));
+	found.estate = CreateExecutorState();
+	if (writable->sequence != NULL)
+		found.sequence = get_relname_relid(writable->sequence, RelationGetNamespace(relation));
+	find_defaults(&writable->table, &found, relation);
+	find_indexes(&writable->table, &found, relation);
+	MemoryContextSwitchTo(old);
+
+	if (writable->state == NULL)
+		writable->state = MemoryContextAllocZero(CacheMemoryContext, sizeof(WritableState));
+	if (writable->state->context != NULL)
+		MemoryContextDelete(writable->state->context);
+	MemoryContextSetParent(found.context, CacheMemoryContext);
+	*writable->state = found;
+}
+
+/* What a statement would do and we do not, where that would make a difference. */
+static void
+refuse_what_we_skip(Relation relation)
+{
+	TriggerDesc *triggers = relation->trigdesc;
+	TupleConstr *constraints = RelationGetDescr(relation)->constr;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+		if (!triggers->triggers[i].tgisinternal && triggers->triggers[i].tgenabled != TRIGGER_DISABLED)
+			refuse(relation, "trigger", triggers->triggers[i].tgname);
+	for (int i = 0; constraints != NULL && i < constraints->num_check; i++)
+		refuse(relation, "constraint", constraints->check[i].ccname);
+	if (relation->rd_rules != NULL)
+		refuse(relation, "rules", NULL);
+}
+
+static void
+refuse(Relation relation, const char *kind, const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 name != NULL ?
+			 errmsg("table \"durable.%s\" has %s \"%s\", which the engine does not obey",
+					RelationGetRelationName(relation), kind, name) :
+			 errmsg("table \"durable.%s\" has %s, which the engine does not obey",
+					RelationGetRelationName(relation), kind),
+			 errdetail("The engine writes to its tables directly."),
+			 errhint("Take it away again: these tables are for the engine alone.")));
+}
+
+static void
+find_defaults(const DurableTable *table, WritableState *state, Relation relation)
+{
+	state->defaults = palloc(state->row->natts * sizeof(ColumnDefault));
+	for (int i = 0; i < state->row->natts; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(RelationGetDescr(relation), i);
+		Node	   *expression;
+
+		if (column->attisdropped || is_written(table, column->attnum))
+			continue;
+		if (column->attgenerated != '\0')
+			refuse(relation, "generated column", NameStr(column->attname));
+		expression = build_column_default(relation, column->attnum);
+		if (expression != NULL)
+		{
+			ColumnDefault *entry = &state->defaults[state->ndefaults++];
+
+			entry->column = column->attnum;
+			entry->expression = ExecPrepareExpr((Expr *) expression, state->estate);
+		}
+		else if (column->attnotnull)
+			refuse(relation, "column that must not be null", NameStr(column->attname));
+	}
+}
+
+static void
+find_indexes(const DurableTable *table, WritableState *state, Relation relation)
+{
+	List	   *list = RelationGetIndexList(relation);
+	ListCell   *cell;
+
+	state->indexes = palloc(list_length(list) * sizeof(WrittenIndex));
+	foreach(cell, list)
+	{
+		WrittenIndex *entry = &state->indexes[state->nindexes++];
+		Relation	index = index_open(lfirst_oid(cell), RowExclusiveLock);
+
+		entry->oid = lfirst_oid(cell);
+		entry->info = BuildIndexInfo(index);
+		entry->written = entry->info->ii_Expressions != NIL;
+		for (int i = 0; i < entry->info->ii_NumIndexKeyAttrs; i++)
+			if (is_written(table, entry->info->ii_IndexAttrNumbers[i]))
+				entry->written = true;
+		if (entry->info->ii_ExclusionOps != NULL)
+			refuse(relation, "exclusion constraint", RelationGetRelationName(index));
+		index_close(index, NoLock);
+	}
+}
+
+static bool
+is_written(const DurableTable *table, AttrNumber column)
+{
+	for (int i = 0; i < table->ncolumns; i++)
+		if (table->attnums[i] == column)
+			return true;
+	return false;
+}
+
+/* --- a row's values ------------------------------------------------------------------------- */
+
+int64
+durable_writer_next(DurableWriter *writer)
+{
+	return nextval_internal(writer->state->sequence, false);
+}
+
+void
+durable_writer_set(DurableWriter *writer, int column, Datum value)
+{
+	Assert(column < writer->table->ncolumns);
+	writer->values[column] = value;
+	writer->nulls[column] = false;
+}
+
+void
+durable_writer_set_text(DurableWriter *writer, int column, const char *value)
+{
+	if (value != NULL)
+		durable_writer_set(writer, column, CStringGetTextDatum(value));
+}
+
+void
+durable_writer_set_jsonb(DurableWriter *writer, int column, const Jsonb *value)
+{
+	if (value != NULL)
+		durable_writer_set(writer, column, JsonbPGetDatum(value));
+}
+
+/* What was set goes into the row; for the next one nothing is set. */
+static void
+take_values(DurableWriter *writer, TupleTableSlot *row)
+{
+	const DurableTable *table = writer->table;
+
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		row->tts_values[table->attnums[i] - 1] = writer->values[i];
+		row->tts_isnull[table->attnums[i] - 1] = writer->nulls[i];
+		writer->nulls[i] = true;
+	}
+	ExecStoreVirtualTuple(row);
+}
+
+/* --- rows ----------------------------------------------------------------------------------- */
+
+void
+durable_writer_insert(DurableWriter *writer)
+{
+	WritableState *state = writer->state;
+	TupleTableSlot *row = next_row(writer);
+
+	memset(row->tts_isnull, true, state->row->natts * sizeof(bool));
+	for (int i = 0; i < state->ndefaults; i++)
+	{
+		int			column = state->defaults[i].column - 1;
+
+		row->tts_values[column] = ExecEvalExprSwitchContext(state->defaults[i].expression,
+															GetPerTupleExprContext(state->estate),
+															&row->tts_isnull[column]);
+	}
+	take_values(writer, row);
+	if (++writer->nrows == ROWS_TOGETHER)
+		flush(writer);
+}
+
+void
+durable_writer_update(DurableWriter *writer, ItemPointer tid)
+{
+	WritableState *state = writer->state;
+	Size		natts = state->row->natts;
+	TupleTableSlot *row = next_row(writer);
+	TM_Result	result = TM_Deleted;
+	TM_FailureData failure;
+	LockTupleMode lock;
+	TU_UpdateIndexes indexes;
+
+	CheckCmdReplicaIdentity(writer->relation, CMD_UPDATE);
+	if (writer->old == NULL)
+		writer->old = new_slot(writer, table_slot_callbacks(writer->relation));
+
+	/* As it is now: the lock that the caller has keeps it so, and a snapshot may be older. */
+	if (table_tuple_fetch_row_version(writer->relation, tid, SnapshotSelf, writer->old))
+	{
+		slot_getallattrs(writer->old);
+		memcpy(row->tts_values, writer->old->tts_values, natts * sizeof(Datum));
+		memcpy(row->tts_isnull, writer->old->tts_isnull, natts * sizeof(bool));
+		take_values(writer, row);
+		result = table_tuple_update(writer->relation, tid, row, writer->command, GetActiveSnapshot(),
+									InvalidSnapshot, true, &failure, &lock, &indexes);
+	}
+	if (result != TM_Ok)
+		lost_row(writer, result);
+	if (indexes != TU_None)
+		insert_into_indexes(writer, row, true, DURABLE_ONLY_SUMMARIZING(indexes));
+	ExecClearTuple(row);
+	ExecClearTuple(writer->old);
+	ResetPerTupleExprContext(state->estate);
+}
+
+void
+durable_writer_delete(DurableWriter *writer, ItemPointer tid)
+{
+	TM_FailureData failure;
+	TM_Result	result;
+
+	CheckCmdReplicaIdentity(writer->relation, CMD_DELETE);
+	result = table_tuple_delete(writer->relation, tid, writer->command, GetActiveSnapshot(),
+								InvalidSnapshot, true, &failure, false);
+	if (result != TM_Ok)
+		lost_row(writer, result);
+}
+
+static void
+lost_row(DurableWriter *writer, TM_Result result)
+{
+	if (IsolationUsesXactSnapshot() && (result == TM_Updated || result == TM_Deleted))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent update")));
+	elog(ERROR, "a row of table \"durable.%s\" was changed by somebody else (%d)",
+		 RelationGetRelationName(writer->relation), (int) result);
+}
+
+/* An empty row: one after the other for those that are collected. */
+static TupleTableSlot *
+next_row(DurableWriter *writer)
+{
+	TupleTableSlot *row = writer->rows[writer->nrows];
+
+	if (row == NULL)
+		row = writer->rows[writer->nrows] = new_slot(writer, &TTSOpsVirtual);
+	return ExecClearTuple(row);
+}
+
+/* In a row description of our own: that of the relation would have to be given back. */
+static TupleTableSlot *
+new_slot(DurableWriter *writer, const TupleTableSlotOps *kind)
+{
+	MemoryContext old = MemoryContextSwitchTo(writer->context);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(writer->state->row, kind);
+
+	MemoryContextSwitchTo(old);
+	return slot;
+}
+
+static void
+flush(DurableWriter *writer)
+{
+	if (writer->nrows == 1)
+		table_tuple_insert(writer->relation, writer->rows[0], writer->command, 0, NULL);
+	else if (writer->nrows > 1)
+		table_multi_insert(writer->relation, writer->rows, writer->nrows, writer->command, 0, NULL);
+	for (int i = 0; i < writer->nrows; i++)
+		insert_into_indexes(writer, writer->rows[i], false, false);
+	for (int i = 0; i < writer->nrows; i++)
+		ExecClearTuple(writer->rows[i]);
+	writer->nrows = 0;
+	ResetPerTupleExprContext(writer->state->estate);
+}
+
+static void
+insert_into_indexes(DurableWriter *writer, TupleTableSlot *row, bool update, bool only_summarizing)
+{
+	WritableState *state = writer->state;
+	ExprContext *econtext = GetPerTupleExprContext(state->estate);
+	Datum		values[INDEX_MAX_KEYS];
+	bool		nulls[INDEX_MAX_KEYS];
+
+	econtext->ecxt_scantuple = row;
+	for (int i = 0; i < state->nindexes; i++)
+	{
+		IndexInfo  *info = state->indexes[i].info;
+
+		if (!info->ii_ReadyForInserts || (only_summarizing && !DURABLE_INDEX_SUMMARIZES(info)))
+			continue;
+		if (info->ii_Predicate != NIL)
+		{
+			if (info->ii_PredicateState == NULL)
+				info->ii_PredicateState = ExecPrepareQual(info->ii_Predicate, state->estate);
+			if (!ExecQual(info->ii_PredicateState, econtext))
+				continue;
+		}
+		FormIndexDatum(info, row, state->estate, values, nulls);
+		index_insert(writer->indexes[i], values, nulls, &row->tts_tid, writer->relation,
+					 writer->indexes[i]->rd_index->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO,
+					 update && !state->indexes[i].written, info);
+	}
+}
+
+/* --- closing -------------------------------------------------------------------------------- */
+
+void
+durable_writer_close(DurableWriter *writer)
+{
+	flush(writer);
+	for (int i = 0; i < writer->state->nindexes; i++)
+	{
+		index_insert_cleanup(writer->indexes[i], writer->state->indexes[i].info);
+		index_close(writer->indexes[i], NoLock);
+	}
+	table_close(writer->relation, NoLock);
+	CommandCounterIncrement();
+}

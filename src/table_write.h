@@ -1,0 +1,64 @@
+/*
+ * table_write.h
+ *		Writing to the engine's tables without a statement.
+ *
+ *		DurableWriter *writer = durable_writer_open(&inbox);
+ *
+ *		durable_writer_set(writer, INBOX_KEY, Int64GetDatum(key));
+ *		...
+ *		durable_writer_insert(writer);
+ *		durable_writer_close(writer);
+ *
+ * The columns of the DurableTable are those that are written.  A writer is open
+ * for as long as rows are written, within one (sub)transaction; there is an active
+ * snapshot, no user code runs, and there is one writer at a time for a table.  On
+ * an error the abort of the (sub)transaction lets go of everything.
+ */
+#ifndef DURABLE_TABLE_WRITE_H
+#define DURABLE_TABLE_WRITE_H
+
+#include "durable.h"
+#include "storage/itemptr.h"
+#include "table.h"
+
+typedef struct DurableWritable
+{
+	DurableTable table;			/* without an index: all that there are are kept up */
+	const char *sequence;		/* in schema durable; for durable_writer_next, or NULL */
+	struct WritableState *state;	/* table_write.c's: NULL until first use */
+}			DurableWritable;
+
+typedef struct DurableWriter DurableWriter;
+
+/* Raises 25006 in a read-only transaction, 42P01 without the extension. */
+extern DurableWriter *durable_writer_open(DurableWritable *writable);
+
+/* The next number of the table's sequence. */
+extern int64 durable_writer_next(DurableWriter *writer);
+
+/*
+ * A value of the row that is written next; column counts those of the table
+ * from 0.  One that is not set is NULL, in an update too.  Values by reference must
+ * stay where they are until the writer is closed.  A NULL pointer is NULL.
+ */
+extern void durable_writer_set(DurableWriter *writer, int column, Datum value);
+extern void durable_writer_set_text(DurableWriter *writer, int column, const char *value);
+extern void durable_writer_set_jsonb(DurableWriter *writer, int column, const Jsonb *value);
+
+/*
+ * Writes the row; nothing is set afterwards.  Columns that the table does not name
+ * get their defaults in an insert, and stay as they are in an update.  Inserted
+ * rows may be collected until the writer is closed.
+ *
+ * The row of an update or delete must be one that nobody else can change: it was
+ * seen with a snapshot taken under a lock that keeps others away.  If somebody
+ * did, that is 40001 under repeatable read, and XX000 otherwise.
+ */
+extern void durable_writer_insert(DurableWriter *writer);
+extern void durable_writer_update(DurableWriter *writer, ItemPointer tid);
+extern void durable_writer_delete(DurableWriter *writer, ItemPointer tid);
+
+/* After it, the rows are seen by what this transaction does next. */
+extern void durable_writer_close(DurableWriter *writer);
+
+#endif							/* DURABLE_TABLE_WRITE_H */
