@@ -7,7 +7,7 @@ CREATE FUNCTION find_handler(name text, extra_schema regnamespace DEFAULT NULL) 
 CREATE FUNCTION resolve_handler(signature text) RETURNS regprocedure LANGUAGE C AS '$libdir/durable', 'durable_probe_resolve';
 CREATE FUNCTION call_handler(name text, input jsonb) RETURNS jsonb LANGUAGE C AS '$libdir/durable', 'durable_probe_call';
 CREATE FUNCTION check_input(name text, input jsonb) RETURNS void LANGUAGE C AS '$libdir/durable', 'durable_probe_check_input';
-CREATE FUNCTION code_hash(name text) RETURNS text LANGUAGE C AS '$libdir/durable', 'durable_probe_code_hash';
+CREATE FUNCTION code_hash(name text) RETURNS bigint LANGUAGE C AS '$libdir/durable', 'durable_probe_code_hash';
 
 CREATE SCHEMA app;
 CREATE SCHEMA other;

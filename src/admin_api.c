@@ -52,7 +52,6 @@ PG_FUNCTION_INFO_V1(durable_unpause);
 PG_FUNCTION_INFO_V1(durable_adopt);
 PG_FUNCTION_INFO_V1(durable_version);
 PG_FUNCTION_INFO_V1(durable_clock);
-PG_FUNCTION_INFO_V1(durable_timestamp_of);
 PG_FUNCTION_INFO_V1(durable_worker_slots);
 
 Datum
@@ -114,13 +113,6 @@ Datum
 durable_clock(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_TIMESTAMPTZ(durable_clock_now());
-}
-
-/* Times in jsonb columns are microseconds since 2000-01-01 UTC, which is a timestamptz as it is. */
-Datum
-durable_timestamp_of(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_TIMESTAMPTZ((TimestampTz) PG_GETARG_INT64(0));
 }
 
 /* Workers of this database whose owner the current user may see. */

@@ -84,7 +84,7 @@ typedef struct HandlerTarget
 	const char *signature;
 	Handler    *handler;		/* NULL: it is gone */
 	const char *problem;		/* then why */
-	const char *code_hash;
+	int64		code_hash;
 }			HandlerTarget;
 
 typedef struct Batch

@@ -42,7 +42,7 @@ enum
 	TIMER_OWNER, TIMER_DUE_AT, TIMER_KEY, TIMER_EXECUTION, TIMER_TASK, TIMER_COLUMNS
 };
 static DurableTable timer = {
-	"timer", "timer_pkey", TIMER_COLUMNS,
+	"timer", "timer_due", TIMER_COLUMNS,
 	{"owner", "due_at", "key", "execution", "task"}
 };
 
@@ -65,11 +65,11 @@ static DurableTable instance_table = {
 
 enum
 {
-	HISTORY_KEY, HISTORY_EXECUTION, HISTORY_EVENTS, HISTORY_COLUMNS
+	HISTORY_KEY, HISTORY_EXECUTION, HISTORY_AT, HISTORY_FORM, HISTORY_EVENTS, HISTORY_COLUMNS
 };
 static DurableTable history = {
 	"history", "history_pkey", HISTORY_COLUMNS,
-	{"key", "execution", "events"}
+	{"key", "execution", "at", "format", "events"}
 };
 
 static Message *read_message(DurableScan *scan);
@@ -254,9 +254,10 @@ read_instance(Batch * batch, DurableScan *scan)
 	instance->instance_id = durable_scan_text(scan, INSTANCE_ID);
 	instance->status = durable_scan_char(scan, INSTANCE_STATUS);
 	instance->name = durable_scan_text(scan, INSTANCE_NAME);
-	instance->handler_signature = durable_scan_text(scan, INSTANCE_HANDLER);
+	instance->handler_signature = durable_handler_lengthen(durable_scan_text(scan, INSTANCE_HANDLER),
+														   instance->name);
 	instance->version = durable_scan_text(scan, INSTANCE_VERSION);
-	instance->code_hash = durable_scan_text(scan, INSTANCE_CODE_HASH);
+	instance->code_hash = durable_scan_int8(scan, INSTANCE_CODE_HASH);
 	instance->execution = durable_scan_int4(scan, INSTANCE_EXECUTION);
 	instance->stored_events = durable_scan_int4(scan, INSTANCE_EVENTS);
 	instance->turns = durable_scan_int4(scan, INSTANCE_TURNS);
@@ -269,7 +270,7 @@ read_instance(Batch * batch, DurableScan *scan)
 	instance->parent_attempt = durable_scan_int4(scan, INSTANCE_PARENT_ATTEMPT);
 	instance->input = durable_scan_jsonb(scan, INSTANCE_INPUT);
 	instance->custom_status = durable_scan_jsonb(scan, INSTANCE_CUSTOM_STATUS);
-	instance->waiting = durable_scan_jsonb(scan, INSTANCE_WAITING);
+	instance->waiting = durable_scan_text(scan, INSTANCE_WAITING);
 	instance->suspend_reason = durable_scan_text(scan, INSTANCE_SUSPEND_REASON);
 	instance->crashes = durable_scan_int2(scan, INSTANCE_CRASHES);
 	instance->replay.started = instance->started_at;
@@ -389,7 +390,8 @@ load_history_of(DurableScan *scan, Instance *instance)
 		int			nevents = 0;
 		int			allocated = 0;
 
-		durable_history_decode(durable_scan_jsonb(scan, HISTORY_EVENTS), &events, &nevents, &allocated);
+		durable_history_decode(durable_scan_jsonb(scan, HISTORY_EVENTS), durable_scan_char(scan, HISTORY_FORM),
+							   durable_scan_timestamptz(scan, HISTORY_AT), &events, &nevents, &allocated);
 		for (int i = 0; i < nevents; i++)
 			durable_replay_add(&instance->replay, events[i]);
 	}

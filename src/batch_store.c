@@ -70,9 +70,9 @@ static DurableSql discard_history = {
 };
 
 static DurableSql insert_history = {
-	"INSERT INTO durable.history (key, execution, seq, events) "
-	"SELECT * FROM unnest($1::int8[], $2::int4[], $3::int4[], $4::jsonb[])",
-	4, {INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, JSONBARRAYOID}
+	"INSERT INTO durable.history (key, execution, seq, at, events, format) "
+	"SELECT u.*, $6 FROM unnest($1::int8[], $2::int4[], $3::int4[], $4::timestamptz[], $5::jsonb[]) AS u",
+	6, {INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, JSONBARRAYOID, CHAROID}
 };
 
 static DurableSql update_instances = {
@@ -83,13 +83,13 @@ static DurableSql update_instances = {
 	"waiting = u.waiting, suspend_reason = u.suspend_reason, code_hash = u.code_hash, crashes = 0 "
 	"FROM unnest($2::tid[], $3::\"char\"[], $4::int4[], $5::int4[], $6::int4[], $7::int8[], "
 	"$8::timestamptz[], $9::timestamptz[], $10::jsonb[], $11::jsonb[], $12::jsonb[], "
-	"$13::jsonb[], $14::text[], $15::text[]) "
+	"$13::text[], $14::text[], $15::int8[]) "
 	"AS u (tid, status, execution, events, turns, compute_us, started_at, completed_at, "
 	"output, failure, custom_status, waiting, suspend_reason, code_hash) "
 	"WHERE i.ctid = u.tid",
 	15, {TIMESTAMPTZOID, TIDARRAYOID, CHARARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
 		INT8ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, JSONBARRAYOID, JSONBARRAYOID,
-	JSONBARRAYOID, JSONBARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+	JSONBARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID}
 };
 
 static DurableSql update_inputs = {
@@ -150,13 +150,13 @@ static DurableSql insert_children = {
 	"SELECT u.key, u.instance_id, $1, u.name, u.handler, u.version, u.input, $2, $2, "
 	"u.parent_key, u.parent_execution, u.parent_task, u.parent_attempt, u.waiting "
 	"FROM unnest($3::int8[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[], "
-	"$9::int8[], $10::int4[], $11::int4[], $12::int4[], $13::jsonb[]) "
+	"$9::int8[], $10::int4[], $11::int4[], $12::int4[], $13::text[]) "
 	"AS u (key, instance_id, name, handler, version, input, parent_key, parent_execution, "
 	"parent_task, parent_attempt, waiting) "
 	"ON CONFLICT (instance_id) DO NOTHING RETURNING key",
 	13, {REGROLEOID, TIMESTAMPTZOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 		TEXTARRAYOID, JSONBARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
-	JSONBARRAYOID}
+	TEXTARRAYOID}
 };
 
 /* Instances that the sender may see and that have not ended; others get nothing. */
@@ -209,13 +209,13 @@ durable_batch_store(Batch * batch)
 static void
 store_history(Batch * batch)
 {
-	static const Oid types[] = {INT8OID, INT4OID, INT4OID, JSONBOID, InvalidOid};
+	static const Oid types[] = {INT8OID, INT4OID, INT4OID, TIMESTAMPTZOID, JSONBOID, InvalidOid};
 	List	   *discarded = NIL;
 	ListCell   *cell;
 	Columns    *columns;
 	int			nrows = 0;
 	int			row = 0;
-	Datum		values[4];
+	Datum		values[6];
 
 	foreach(cell, batch->changed)
 	{
@@ -260,14 +260,17 @@ store_history(Batch * batch)
 			durable_columns_set(columns, row, 0, Int64GetDatum(instance->key));
 			durable_columns_set(columns, row, 1, Int32GetDatum(instance->execution));
 			durable_columns_set(columns, row, 2, Int32GetDatum(first + 1));
-			durable_columns_set_jsonb(columns, row, 3,
-									  durable_history_encode(&replay->events[first], last - first));
+			durable_columns_set(columns, row, 3, TimestampTzGetDatum(replay->events[first]->time));
+			durable_columns_set_jsonb(columns, row, 4,
+									  durable_history_encode(&replay->events[first], last - first,
+															 replay->events[first]->time));
 			row++;
 			first = last;
 		}
 	}
 	Assert(row == nrows);
 	durable_columns_arrays(columns, values);
+	values[5] = CharGetDatum(HISTORY_FORMAT);
 	durable_sql_run(&insert_history, values, NULL, false, 0);
 }
 
@@ -275,8 +278,8 @@ static void
 store_instances(Batch * batch)
 {
 	static const Oid types[] = {TIDOID, CHAROID, INT4OID, INT4OID, INT4OID, INT8OID,
-		TIMESTAMPTZOID, TIMESTAMPTZOID, JSONBOID, JSONBOID, JSONBOID, JSONBOID, TEXTOID,
-	TEXTOID, InvalidOid};
+		TIMESTAMPTZOID, TIMESTAMPTZOID, JSONBOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID,
+	INT8OID, InvalidOid};
 	static const Oid input_types[] = {INT8OID, JSONBOID, InvalidOid};
 	int			nrows = list_length(batch->changed);
 	Columns    *columns = durable_columns_create(nrows, types);
@@ -303,9 +306,10 @@ store_instances(Batch * batch)
 		durable_columns_set_jsonb(columns, row, 8, instance->output);
 		durable_columns_set_jsonb(columns, row, 9, instance->failure);
 		durable_columns_set_jsonb(columns, row, 10, instance->custom_status);
-		durable_columns_set_jsonb(columns, row, 11, instance->waiting);
+		durable_columns_set_text(columns, row, 11, instance->waiting);
 		durable_columns_set_text(columns, row, 12, instance->suspend_reason);
-		durable_columns_set_text(columns, row, 13, instance->code_hash);
+		if (instance->code_hash != 0)
+			durable_columns_set(columns, row, 13, Int64GetDatum(instance->code_hash));
 		ninputs += instance->input_changed;
 		row++;
 	}
@@ -451,7 +455,7 @@ static void
 store_children(Batch * batch)
 {
 	static const Oid types[] = {INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, INT8OID,
-	INT4OID, INT4OID, INT4OID, JSONBOID, InvalidOid};
+	INT4OID, INT4OID, INT4OID, TEXTOID, InvalidOid};
 	Columns    *columns = durable_columns_create(list_length(batch->children), types);
 	int			row = 0;
 	ListCell   *cell;
@@ -468,7 +472,7 @@ store_children(Batch * batch)
 		durable_columns_set(columns, row, 0, Int64GetDatum(child->key));
 		durable_columns_set_text(columns, row, 1, child->instance_id);
 		durable_columns_set_text(columns, row, 2, child->name);
-		durable_columns_set_text(columns, row, 3, child->handler);
+		durable_columns_set_text(columns, row, 3, durable_handler_shorten(child->handler, child->name));
 		durable_columns_set_text(columns, row, 4, child->version);
 		durable_columns_set_jsonb(columns, row, 5, child->input);
 		if (child->parent_key != 0)
@@ -479,8 +483,8 @@ store_children(Batch * batch)
 			durable_columns_set(columns, row, 9, Int32GetDatum(child->parent_attempt));
 		}
 		if (child->start_at > batch->clock)
-			durable_columns_set_jsonb(columns, row, 10,
-									  durable_waiting_for_start(batch->clock, child->start_at));
+			durable_columns_set_text(columns, row, 10,
+									 durable_waiting_for_start(batch->clock, child->start_at));
 		row++;
 	}
 	values[0] = ObjectIdGetDatum(batch->owner);

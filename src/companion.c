@@ -184,7 +184,7 @@ durable_companion_step(Instance *instance, TimestampTz clock)
 	Assert(durable_companion_runs(instance));
 
 	if (!send_message(MESSAGE_ANSWER,
-			  durable_history_encode(replay->events + peer->seen, nevents - peer->seen)))
+			  durable_history_encode(replay->events + peer->seen, nevents - peer->seen, 0)))
 		return false;
 	peer->seen = nevents;
 
@@ -227,7 +227,7 @@ take_calls(Instance *instance, const Jsonb *body)
 	int			nevents = 0;
 	int			allocated = 0;
 
-	durable_history_decode(history, &events, &nevents, &allocated);
+	durable_history_decode(history, HISTORY_FORMAT, 0, &events, &nevents, &allocated);
 	for (int i = 0; i < nevents; i++)
 	{
 		HistoryEvent *event = events[i];
@@ -593,7 +593,7 @@ at_frontier(Turn *turn)
 		return false;
 
 	parts[0] = durable_history_encode(replay->events + peer->sent,
-									  replay->nevents - peer->sent);
+									  replay->nevents - peer->sent, 0);
 	parts[1] = instance->custom_status;
 	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
 	for (int i = 0; i < lengthof(parts); i++)
@@ -643,7 +643,7 @@ add_answers(Instance *instance, const Jsonb *history)
 	int			nevents = 0;
 	int			allocated = 0;
 
-	durable_history_decode(history, &events, &nevents, &allocated);
+	durable_history_decode(history, HISTORY_FORMAT, 0, &events, &nevents, &allocated);
 	for (int i = 0; i < nevents; i++)
 		durable_replay_add(&instance->replay, events[i]);
 	MemoryContextSwitchTo(old);

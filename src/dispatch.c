@@ -16,9 +16,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/numeric.h"
 
 #include "activity.h"
 #include "execution.h"
@@ -182,14 +180,11 @@ void
 durable_dispatch_pick_up(Instance *instance)
 {
 	Replay	   *replay = &instance->replay;
-	Jsonb	   *tasks = durable_waiting_take_pending(instance);
-	int			count = tasks ? JB_ROOT_COUNT(tasks) : 0;
+	ListCell   *cell;
 
-	for (int i = 0; i < count; i++)
+	foreach(cell, durable_waiting_take_pending(instance))
 	{
-		JsonbValue *value = getIthJsonbValueFromContainer(&tasks->root, i);
-		int			task = DatumGetInt32(DirectFunctionCall1(numeric_int4,
-															 NumericGetDatum(value->val.numeric)));
+		int			task = lfirst_int(cell);
 
 		if (task < 1 || task > replay->ncalls)
 			elog(ERROR, "instance " INT64_FORMAT " has no task %d to go on with",

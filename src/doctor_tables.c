@@ -46,7 +46,7 @@ static void check_queue(Doctor *doctor);
 static ArrayType *running_tasks(void);
 static void check_owners(Doctor *doctor);
 static void check_handlers(Doctor *doctor);
-static char *code_problem(const char *signature, const char *code_hash, bool *changed);
+static char *code_problem(const char *signature, int64 code_hash, bool *changed);
 static void check_suspended(Doctor *doctor);
 static void check_buffered_events(Doctor *doctor);
 static void check_liveness(Doctor *doctor);
@@ -174,8 +174,8 @@ static void
 check_handlers(Doctor *doctor)
 {
 	static const char *text =
-		"SELECT handler, code_hash, count(*), sum(instances)::bigint FROM ("
-		"  SELECT handler, code_hash, 1 FROM durable.instance i WHERE " UNFINISHED " AND " VISIBLE("i.owner")
+		"SELECT handler, coalesce(code_hash, 0), count(*), sum(instances)::bigint FROM ("
+		"  SELECT CASE WHEN handler LIKE '(%' THEN name || handler ELSE handler END, code_hash, 1 FROM durable.instance i WHERE " UNFINISHED " AND " VISIBLE("i.owner")
 		"  UNION ALL SELECT handler, NULL, 0 FROM durable.orchestration o WHERE " VISIBLE("o.owner")
 		"  UNION ALL SELECT handler, NULL, 0 FROM durable.activity a WHERE " VISIBLE("a.owner")
 		"  UNION ALL SELECT handler, NULL, 0 FROM durable.task_queue t WHERE handler <> '" ACTIVITY_CALL_SQL "' AND " VISIBLE("t.owner")
@@ -199,7 +199,7 @@ check_handlers(Doctor *doctor)
 		SPI_tuptable = rows;
 		handler = durable_sql_text(i, 1);
 		instances = durable_sql_int8(i, 4);
-		problem = code_problem(handler, durable_sql_text(i, 2), &is_changed);
+		problem = code_problem(handler, durable_sql_int8(i, 2), &is_changed);
 		if (problem && norphans++ < LISTED)
 			appendStringInfo(&orphans, "%s%s", orphans.len > 0 ? "; " : "", problem);
 		if (is_changed && nchanged++ < LISTED)
@@ -224,7 +224,7 @@ check_handlers(Doctor *doctor)
  * up what is gone raises, so it is done in a subtransaction.
  */
 static char *
-code_problem(const char *signature, const char *code_hash, bool *changed)
+code_problem(const char *signature, int64 code_hash, bool *changed)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -237,7 +237,7 @@ code_problem(const char *signature, const char *code_hash, bool *changed)
 	{
 		Handler    *handler = durable_handler_resolve(signature);
 
-		differs = code_hash != NULL && strcmp(code_hash, durable_handler_code_hash(handler)) != 0;
+		differs = code_hash != 0 && code_hash != durable_handler_code_hash(handler);
 	}
 	PG_CATCH();
 	{
@@ -295,9 +295,9 @@ check_buffered_events(Doctor *doctor)
 {
 	static const char *text =
 		"SELECT instance_id, "
-		"array(SELECT w ->> 2 FROM jsonb_array_elements(waiting -> 'waits') w WHERE w ->> 0 = 'event'), "
-		"array(SELECT b ->> 1 FROM jsonb_array_elements(waiting -> 'buffered') b) "
-		"FROM durable.instance i WHERE " UNFINISHED " AND waiting ? 'buffered' AND " VISIBLE("i.owner")
+		"array(SELECT w.detail FROM durable.waits(waiting, created_at) w WHERE w.kind = 'event'), "
+		"array(SELECT w.detail FROM durable.waits(waiting, created_at) w WHERE w.kind = 'buffered') "
+		"FROM durable.instance i WHERE " UNFINISHED " AND waiting ~ '\\mb[0-9]' AND " VISIBLE("i.owner")
 		" ORDER BY updated_at DESC LIMIT 1000";
 	uint64		nrows = query_visible(text);
 	int			nfound = 0;
@@ -345,7 +345,7 @@ check_liveness(Doctor *doctor)
 		"  AND NOT EXISTS (SELECT FROM durable.timer t WHERE t.owner = i.owner AND t.key = i.key) "
 		"  AND NOT EXISTS (SELECT FROM durable.task_queue t WHERE t.key = i.key) "
 		"  AND NOT EXISTS (SELECT FROM durable.instance c WHERE c.parent_key = i.key AND c." UNFINISHED ") "
-		"  AND NOT EXISTS (SELECT FROM jsonb_array_elements(i.waiting -> 'waits') w WHERE w ->> 0 = 'event') "
+		"  AND NOT EXISTS (SELECT FROM durable.waits(i.waiting, i.created_at) w WHERE w.kind = 'event') "
 		"ORDER BY i.key LIMIT 1";
 	bool		ok = query_visible(text) == 0;
 

@@ -189,12 +189,12 @@ durable_ending_finish(Batch * batch, Instance *instance, char status, Jsonb *out
 
 	cancel_open_timers(batch, instance);
 	if (instance->started_at == 0 &&
-		durable_waiting_start_due(instance->waiting) != DT_NOEND)
+		durable_waiting_start_due(instance) != DT_NOEND)
 	{
 		Decision   *decision = palloc0(sizeof(Decision));
 
 		decision->kind = DECISION_TIMER_CANCEL;
-		decision->due = durable_waiting_start_due(instance->waiting);
+		decision->due = durable_waiting_start_due(instance);
 		instance->decisions = lappend(instance->decisions, decision);
 	}
 	durable_ending_carry_out(batch, instance);

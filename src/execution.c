@@ -163,8 +163,10 @@ apply_message(Batch * batch, Instance *instance, Message *message)
 static void
 start(Batch * batch, Instance *instance)
 {
-	if (instance->started_at == 0)
-		instance->started_at = instance->replay.started = batch->clock;
+	if (instance->started_at != 0)
+		return;
+	instance->waiting = durable_waiting_start(instance, batch->clock);
+	instance->started_at = instance->replay.started = batch->clock;
 }
 
 /* A task or a sub-orchestration has ended. */
@@ -451,8 +453,8 @@ find_handler(Batch * batch, Instance *instance)
 
 	if (target->handler == NULL)
 		durable_execution_park(batch, instance, target->problem);
-	else if (instance->code_hash == NULL)
-		instance->code_hash = pstrdup(target->code_hash);
+	else if (instance->code_hash == 0)
+		instance->code_hash = target->code_hash;
 	return target->handler;
 }
 

@@ -17,22 +17,25 @@ extern void durable_execution_run(Batch * batch, Instance *instance, List *messa
 extern void durable_execution_park(Batch * batch, Instance *instance, const char *reason);
 
 /* instance.waiting: what it waits for, and events nobody has consumed. */
-extern Jsonb *durable_waiting_build(const Instance *instance);
+extern char *durable_waiting_build(const Instance *instance);
 
 /*
  * The same when messages have come but nothing was run, because it is suspended or
  * has not started: what it was before, and the events.
  */
-extern Jsonb *durable_waiting_keep(const Instance *instance);
+extern char *durable_waiting_keep(const Instance *instance);
+
+/* The same when it may run from now on. */
+extern char *durable_waiting_start(const Instance *instance, TimestampTz started);
 
 /*
  * The activities that are to be run when it goes on; and their tasks, once, which
  * takes them out of instance->waiting.
  */
-extern Jsonb *durable_waiting_put_off(const Instance *instance);
-extern Jsonb *durable_waiting_take_pending(Instance *instance);
-extern Jsonb *durable_waiting_for_start(TimestampTz since, TimestampTz due);
-extern TimestampTz durable_waiting_start_due(const Jsonb *waiting);
+extern char *durable_waiting_put_off(const Instance *instance);
+extern List *durable_waiting_take_pending(Instance *instance);
+extern char *durable_waiting_for_start(TimestampTz created, TimestampTz due);
+extern TimestampTz durable_waiting_start_due(const Instance *instance);
 
 /* Parts of it: execution.c, dispatch.c and ending.c call each other. */
 extern void durable_execution_add_event(Batch * batch, Instance *instance, HistoryType type,

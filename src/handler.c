@@ -131,9 +131,10 @@ durable_handler_check_privilege(const Handler *handler)
 /*
  * The body of an SQL-standard function is a tree full of object identifiers, so
  * its text is taken, with every name in it qualified: the same code has the same
- * hash after a dump and restore, and in every session.
+ * hash after a dump and restore, and in every session.  64 bits are enough to tell
+ * one version of a function from the next.
  */
-char *
+int64
 durable_handler_code_hash(const Handler *handler)
 {
 	static const struct
@@ -151,6 +152,7 @@ durable_handler_code_hash(const Handler *handler)
 	Datum		function = ObjectIdGetDatum(handler->function);
 	HeapTuple	tuple;
 	StringInfoData code;
+	char	   *hash;
 	int			path;
 
 	tuple = SearchSysCache1(PROCOID, function);
@@ -186,9 +188,27 @@ durable_handler_code_hash(const Handler *handler)
 	durable_search_path_unpin(path);
 
 	ReleaseSysCache(tuple);
-	return TextDatumGetCString(DirectFunctionCall1(md5_text,
+	hash = TextDatumGetCString(DirectFunctionCall1(md5_text,
 												   PointerGetDatum(cstring_to_text_with_len(code.data,
 																							code.len))));
+	hash[16] = '\0';
+	return (int64) strtoull(hash, NULL, 16) | 1;	/* 0 is for none */
+}
+
+/* A signature is never shorter than "()", and quotes a name that begins like that. */
+const char *
+durable_handler_shorten(const char *signature, const char *name)
+{
+	size_t		length = strlen(name);
+
+	return strncmp(signature, name, length) == 0 && signature[length] == '(' ?
+		signature + length : signature;
+}
+
+char *
+durable_handler_lengthen(const char *stored, const char *name)
+{
+	return stored[0] == '(' ? psprintf("%s%s", name, stored) : pstrdup(stored);
 }
 
 /* --- cache -------------------------------------------------------------------------------------------------------------- */

@@ -10,6 +10,14 @@
  * restored across architectures, and can be read with SQL when something is
  * wrong.
  *
+ * The array is flat, because a number and an array around it take 28 bytes each, and
+ * an instance that sleeps has a row with one event.  For each event there are a
+ * number (type, which members follow, task), and then those that are there of
+ *		time	us after the event before; after durable.history.at for the first
+ *		name	a text
+ *		extra	see history.h; the due time of a timer in us after the event's time
+ *		payload	any value
+ *
  * Owns:	the encoding of durable.history.events
  * Called by: unit.c (load and store), client API (durable.history)
  * Locks:	none
@@ -23,13 +31,22 @@
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 
-#define HISTORY_FORMAT	1
+/* What an event's number says besides its type, which is below the first of them. */
+#define HAS_TIME	32
+#define HAS_NAME	64
+#define HAS_EXTRA	128
+#define HAS_PAYLOAD	256
+#define TASK_UNIT	512			/* the rest is the task */
+
+StaticAssertDecl(HISTORY_TYPE_MAX < HAS_TIME, "type of a history event does not fit");
 
 static void push_int64(JsonbParseState **state, int64 value);
 static void push_jsonb(JsonbParseState **state, const Jsonb *value);
-static void push_null(JsonbParseState **state);
 static int64 value_to_int64(const JsonbValue *value);
-static HistoryEvent *decode_event(JsonbContainer *container);
+static void next_member(JsonbIterator **it, JsonbValue *value);
+static bool has_due_time(HistoryType type);
+static int64 difference(int64 time, int64 from);
+static int64 sum(int64 from, int64 difference);
 
 static const struct
 {
@@ -71,21 +88,24 @@ durable_history_is_call(HistoryType type)
 }
 
 Jsonb *
-durable_history_encode(HistoryEvent **events, int nevents)
+durable_history_encode(HistoryEvent **events, int nevents, TimestampTz at)
 {
 	JsonbParseState *state = NULL;
-	JsonbValue *result;
 
 	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
-	push_int64(&state, HISTORY_FORMAT);
 	for (int i = 0; i < nevents; i++)
 	{
-		HistoryEvent *event = events[i];
+		const HistoryEvent *event = events[i];
+		int			members = (event->time != at ? HAS_TIME : 0) |
+			(event->name != NULL ? HAS_NAME : 0) |
+			(event->extra != NULL ? HAS_EXTRA : 0) |
+			(event->payload != NULL ? HAS_PAYLOAD : 0);
 
-		pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
-		push_int64(&state, event->type);
-		push_int64(&state, event->task);
-		if (event->name != NULL)
+		push_int64(&state, event->type | members | (int64) event->task * TASK_UNIT);
+		if (members & HAS_TIME)
+			push_int64(&state, difference(event->time, at));
+		at = event->time;
+		if (members & HAS_NAME)
 		{
 			JsonbValue	name;
 
@@ -94,95 +114,90 @@ durable_history_encode(HistoryEvent **events, int nevents)
 			name.val.string.len = strlen(event->name);
 			pushJsonbValue(&state, WJB_ELEM, &name);
 		}
-		else
-			push_null(&state);
-		push_int64(&state, event->time);
-		if (event->extra != NULL)
-			push_jsonb(&state, event->extra);
-		else
-			push_null(&state);
-		if (event->payload != NULL)
+		if (members & HAS_EXTRA)
+		{
+			if (has_due_time(event->type))
+				push_int64(&state, difference(durable_history_get_number(event->extra), at));
+			else
+				push_jsonb(&state, event->extra);
+		}
+		if (members & HAS_PAYLOAD)
 			push_jsonb(&state, event->payload);
-		pushJsonbValue(&state, WJB_END_ARRAY, NULL);
 	}
-	result = pushJsonbValue(&state, WJB_END_ARRAY, NULL);
-	return JsonbValueToJsonb(result);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
 }
 
 void
-durable_history_decode(const Jsonb *row, HistoryEvent ***events,
-					   int *nevents, int *allocated)
+durable_history_decode(const Jsonb *row, char format, TimestampTz at,
+					   HistoryEvent ***events, int *nevents, int *allocated)
 {
-	JsonbIterator *it;
+	JsonbIterator *it = JsonbIteratorInit(unconstify(JsonbContainer *, &row->root));
 	JsonbValue	value;
-	JsonbIteratorToken token;
-	int			index = 0;
 
-	it = JsonbIteratorInit((JsonbContainer *) &row->root);
-	token = JsonbIteratorNext(&it, &value, false);
-	if (token != WJB_BEGIN_ARRAY)
+	if (format != HISTORY_FORMAT)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("history has format \"%c\", this version reads format \"%c\"",
+						format, HISTORY_FORMAT)));
+	if (JsonbIteratorNext(&it, &value, false) != WJB_BEGIN_ARRAY)
 		elog(ERROR, "history row is not an array");
-
-	while ((token = JsonbIteratorNext(&it, &value, true)) == WJB_ELEM)
+	while (JsonbIteratorNext(&it, &value, true) == WJB_ELEM)
 	{
-		if (index++ == 0)
+		HistoryEvent *event = palloc0(sizeof(HistoryEvent));
+		int64		code = value_to_int64(&value);
+
+		event->type = (HistoryType) (code % HAS_TIME);
+		event->task = (int32) (code / TASK_UNIT);
+		if (code & HAS_TIME)
 		{
-			if (value_to_int64(&value) != HISTORY_FORMAT)
-				ereport(ERROR,
-						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("history has format " INT64_FORMAT ", this version reads format %d",
-								value_to_int64(&value), HISTORY_FORMAT)));
-			continue;
+			next_member(&it, &value);
+			at = sum(at, value_to_int64(&value));
 		}
-		if (value.type != jbvBinary)
-			elog(ERROR, "history event is not an array");
-		durable_history_append(events, nevents, allocated,
-							   decode_event(value.val.binary.data));
+		event->time = at;
+		if (code & HAS_NAME)
+		{
+			next_member(&it, &value);
+			event->name = pnstrdup(value.val.string.val, value.val.string.len);
+		}
+		if (code & HAS_EXTRA)
+		{
+			next_member(&it, &value);
+			event->extra = has_due_time(event->type) ?
+				durable_history_number(sum(at, value_to_int64(&value))) : JsonbValueToJsonb(&value);
+		}
+		if (code & HAS_PAYLOAD)
+		{
+			next_member(&it, &value);
+			event->payload = JsonbValueToJsonb(&value);
+		}
+		durable_history_append(events, nevents, allocated, event);
 	}
 }
 
-static HistoryEvent *
-decode_event(JsonbContainer *container)
+static void
+next_member(JsonbIterator **it, JsonbValue *value)
 {
-	HistoryEvent *event = palloc0(sizeof(HistoryEvent));
-	JsonbIterator *it = JsonbIteratorInit(container);
-	JsonbValue	value;
-	int			index = 0;
+	if (JsonbIteratorNext(it, value, true) != WJB_ELEM)
+		elog(ERROR, "history row ends within an event");
+}
 
-	if (JsonbIteratorNext(&it, &value, false) != WJB_BEGIN_ARRAY)
-		elog(ERROR, "history event is not an array");
+static bool
+has_due_time(HistoryType type)
+{
+	return type == HISTORY_TIMER_CREATED || type == HISTORY_TIMER_CANCELED;
+}
 
-	while (JsonbIteratorNext(&it, &value, true) == WJB_ELEM)
-	{
-		switch (index++)
-		{
-			case 0:
-				event->type = (HistoryType) value_to_int64(&value);
-				break;
-			case 1:
-				event->task = (int32) value_to_int64(&value);
-				break;
-			case 2:
-				if (value.type == jbvString)
-					event->name = pnstrdup(value.val.string.val, value.val.string.len);
-				break;
-			case 3:
-				event->time = value_to_int64(&value);
-				break;
-			case 4:
-				if (value.type != jbvNull)
-					event->extra = JsonbValueToJsonb(&value);
-				break;
-			case 5:
-				event->payload = JsonbValueToJsonb(&value);
-				break;
-			default:
-				break;
-		}
-	}
-	if (index < 5)
-		elog(ERROR, "history event has %d members", index);
-	return event;
+/* They wrap around: a timer that is never due is further away than fits. */
+static int64
+difference(int64 time, int64 from)
+{
+	return (int64) ((uint64) time - (uint64) from);
+}
+
+static int64
+sum(int64 from, int64 difference)
+{
+	return (int64) ((uint64) from + (uint64) difference);
 }
 
 void
@@ -245,15 +260,6 @@ push_int64(JsonbParseState **state, int64 value)
 	number.type = jbvNumeric;
 	number.val.numeric = int64_to_numeric(value);
 	pushJsonbValue(state, WJB_ELEM, &number);
-}
-
-static void
-push_null(JsonbParseState **state)
-{
-	JsonbValue	null;
-
-	null.type = jbvNull;
-	pushJsonbValue(state, WJB_ELEM, &null);
 }
 
 /* Embeds a whole jsonb; pushJsonbValue unpacks binary values, scalars too. */

@@ -57,16 +57,15 @@ extern const char *durable_history_type_name(HistoryType type);
 /* Is it something the orchestration did (true), or something that came to it? */
 extern bool durable_history_is_call(HistoryType type);
 
-/*
- * durable.history.events: [format, event, event ...], format 1, each event
- * [type, task, name, time, extra, payload]; name and extra are null when there is
- * none, payload is left out for SQL NULL; time is us since 2000-01-01 UTC.
- */
-extern Jsonb *durable_history_encode(HistoryEvent **events, int nevents);
+/* durable.history.format of the rows that this version writes and reads; see history.c */
+#define HISTORY_FORMAT	'2'
+
+/* As in durable.history.events; at is the time that the first event's counts from. */
+extern Jsonb *durable_history_encode(HistoryEvent **events, int nevents, TimestampTz at);
 
 /* Appends the events of one row to *events (palloc'd array, grown). */
-extern void durable_history_decode(const Jsonb *row, HistoryEvent ***events,
-								   int *nevents, int *allocated);
+extern void durable_history_decode(const Jsonb *row, char format, TimestampTz at,
+								   HistoryEvent ***events, int *nevents, int *allocated);
 
 /* Grows the array by one, doubling. */
 extern void durable_history_append(HistoryEvent ***events, int *nevents,

@@ -40,7 +40,7 @@ static DurableSql instance_row = {
 };
 
 static DurableSql history_rows = {
-	.text = "SELECT execution, seq, events FROM durable.history WHERE key = $1 ORDER BY execution, seq",
+	.text = "SELECT execution, seq, at, format, events FROM durable.history WHERE key = $1 ORDER BY execution, seq",
 	.nargs = 1,
 	.argtypes = {INT8OID}
 };
@@ -70,7 +70,7 @@ typedef struct HistoryFrame
 
 static bool read_frame(const char *instance_id, HistoryFrame *frame);
 static void put_events(HistoryOutput *output, const HistoryFrame *frame);
-static void put_stored(HistoryOutput *output, int32 execution, int32 seq, const Jsonb *row);
+static void put_stored(HistoryOutput *output, uint64 row);
 static void put(HistoryOutput *output, int32 execution, int32 seq, const char *type, int32 task,
 				const char *name, const Jsonb *payload, TimestampTz time, const Jsonb *detail);
 static const char *end_type(char status);
@@ -149,7 +149,7 @@ put_events(HistoryOutput *output, const HistoryFrame *frame)
 	{
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextSwitchTo(context);
-		put_stored(output, durable_sql_int4(i, 1), durable_sql_int4(i, 2), durable_sql_jsonb(i, 3));
+		put_stored(output, i);
 		MemoryContextSwitchTo(spi);
 		MemoryContextReset(context);
 	}
@@ -160,13 +160,17 @@ put_events(HistoryOutput *output, const HistoryFrame *frame)
 }
 
 static void
-put_stored(HistoryOutput *output, int32 execution, int32 seq, const Jsonb *row)
+put_stored(HistoryOutput *output, uint64 row)
 {
+	int32		execution = durable_sql_int4(row, 1);
+	int32		seq = durable_sql_int4(row, 2);
 	HistoryEvent **events = NULL;
 	int			nevents = 0;
 	int			allocated = 0;
+	bool		isnull;
 
-	durable_history_decode(row, &events, &nevents, &allocated);
+	durable_history_decode(durable_sql_jsonb(row, 5), durable_sql_char(row, 4),
+						   durable_sql_timestamptz(row, 3, &isnull), &events, &nevents, &allocated);
 	for (int i = 0; i < nevents; i++)
 		put(output, execution, seq + i, durable_history_type_name(events[i]->type), events[i]->task,
 			events[i]->name, events[i]->payload, events[i]->time, detail_of(events[i]));

@@ -65,13 +65,13 @@ durable_probe_resolve(PG_FUNCTION_ARGS)
 	PG_RETURN_OID(durable_handler_resolve(text_to_cstring(PG_GETARG_TEXT_PP(0)))->function);
 }
 
-/* (name text) returns text */
+/* (name text) returns bigint */
 PG_FUNCTION_INFO_V1(durable_probe_code_hash);
 
 Datum
 durable_probe_code_hash(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_TEXT_P(cstring_to_text(durable_handler_code_hash(handler_named(fcinfo))));
+	PG_RETURN_INT64(durable_handler_code_hash(handler_named(fcinfo)));
 }
 
 /* (name text, input jsonb) returns jsonb */

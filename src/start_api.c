@@ -85,7 +85,7 @@ static DurableSql insert_unless_taken = {
 	"VALUES (nextval('durable.instance_key_seq'), $1, $2, $3, $4, $5, $6, $6, $7, $8, $9) "
 	"ON CONFLICT (instance_id) DO NOTHING RETURNING key",
 	.nargs = START_VALUES,
-	.argtypes = {TEXTOID, REGROLEOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID, JSONBOID, JSONBOID}
+	.argtypes = {TEXTOID, REGROLEOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID, JSONBOID, TEXTOID}
 };
 
 static DurableWritable instances = {
@@ -418,7 +418,7 @@ insert_instance(const StartRequest *request, const StartTarget *target, Oid owne
 	put(values, nulls, 0, CStringGetTextDatum(instance_id));
 	put(values, nulls, 1, ObjectIdGetDatum(owner));
 	put(values, nulls, 2, CStringGetTextDatum(target->name));
-	put(values, nulls, 3, CStringGetTextDatum(target->handler->signature));
+	put(values, nulls, 3, CStringGetTextDatum(durable_handler_shorten(target->handler->signature, target->name)));
 	if (target->version)
 		put(values, nulls, 4, CStringGetTextDatum(target->version));
 	put(values, nulls, 5, TimestampTzGetDatum(now));
@@ -427,7 +427,7 @@ insert_instance(const StartRequest *request, const StartTarget *target, Oid owne
 	if (request->tags)
 		put(values, nulls, 7, JsonbPGetDatum(request->tags));
 	if (request->start_at > now)
-		put(values, nulls, 8, JsonbPGetDatum(durable_waiting_for_start(now, request->start_at)));
+		put(values, nulls, 8, CStringGetTextDatum(durable_waiting_for_start(now, request->start_at)));
 
 	if (request->instance_id == NULL)
 	{

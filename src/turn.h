@@ -60,7 +60,7 @@ typedef struct Instance
 	char	   *name;
 	char	   *handler_signature;
 	char	   *version;
-	char	   *code_hash;
+	int64		code_hash;		/* 0: it has not run yet */
 	int32		execution;
 	int32		stored_events;	/* events already in durable.history */
 	int32		turns;
@@ -77,7 +77,7 @@ typedef struct Instance
 	Jsonb	   *output;
 	Jsonb	   *failure;
 	Jsonb	   *custom_status;
-	Jsonb	   *waiting;
+	char	   *waiting;		/* see waiting.c */
 	char	   *suspend_reason;
 	int			crashes;		/* see crash.c; 0 as a rule */
 

@@ -29,42 +29,46 @@ CREATE TABLE durable.engine (
     paused            boolean NOT NULL DEFAULT false
 );
 
+-- Columns are in this order so that none is padded: there may be millions of rows,
+-- and each has room for another version of itself on its page.
+--
 -- status: P pending, R running, S suspended, C completed, F failed, T terminated.
 -- crashes: see src/crash.c; 0 unless it runs under suspicion.
--- waiting: {"waits": [[kind, task, name, since_us, due_us, line]...],
---           "buffered": [[seq, name, received_us]...]}
+-- waiting: what it waits for, see src/waiting.c.
+-- handler: the function's signature, without the name where it begins with that.
+-- code_hash: of the function's code when it first ran.
 -- started_at: when this execution began, which is the time its first turn sees.
 -- events:  number of history events of this execution = the next event's seq - 1.
 CREATE TABLE durable.instance (
     key               bigint      NOT NULL,
-    instance_id       text        COLLATE "C" NOT NULL,
+    created_at        timestamptz NOT NULL,
+    updated_at        timestamptz NOT NULL,
+    compute_us        bigint      NOT NULL DEFAULT 0,
     owner             regrole     NOT NULL,
-    status            "char"      NOT NULL DEFAULT 'P',
-    name              text        NOT NULL,
-    handler           text        NOT NULL,
-    version           text,
-    code_hash         text,
     execution         integer     NOT NULL DEFAULT 1,
     events            integer     NOT NULL DEFAULT 0,
     turns             integer     NOT NULL DEFAULT 0,
-    compute_us        bigint      NOT NULL DEFAULT 0,
-    created_at        timestamptz NOT NULL,
     started_at        timestamptz,
-    updated_at        timestamptz NOT NULL,
     completed_at      timestamptz,
+    code_hash         bigint,
     parent_key        bigint,
     parent_execution  integer,
     parent_task       integer,
     parent_attempt    integer,
+    crashes           smallint    NOT NULL DEFAULT 0,
+    status            "char"      NOT NULL DEFAULT 'P',
+    instance_id       text        COLLATE "C" NOT NULL,
+    name              text        NOT NULL,
+    handler           text        NOT NULL,
+    version           text,
     input             jsonb,
     output            jsonb,
     failure           jsonb,
     custom_status     jsonb,
     tags              jsonb,
-    waiting           jsonb,
-    suspend_reason    text,
-    crashes           smallint    NOT NULL DEFAULT 0
-) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05,
+    waiting           text,
+    suspend_reason    text
+) WITH (fillfactor = 48, autovacuum_vacuum_scale_factor = 0.05,
         autovacuum_vacuum_cost_delay = 0);
 CREATE SEQUENCE durable.instance_key_seq OWNED BY durable.instance.key;
 CREATE UNIQUE INDEX instance_pkey ON durable.instance (key);
@@ -73,13 +77,15 @@ CREATE UNIQUE INDEX instance_id_key ON durable.instance (instance_id);
 CREATE INDEX instance_parent ON durable.instance (parent_key) WHERE parent_key IS NOT NULL;
 
 -- One row holds the events that one unit of work appended: seq is the first
--- one's number.  events is an array of arrays, see src/history.c.
+-- one's number, at its time.  events is an array, see src/history.c.
 CREATE TABLE durable.history (
     key               bigint      NOT NULL,
+    at                timestamptz NOT NULL,
     execution         integer     NOT NULL,
     seq               integer     NOT NULL,
+    format            "char"      NOT NULL,
     events            jsonb       NOT NULL,
-    PRIMARY KEY (key, execution, seq)
+    PRIMARY KEY (key, execution, seq) WITH (fillfactor = 75)
 );
 
 -- Messages that make an instance runnable.  kind: s start, e event,
@@ -100,16 +106,19 @@ CREATE TABLE durable.inbox (
         autovacuum_vacuum_cost_delay = 0);
 CREATE SEQUENCE durable.inbox_id_seq OWNED BY durable.inbox.id;
 
--- task 0 is the start of an instance with start_at.
+-- task 0 is the start of an instance with start_at.  The index has what scans go by
+-- and no more; so there is no key, and a replica goes by the whole row.
 CREATE TABLE durable.timer (
     owner             regrole     NOT NULL,
     due_at            timestamptz NOT NULL,
     key               bigint      NOT NULL,
     execution         integer     NOT NULL,
-    task              integer     NOT NULL,
-    PRIMARY KEY (owner, due_at, key, execution, task)
+    task              integer     NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
         autovacuum_vacuum_cost_delay = 0);
+
+CREATE INDEX timer_due ON durable.timer (owner, due_at, key) WITH (fillfactor = 75);
+ALTER TABLE durable.timer REPLICA IDENTITY FULL;
 
 -- Activities that run in a transaction of their own.
 CREATE TABLE durable.task_queue (

@@ -15,8 +15,17 @@ LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'durable_may_read';
 CREATE FUNCTION durable.clock() RETURNS timestamptz
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'durable_clock';
 
-CREATE FUNCTION durable.timestamp_of(microseconds bigint) RETURNS timestamptz
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'durable_timestamp_of';
+CREATE FUNCTION durable.waits(
+    waiting     text,
+    base        timestamptz,
+    OUT kind    text,
+    OUT number  integer,
+    OUT detail  text,
+    OUT since   timestamptz,
+    OUT due     timestamptz,
+    OUT line    integer)
+RETURNS SETOF record
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 1 AS 'MODULE_PATHNAME', 'durable_waits';
 
 CREATE FUNCTION durable.worker_slots(
     OUT pid         integer,
@@ -45,11 +54,11 @@ SELECT i.instance_id,
        END AS runtime_status,
        CASE WHEN i.status = 'S' THEN 'resume'
             WHEN i.status IN ('P', 'R') THEN
-                (SELECT string_agg(concat_ws(' ', w.value ->> 0, w.value ->> 2,
-                                             durable.timestamp_of((w.value ->> 4)::bigint)),
-                                   ', ' ORDER BY w.ordinality)
-                        || coalesce(' and ' || (i.waiting ->> 'more') || ' more', '')
-                 FROM jsonb_array_elements(i.waiting -> 'waits') WITH ORDINALITY AS w)
+                (SELECT string_agg(concat_ws(' ', w.kind, w.detail, w.due), ', ' ORDER BY w.ordinality)
+                            FILTER (WHERE w.kind NOT IN ('buffered', 'pending', 'more'))
+                        || coalesce(' and ' || max(w.number) FILTER (WHERE w.kind = 'more') || ' more', '')
+                 FROM durable.waits(i.waiting, coalesce(i.started_at, i.created_at))
+                      WITH ORDINALITY AS w)
        END AS waiting_on,
        i.created_at AS created_time,
        i.updated_at AS last_updated_time,
@@ -73,14 +82,15 @@ WHERE durable.may_see(i.owner);
 CREATE VIEW durable.waiting WITH (security_barrier = true) AS
 SELECT i.instance_id,
        i.name,
-       w.value ->> 0 AS kind,
-       w.value ->> 2 AS detail,
-       durable.timestamp_of((w.value ->> 3)::bigint) AS since,
-       durable.timestamp_of((w.value ->> 4)::bigint) AS due,
-       (w.value ->> 5)::integer AS line
+       w.kind,
+       w.detail,
+       w.since,
+       w.due,
+       w.line
 FROM durable.instance i
-     CROSS JOIN LATERAL jsonb_array_elements(i.waiting -> 'waits') AS w
+     CROSS JOIN LATERAL durable.waits(i.waiting, coalesce(i.started_at, i.created_at)) AS w
 WHERE i.status IN ('P', 'R', 'S') AND durable.may_see(i.owner)
+  AND w.kind NOT IN ('buffered', 'pending', 'more')
 UNION ALL
 SELECT i.instance_id, i.name, 'resume',
        CASE WHEN durable.may_read(i.owner) THEN i.suspend_reason END,
@@ -93,12 +103,12 @@ WHERE i.status = 'S' AND durable.may_see(i.owner);
 CREATE VIEW durable.buffered_events WITH (security_barrier = true) AS
 SELECT i.instance_id,
        i.name,
-       b.value ->> 1 AS event,
-       (b.value ->> 0)::integer AS seq,
-       durable.timestamp_of((b.value ->> 2)::bigint) AS received_at
+       b.detail AS event,
+       b.number AS seq,
+       b.since AS received_at
 FROM durable.instance i
-     CROSS JOIN LATERAL jsonb_array_elements(i.waiting -> 'buffered') AS b
-WHERE i.status IN ('P', 'R', 'S') AND durable.may_see(i.owner)
+     CROSS JOIN LATERAL durable.waits(i.waiting, coalesce(i.started_at, i.created_at)) AS b
+WHERE i.status IN ('P', 'R', 'S') AND durable.may_see(i.owner) AND b.kind = 'buffered'
 UNION ALL
 SELECT i.instance_id, i.name, m.name, NULL, m.sent_at
 FROM durable.inbox m
@@ -127,8 +137,8 @@ COMMENT ON FUNCTION durable.may_read(regrole) IS
     'may the current user read inputs, outputs and failures of instances of that role?';
 COMMENT ON FUNCTION durable.clock() IS
     'the time the engine goes by: the server''s, and what durable.advance_clock has added';
-COMMENT ON FUNCTION durable.timestamp_of(bigint) IS
-    'a time that is stored as microseconds since 2000-01-01 UTC';
+COMMENT ON FUNCTION durable.waits(text, timestamptz) IS
+    'what an instance waits for, of its column waiting; times there count from base';
 COMMENT ON FUNCTION durable.worker_slots() IS 'the workers behind the view durable.workers';
 COMMENT ON VIEW durable.instances IS
     'the instances you may see: your own, those of roles you are a member of, and for members of pg_monitor everybody''s without the payloads';

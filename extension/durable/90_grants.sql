@@ -25,7 +25,7 @@ BEGIN ATOMIC
           'now', 'uuid', 'random', 'instance_id', 'parent_instance_id',
           'is_replaying', 'set_custom_status', 'log',
           -- the views call these as whoever reads them
-          'may_see', 'may_read', 'clock', 'timestamp_of', 'worker_slots',
+          'may_see', 'may_read', 'clock', 'waits', 'worker_slots',
           -- tests; they do nothing unless durable.testing is on
           'drain', 'advance_clock']::name[]);
 END;
@@ -84,5 +84,5 @@ TO pg_monitor;
 GRANT EXECUTE ON FUNCTION
     durable.status(text), durable.history(text), durable.doctor(), durable.version(),
     durable.may_see(regrole), durable.may_read(regrole), durable.clock(),
-    durable.timestamp_of(bigint), durable.worker_slots()
+    durable.waits(text, timestamptz), durable.worker_slots()
 TO pg_monitor;

@@ -17,15 +17,85 @@
 
 CREATE SCHEMA invariant;
 
+-- What src/history.c writes, each event as an array of its own: type, task, name, time, extra, payload (left out for NULL).
+CREATE FUNCTION invariant.decoded(at timestamptz, events jsonb) RETURNS SETOF jsonb
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+	us bigint := extract(epoch FROM at - '2000-01-01 00:00:00+00') * 1000000;
+	n int := 0;
+	code int;
+	name jsonb;
+	extra jsonb;
+BEGIN
+	WHILE n < jsonb_array_length(events) LOOP
+		code := events -> n;
+		name := 'null';
+		extra := 'null';
+		n := n + 1;
+		IF code & 32 <> 0 THEN
+			us := us + (events -> n)::bigint;
+			n := n + 1;
+		END IF;
+		IF code & 64 <> 0 THEN
+			name := events -> n;
+			n := n + 1;
+		END IF;
+		IF code & 128 <> 0 THEN
+			extra := CASE WHEN code & 31 IN (4, 6) THEN to_jsonb(us + (events -> n)::bigint) ELSE events -> n END;
+			n := n + 1;
+		END IF;
+		IF code & 256 <> 0 THEN
+			RETURN NEXT jsonb_build_array(code & 31, code >> 9, name, us, extra, events -> n);
+			n := n + 1;
+		ELSE
+			RETURN NEXT jsonb_build_array(code & 31, code >> 9, name, us, extra);
+		END IF;
+	END LOOP;
+END $$;
+
+-- And back, to plant faults.
+CREATE FUNCTION invariant.encoded(at timestamptz, events jsonb) RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+	before bigint := extract(epoch FROM at - '2000-01-01 00:00:00+00') * 1000000;
+	result jsonb := '[]';
+	e jsonb;
+	us bigint;
+BEGIN
+	FOR e IN SELECT * FROM jsonb_array_elements(events) LOOP
+		us := e -> 3;
+		result := result || to_jsonb((e -> 0)::int + (e -> 1)::int * 512 + CASE WHEN us <> before THEN 32 ELSE 0 END +
+			CASE WHEN e -> 2 <> 'null' THEN 64 ELSE 0 END + CASE WHEN e -> 4 <> 'null' THEN 128 ELSE 0 END +
+			CASE WHEN jsonb_array_length(e) > 5 THEN 256 ELSE 0 END);
+		IF us <> before THEN
+			result := result || to_jsonb(us - before);
+		END IF;
+		before := us;
+		IF e -> 2 <> 'null' THEN
+			result := result || jsonb_build_array(e -> 2);
+		END IF;
+		IF e -> 4 <> 'null' THEN
+			result := result || jsonb_build_array(CASE WHEN e -> 0 IN ('4', '6') THEN to_jsonb((e -> 4)::bigint - us) ELSE e -> 4 END);
+		END IF;
+		IF jsonb_array_length(e) > 5 THEN
+			result := result || jsonb_build_array(e -> 5);
+		END IF;
+	END LOOP;
+	RETURN result;
+END $$;
+
 -- Stored events as rows, from the tables themselves: durable.history() would hide what does not belong there.
 CREATE VIEW invariant.event AS
-SELECT i.key, i.instance_id, h.execution, h.seq + e.n::int - 2 AS seq, e.item ->> 0 AS type, (e.item ->> 1)::int AS task,
+SELECT i.key, i.instance_id, h.execution, h.seq + e.n::int - 1 AS seq, e.item ->> 0 AS type, (e.item ->> 1)::int AS task,
        e.item ->> 2 AS name, (e.item ->> 3)::bigint AS at, e.item -> 4 AS extra, e.item -> 5 AS payload,
        i.execution AS current_execution, i.status, i.events AS stored
 FROM durable.history h
      JOIN durable.instance i USING (key)
-     CROSS JOIN LATERAL jsonb_array_elements(h.events) WITH ORDINALITY AS e (item, n)
-WHERE e.n > 1;
+     CROSS JOIN LATERAL invariant.decoded(h.at, h.events) WITH ORDINALITY AS e (item, n);
 
 CREATE FUNCTION invariant.violations(finished boolean DEFAULT true)
 RETURNS TABLE (invariant text, instance_id text, detail text)
@@ -272,7 +342,7 @@ BEGIN
 	AND CASE c.type
 		WHEN '1' THEN NOT EXISTS (SELECT FROM durable.task_queue t WHERE t.key = c.key AND t.execution = c.execution AND t.task = c.task)
 		WHEN '4' THEN NOT EXISTS (SELECT FROM durable.timer t WHERE t.key = c.key AND t.execution = c.execution AND t.task = c.task
-								  AND t.due_at = durable.timestamp_of((c.extra #>> '{}')::bigint))
+								  AND t.due_at = '2000-01-01 00:00:00+00'::timestamptz + (c.extra #>> '{}')::bigint * interval '1 microsecond')
 		WHEN '11' THEN NOT EXISTS (SELECT FROM durable.instance s WHERE s.parent_key = c.key AND s.parent_execution = c.execution
 								   AND s.parent_task = c.task AND s.status IN ('P', 'R', 'S'))
 		ELSE false
@@ -284,7 +354,7 @@ BEGIN
 	WHERE (i.status = 'P' AND NOT EXISTS (SELECT FROM durable.inbox m WHERE m.key = i.key)
 		   AND NOT EXISTS (SELECT FROM durable.timer t WHERE t.key = i.key AND t.task = 0))
 	OR (i.status = 'R' AND NOT EXISTS (SELECT FROM durable.inbox m WHERE m.key = i.key)
-		AND coalesce(jsonb_array_length(i.waiting -> 'waits'), 0) = 0);
+		AND NOT EXISTS (SELECT FROM durable.waits(i.waiting, i.created_at) w WHERE w.kind NOT IN ('buffered', 'pending')));
 
 	-- I11
 	RETURN QUERY

@@ -29,24 +29,24 @@ sub planted
 	return;
 }
 
-# The events of one history row, changed: e is the array without its first member, the format.
+# The events of one history row, changed.
 sub events
 {
 	my ($id, $expression, $added) = @_;
 
-	return "UPDATE durable.history h SET events = '[1]'::jsonb || (SELECT jsonb_agg(x ORDER BY n) FROM ($expression) q (x, n))
+	return "UPDATE durable.history h SET events = invariant.encoded(h.at, (SELECT jsonb_agg(x ORDER BY n) FROM ($expression) q (x, n)))
 		FROM durable.instance i WHERE i.key = h.key AND i.instance_id = '$id'
 		AND h.seq = (SELECT max(seq) FROM durable.history l WHERE l.key = h.key);
 		UPDATE durable.instance SET events = events + $added WHERE instance_id = '$id'";
 }
-my $each = 'SELECT x, n FROM jsonb_array_elements(h.events - 0) WITH ORDINALITY AS e (x, n)';
+my $each = 'SELECT x, n FROM invariant.decoded(h.at, h.events) WITH ORDINALITY AS e (x, n)';
 
 # A history in one row makes it easy to say what to change.
 $node->safe_psql('postgres', <<'SQL');
-CREATE TEMP TABLE whole AS SELECT key, execution, '[1]'::jsonb || jsonb_agg(x ORDER BY h.seq, n) AS events
-	FROM durable.history h, jsonb_array_elements(h.events - 0) WITH ORDINALITY AS e (x, n) GROUP BY 1, 2;
+CREATE TEMP TABLE whole AS SELECT key, min(h.at) AS at, execution, invariant.encoded(min(h.at), jsonb_agg(x ORDER BY h.seq, n)) AS events
+	FROM durable.history h, invariant.decoded(h.at, h.events) WITH ORDINALITY AS e (x, n) GROUP BY key, execution;
 TRUNCATE durable.history;
-INSERT INTO durable.history SELECT key, execution, 1, events FROM whole;
+INSERT INTO durable.history SELECT key, at, execution, 1, '2', events FROM whole;
 SQL
 violations_are($node, 'postgres', '', 'nor when their histories are rows of other sizes');
 
@@ -66,8 +66,8 @@ planted('I3', 'something completed twice', events('fan 3', "$each UNION ALL (SEL
 planted('I3', 'something completed and failed', events('fan 3', "$each UNION ALL (SELECT jsonb_set(x, '{0}', '3'), 99 FROM ($each) q WHERE x ->> 0 = '2' LIMIT 1)", 1));
 planted('I3', 'something completed that was never called', events('fan 3', "$each UNION ALL (SELECT jsonb_set(x, '{1}', '77'), 99 FROM ($each) q WHERE x ->> 0 = '2' LIMIT 1)", 1));
 planted('I3', 'an answer before its call', events('sequence 2', "SELECT x, -n FROM ($each) q", 0));
-planted('I3', 'history of an earlier execution', "INSERT INTO durable.history SELECT key, execution - 1, seq, events FROM durable.history h WHERE key = (SELECT key FROM durable.instance WHERE instance_id = 'again 2')");
-planted('I3', 'history of an instance that is gone', "INSERT INTO durable.history VALUES (-1, 1, 1, '[1]')");
+planted('I3', 'history of an earlier execution', "INSERT INTO durable.history SELECT key, at, execution - 1, seq, format, events FROM durable.history h WHERE key = (SELECT key FROM durable.instance WHERE instance_id = 'again 2')");
+planted('I3', 'history of an instance that is gone', "INSERT INTO durable.history VALUES (-1, now(), 1, 1, '2', '[]')");
 planted('I4', 'half a booking', "DELETE FROM chaos.ledger WHERE instance_id = 'saga 1' AND account = 'shop'");
 planted('I4', 'a refund that was not made', "DELETE FROM chaos.ledger WHERE instance_id = 'saga 3' AND step = 'refund'");
 planted('I4', 'a transfer that was made twice', "UPDATE chaos.balance SET amount = amount + CASE account WHEN 1 THEN 5 ELSE -5 END WHERE account IN (1, 2)");
