@@ -45,10 +45,21 @@ bench_start() {
 
 bench_conninfo() { echo "host=$(socket_dir "$BENCH_DIR") port=5432"; }
 
-# bench_driver ROW [OPTION=VALUE...]
+# bench_driver ROW [OPTION=VALUE...]: a row that hangs must not hang everything.
 bench_driver() {
-	as_server nice -n 0 "$BENCH_DIR/driver" "$1" conninfo="$(bench_conninfo)" \
+	local limit=900
+	[ "${BENCH_FULL:-0}" = 0 ] || limit=14400
+	as_server timeout "$limit" "$BENCH_DIR/driver" "$1" conninfo="$(bench_conninfo)" \
 		workloads="$BENCH_DIR/build/bench/workloads.sql" data="$BENCH_DIR/data" "${@:2}" </dev/null
+}
+
+# bench_show: the figures of the lines on standard input, which go on to standard output, on the terminal.
+bench_show() {
+	perl -MJSON::PP -ne '
+		BEGIN { $| = 1 }
+		print;
+		my $figure = eval { decode_json($_) } or next;
+		printf STDERR "  %-16s %-28s %14.2f %s\n", $figure->{system} // "durable", @$figure{qw(measure value unit)} if exists $figure->{value};'
 }
 
 bench_drop_databases() {

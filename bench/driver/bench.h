@@ -3,7 +3,7 @@
  *		What the files of the benchmark's driver share.
  *
  * A row is one line of the table of figures: a function that prepares, measures
- * and emits one or more measures.  The driver runs one row once; bench/run calls
+ * and emits one or more measures.  The driver runs one row once; scripts/bench calls
  * it for each row and round, so that everything that is compared has been
  * measured within minutes.
  */
@@ -73,6 +73,10 @@ extern void measure_latency(PGconn *conn, long n, const char *prefix);
 extern void row_latency_start(void);
 extern void row_latency_event(void);
 extern void row_latency_beside_load(void);
+extern void row_latency_beside_sleepers(void);
+
+/* cost.c */
+extern void row_cost(void);
 
 /* growth.c */
 extern void row_sleepers(void);

@@ -144,6 +144,32 @@ row_latency_beside_load(void)
 	db_close(admin);
 }
 
+/*
+ * The same beside sleeping instances, as peers are measured.  The row "sleepers"
+ * measures more of them, and what they take.
+ */
+void
+row_latency_beside_sleepers(void)
+{
+	long		n = option_long("sleepers", 100000);
+	PGconn	   *conn;
+	PGconn	   *admin;
+
+	db_prepare_database("bench_beside_sleepers");
+	conn = db_open("bench_beside_sleepers", "bench");
+	admin = db_open("bench_beside_sleepers", "postgres");
+	if (db_number(admin, "SELECT count(*) FROM durable.instance") < n)
+		for (long done = 0; done < n; done += 20000)
+			db_run(conn, "SELECT count(durable.start('sleeper', i)) FROM generate_series(1, %ld) i",
+				   n - done < 20000 ? n - done : 20000);
+	while (db_number(admin, "SELECT count(*) FROM durable.instance WHERE status = 'P'") > 0)
+		wait_seconds(0.2);
+	db_run(admin, "VACUUM ANALYZE");
+	measure_latency(conn, option_long("n", 300), "beside_");
+	db_close(admin);
+	db_close(conn);
+}
+
 static void
 emit_percentiles(const char *prefix, Sample *sample)
 {

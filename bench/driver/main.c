@@ -41,6 +41,8 @@ static const Row rows[] = {
 	{"latency_start", row_latency_start},
 	{"latency_event", row_latency_event},
 	{"latency_beside_load", row_latency_beside_load},
+	{"latency_beside_sleepers", row_latency_beside_sleepers},
+	{"cost", row_cost},
 	{"sleepers", row_sleepers},
 	{"finished", row_finished},
 	{"open_transaction", row_open_transaction},

@@ -1,24 +1,38 @@
-// Measures one peer once and prints JSON lines, as bench/driver does for us.
+// Measures one peer once and prints JSON lines, as bench/driver does for ours.
 //
-//   node measure.mjs SYSTEM ROUND ROW ...     with PGHOST, PGPORT, PGUSER, PGDATABASE in the environment
+//   node measure.mjs SYSTEM ROUND ROW[:DEPTH]     with PGHOST, PGPORT, PGUSER, PGDATABASE in the environment
 //
 // One Node process holds the client and the workers; the server shares the machine's processors with it, as our workers
 // share them with their server. What each system does in a row:
 //
 //   one_activity, five_activity   a backlog is there before the worker starts; measured until all of it is completed.
 //                                 Queues without steps run plain jobs: one_activity only.
+//   deep_backlog                  the first seconds of a backlog of 1,000, and of one of 20,000
 //   start_single, start_batch     one client, one call after the other; and the system's way of starting many at once
 //   latency_start                 start to result, as its client is told; one at a time, a few milliseconds in between
+//   latency_beside_sleepers       the same beside 100,000 workflows that sleep for a month
 //   latency_event                 event or signal to result, of workflows that have been waiting for it
-//   steps                         one workflow of 1,000 steps, one after the other
+//   steps                         one workflow of 100, 1,000 and 5,000 steps, one after the other
+//
+// Every row has a cap in time. A throughput that is cut off is of what was completed until then; steps that are not done
+// by then are printed as a bound: a step takes at least so long. What a system does not have it does not print.
 
 import { performance } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
 
-const [system, round, ...rows] = process.argv.slice(2);
+const [system, round, what] = process.argv.slice(2);
+const [row, depth] = what.split(':');
 
-function emit(row, measure, unit, value) {
-	console.log(JSON.stringify({ system, round: Number(round), row, measure, unit, value }));
+const CAP = { throughput: 20, deep: 8, latency: 8, steps: 40 };	// seconds
+
+function emit(row, measure, unit, value, more = {}) {
+	console.log(JSON.stringify({ system, round: Number(round), row, measure, unit, value, ...more }));
+}
+
+// What a system could be thought to have, and does not, or what could not be measured fairly: said below the table.
+function without(peer, row, measure) {
+	const why = peer.without?.[measure];
+	if (why) console.log(JSON.stringify({ system, round: Number(round), row, measure, without: why }));
 }
 
 function at(sample, fraction) {
@@ -35,50 +49,51 @@ async function all(n, atOnce, call) {
 }
 
 const measurements = {
-	async one_activity(peer) { await throughput(peer, 'one_activity'); },
-	async five_activity(peer) { if (peer.steps) await throughput(peer, 'five_activity'); },
+	async one_activity(peer) { await throughput(peer, 'one_activity', 'throughput', peer.backlog.one_activity, CAP.throughput); },
+	async five_activity(peer) { if (peer.steps) await throughput(peer, 'five_activity', 'throughput', peer.backlog.five_activity, CAP.throughput); },
+
+	// Queues of plain jobs have been measured with a deeper one.
+	async deep_backlog(peer, n) { if (peer.steps) await throughput(peer, 'one_activity', `throughput_${n}`, n, CAP.deep, 'deep_backlog'); },
 
 	async start_single(peer) {
-		const end = performance.now() + 2000;
-		let n = 0;
+		for (let i = 0; i < 20; i++) await peer.start('never', i);	// warm-up
 		const from = performance.now();
-		while (performance.now() < end) {
-			await peer.start('never', n);
-			n++;
-		}
+		let n = 0;
+		for (; performance.now() < from + 2000; n++) await peer.start('never', n);
 		emit('start_single', 'single', 'starts/s', n / (performance.now() - from) * 1000);
 	},
 
 	async start_batch(peer) {
 		const n = peer.batch;
+		await peer.startMany('never', Math.floor(n / 10));	// warm-up
 		const from = performance.now();
 		await peer.startMany('never', n);
 		emit('start_batch', 'batch', 'starts/s', n / (performance.now() - from) * 1000);
 	},
 
-	async latency_start(peer) {
-		const sample = [];
-		await peer.work();
-		for (let i = -10; i < 200; i++) {
-			const from = performance.now();
-			await peer.startAndWait('one_activity', i);
-			if (i >= 0) sample.push(performance.now() - from);
-			await pause(3);
-		}
-		emit('latency_start', 'p50', 'ms', at(sample, 0.5));
-		emit('latency_start', 'p99', 'ms', at(sample, 0.99));
+	async latency_start(peer) { await latency(peer, 'latency_start', ''); },
+
+	async latency_beside_sleepers(peer) {
+		if (!peer.sleep) return without(peer, 'latency_beside_sleepers', 'beside_p50');
+		await peer.sleep(100000);
+		await latency(peer, 'latency_beside_sleepers', 'beside_');
 	},
 
 	async latency_event(peer) {
 		if (!peer.raise) return;
 		const sample = [];
 		await peer.work();
-		for (let i = -5; i < 100; i++) {
-			const waiting = await peer.startWaiting(i);
-			await pause(300);		// it has reached its wait
-			const from = performance.now();
-			await peer.raise(waiting);
-			if (i >= 0) sample.push(performance.now() - from);
+		const end = performance.now() + CAP.latency * 1000;
+		for (let i = 0; i < 6 && performance.now() < end; i++) {
+			const waiting = [];
+			for (let j = 0; j < 20; j++) waiting.push(await peer.startWaiting(i * 20 + j));
+			await pause(1000);		// all have reached their wait
+			for (const one of waiting) {
+				const from = performance.now();
+				await peer.raise(one);
+				if (i > 0) sample.push(performance.now() - from);	// the first are warm-up
+				await pause(3);
+			}
 		}
 		emit('latency_event', 'p50', 'ms', at(sample, 0.5));
 		emit('latency_event', 'p99', 'ms', at(sample, 0.99));
@@ -87,29 +102,57 @@ const measurements = {
 	async steps(peer) {
 		if (!peer.steps) return;
 		await peer.work();
-		const from = performance.now();
-		await peer.startAndWait('steps', 1000);
-		emit('steps', 'step_at_1000', 'ms', (performance.now() - from) / 1000);
+		await peer.startAndWait('steps', 20);	// warm-up
+		const end = performance.now() + CAP.steps * 1000;
+		for (const n of [100, 1000, 5000]) {
+			if (peer.without?.[`step_at_${n}`]) return without(peer, 'steps', `step_at_${n}`);
+			const from = performance.now();
+			const capped = pause(end - from, 'capped', { ref: false });
+			const ended = await Promise.race([peer.startAndWait('steps', n), capped]);
+			emit('steps', `step_at_${n}`, 'ms', (performance.now() - from) / n, ended === 'capped' ? { bound: true } : {});
+			if (ended === 'capped') break;
+		}
 	},
 };
 
-async function throughput(peer, kind) {
-	const n = peer.backlog[kind];
+// What n queued workflows, or the first of them until the cap, take from the moment the worker starts.
+async function throughput(peer, kind, measure, n, cap, row = kind) {
 	await peer.startMany(kind, n);
 	const from = performance.now();
+	let left = n;
 	await peer.work();
-	while (await peer.unfinished() > 0) await pause(10);
-	emit(kind, 'throughput', 'workflows/s', n / (performance.now() - from) * 1000);
+	while (left > 0 && performance.now() < from + cap * 1000) {
+		await pause(10);
+		left = await peer.unfinished();
+	}
+	const seconds = (performance.now() - from) / 1000;
+	if (left === n) throw new Error(`nothing was completed in ${cap} s`);
+	emit(row, measure, 'workflows/s', (n - left) / seconds, left > 0 ? { cut_off: true } : {});
 }
 
-// Each row has a database of its own and a process of its own, so no worker is left over from the one before.
-const { open } = await import(`./${system}.mjs`);
-for (const row of rows) {
-	const peer = await open({ all });
-	try {
-		await measurements[row](peer);
-	} finally {
-		await Promise.race([peer.close(), pause(5000)]);
+async function latency(peer, row, prefix) {
+	const sample = [];
+	await peer.work();
+	const end = performance.now() + CAP.latency * 1000;
+	for (let i = -10; i < 200 && performance.now() < end; i++) {
+		const from = performance.now();
+		await peer.startAndWait('one_activity', i);
+		if (i >= 0) sample.push(performance.now() - from);
+		await pause(3);
 	}
+	emit(row, `${prefix}p50`, 'ms', at(sample, 0.5));
+	emit(row, `${prefix}p99`, 'ms', at(sample, 0.99));
 }
-process.exit(0);
+
+// Each row, and each depth of the backlog, has a database of its own and a process of its own: no worker is left over.
+const { open } = await import(`./${system}.mjs`);
+const peer = await open({ all, row });
+try {
+	await measurements[row](peer, Number(depth));
+} catch (error) {
+	// One line, which scripts/bench-peers looks for.
+	console.error(`failed: ${String(error.message ?? error).split('\n')[0]}`);
+	process.exitCode = 1;
+}
+await Promise.race([peer.close().catch(() => {}), pause(3000)]);
+process.exit();
