@@ -44,7 +44,7 @@ export async function open() {
 		steps: true,
 		start: (kind, n) => app.spawn(name(kind), { n }),
 		async startMany(kind, n) {
-			await pool.query("SELECT count(absurd.spawn_task('bench', $1, jsonb_build_object('n', i))) FROM generate_series(1, $2::int) i", [name(kind), n]);
+			await pool.query("SELECT count(t.task_id) FROM generate_series(1, $2::int) i, absurd.spawn_task('bench', $1, jsonb_build_object('n', i)) t", [name(kind), n]);
 		},
 		async startAndWait(kind, n) { await finished(await app.spawn(kind, { n })); },
 		async startWaiting(n) { return { n, task: await app.spawn('wait_for_event', { n }) }; },
