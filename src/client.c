@@ -37,23 +37,35 @@
 #include "clock.h"
 #include "shmem.h"
 #include "sql.h"
+#include "table_scan.h"
+#include "table_write.h"
 #include "turn.h"
 #include "wakeup.h"
 
 /* How much of an instance id or a name an error message shows, in bytes. */
 #define SHOWN_NAME	200
 
-static DurableSql find_instance = {
-	.text = "SELECT key, owner, status, xmin FROM durable.instance WHERE instance_id = $1",
-	.nargs = 1,
-	.argtypes = {TEXTOID}
+enum
+{
+	INSTANCE_ID, INSTANCE_KEY, INSTANCE_OWNER, INSTANCE_STATUS, INSTANCE_COLUMNS
+};
+static DurableTable instance_table = {
+	"instance", "instance_id_key", INSTANCE_COLUMNS,
+	{"instance_id", "key", "owner", "status"}
 };
 
-static DurableSql insert_message = {
-	.text = "INSERT INTO durable.inbox (id, owner, key, kind, name, payload, sent_at) "
-	"VALUES (nextval('durable.inbox_id_seq'), $1, $2, $3, $4, $5, $6)",
-	.nargs = 6,
-	.argtypes = {REGROLEOID, INT8OID, CHAROID, TEXTOID, JSONBOID, TIMESTAMPTZOID}
+enum
+{
+	MESSAGE_ID, MESSAGE_OWNER, MESSAGE_KEY, MESSAGE_KIND, MESSAGE_NAME, MESSAGE_PAYLOAD,
+	MESSAGE_SENT_AT, MESSAGE_COLUMNS
+};
+static DurableWritable messages = {
+	.table = {
+		.name = "inbox",
+		.ncolumns = MESSAGE_COLUMNS,
+		.columns = {"id", "owner", "key", "kind", "name", "payload", "sent_at"}
+	},
+	.sequence = "inbox_id_seq"
 };
 
 /*
@@ -179,25 +191,25 @@ durable_client_status_word(char status)
 	}
 }
 
+/* No lock is left behind: durable.wait looks before it sleeps. */
 bool
 durable_client_look_up(const char *instance_id, ClientInstance *instance)
 {
-	Datum		values[1] = {CStringGetTextDatum(instance_id)};
+	DurableScan scan;
 	bool		found;
-	bool		isnull;
 
-	durable_sql_connect();
-	PushActiveSnapshot(GetLatestSnapshot());
-	found = durable_sql_run(&find_instance, values, NULL, true, 1) > 0;
+	durable_scan_open_latest(&scan, &instance_table);
+	durable_scan_key(&scan, INSTANCE_ID, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(instance_id));
+	durable_scan_begin(&scan);
+	found = durable_scan_next(&scan);
 	if (found)
 	{
-		instance->key = durable_sql_int8(0, 1);
-		instance->owner = durable_sql_oid(0, 2);
-		instance->status = durable_sql_char(0, 3);
-		instance->inserted_by = DatumGetTransactionId(durable_sql_datum(0, 4, &isnull));
+		instance->key = durable_scan_int8(&scan, INSTANCE_KEY);
+		instance->owner = durable_scan_oid(&scan, INSTANCE_OWNER);
+		instance->status = durable_scan_char(&scan, INSTANCE_STATUS);
+		instance->inserted_by = durable_scan_xmin(&scan);
 	}
-	PopActiveSnapshot();
-	durable_sql_finish();
+	durable_scan_close_latest(&scan);
 
 	if (found)
 		instance->instance_id = pstrdup(instance_id);
@@ -271,23 +283,17 @@ void
 durable_client_send(const ClientInstance *instance, char kind, const char *name,
 					const Jsonb *payload)
 {
-	Datum		values[6];
-	char		nulls[7] = "      ";
+	DurableWriter *writer = durable_writer_open(&messages);
 
-	values[0] = ObjectIdGetDatum(instance->owner);
-	values[1] = Int64GetDatum(instance->key);
-	values[2] = CharGetDatum(kind);
-	values[3] = name ? CStringGetTextDatum(name) : (Datum) 0;
-	values[4] = JsonbPGetDatum(payload);
-	values[5] = TimestampTzGetDatum(durable_clock_now());
-	if (name == NULL)
-		nulls[3] = 'n';
-	if (payload == NULL)
-		nulls[4] = 'n';
-
-	durable_sql_connect();
-	durable_sql_run(&insert_message, values, nulls, false, 0);
-	durable_sql_finish();
+	durable_writer_set(writer, MESSAGE_ID, Int64GetDatum(durable_writer_next(writer)));
+	durable_writer_set(writer, MESSAGE_OWNER, ObjectIdGetDatum(instance->owner));
+	durable_writer_set(writer, MESSAGE_KEY, Int64GetDatum(instance->key));
+	durable_writer_set(writer, MESSAGE_KIND, CharGetDatum(kind));
+	durable_writer_set_text(writer, MESSAGE_NAME, name);
+	durable_writer_set_jsonb(writer, MESSAGE_PAYLOAD, payload);
+	durable_writer_set(writer, MESSAGE_SENT_AT, TimestampTzGetDatum(durable_clock_now()));
+	durable_writer_insert(writer);
+	durable_writer_close(writer);
 
 	durable_wakeup_inbox(instance->owner, instance->key);
 }

@@ -77,7 +77,6 @@ static int	role_nest_level = 0;
 static bool callbacks_registered = false;
 
 static void look_up_extension(void);
-static Oid	require_extension(void);
 static void register_callbacks(void);
 static void forget_extension(Datum arg, int cacheid, uint32 hashvalue);
 static void end_of_transaction(XactEvent event, void *arg);
@@ -213,7 +212,7 @@ durable_sql_finish(void)
 void
 durable_role_enter(DurableRole *saved)
 {
-	Oid			owner = require_extension();
+	Oid			owner = durable_extension_require();
 
 	GetUserIdAndSecContext(&saved->user, &saved->context);
 	saved->level = 0;
@@ -250,8 +249,8 @@ durable_extension_owner(void)
 	return extension.owner;
 }
 
-static Oid
-require_extension(void)
+Oid
+durable_extension_require(void)
 {
 	look_up_extension();
 	if (!OidIsValid(extension.oid))

@@ -61,6 +61,9 @@ extern void durable_role_leave(const DurableRole *saved);
 extern Oid	durable_extension_oid(void);
 extern Oid	durable_extension_owner(void);
 
+/* The owner; raises 42704 when the extension is not in this database. */
+extern Oid	durable_extension_require(void);
+
 /* Typed getters over SPI_tuptable; they raise XX000 on an unexpected NULL. */
 extern int64 durable_sql_int8(uint64 row, int col);
 extern int32 durable_sql_int4(uint64 row, int col);

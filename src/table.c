@@ -17,6 +17,7 @@
  * Memory: none but the callers' static structs.
  */
 #include "durable.h"
+#include "sql.h"
 #include "table.h"
 
 #include "access/genam.h"
@@ -39,23 +40,36 @@ durable_table_open(DurableTable *table, LOCKMODE mode)
 		watch(table);
 	for (;;)
 	{
-		bool		known = table->known;
+		bool		known = table->known && OidIsValid(table->oid);
+		Oid			oid = table->oid;
 		Relation	rel;
 
 		if (!known)
 		{
-			/* Before it is looked at: a change that is told meanwhile must not be lost. */
+			durable_extension_require();
+
+			/*
+			 * Before it is looked at: a change that is told meanwhile must not be
+			 * lost.  Until all is found out, and if that fails, it has no OID.
+			 */
 			table->known = true;
 			table->version++;
 			table->oid = InvalidOid;
-			table->index_oid = InvalidOid;
-			table->oid = find(table->name);
-			if (table->index)
-				table->index_oid = find(table->index);
+			oid = find(table->name);
+			table->index_oid = table->index ? find(table->index) : InvalidOid;
 		}
-		rel = table_open(table->oid, mode);
-		for (int i = 0; !known && i < table->ncolumns; i++)
-			table->attnums[i] = column_of(rel, table->columns[i]);
+		rel = try_table_open(oid, mode);
+		if (rel == NULL)
+		{
+			table->known = false;	/* dropped just now */
+			continue;
+		}
+		if (!known)
+		{
+			for (int i = 0; i < table->ncolumns; i++)
+				table->attnums[i] = column_of(rel, table->columns[i]);
+			table->oid = oid;
+		}
 		if (table->known)
 			return rel;
 		table_close(rel, mode); /* it has changed just now */
@@ -79,12 +93,13 @@ watch(DurableTable *table)
 	table->watched = true;
 }
 
-/* InvalidOid: any of them may have changed. */
+/* InvalidOid: any of them may have changed; or it is being looked at. */
 static void
 forget(Datum arg, Oid relation)
 {
 	for (DurableTable *table = tables; table != NULL; table = table->next)
-		if (!OidIsValid(relation) || relation == table->oid || relation == table->index_oid)
+		if (!OidIsValid(relation) || !OidIsValid(table->oid) ||
+			relation == table->oid || relation == table->index_oid)
 			table->known = false;
 }
 
@@ -95,10 +110,7 @@ find(const char *name)
 	Oid			oid = OidIsValid(namespace) ? get_relname_relid(name, namespace) : InvalidOid;
 
 	if (!OidIsValid(oid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation \"durable.%s\" does not exist", name),
-				 errhint("Use CREATE EXTENSION durable.")));
+		elog(ERROR, "relation durable.%s does not exist", name);
 	return oid;
 }
 

@@ -34,7 +34,7 @@ typedef struct DurableTable
 /*
  * The table, locked; the caller closes it with table_close.  No rights are
  * checked: nobody has any on these tables, and what may be read or written is
- * decided before.  Raises 42P01 when the extension is not in this database.
+ * decided before.  Raises 42704 when the extension is not in this database.
  */
 extern Relation durable_table_open(DurableTable *table, LOCKMODE mode);
 

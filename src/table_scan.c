@@ -16,6 +16,7 @@
 #include "table_scan.h"
 
 #include "access/relscan.h"
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
@@ -183,6 +184,14 @@ ItemPointerData
 durable_scan_tid(DurableScan *scan)
 {
 	return scan->slot->tts_tid;
+}
+
+TransactionId
+durable_scan_xmin(DurableScan *scan)
+{
+	bool		isnull;
+
+	return DatumGetTransactionId(slot_getsysattr(scan->slot, MinTransactionIdAttributeNumber, &isnull));
 }
 
 Datum

@@ -74,6 +74,7 @@ extern bool durable_scan_lock(DurableScan *scan);
 
 /* The row at hand; integers that are NULL read as 0, others as NULL. */
 extern ItemPointerData durable_scan_tid(DurableScan *scan);
+extern TransactionId durable_scan_xmin(DurableScan *scan);
 extern Datum durable_scan_datum(DurableScan *scan, int column, bool *isnull);
 extern int64 durable_scan_int8(DurableScan *scan, int column);
 extern int32 durable_scan_int4(DurableScan *scan, int column);

@@ -30,7 +30,7 @@ typedef struct DurableWritable
 
 typedef struct DurableWriter DurableWriter;
 
-/* Raises 25006 in a read-only transaction, 42P01 without the extension. */
+/* Raises 25006 in a read-only transaction, 42704 without the extension. */
 extern DurableWriter *durable_writer_open(DurableWritable *writable);
 
 /* The next number of the table's sequence. */

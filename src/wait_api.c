@@ -10,9 +10,8 @@
  * is, so it looks again every second.
  *
  * durable.wait is a function: the query it is part of holds a snapshot for as
- * long as it runs.  But it looks at the instance in a subtransaction that it
- * rolls back, so that it holds no lock on the engine's tables while it sleeps,
- * and DROP EXTENSION does not wait for it.  durable.run is a procedure that
+ * long as it runs.  But it holds no lock on the engine's tables while it sleeps,
+ * so DROP EXTENSION does not wait for it.  durable.run is a procedure that
  * commits before each sleep: nothing is held at all.
  *
  * How long a client wants to wait is measured by the real clock, also when the
@@ -33,7 +32,6 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -178,41 +176,11 @@ refuse_in_activity(const char *function)
 				 errhint("Let the orchestration wait: durable.call_sub_orchestrator(), or an event that the other instance sends.")));
 }
 
-/*
- * Looks at the instance and lets go of the locks that took.  False if there is
- * none that the current user may see.
- */
+/* Leaves no lock behind.  False if there is none that the current user may see. */
 static bool
 look(const char *instance_id, ClientInstance *instance)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool found = false;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		found = durable_client_look_up(instance_id, instance);
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		ReThrowError(error);
-	}
-	PG_END_TRY();
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-
-	return found && durable_client_may_see(instance->owner);
+	return durable_client_look_up(instance_id, instance) && durable_client_may_see(instance->owner);
 }
 
 static void

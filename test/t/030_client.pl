@@ -219,15 +219,19 @@ for my $function ('durable.wait', 'durable.run')
 {
 	my $statement = $function eq 'durable.wait' ? "SELECT durable.wait('orphan', '60 s')" : "CALL durable.run('patient', timeout => '60 s')";
 	my %gone = (err => '');
-	my $handle = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('other'), '-c', $statement ],
+	my $handle = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('other'), '-c', $statement,
+			'-c', q{DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'durable') LOOP PERFORM pg_sleep(0.05); END LOOP; END $$},
+			'-c', q{SELECT durable.status('of before')} ],
 		'<', \undef, '>', \my $ignored, '2>', \$gone{err}, IPC::Run::timeout(60));
 	ok(sleeping_in($function), "$function sleeps in another database");
 	$start = time;
 	$node->safe_psql('other', 'DROP EXTENSION durable');
 	cmp_ok(time - $start, '<', 5, 'DROP EXTENSION does not wait for it');
+	$handle->pump until $gone{err} =~ /\n/;
+	create_durable($node, 'other');
 	$handle->finish;
 	like($gone{err}, qr/ERROR:  extension "durable" is not installed in this database/, 'and it hears of it');
-	create_durable($node, 'other');
+	like($gone{err}, qr/ERROR:  instance "of before" does not exist/, 'and finds the tables when they are there again');
 }
 
 # --- a standby -----------------------------------------------------------------------------------------------------------
