@@ -19,8 +19,10 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
+#include "commands/async.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/syscache.h"
@@ -245,6 +247,13 @@ activity_body(void *arg)
 		result = durable_handler_call(durable_handler_resolve(run->handler), run->input);
 	if (result != NULL)
 		durable_json_check_size(result, "result of an activity");
+
+	/* Notifications are the one effect without a transaction id: this raises if there are any. */
+	if (run->must_leave_nothing)
+	{
+		run->left = true;
+		AtPrepare_Notify();
+	}
 	return result;
 }
 
@@ -253,6 +262,9 @@ activity_keep(void *arg)
 {
 	ActivityRun *run = arg;
 
+	run->left = run->must_leave_nothing && TransactionIdIsValid(GetCurrentTransactionIdIfAny());
+	if (run->left)
+		return false;
 	return run->keep == NULL || run->keep(run);
 }
 

@@ -31,7 +31,7 @@ typedef enum ActivityOutcome
 	ACTIVITY_COMPLETED,
 	ACTIVITY_FAILED,
 	ACTIVITY_TRY_LATER,			/* infrastructure error, or took too long to be inline */
-	ACTIVITY_STOPPED			/* the instance was terminated meanwhile */
+	ACTIVITY_STOPPED			/* the instance was terminated meanwhile, or it has left something */
 }			ActivityOutcome;
 
 typedef struct ActivityRun
@@ -43,12 +43,14 @@ typedef struct ActivityRun
 	int64		timeout_us;		/* 0: durable.activity_timeout */
 	bool		is_inline;		/* give up when it takes too long */
 	bool		within_turn;	/* the orchestration's stack is alive below */
+	bool		must_leave_nothing; /* in the database: else it is stopped */
 	bool		(*keep) (void *arg);	/* NULL, or asked before its effects are kept */
 	int			attempt;
 
 	Jsonb	   *payload;		/* result, or failure */
 	int			sqlerrcode;		/* of the failure */
 	bool		wrote;
+	bool		left;			/* stopped for that reason */
 	int64		elapsed_us;
 }			ActivityRun;
 

@@ -46,6 +46,12 @@ durable_batch_exhausted(const Batch * batch)
 	return batch->closed || batch->user_us >= BATCH_USER_US || batch->writes >= BATCH_WRITES;
 }
 
+int64
+durable_batch_us_left(const Batch * batch)
+{
+	return Max(BATCH_USER_US - batch->user_us, 0);
+}
+
 void
 durable_batch_send(Batch * batch, int64 key, char kind, int32 execution, int32 task,
 				   const char *name, const Jsonb *payload)

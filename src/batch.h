@@ -117,6 +117,9 @@ extern Batch *durable_batch_create(Oid owner, TimestampTz clock);
 /* Has it done enough for one transaction? */
 extern bool durable_batch_exhausted(const Batch * batch);
 
+/* How much of its time in user code is left; not less than 0. */
+extern int64 durable_batch_us_left(const Batch * batch);
+
 /* A message for an instance of the same owner. */
 extern void durable_batch_send(Batch * batch, int64 key, char kind, int32 execution,
 							   int32 task, const char *name, const Jsonb *payload);

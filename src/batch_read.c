@@ -23,6 +23,7 @@
 
 #include "batch.h"
 #include "columns.h"
+#include "recall.h"
 #include "sql.h"
 #include "table_scan.h"
 
@@ -357,7 +358,7 @@ durable_batch_load_history(Batch * batch, List *instances)
 	{
 		Instance   *instance = lfirst(cell);
 
-		if (instance->stored_events == 0)
+		if (instance->stored_events == 0 || durable_recall_history(instance))
 			continue;
 		if (!opened)
 			durable_scan_open(&scan, &history, AccessShareLock);

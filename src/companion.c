@@ -64,11 +64,6 @@
 #include "registry.h"
 #include "session.h"
 
-/* A burst of so many turns in one unit makes a companion worth it. */
-#define WORTH_TURNS		16
-/* So does a second turn over so long a history. */
-#define WORTH_EVENTS	200
-
 #define QUEUE_SIZE		(256 * 1024)
 #define IDLE_MS			10000
 /* A process that could not be had is not asked for again so soon. */
@@ -131,13 +126,6 @@ static Link *peer = NULL;
 static TimestampTz not_before = 0;
 
 /* --- the worker's side ------------------------------------------------------ */
-
-bool
-durable_companion_is_worth(const Instance *instance, int turns)
-{
-	return turns >= WORTH_TURNS ||
-		(turns >= 2 && instance->replay.nevents >= WORTH_EVENTS);
-}
 
 bool
 durable_companion_begin(Instance *instance, Handler *handler)

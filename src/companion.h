@@ -12,9 +12,6 @@
  * or fails to say, the worker's own replay decides in the end.
  */
 
-/* Has it earned one?  turns: how many this unit has run for the instance. */
-extern bool durable_companion_is_worth(const Instance *instance, int turns);
-
 /*
  * Lets the companion run that instance from the top, or starts the process.
  * False: not now.

@@ -42,11 +42,33 @@
 /* Going through in so few turns is going straight; see straight.c. */
 #define STRAIGHT_TURNS	30
 
+/*
+ * A burst is so many turns in one unit, or a second turn over so long a history, or
+ * one that an earlier unit had no time for.
+ */
+#define BURST_TURNS		16
+#define BURST_EVENTS	200
+
+/* A companion that had less to do, or a piece that did not pay, is not tried again for so many turns. */
+#define WORTH_STEPS		16
+#define BACK_OFF		256
+
+/* Of one instance in one unit. */
+typedef struct Progress
+{
+	int			turns;
+	bool		in_burst;		/* replaying each step is too dear */
+	int			straight_from;	/* not tried in turns before these */
+	int			companion_from;
+}			Progress;
+
 static bool apply_message(Batch * batch, Instance *instance, Message *message);
 static void start(Batch * batch, Instance *instance);
 static bool apply_answer(Batch * batch, Instance *instance, Message *message);
 static bool retry_child(Batch * batch, Instance *instance, Message *message, HistoryEvent *call);
 static bool run_turns(Batch * batch, Instance *instance);
+static bool run_turn(Batch * batch, Instance *instance, Handler *handler, Turn *turn,
+					 Progress *progress);
 static bool run_steps(Batch * batch, Instance *instance, Handler *handler, int *steps);
 static Handler * find_handler(Batch * batch, Instance *instance);
 static Jsonb * resolve_body(void *arg);
@@ -260,9 +282,9 @@ run_turns(Batch * batch, Instance *instance)
 {
 	Handler    *handler = find_handler(batch, instance);
 	Turn		turn = {0};
-	int			turns = 0;
-	int			companion_from = 0;
+	Progress	progress = {0};
 	int			ntasks = list_length(batch->new_tasks);
+	int			writes = batch->writes;
 	bool		again = true;
 
 	if (handler == NULL)
@@ -277,39 +299,17 @@ run_turns(Batch * batch, Instance *instance)
 
 	/* Activities that an earlier batch had no time for. */
 	durable_dispatch_pick_up(instance);
-	if (instance->activities != NIL && !durable_dispatch_run(batch, instance, handler, false))
-		again = !instance->put_off; /* a turn finds out what it waits for */
-
-	if (again && durable_straight_run(batch, instance, handler, &turn))
+	if (instance->activities != NIL)
 	{
-		durable_ending_finish(batch, instance, STATUS_COMPLETED, turn.result, NULL);
-		return true;
+		progress.in_burst = instance->replay.nevents >= BURST_EVENTS;
+		if (!durable_dispatch_run(batch, instance, handler, false))
+			again = !instance->put_off; /* a turn finds out what it waits for */
 	}
 
 	while (again)
 	{
-		int64		before = instance->compute_us;
-
-		/* A long burst need not be replayed for every step of it. */
-		if (turns >= companion_from && durable_companion_is_worth(instance, turns) &&
-			!durable_companion_runs(instance))
-			(void) durable_companion_begin(instance, handler);
-		if (durable_companion_runs(instance))
-		{
-			int			steps;
-
-			again = run_steps(batch, instance, handler, &steps);
-			if (!again)
-				break;
-			/* It had little to do; do not ask for it again soon. */
-			companion_from = turns + (steps < 16 ? 256 : 1);
-		}
-
-		durable_turn_run(&turn);
-		durable_failpoint_pass(FAILPOINT_TURN_DONE);
-		turns++;
-		batch->turns++;
-		batch->user_us += instance->compute_us - before;
+		if (!run_turn(batch, instance, handler, &turn, &progress))
+			break;
 
 		switch (turn.outcome)
 		{
@@ -319,9 +319,9 @@ run_turns(Batch * batch, Instance *instance)
 				break;
 
 			case TURN_COMPLETED:
-				if (turns > 1 && turns <= STRAIGHT_TURNS &&
+				if (progress.turns > 1 && progress.turns <= STRAIGHT_TURNS &&
 					ntasks == list_length(batch->new_tasks) && instance->activities == NIL)
-					durable_straight_learn(handler);
+					durable_straight_learn(handler, batch->writes > writes);
 				(void) durable_dispatch_run(batch, instance, handler, true);
 				durable_ending_finish(batch, instance, STATUS_COMPLETED, turn.result, NULL);
 				return true;
@@ -355,6 +355,57 @@ run_turns(Batch * batch, Instance *instance)
 	durable_ending_carry_out(batch, instance);
 	instance->waiting = instance->put_off ? durable_waiting_put_off(instance) :
 		durable_waiting_build(instance);
+	return true;
+}
+
+/*
+ * One turn, with its activities within it if that may be; or after a companion's
+ * run, if that pays.  False: the batch has had enough.
+ */
+static bool
+run_turn(Batch * batch, Instance *instance, Handler *handler, Turn *turn, Progress *progress)
+{
+	int64		before;
+
+	progress->in_burst |= progress->turns >= BURST_TURNS ||
+		(progress->turns >= 2 && instance->replay.nevents >= BURST_EVENTS);
+	if ((progress->turns == 0 || progress->in_burst) && progress->turns >= progress->straight_from &&
+		!durable_companion_runs(instance))
+	{
+		bool		pays;
+		bool		counts = durable_straight_run(batch, instance, handler, turn,
+												  progress->in_burst, &pays);
+
+		if (progress->in_burst && !pays)
+			progress->straight_from = progress->turns + BACK_OFF;
+		if (counts)
+		{
+			durable_failpoint_pass(FAILPOINT_TURN_DONE);
+			progress->turns++;
+			return true;
+		}
+	}
+
+	/* A long burst need not be replayed for every step of it. */
+	if (progress->in_burst && progress->turns >= progress->companion_from &&
+		!durable_companion_runs(instance))
+		(void) durable_companion_begin(instance, handler);
+	if (durable_companion_runs(instance))
+	{
+		int			steps;
+
+		if (!run_steps(batch, instance, handler, &steps))
+			return false;
+		/* It had little to do; do not ask for it again soon. */
+		progress->companion_from = progress->turns + (steps < WORTH_STEPS ? BACK_OFF : 1);
+	}
+
+	before = instance->compute_us;
+	durable_turn_run(turn);
+	durable_failpoint_pass(FAILPOINT_TURN_DONE);
+	progress->turns++;
+	batch->turns++;
+	batch->user_us += instance->compute_us - before;
 	return true;
 }
 

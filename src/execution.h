@@ -47,11 +47,13 @@ extern void durable_dispatch_put_off(Batch * batch, Instance *instance);
 extern void durable_dispatch_pick_up(Instance *instance);
 
 /*
- * straight.c: runs the orchestration straight through if it is likely to go; false:
- * it did not, and nothing of it is left.  learn: turn by turn it has.
+ * straight.c: a turn with its activities within it, if that is likely to go; false:
+ * it did not, and nothing of it is left.  in_burst: there have been many in a row.
+ * pays: do so again if there are more.  learn: turn by turn it has gone.
  */
-extern bool durable_straight_run(Batch * batch, Instance *instance, Handler *handler, Turn *turn);
-extern void durable_straight_learn(const Handler *handler);
+extern bool durable_straight_run(Batch * batch, Instance *instance, Handler *handler, Turn *turn,
+								 bool in_burst, bool *pays);
+extern void durable_straight_learn(const Handler *handler, bool wrote);
 
 extern void durable_ending_carry_out(Batch * batch, Instance *instance);
 extern void durable_ending_finish(Batch * batch, Instance *instance, char status,

@@ -3,25 +3,38 @@
  * straight.c
  *		Runs an orchestration straight through, its activities within the turn.
  *
- * Most short workflows call some short activities and return.  With a turn for
- * each activity, all calls are replayed again and again, and the stack unwound.
- * So an orchestration that has gone straight through some times is run in one
- * turn: where it would wait for an activity, the activity is run right there, in a
- * subtransaction within the turn's.  If the orchestration then returns, all of it
- * is kept.  If anything else happens - it waits for something else, an activity
- * fails or is slow, the batch's time is over, it raises an error - all of it is
- * rolled back, and it is run again turn by turn, as if this had not been tried.
+ * Turn by turn, all calls are replayed for each activity, and the stack unwound.  So
+ * where an orchestration would wait for activities, they are run right there, in
+ * subtransactions within the turn's.  There are two ways.
+ *
+ * In a piece (TURN_PIECE) run only activities that leave nothing in the database.
+ * The turn's subtransaction is rolled back like any other, so the stack may be
+ * unwound wherever the orchestration has come to, and everything up to there
+ * counts: at an activity that must be run outside, when it waits for something
+ * else, or when time is up.  An activity that turns out to leave something is rolled
+ * back, and run once more outside.  A long burst is a series of pieces, with a
+ * replay at the beginning of each.  So a piece may take as long as its replay has
+ * taken: then at most half of the time goes into replays, however long the history
+ * is, and others who are in the same batch wait for the piece no longer than they
+ * have to for the replay.  There is a limit to that, for the sake of those who wait
+ * for the row lock and for the snapshot.
+ *
+ * As a whole (TURN_WHOLE) run the orchestrations whose activities write.  If it
+ * returns, all of it is kept.  If anything else happens - it waits, an activity fails
+ * or is slow, the batch's time is over, it raises an error - all of it is rolled
+ * back, and it is run again turn by turn, as if this had not been tried; it is not
+ * tried with that orchestration again for long.
  *
  * Turn by turn, an activity runs outside of the orchestration: as the owner, under
  * the owner's settings, and what it has done stays done whatever the orchestration's
  * code does then.  So within the turn none is run where a function with SECURITY
  * DEFINER, or with settings of its own, is on the stack, nor where the code has
  * changed a setting that names or texts depend on; and a block with an exception
- * handler that is rolled back with activities in it undoes the whole attempt.
+ * handler that is rolled back with activities in it undoes a whole attempt.  (In a
+ * piece they have left nothing that could be undone.)
  *
  * What is rolled back has had no effect on the database.  It may have had one
- * outside, so only activities in trusted languages are run this way.  An
- * orchestration for which it was in vain is not tried again for long.
+ * outside, so only activities in trusted languages are run this way.
  *
  * Owns:	what this process knows of orchestrations, see scores[]
  * Called by: execution.c
@@ -36,6 +49,7 @@
 #include "catalog/namespace.h"
 #include "miscadmin.h"
 #include "pgtime.h"
+#include "portability/instr_time.h"
 #include "utils/bytea.h"
 #include "utils/float.h"
 #include "utils/guc.h"
@@ -43,17 +57,28 @@
 #include "activity.h"
 #include "execution.h"
 
-/* Tried after so many times in a row; after a failure so many more are needed. */
+/*
+ * Tried after so many times in a row; after a failure so many more are needed, and in
+ * bursts so many occasions are passed over.
+ */
 #define SCORE_TRIED		3
 #define SCORE_FAILED	(-200)
 
 /* Orchestrations with the same place share it: a wrong score costs time only. */
 #define NSCORES			256
 
+/*
+ * The longest piece.  An inline activity that waits for somebody holds up its batch
+ * for longer than this.
+ */
+#define PIECE_US		100000
+
 typedef struct Score
 {
 	Oid			function;
 	int			score;
+	int			passed_over;	/* occasions in bursts that are left, after one was discarded */
+	bool		leaves;			/* its activities leave something in the database */
 }			Score;
 
 /* Under what code runs. */
@@ -75,118 +100,186 @@ typedef struct Attempt
 {
 	Batch	   *batch;
 	Handler    *handler;
+	Score	   *score;
+	bool		in_burst;
 	Setting		setting;		/* of the batch */
+
+	/* TURN_PIECE */
+	instr_time	began;
+	int64		replay_us;		/* until the first activity; 0: not yet there */
+	int64		until_us;		/* since it began */
+	int64		us;
+	bool		refused;		/* stopped at an activity that cannot be run here */
 }			Attempt;
 
 static Score *score_of(Oid function);
 static bool run_within_turn(Turn *turn);
+static bool run_activity(Turn *turn, Decision *decision);
+static bool has_time(Attempt *attempt, TurnMode mode);
 static void get_setting(Setting *setting);
 static bool is_setting(const Setting *setting);
 
 static Score scores[NSCORES];
 
 void
-durable_straight_learn(const Handler *handler)
+durable_straight_learn(const Handler *handler, bool wrote)
 {
 	Score	   *score = score_of(handler->function);
 
 	if (score->score < SCORE_TRIED)
 		score->score++;
+	score->leaves |= wrote;
 }
 
 bool
-durable_straight_run(Batch * batch, Instance *instance, Handler *handler, Turn *turn)
+durable_straight_run(Batch * batch, Instance *instance, Handler *handler, Turn *turn,
+					 bool in_burst, bool *pays)
 {
 	Score	   *score = score_of(handler->function);
-	Attempt		attempt = {batch, handler};
+	bool		is_known = score->score >= SCORE_TRIED;
+	Attempt		attempt = {batch, handler, score, in_burst};
 	int			first = instance->replay.nevents;
 	int			writes = batch->writes;
 	int64		user_us = batch->user_us;
 	int64		compute_us = instance->compute_us;
 
-	if (score->score < SCORE_TRIED || batch->cautious || instance->activities != NIL ||
+	*pays = false;
+	if (in_burst && score->passed_over > 0)
+	{
+		score->passed_over--;
+		return false;
+	}
+	if (!(is_known || in_burst) || batch->cautious || instance->activities != NIL ||
 		durable_batch_exhausted(batch))
 		return false;
 
 	get_setting(&attempt.setting);
 	attempt.setting.search_path = MemoryContextStrdup(batch->context, namespace_search_path);
 	attempt.setting.guc_levels++;	/* the turn's own, see usercall.c */
+	INSTR_TIME_SET_CURRENT(attempt.began);
 	turn->at_frontier = run_within_turn;
 	turn->frontier_arg = &attempt;
-	turn->straight = true;
+	turn->mode = in_burst || !score->leaves ? TURN_PIECE : TURN_WHOLE;
 	durable_turn_run(turn);
 	turn->at_frontier = NULL;
-	turn->straight = false;
 
 	batch->turns++;
 	batch->user_us = user_us + (instance->compute_us - compute_us);
-	if (turn->outcome == TURN_COMPLETED)
+	if (turn->discarded)
 	{
+		batch->writes = writes;
+		score->score = SCORE_FAILED;
+		if (in_burst)
+			score->passed_over = -SCORE_FAILED;
+		turn->fresh_events = first;
+	}
+	else
 		for (int i = first; i < instance->replay.nevents; i++)
 			if (instance->replay.events[i]->type == HISTORY_LOG_WRITTEN)
 				durable_turn_log(instance, instance->replay.events[i]);
-		return true;
-	}
 
-	batch->writes = writes;
-	score->score = SCORE_FAILED;
-	turn->fresh_events = first;
-	return false;
+	*pays = !turn->discarded &&
+		(!attempt.refused || attempt.us - attempt.replay_us >= attempt.replay_us);
+	turn->mode = TURN_STEPWISE;
+	return !turn->discarded;
 }
 
 /*
  * The orchestration waits.  Runs the activities it has asked for since, and says
- * true if all of them have completed.
+ * true if all of them have been answered.
  */
 static bool
 run_within_turn(Turn *turn)
 {
 	Attempt    *attempt = turn->frontier_arg;
-	Batch	   *batch = attempt->batch;
 	Instance   *instance = turn->instance;
 	MemoryContext old = CurrentMemoryContext;
-	bool		completed = instance->activities != NIL && !turn->spoiled &&
-		is_setting(&attempt->setting);
+	bool		completed = instance->activities != NIL && !turn->spoiled;
 
+	if (completed && !is_setting(&attempt->setting))
+	{
+		attempt->refused = true;
+		completed = false;
+	}
 	durable_turn_leave(turn);
+	MemoryContextSwitchTo(instance->context);
 	while (completed && instance->activities != NIL)
 	{
-		Decision   *decision = linitial(instance->activities);
-		ActivityTarget *target;
-		ActivityRun run = {0};
-
-		MemoryContextSwitchTo(batch->context);
-		target = durable_activity_target(&batch->targets, decision->name,
-										 batch->owner, attempt->handler->namespace);
-		MemoryContextSwitchTo(instance->context);
-
-		completed = target->failure == NULL && target->trusted &&
-			durable_activity_is_short(target, decision->input) &&
-			!durable_batch_exhausted(batch);
-		if (!completed)
-			break;
-
-		run.name = decision->name;
-		run.handler = target->handler;
-		run.function = target->function;
-		run.input = decision->input;
-		run.timeout_us = decision->timeout_us > 0 ? decision->timeout_us : target->timeout_us;
-		run.is_inline = true;
-		run.within_turn = true;
-		run.attempt = 1;
-		completed = durable_activity_run(&run) == ACTIVITY_COMPLETED &&
-			!(MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE);
-		batch->activities++;
-		batch->user_us += run.elapsed_us;
-		batch->writes += run.wrote;
+		completed = has_time(attempt, turn->mode) &&
+			run_activity(turn, linitial(instance->activities));
 		if (completed)
-			durable_execution_add_event(batch, instance, HISTORY_TASK_COMPLETED,
-										decision->task, NULL, run.payload);
-		instance->activities = list_delete_first(instance->activities);
+			instance->activities = list_delete_first(instance->activities);
 	}
 	MemoryContextSwitchTo(old);
 	durable_turn_reenter(turn, completed);
 	return completed;
+}
+
+static bool
+run_activity(Turn *turn, Decision *decision)
+{
+	Attempt    *attempt = turn->frontier_arg;
+	Batch	   *batch = attempt->batch;
+	Instance   *instance = turn->instance;
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	ActivityTarget *target;
+	ActivityRun run = {0};
+
+	target = durable_activity_target(&batch->targets, decision->name,
+									 batch->owner, attempt->handler->namespace);
+	MemoryContextSwitchTo(old);
+	attempt->refused = true;
+	if (target->failure != NULL || !target->trusted ||
+		!durable_activity_is_short(target, decision->input))
+		return false;
+
+	run.name = decision->name;
+	run.handler = target->handler;
+	run.function = target->function;
+	run.input = decision->input;
+	run.timeout_us = decision->timeout_us > 0 ? decision->timeout_us : target->timeout_us;
+	run.is_inline = true;
+	run.within_turn = true;
+	run.must_leave_nothing = turn->mode == TURN_PIECE;
+	run.attempt = 1;
+	if (durable_activity_run(&run) != ACTIVITY_COMPLETED ||
+		(MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE))
+	{
+		/* It is going to be run once more: a pity where it is not one of many. */
+		if (run.left)
+			attempt->score->leaves = true;
+		else if (!attempt->in_burst)
+			attempt->score->score = SCORE_FAILED;
+		return false;
+	}
+
+	attempt->refused = false;
+	batch->activities++;
+	batch->user_us += run.elapsed_us;
+	batch->writes += run.wrote;
+	durable_execution_add_event(batch, instance, HISTORY_TASK_COMPLETED,
+								decision->task, NULL, run.payload);
+	return true;
+}
+
+static bool
+has_time(Attempt *attempt, TurnMode mode)
+{
+	instr_time	now;
+
+	if (mode == TURN_WHOLE)
+		return !durable_batch_exhausted(attempt->batch);
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, attempt->began);
+	attempt->us = INSTR_TIME_GET_MICROSEC(now);
+	if (attempt->replay_us == 0)
+	{
+		attempt->replay_us = Max(attempt->us, 1);
+		attempt->until_us = attempt->us +
+			Min(Max(attempt->us, durable_batch_us_left(attempt->batch)), PIECE_US);
+	}
+	return attempt->us < attempt->until_us && !attempt->batch->closed;
 }
 
 static void

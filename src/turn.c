@@ -134,6 +134,7 @@ durable_turn_run(Turn *turn)
 	turn->result = NULL;
 	turn->innermost = InvalidSubTransactionId;
 	turn->spoiled = false;
+	turn->discarded = false;
 	turn->known_calls = replay->ncalls;
 	instance->turns++;
 	instance->wait_line = 0;
@@ -142,10 +143,10 @@ durable_turn_run(Turn *turn)
 	call.arg = turn;
 	call.read_only = true;
 	/* A companion also waits for its worker, which watches the time. */
-	call.timeout_us = turn->at_frontier && !turn->straight ? 0 :
+	call.timeout_us = turn->at_frontier && turn->mode == TURN_STEPWISE ? 0 :
 		(int64) durable_turn_timeout * 1000;
-	call.may_keep = turn->straight;
-	call.keep = turn->straight ? went_straight : NULL;
+	call.may_keep = turn->mode == TURN_WHOLE;
+	call.keep = turn->mode == TURN_WHOLE ? went_straight : NULL;
 
 	MemoryContextSwitchTo(instance->context);
 	current_turn = turn;
@@ -186,8 +187,11 @@ durable_turn_run(Turn *turn)
 		turn->outcome = TURN_MISMATCH;
 		turn->mismatch = leftover;
 	}
-	if (turn->outcome == TURN_MISMATCH || turn->outcome == TURN_ERROR ||
-		(turn->straight && !call.kept))
+	/* The time of activities is not the orchestration's, so the limit says nothing. */
+	turn->discarded = turn->outcome == TURN_MISMATCH || turn->outcome == TURN_ERROR ||
+		(turn->mode == TURN_WHOLE && !call.kept) ||
+		(turn->mode == TURN_PIECE && call.timed_out);
+	if (turn->discarded)
 	{
 		take_back(turn, nevents, ndecisions, nactivities);
 		instance->custom_status = custom_status;
@@ -382,7 +386,7 @@ void
 durable_turn_reenter(Turn *turn, bool completed)
 {
 	turn->stopped = !completed;
-	if (completed)
+	if (completed && turn->mode == TURN_WHOLE)
 		turn->innermost = Max(turn->innermost, GetCurrentSubTransactionId());
 	current_turn = turn;
 	guarded = true;

@@ -93,6 +93,14 @@ typedef struct Instance
 	bool		discard_history;	/* continued as new: delete the old execution's rows */
 }			Instance;
 
+/* Where a turn's activities run; see straight.c. */
+typedef enum TurnMode
+{
+	TURN_STEPWISE,				/* between turns, or by a companion's worker */
+	TURN_WHOLE,					/* within it: kept if it completes, else nothing is */
+	TURN_PIECE					/* within it, those that leave nothing behind: kept as far as it comes */
+}			TurnMode;
+
 /* A turn while it runs. */
 typedef struct Turn
 {
@@ -118,7 +126,8 @@ typedef struct Turn
 	 */
 	bool		(*at_frontier) (struct Turn *turn);
 	void	   *frontier_arg;
-	bool		straight;		/* activities within the turn: kept if it completes, else nothing */
+	TurnMode	mode;
+	bool		discarded;		/* nothing of it is left: it does not count */
 	SubTransactionId innermost; /* the youngest one that holds effects of such activities */
 	bool		spoiled;		/* user code has rolled back some of them */
 

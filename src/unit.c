@@ -34,6 +34,7 @@
 #include "execution.h"
 #include "failpoint.h"
 #include "guc.h"
+#include "recall.h"
 #include "shmem.h"
 #include "unit.h"
 
@@ -224,6 +225,7 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 	}
 
 	durable_batch_store(batch);
+	durable_recall_keep(batch->changed);
 	if (watched != NULL)
 		durable_crash_watch(watched);
 	durable_slot_count(batch->turns, batch->activities);

@@ -1,0 +1,290 @@
+/*-------------------------------------------------------------------------
+ *
+ * recall.c
+ *		Long histories that this process has in memory from its last units.
+ *
+ * An instance with a long history that has something to do again and again - a long
+ * burst, or one event after the other - would have all of it read and decoded in
+ * each unit.  Whoever ran it last mostly runs it next, and knows it already.
+ *
+ * What is in memory counts only if the instance's row, read under its lock, is as
+ * this process has left it: same execution, number of events and number of turns.
+ * Only a unit that holds the row lock appends to a history; each append changes the
+ * number of events, and no event is ever changed.  (created_at, because
+ * keys begin anew with a new extension.)
+ *
+ * It is kept before the transaction commits.  If that or the subtransaction around
+ * it is rolled back, which only durable.drain survives, everything is forgotten: the
+ * same number of events may then come again with others.
+ *
+ * Owns:	entries[]
+ * Called by: batch_read.c (recall), unit.c (keep)
+ * Locks:	none; the caller holds the instance's row lock
+ * Memory:	a context for each entry, in TopMemoryContext; so many entries and bytes at most
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/memutils.h"
+
+#include "recall.h"
+
+/* Shorter ones are read in no time. */
+#define WORTH_EVENTS	100
+
+#define NENTRIES		32
+#define MAX_BYTES		(64 * 1024 * 1024)
+
+/* One that was of no use in so many units gives its place away. */
+#define STALE_UNITS		32
+
+typedef struct Entry
+{
+	MemoryContext context;		/* NULL: free */
+	int64		key;
+	TimestampTz created_at;
+	bool		valid;			/* else it only waits to be forgotten */
+	int32		execution;
+	int32		turns;
+	Replay		replay;			/* events and calls only */
+	uint64		used;			/* when last, in units of this process */
+}			Entry;
+
+static Entry *find_entry(const Instance *instance);
+static Entry *make_entry(const Instance *instance);
+static Entry *least_used(void);
+static void append(Entry *entry, const Instance *instance);
+static HistoryEvent *copy_event(const HistoryEvent *event);
+static Jsonb *copy_jsonb(const Jsonb *value);
+static Size allocated(void);
+static void forget(Entry *entry);
+static void forget_all(void);
+static void register_callbacks(void);
+static void end_of_transaction(XactEvent event, void *arg);
+static void end_of_subtransaction(SubXactEvent event, SubTransactionId subid,
+								  SubTransactionId parent, void *arg);
+
+static Entry entries[NENTRIES];
+static uint64 units = 0;
+
+/* The subtransaction in which something was kept, until it is committed. */
+static SubTransactionId kept_in = InvalidSubTransactionId;
+
+bool
+durable_recall_history(Instance *instance)
+{
+	Entry	   *entry = find_entry(instance);
+	Replay	   *replay = &instance->replay;
+	int			room;
+
+	if (entry == NULL || !entry->valid || entry->execution != instance->execution ||
+		entry->turns != instance->turns || entry->replay.nevents != instance->stored_events)
+		return false;
+
+	/* The events themselves are shared; they never change. */
+	room = entry->replay.nevents + Max(64, entry->replay.nevents / 4);
+	replay->events = MemoryContextAllocHuge(instance->context, room * sizeof(HistoryEvent *));
+	memcpy(replay->events, entry->replay.events, entry->replay.nevents * sizeof(HistoryEvent *));
+	replay->nevents = entry->replay.nevents;
+	replay->allocated = room;
+	replay->calls = MemoryContextAllocHuge(instance->context, room * sizeof(int));
+	memcpy(replay->calls, entry->replay.calls, entry->replay.ncalls * sizeof(int));
+	replay->ncalls = entry->replay.ncalls;
+	replay->calls_allocated = room;
+	return true;
+}
+
+/*
+ * First what is known already, and then what is new: to make room may free what an
+ * instance of this very unit was given.
+ */
+void
+durable_recall_keep(List *instances)
+{
+	ListCell   *cell;
+
+	units++;
+	foreach(cell, instances)
+	{
+		Instance   *instance = lfirst(cell);
+		Entry	   *entry = find_entry(instance);
+
+		if (entry == NULL)
+			continue;
+		entry->valid &= !STATUS_IS_FINISHED(instance->status) &&
+			entry->execution == instance->execution &&
+			entry->replay.nevents == instance->stored_events;
+		if (entry->valid)
+			append(entry, instance);
+	}
+	for (int i = 0; i < NENTRIES; i++)
+		if (entries[i].context != NULL && !entries[i].valid)
+			forget(&entries[i]);
+
+	foreach(cell, instances)
+	{
+		Instance   *instance = lfirst(cell);
+
+		/* Of one that has begun anew, or was changed elsewhere, the next unit will know. */
+		if (!STATUS_IS_FINISHED(instance->status) && !instance->discard_history &&
+			instance->replay.nevents >= WORTH_EVENTS && find_entry(instance) == NULL)
+		{
+			Entry	   *entry = make_entry(instance);
+
+			if (entry != NULL)
+				append(entry, instance);
+		}
+	}
+	while (allocated() > MAX_BYTES)
+		forget(least_used());
+}
+
+static Entry *
+find_entry(const Instance *instance)
+{
+	for (int i = 0; i < NENTRIES; i++)
+		if (entries[i].context != NULL && entries[i].key == instance->key &&
+			entries[i].created_at == instance->created_at)
+			return &entries[i];
+	return NULL;
+}
+
+/* A free place, or that of one that is not used any more; NULL: all are needed. */
+static Entry *
+make_entry(const Instance *instance)
+{
+	Entry	   *entry = NULL;
+
+	for (int i = 0; i < NENTRIES && entry == NULL; i++)
+		if (entries[i].context == NULL)
+			entry = &entries[i];
+	if (entry == NULL)
+	{
+		entry = least_used();
+		if (entry->used + STALE_UNITS > units)
+			return NULL;
+		forget(entry);
+	}
+
+	register_callbacks();
+	entry->context = AllocSetContextCreate(TopMemoryContext, "durable history",
+										   ALLOCSET_DEFAULT_SIZES);
+	entry->key = instance->key;
+	entry->created_at = instance->created_at;
+	entry->execution = instance->execution;
+	entry->valid = true;
+	return entry;
+}
+
+static Entry *
+least_used(void)
+{
+	Entry	   *least = NULL;
+
+	for (int i = 0; i < NENTRIES; i++)
+		if (entries[i].context != NULL && (least == NULL || entries[i].used < least->used))
+			least = &entries[i];
+	return least;
+}
+
+/* As the instance is now. */
+static void
+append(Entry *entry, const Instance *instance)
+{
+	MemoryContext old = MemoryContextSwitchTo(entry->context);
+	Replay	   *known = &entry->replay;
+
+	while (known->nevents < instance->replay.nevents)
+		durable_replay_add(known, copy_event(instance->replay.events[known->nevents]));
+	entry->turns = instance->turns;
+	entry->used = units;
+	kept_in = Max(kept_in, GetCurrentSubTransactionId());
+	MemoryContextSwitchTo(old);
+}
+
+static HistoryEvent *
+copy_event(const HistoryEvent *event)
+{
+	HistoryEvent *copy = palloc(sizeof(HistoryEvent));
+
+	*copy = *event;
+	if (event->name != NULL)
+		copy->name = pstrdup(event->name);
+	copy->extra = copy_jsonb(event->extra);
+	copy->payload = copy_jsonb(event->payload);
+	return copy;
+}
+
+static Jsonb *
+copy_jsonb(const Jsonb *value)
+{
+	Jsonb	   *copy;
+
+	if (value == NULL)
+		return NULL;
+	copy = palloc(VARSIZE(value));
+	memcpy(copy, value, VARSIZE(value));
+	return copy;
+}
+
+static Size
+allocated(void)
+{
+	Size		bytes = 0;
+
+	for (int i = 0; i < NENTRIES; i++)
+		if (entries[i].context != NULL)
+			bytes += MemoryContextMemAllocated(entries[i].context, true);
+	return bytes;
+}
+
+static void
+forget(Entry *entry)
+{
+	MemoryContextDelete(entry->context);
+	memset(entry, 0, sizeof(Entry));
+}
+
+/* --- what is rolled back has not been --------------------------------------- */
+
+static void
+forget_all(void)
+{
+	for (int i = 0; i < NENTRIES; i++)
+		if (entries[i].context != NULL)
+			forget(&entries[i]);
+	kept_in = InvalidSubTransactionId;
+}
+
+static void
+register_callbacks(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+	{
+		RegisterXactCallback(end_of_transaction, NULL);
+		RegisterSubXactCallback(end_of_subtransaction, NULL);
+	}
+	registered = true;
+}
+
+static void
+end_of_transaction(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT)
+		kept_in = InvalidSubTransactionId;
+	else if (event == XACT_EVENT_ABORT && kept_in != InvalidSubTransactionId)
+		forget_all();
+}
+
+/* Subtransactions are numbered as they begin: one that is not younger contains it. */
+static void
+end_of_subtransaction(SubXactEvent event, SubTransactionId subid,
+					  SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB && kept_in != InvalidSubTransactionId && subid <= kept_in)
+		forget_all();
+}
