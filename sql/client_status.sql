@@ -126,6 +126,22 @@ SELECT durable.wait(NULL);
 SELECT * FROM durable.history('nobody');
 SELECT * FROM durable.history(NULL);
 
+-- of those that have ended, the functions say what the view says, also to who may not see everything
+CREATE VIEW public.compared WITH (security_invoker = true) AS
+SELECT i.runtime_status, count(i.output) > 0 AS has_output, count(i.failure) > 0 AS has_failure,
+       bool_and(ROW(i.*) IS NOT DISTINCT FROM ROW(s.*)) AS is_same
+FROM durable.instances i, durable.status(i.instance_id) s WHERE i.completed_time IS NOT NULL GROUP BY 1 ORDER BY 1;
+TABLE public.compared;
+CREATE ROLE regress_client_watch IN ROLE pg_monitor;
+SELECT durable.grant_usage('regress_client_watch');
+GRANT SELECT ON public.compared TO regress_client_watch;
+SET ROLE regress_client_watch;
+TABLE public.compared;
+RESET ROLE;
+DROP VIEW public.compared;
+SELECT durable.revoke_usage('regress_client_watch');
+DROP ROLE regress_client_watch;
+
 -- one by its id takes an index, also through the security barrier and for others than the owner
 INSERT INTO durable.instance (key, instance_id, owner, status, name, handler, created_at, updated_at)
 SELECT nextval('durable.instance_key_seq'), 'bulk ' || n, 'postgres'::regrole, 'C', 'x', 'x', now(), now() FROM generate_series(1, 20000) n;

@@ -92,4 +92,11 @@ typedef struct StartRequest
 
 extern char *durable_client_start(const StartRequest *request, int64 *key);
 
+/*
+ * status_row.c: the row of durable.instances as a composite of that description.
+ * False if the instance goes on, has a parent, or is none that the current user may
+ * see: then the view says it.
+ */
+extern bool durable_status_of_ended(const char *instance_id, TupleDesc desc, Datum *result);
+
 #endif							/* DURABLE_CLIENT_H */

@@ -128,6 +128,8 @@ status_datum(FunctionCallInfo fcinfo, const char *instance_id)
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
+	if (durable_status_of_ended(instance_id, desc, &result))
+		return result;
 
 	durable_sql_connect();
 	PushActiveSnapshot(GetLatestSnapshot());

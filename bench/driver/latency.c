@@ -61,6 +61,8 @@ measure_latency(PGconn *conn, long n, const char *prefix)
 	emit_percentiles(prefix, &workflow);
 	snprintf(measure, sizeof(measure), "%stwo_commits_p50", prefix);
 	emit(measure, "ms", sample_at(&commits, 0.5));
+	snprintf(measure, sizeof(measure), "%stwo_commits_p99", prefix);
+	emit(measure, "ms", sample_at(&commits, 0.99));
 	snprintf(measure, sizeof(measure), "%sto_two_commits", prefix);
 	emit(measure, "ratio", sample_at(&workflow, 0.5) / sample_at(&commits, 0.5));
 	sample_free(&workflow);

@@ -1,0 +1,139 @@
+/*-------------------------------------------------------------------------
+ *
+ * status_row.c
+ *		How an instance is that has ended, without SQL.
+ *
+ * Whoever waits for a workflow gets its row of durable.instances in the end.
+ * To run the view for it costs as much as the rest of the wait: it says
+ * what an instance waits for, when it is due, who is its parent.  One that has ended
+ * and has no parent has none of these, so its row is made here from one read of
+ * the table.  All others are the view's.  The two must give the same; that they do is
+ * a test (client_status).
+ *
+ * Called by: wait_api.c
+ * Locks:	none that stays
+ * Memory:	the row in CurrentMemoryContext
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "client.h"
+#include "table_scan.h"
+
+enum
+{
+	INSTANCE_ID, INSTANCE_NAME, INSTANCE_STATUS, INSTANCE_CREATED_AT, INSTANCE_UPDATED_AT,
+	INSTANCE_COMPLETED_AT, INSTANCE_COMPUTE_US, INSTANCE_TURNS, INSTANCE_EXECUTION,
+	INSTANCE_PARENT_KEY, INSTANCE_VERSION, INSTANCE_OWNER, INSTANCE_CUSTOM_STATUS, INSTANCE_INPUT,
+	INSTANCE_OUTPUT, INSTANCE_FAILURE, INSTANCE_TAGS, INSTANCE_COLUMNS
+};
+static DurableTable instance_table = {
+	"instance", "instance_id_key", INSTANCE_COLUMNS,
+	{"instance_id", "name", "status", "created_at", "updated_at", "completed_at", "compute_us",
+		"turns", "execution", "parent_key", "version", "owner", "custom_status", "input",
+	"output", "failure", "tags"}
+};
+
+/* Columns of durable.instance_status. */
+enum
+{
+	ROW_ID, ROW_NAME, ROW_STATUS, ROW_WAITING_ON, ROW_CREATED, ROW_UPDATED, ROW_COMPLETED,
+	ROW_DURATION, ROW_COMPUTE_TIME, ROW_TURNS, ROW_EXECUTION, ROW_PARENT, ROW_VERSION, ROW_OWNER,
+	ROW_CUSTOM_STATUS, ROW_INPUT, ROW_OUTPUT, ROW_FAILURE, ROW_TAGS, ROW_COLUMNS
+};
+
+typedef struct StatusRow
+{
+	Datum		values[ROW_COLUMNS];
+	bool		nulls[ROW_COLUMNS];
+}			StatusRow;
+
+static bool is_simple(DurableScan *scan);
+static void fill(StatusRow *row, DurableScan *scan);
+static void copy(StatusRow *row, int column, DurableScan *scan, int from);
+static void set(StatusRow *row, int column, Datum value);
+
+bool
+durable_status_of_ended(const char *instance_id, TupleDesc desc, Datum *result)
+{
+	DurableScan scan;
+	bool		simple;
+
+	if (desc->natts != ROW_COLUMNS)
+		elog(ERROR, "durable.instance_status has %d columns, expected %d", desc->natts, (int) ROW_COLUMNS);
+
+	durable_scan_open_latest(&scan, &instance_table);
+	durable_scan_key(&scan, INSTANCE_ID, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(instance_id));
+	durable_scan_begin(&scan);
+	simple = durable_scan_next(&scan) && is_simple(&scan);
+	if (simple)
+	{
+		StatusRow	row;
+
+		memset(row.nulls, true, sizeof(row.nulls));
+		fill(&row, &scan);
+
+		/* Here, where large values can still be fetched. */
+		*result = HeapTupleGetDatum(heap_form_tuple(desc, row.values, row.nulls));
+	}
+	durable_scan_close_latest(&scan);
+	return simple;
+}
+
+static bool
+is_simple(DurableScan *scan)
+{
+	return STATUS_IS_FINISHED(durable_scan_char(scan, INSTANCE_STATUS)) &&
+		durable_scan_timestamptz(scan, INSTANCE_COMPLETED_AT) != 0 &&
+		durable_scan_int8(scan, INSTANCE_PARENT_KEY) == 0 &&
+		durable_client_may_see(durable_scan_oid(scan, INSTANCE_OWNER));
+}
+
+static void
+fill(StatusRow *row, DurableScan *scan)
+{
+	Interval	microsecond = {.time = 1};
+	float8		compute_us = durable_scan_int8(scan, INSTANCE_COMPUTE_US);
+
+	copy(row, ROW_ID, scan, INSTANCE_ID);
+	copy(row, ROW_NAME, scan, INSTANCE_NAME);
+	set(row, ROW_STATUS, CStringGetTextDatum(durable_client_status_word(durable_scan_char(scan, INSTANCE_STATUS))));
+	copy(row, ROW_CREATED, scan, INSTANCE_CREATED_AT);
+	copy(row, ROW_UPDATED, scan, INSTANCE_UPDATED_AT);
+	copy(row, ROW_COMPLETED, scan, INSTANCE_COMPLETED_AT);
+	set(row, ROW_DURATION,
+		DirectFunctionCall2(timestamp_mi,
+							TimestampTzGetDatum(durable_scan_timestamptz(scan, INSTANCE_COMPLETED_AT)),
+							TimestampTzGetDatum(durable_scan_timestamptz(scan, INSTANCE_CREATED_AT))));
+	set(row, ROW_COMPUTE_TIME,
+		DirectFunctionCall2(interval_mul, IntervalPGetDatum(&microsecond), Float8GetDatum(compute_us)));
+	copy(row, ROW_TURNS, scan, INSTANCE_TURNS);
+	copy(row, ROW_EXECUTION, scan, INSTANCE_EXECUTION);
+	copy(row, ROW_VERSION, scan, INSTANCE_VERSION);
+	copy(row, ROW_OWNER, scan, INSTANCE_OWNER);
+	if (!durable_client_may_act_for(durable_scan_oid(scan, INSTANCE_OWNER)))
+		return;
+	copy(row, ROW_CUSTOM_STATUS, scan, INSTANCE_CUSTOM_STATUS);
+	copy(row, ROW_INPUT, scan, INSTANCE_INPUT);
+	copy(row, ROW_OUTPUT, scan, INSTANCE_OUTPUT);
+	copy(row, ROW_FAILURE, scan, INSTANCE_FAILURE);
+	copy(row, ROW_TAGS, scan, INSTANCE_TAGS);
+}
+
+static void
+copy(StatusRow *row, int column, DurableScan *scan, int from)
+{
+	row->values[column] = durable_scan_datum(scan, from, &row->nulls[column]);
+}
+
+static void
+set(StatusRow *row, int column, Datum value)
+{
+	row->values[column] = value;
+	row->nulls[column] = false;
+}
