@@ -124,7 +124,7 @@ extern int64 durable_batch_us_left(const Batch * batch);
 extern void durable_batch_send(Batch * batch, int64 key, char kind, int32 execution,
 							   int32 task, const char *name, const Jsonb *payload);
 
-/* Writes everything; one statement for each table. */
+/* Writes everything, one table after the other. */
 extern void durable_batch_store(Batch * batch);
 
 /*

@@ -1,7 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * batch_store.c
- *		Writes what a unit of work has done, with one statement for each table.
+ *		Writes what a unit of work has done, one table after the other.
+ *
+ * What every unit writes is written directly (table_write.c), the rest with one
+ * statement for each table.
  *
  * Owns:	writes to durable.history, inbox, timer, task_queue, instance
  * Called by: unit.c, task_unit.c
@@ -23,15 +26,20 @@
 #include "failpoint.h"
 #include "json.h"
 #include "sql.h"
+#include "table_write.h"
 #include "wakeup.h"
 
 /* A history row is cut at about this size. */
 #define HISTORY_ROW_BYTES	(1024 * 1024)
 
 static void store_history(Batch * batch);
+static void discard_histories(Batch * batch);
+static void insert_history(DurableWriter *writer, Instance *instance);
 static void store_instances(Batch * batch);
 static void delete_consumed(Batch * batch);
-static void store_timers(Batch * batch, List *rows, DurableSql *sql);
+static void delete_rows(DurableWritable *table, Datum *tids, int n);
+static void store_gone_timers(Batch * batch);
+static void store_new_timers(Batch * batch);
 static void store_tasks(Batch * batch);
 static void store_messages(Batch * batch);
 static void store_children(Batch * batch);
@@ -39,16 +47,65 @@ static void report_conflicts(Batch * batch);
 static void store_sends(Batch * batch);
 static void terminate(Batch * batch);
 
-static DurableSql delete_messages = {
-	"DELETE FROM durable.inbox WHERE ctid = ANY ($1)",
-	1, {TIDARRAYOID}
+/* What is written without statements: an enum for each table, and its columns in the same order. */
+enum
+{
+	HISTORY_KEY, HISTORY_EXECUTION, HISTORY_SEQ, HISTORY_AT, HISTORY_EVENTS, HISTORY_FORMAT_OF_EVENTS,
+	HISTORY_COLUMNS
+};
+static DurableWritable history = {
+	.table = {
+		.name = "history",
+		.ncolumns = HISTORY_COLUMNS,
+		.columns = {"key", "execution", "seq", "at", "events", "format"}
+	}
 };
 
-static DurableSql delete_fired_timers = {
-	"DELETE FROM durable.timer WHERE ctid = ANY ($1)",
-	1, {TIDARRAYOID}
+enum
+{
+	INSTANCE_STATUS, INSTANCE_EXECUTION, INSTANCE_EVENTS, INSTANCE_TURNS, INSTANCE_COMPUTE_US,
+	INSTANCE_STARTED_AT, INSTANCE_UPDATED_AT, INSTANCE_COMPLETED_AT, INSTANCE_INPUT,
+	INSTANCE_OUTPUT, INSTANCE_FAILURE, INSTANCE_CUSTOM_STATUS, INSTANCE_WAITING,
+	INSTANCE_SUSPEND_REASON, INSTANCE_CODE_HASH, INSTANCE_CRASHES, INSTANCE_COLUMNS
+};
+static DurableWritable instances = {
+	.table = {
+		.name = "instance",
+		.ncolumns = INSTANCE_COLUMNS,
+		.columns = {"status", "execution", "events", "turns", "compute_us",
+			"started_at", "updated_at", "completed_at", "input",
+			"output", "failure", "custom_status", "waiting",
+		"suspend_reason", "code_hash", "crashes"}
+	}
 };
 
+enum
+{
+	INBOX_ID, INBOX_OWNER, INBOX_KEY, INBOX_KIND, INBOX_EXECUTION, INBOX_TASK, INBOX_NAME,
+	INBOX_PAYLOAD, INBOX_SENT_AT, INBOX_COLUMNS
+};
+static DurableWritable inbox = {
+	.table = {
+		.name = "inbox",
+		.ncolumns = INBOX_COLUMNS,
+		.columns = {"id", "owner", "key", "kind", "execution", "task", "name", "payload", "sent_at"}
+	},
+	.sequence = "inbox_id_seq"
+};
+
+enum
+{
+	TIMER_OWNER, TIMER_DUE_AT, TIMER_KEY, TIMER_EXECUTION, TIMER_TASK, TIMER_COLUMNS
+};
+static DurableWritable timers = {
+	.table = {
+		.name = "timer",
+		.ncolumns = TIMER_COLUMNS,
+		.columns = {"owner", "due_at", "key", "execution", "task"}
+	}
+};
+
+/* What is written with statements: it is rarer, or needs to know what is there. */
 static DurableSql delete_timers = {
 	"DELETE FROM durable.timer t USING "
 	"unnest($2::timestamptz[], $3::int8[], $4::int4[], $5::int4[]) "
@@ -58,52 +115,9 @@ static DurableSql delete_timers = {
 	5, {REGROLEOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID}
 };
 
-static DurableSql insert_timers = {
-	"INSERT INTO durable.timer (owner, due_at, key, execution, task) "
-	"SELECT $1, u.* FROM unnest($2::timestamptz[], $3::int8[], $4::int4[], $5::int4[]) AS u",
-	5, {REGROLEOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID}
-};
-
 static DurableSql discard_history = {
 	"DELETE FROM durable.history WHERE key = ANY ($1)",
 	1, {INT8ARRAYOID}
-};
-
-static DurableSql insert_history = {
-	"INSERT INTO durable.history (key, execution, seq, at, events, format) "
-	"SELECT u.*, $6 FROM unnest($1::int8[], $2::int4[], $3::int4[], $4::timestamptz[], $5::jsonb[]) AS u",
-	6, {INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, JSONBARRAYOID, CHAROID}
-};
-
-static DurableSql update_instances = {
-	"UPDATE durable.instance i SET status = u.status, execution = u.execution, "
-	"events = u.events, turns = u.turns, compute_us = u.compute_us, "
-	"started_at = u.started_at, updated_at = $1, completed_at = u.completed_at, "
-	"output = u.output, failure = u.failure, custom_status = u.custom_status, "
-	"waiting = u.waiting, suspend_reason = u.suspend_reason, code_hash = u.code_hash, crashes = 0 "
-	"FROM unnest($2::tid[], $3::\"char\"[], $4::int4[], $5::int4[], $6::int4[], $7::int8[], "
-	"$8::timestamptz[], $9::timestamptz[], $10::jsonb[], $11::jsonb[], $12::jsonb[], "
-	"$13::text[], $14::text[], $15::int8[]) "
-	"AS u (tid, status, execution, events, turns, compute_us, started_at, completed_at, "
-	"output, failure, custom_status, waiting, suspend_reason, code_hash) "
-	"WHERE i.ctid = u.tid",
-	15, {TIMESTAMPTZOID, TIDARRAYOID, CHARARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
-		INT8ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, JSONBARRAYOID, JSONBARRAYOID,
-	JSONBARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID}
-};
-
-static DurableSql update_inputs = {
-	"UPDATE durable.instance i SET input = u.input "
-	"FROM unnest($1::int8[], $2::jsonb[]) AS u (key, input) WHERE i.key = u.key",
-	2, {INT8ARRAYOID, JSONBARRAYOID}
-};
-
-static DurableSql insert_messages = {
-	"INSERT INTO durable.inbox (id, owner, key, kind, execution, task, name, payload, sent_at) "
-	"SELECT pg_catalog.nextval('durable.inbox_id_seq'), $1, u.*, $2 "
-	"FROM unnest($3::int8[], $4::\"char\"[], $5::int4[], $6::int4[], $7::text[], $8::jsonb[]) AS u",
-	8, {REGROLEOID, TIMESTAMPTZOID, INT8ARRAYOID, CHARARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
-	TEXTARRAYOID, JSONBARRAYOID}
 };
 
 static DurableSql insert_tasks = {
@@ -192,9 +206,9 @@ durable_batch_store(Batch * batch)
 	if (batch->consumed != NIL)
 		delete_consumed(batch);
 	if (batch->gone_timers != NIL)
-		store_timers(batch, batch->gone_timers, &delete_timers);
+		store_gone_timers(batch);
 	if (batch->new_timers != NIL)
-		store_timers(batch, batch->new_timers, &insert_timers);
+		store_new_timers(batch);
 	if (batch->new_tasks != NIL)
 		store_tasks(batch);
 	if (batch->outbox != NIL)
@@ -209,132 +223,94 @@ durable_batch_store(Batch * batch)
 static void
 store_history(Batch * batch)
 {
-	static const Oid types[] = {INT8OID, INT4OID, INT4OID, TIMESTAMPTZOID, JSONBOID, InvalidOid};
+	DurableWriter *writer;
+	ListCell   *cell;
+
+	discard_histories(batch);
+	writer = durable_writer_open(&history);
+	foreach(cell, batch->changed)
+		insert_history(writer, lfirst(cell));
+	durable_writer_close(writer);
+}
+
+static void
+discard_histories(Batch * batch)
+{
 	List	   *discarded = NIL;
 	ListCell   *cell;
-	Columns    *columns;
-	int			nrows = 0;
-	int			row = 0;
-	Datum		values[6];
+	Datum		values[1];
 
 	foreach(cell, batch->changed)
+		if (((Instance *) lfirst(cell))->discard_history)
+			discarded = lappend(discarded, lfirst(cell));
+	if (discarded == NIL)
+		return;
+	values[0] = durable_batch_keys(discarded);
+	durable_sql_run(&discard_history, values, NULL, false, 0);
+}
+
+static void
+insert_history(DurableWriter *writer, Instance *instance)
+{
+	Replay	   *replay = &instance->replay;
+	int			first = instance->stored_events;
+
+	while (first < replay->nevents)
 	{
-		Instance   *instance = lfirst(cell);
+		int			last = first;
 		Size		size = 0;
 
-		if (instance->discard_history)
-			discarded = lappend(discarded, instance);
-		for (int i = instance->stored_events; i < instance->replay.nevents; i++)
-		{
-			if (size == 0)
-				nrows++;
-			size += durable_history_event_size(instance->replay.events[i]);
-			if (size >= HISTORY_ROW_BYTES)
-				size = 0;
-		}
+		while (last < replay->nevents && size < HISTORY_ROW_BYTES)
+			size += durable_history_event_size(replay->events[last++]);
+
+		durable_writer_set(writer, HISTORY_KEY, Int64GetDatum(instance->key));
+		durable_writer_set(writer, HISTORY_EXECUTION, Int32GetDatum(instance->execution));
+		durable_writer_set(writer, HISTORY_SEQ, Int32GetDatum(first + 1));
+		durable_writer_set(writer, HISTORY_AT, TimestampTzGetDatum(replay->events[first]->time));
+		durable_writer_set_jsonb(writer, HISTORY_EVENTS,
+								 durable_history_encode(&replay->events[first], last - first,
+														replay->events[first]->time));
+		durable_writer_set(writer, HISTORY_FORMAT_OF_EVENTS, CharGetDatum(HISTORY_FORMAT));
+		durable_writer_insert(writer);
+		first = last;
 	}
-
-	if (discarded != NIL)
-	{
-		values[0] = durable_batch_keys(discarded);
-		durable_sql_run(&discard_history, values, NULL, false, 0);
-	}
-	if (nrows == 0)
-		return;
-
-	columns = durable_columns_create(nrows, types);
-	foreach(cell, batch->changed)
-	{
-		Instance   *instance = lfirst(cell);
-		Replay	   *replay = &instance->replay;
-		int			first = instance->stored_events;
-
-		while (first < replay->nevents)
-		{
-			int			last = first;
-			Size		size = 0;
-
-			while (last < replay->nevents && size < HISTORY_ROW_BYTES)
-				size += durable_history_event_size(replay->events[last++]);
-
-			durable_columns_set(columns, row, 0, Int64GetDatum(instance->key));
-			durable_columns_set(columns, row, 1, Int32GetDatum(instance->execution));
-			durable_columns_set(columns, row, 2, Int32GetDatum(first + 1));
-			durable_columns_set(columns, row, 3, TimestampTzGetDatum(replay->events[first]->time));
-			durable_columns_set_jsonb(columns, row, 4,
-									  durable_history_encode(&replay->events[first], last - first,
-															 replay->events[first]->time));
-			row++;
-			first = last;
-		}
-	}
-	Assert(row == nrows);
-	durable_columns_arrays(columns, values);
-	values[5] = CharGetDatum(HISTORY_FORMAT);
-	durable_sql_run(&insert_history, values, NULL, false, 0);
 }
 
 static void
 store_instances(Batch * batch)
 {
-	static const Oid types[] = {TIDOID, CHAROID, INT4OID, INT4OID, INT4OID, INT8OID,
-		TIMESTAMPTZOID, TIMESTAMPTZOID, JSONBOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID,
-	INT8OID, InvalidOid};
-	static const Oid input_types[] = {INT8OID, JSONBOID, InvalidOid};
-	int			nrows = list_length(batch->changed);
-	Columns    *columns = durable_columns_create(nrows, types);
-	Columns    *inputs;
-	int			ninputs = 0;
-	int			row = 0;
+	DurableWriter *writer = durable_writer_open(&instances);
 	ListCell   *cell;
-	Datum		values[15];
 
 	foreach(cell, batch->changed)
 	{
 		Instance   *instance = lfirst(cell);
 
-		durable_columns_set(columns, row, 0, PointerGetDatum(&instance->ctid));
-		durable_columns_set(columns, row, 1, CharGetDatum(instance->status));
-		durable_columns_set(columns, row, 2, Int32GetDatum(instance->execution));
-		durable_columns_set(columns, row, 3, Int32GetDatum(instance->replay.nevents));
-		durable_columns_set(columns, row, 4, Int32GetDatum(instance->turns));
-		durable_columns_set(columns, row, 5, Int64GetDatum(instance->compute_us));
+		durable_writer_set(writer, INSTANCE_STATUS, CharGetDatum(instance->status));
+		durable_writer_set(writer, INSTANCE_EXECUTION, Int32GetDatum(instance->execution));
+		durable_writer_set(writer, INSTANCE_EVENTS, Int32GetDatum(instance->replay.nevents));
+		durable_writer_set(writer, INSTANCE_TURNS, Int32GetDatum(instance->turns));
+		durable_writer_set(writer, INSTANCE_COMPUTE_US, Int64GetDatum(instance->compute_us));
 		if (instance->started_at != 0)
-			durable_columns_set(columns, row, 6, TimestampTzGetDatum(instance->started_at));
+			durable_writer_set(writer, INSTANCE_STARTED_AT, TimestampTzGetDatum(instance->started_at));
+		durable_writer_set(writer, INSTANCE_UPDATED_AT, TimestampTzGetDatum(batch->clock));
 		if (instance->completed_at != 0)
-			durable_columns_set(columns, row, 7, TimestampTzGetDatum(instance->completed_at));
-		durable_columns_set_jsonb(columns, row, 8, instance->output);
-		durable_columns_set_jsonb(columns, row, 9, instance->failure);
-		durable_columns_set_jsonb(columns, row, 10, instance->custom_status);
-		durable_columns_set_text(columns, row, 11, instance->waiting);
-		durable_columns_set_text(columns, row, 12, instance->suspend_reason);
+			durable_writer_set(writer, INSTANCE_COMPLETED_AT, TimestampTzGetDatum(instance->completed_at));
+		if (instance->input_changed)
+			durable_writer_set_jsonb(writer, INSTANCE_INPUT, instance->input);
+		else
+			durable_writer_keep(writer, INSTANCE_INPUT);
+		durable_writer_set_jsonb(writer, INSTANCE_OUTPUT, instance->output);
+		durable_writer_set_jsonb(writer, INSTANCE_FAILURE, instance->failure);
+		durable_writer_set_jsonb(writer, INSTANCE_CUSTOM_STATUS, instance->custom_status);
+		durable_writer_set_text(writer, INSTANCE_WAITING, instance->waiting);
+		durable_writer_set_text(writer, INSTANCE_SUSPEND_REASON, instance->suspend_reason);
 		if (instance->code_hash != 0)
-			durable_columns_set(columns, row, 13, Int64GetDatum(instance->code_hash));
-		ninputs += instance->input_changed;
-		row++;
+			durable_writer_set(writer, INSTANCE_CODE_HASH, Int64GetDatum(instance->code_hash));
+		durable_writer_set(writer, INSTANCE_CRASHES, Int16GetDatum(0));
+		durable_writer_update(writer, &instance->ctid);
 	}
-
-	values[0] = TimestampTzGetDatum(batch->clock);
-	durable_columns_arrays(columns, values + 1);
-	if (durable_sql_run(&update_instances, values, NULL, false, 0) != nrows)
-		elog(ERROR, "could not update all instances of the batch");
-
-	if (ninputs == 0)
-		return;
-	inputs = durable_columns_create(ninputs, input_types);
-	row = 0;
-	foreach(cell, batch->changed)
-	{
-		Instance   *instance = lfirst(cell);
-
-		if (!instance->input_changed)
-			continue;
-		durable_columns_set(inputs, row, 0, Int64GetDatum(instance->key));
-		durable_columns_set_jsonb(inputs, row, 1, instance->input);
-		row++;
-	}
-	durable_columns_arrays(inputs, values);
-	durable_sql_run(&update_inputs, values, NULL, false, 0);
+	durable_writer_close(writer);
 }
 
 static void
@@ -344,29 +320,33 @@ delete_consumed(Batch * batch)
 	int			ntids[2];
 
 	durable_batch_tids(batch->consumed, tids, ntids);
-	for (int timers = 0; timers <= 1; timers++)
-	{
-		Datum		values[1];
-
-		if (ntids[timers] == 0)
-			continue;
-		values[0] = durable_columns_array(tids[timers], NULL, ntids[timers], TIDOID);
-		if (durable_sql_run(timers ? &delete_fired_timers : &delete_messages,
-							values, NULL, false, 0) != ntids[timers])
-			elog(ERROR, "messages of the batch were taken by somebody else");
-	}
+	delete_rows(&inbox, tids[0], ntids[0]);
+	delete_rows(&timers, tids[1], ntids[1]);
 }
 
 static void
-store_timers(Batch * batch, List *rows, DurableSql *sql)
+delete_rows(DurableWritable *table, Datum *tids, int n)
+{
+	DurableWriter *writer;
+
+	if (n == 0)
+		return;
+	writer = durable_writer_open(table);
+	for (int i = 0; i < n; i++)
+		durable_writer_delete(writer, (ItemPointer) DatumGetPointer(tids[i]));
+	durable_writer_close(writer);
+}
+
+static void
+store_gone_timers(Batch * batch)
 {
 	static const Oid types[] = {TIMESTAMPTZOID, INT8OID, INT4OID, INT4OID, InvalidOid};
-	Columns    *columns = durable_columns_create(list_length(rows), types);
+	Columns    *columns = durable_columns_create(list_length(batch->gone_timers), types);
 	int			row = 0;
 	ListCell   *cell;
 	Datum		values[5];
 
-	foreach(cell, rows)
+	foreach(cell, batch->gone_timers)
 	{
 		TimerRow   *timer = lfirst(cell);
 
@@ -375,12 +355,31 @@ store_timers(Batch * batch, List *rows, DurableSql *sql)
 		durable_columns_set(columns, row, 2, Int32GetDatum(timer->execution));
 		durable_columns_set(columns, row, 3, Int32GetDatum(timer->task));
 		row++;
-		if (sql == &insert_timers)
-			durable_wakeup_timer(batch->owner, timer->due);
 	}
 	values[0] = ObjectIdGetDatum(batch->owner);
 	durable_columns_arrays(columns, values + 1);
-	durable_sql_run(sql, values, NULL, false, 0);
+	durable_sql_run(&delete_timers, values, NULL, false, 0);
+}
+
+static void
+store_new_timers(Batch * batch)
+{
+	DurableWriter *writer = durable_writer_open(&timers);
+	ListCell   *cell;
+
+	foreach(cell, batch->new_timers)
+	{
+		TimerRow   *timer = lfirst(cell);
+
+		durable_writer_set(writer, TIMER_OWNER, ObjectIdGetDatum(batch->owner));
+		durable_writer_set(writer, TIMER_DUE_AT, TimestampTzGetDatum(timer->due));
+		durable_writer_set(writer, TIMER_KEY, Int64GetDatum(timer->key));
+		durable_writer_set(writer, TIMER_EXECUTION, Int32GetDatum(timer->execution));
+		durable_writer_set(writer, TIMER_TASK, Int32GetDatum(timer->task));
+		durable_writer_insert(writer);
+		durable_wakeup_timer(batch->owner, timer->due);
+	}
+	durable_writer_close(writer);
 }
 
 static void
@@ -422,29 +421,26 @@ store_tasks(Batch * batch)
 static void
 store_messages(Batch * batch)
 {
-	static const Oid types[] = {INT8OID, CHAROID, INT4OID, INT4OID, TEXTOID, JSONBOID, InvalidOid};
-	Columns    *columns = durable_columns_create(list_length(batch->outbox), types);
-	int			row = 0;
+	DurableWriter *writer = durable_writer_open(&inbox);
 	ListCell   *cell;
-	Datum		values[8];
 
 	foreach(cell, batch->outbox)
 	{
 		Message    *message = lfirst(cell);
 
-		durable_columns_set(columns, row, 0, Int64GetDatum(message->key));
-		durable_columns_set(columns, row, 1, CharGetDatum(message->kind));
-		durable_columns_set(columns, row, 2, Int32GetDatum(message->execution));
-		durable_columns_set(columns, row, 3, Int32GetDatum(message->task));
-		durable_columns_set_text(columns, row, 4, message->name);
-		durable_columns_set_jsonb(columns, row, 5, message->payload);
-		row++;
+		durable_writer_set(writer, INBOX_ID, Int64GetDatum(durable_writer_next(writer)));
+		durable_writer_set(writer, INBOX_OWNER, ObjectIdGetDatum(batch->owner));
+		durable_writer_set(writer, INBOX_KEY, Int64GetDatum(message->key));
+		durable_writer_set(writer, INBOX_KIND, CharGetDatum(message->kind));
+		durable_writer_set(writer, INBOX_EXECUTION, Int32GetDatum(message->execution));
+		durable_writer_set(writer, INBOX_TASK, Int32GetDatum(message->task));
+		durable_writer_set_text(writer, INBOX_NAME, message->name);
+		durable_writer_set_jsonb(writer, INBOX_PAYLOAD, message->payload);
+		durable_writer_set(writer, INBOX_SENT_AT, TimestampTzGetDatum(batch->clock));
+		durable_writer_insert(writer);
 		durable_wakeup_inbox(batch->owner, message->key);
 	}
-	values[0] = ObjectIdGetDatum(batch->owner);
-	values[1] = TimestampTzGetDatum(batch->clock);
-	durable_columns_arrays(columns, values + 2);
-	durable_sql_run(&insert_messages, values, NULL, false, 0);
+	durable_writer_close(writer);
 }
 
 /*

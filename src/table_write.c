@@ -21,7 +21,7 @@
  *
  * Owns:	heap and indexes of durable.instance, history, inbox and timer, as far as
  *			rows are not written by statements
- * Called by: start_api.c
+ * Called by: start_api.c, batch_store.c
  * Locks:	RowExclusiveLock on table and indexes until the end of the transaction,
  *			as statements take it
  * Memory:	what is known about a table under CacheMemoryContext; a writer and
@@ -76,6 +76,7 @@ typedef struct WritableState
 	WrittenIndex *indexes;
 	int			ndefaults;
 	ColumnDefault *defaults;	/* of columns that are not written */
+	const char *missing;		/* a column that is not written and must not be null, or NULL */
 	EState	   *estate;			/* for these, and for expressions and predicates of indexes */
 }			WritableState;
 
@@ -89,6 +90,7 @@ struct DurableWriter
 	CommandId	command;
 	Datum		values[DURABLE_TABLE_MAX_COLUMNS];
 	bool		nulls[DURABLE_TABLE_MAX_COLUMNS];
+	bool		kept[DURABLE_TABLE_MAX_COLUMNS];
 	TupleTableSlot *old;		/* row to be updated */
 	TupleTableSlot *rows[ROWS_TOGETHER];	/* made when they are needed */
 	int			nrows;			/* collected */
@@ -138,6 +140,7 @@ durable_writer_open(DurableWritable *writable)
 	}
 	writer->command = GetCurrentCommandId(true);
 	memset(writer->nulls, true, sizeof(writer->nulls));
+	memset(writer->kept, false, sizeof(writer->kept));
 	writer->old = NULL;
 	writer->nrows = 0;
 	memset(writer->rows, 0, sizeof(writer->rows));
@@ -223,7 +226,7 @@ find_defaults(const DurableTable *table, WritableState *state, Relation relation
 			entry->expression = ExecPrepareExpr((Expr *) expression, state->estate);
 		}
 		else if (column->attnotnull)
-			refuse(relation, "column that must not be null", NameStr(column->attname));
+			state->missing = NameStr(TupleDescAttr(state->row, i)->attname);
 	}
 }
 
@@ -290,6 +293,13 @@ durable_writer_set_jsonb(DurableWriter *writer, int column, const Jsonb *value)
 		durable_writer_set(writer, column, JsonbPGetDatum(value));
 }
 
+void
+durable_writer_keep(DurableWriter *writer, int column)
+{
+	Assert(column < writer->table->ncolumns);
+	writer->kept[column] = true;
+}
+
 /* What was set goes into the row; for the next one nothing is set. */
 static void
 take_values(DurableWriter *writer, TupleTableSlot *row)
@@ -298,9 +308,13 @@ take_values(DurableWriter *writer, TupleTableSlot *row)
 
 	for (int i = 0; i < table->ncolumns; i++)
 	{
-		row->tts_values[table->attnums[i] - 1] = writer->values[i];
-		row->tts_isnull[table->attnums[i] - 1] = writer->nulls[i];
+		if (!writer->kept[i])
+		{
+			row->tts_values[table->attnums[i] - 1] = writer->values[i];
+			row->tts_isnull[table->attnums[i] - 1] = writer->nulls[i];
+		}
 		writer->nulls[i] = true;
+		writer->kept[i] = false;
 	}
 	ExecStoreVirtualTuple(row);
 }
@@ -313,6 +327,8 @@ durable_writer_insert(DurableWriter *writer)
 	WritableState *state = writer->state;
 	TupleTableSlot *row = next_row(writer);
 
+	if (state->missing != NULL)
+		refuse(writer->relation, "column that must not be null", state->missing);
 	memset(row->tts_isnull, true, state->row->natts * sizeof(bool));
 	for (int i = 0; i < state->ndefaults; i++)
 	{

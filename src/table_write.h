@@ -45,6 +45,9 @@ extern void durable_writer_set(DurableWriter *writer, int column, Datum value);
 extern void durable_writer_set_text(DurableWriter *writer, int column, const char *value);
 extern void durable_writer_set_jsonb(DurableWriter *writer, int column, const Jsonb *value);
 
+/* In an update: what the row has there already. */
+extern void durable_writer_keep(DurableWriter *writer, int column);
+
 /*
  * Writes the row; nothing is set afterwards.  Columns that the table does not name
  * get their defaults in an insert, and stay as they are in an update.  Inserted
