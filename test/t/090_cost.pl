@@ -16,30 +16,31 @@ use Test::More;
 
 my $WORKFLOWS = 2000;
 
-# For one workflow, or what the line says: at most so many, on average.
+# For one workflow, or what the line says: at most so many, on average. (not_hot of a second update went from 0.1 to 0.17 when
+# rows became a third smaller: more of them share a page, and their third versions do not always find room on it.)
 my %BOUNDS = (
 	one_activity => {
-		start => { statements => 0.02, inserted => 2.01, updated => 0, deleted => 0, wal => 660 },
-		run => { statements => 1.2, statements_a_commit => 4.8, inserted => 1.03, updated => 1.03, not_hot => 0.2, deleted => 1.03, wal => 800, commits => 0.2 },
+		start => { statements => 0.02, inserted => 2.01, updated => 0, deleted => 0, wal => 622 },
+		run => { statements => 0.5, statements_a_commit => 3, inserted => 1.03, updated => 1.03, not_hot => 0.2, deleted => 1.03, wal => 603, commits => 0.2 },
 	},
 	five_activity => {
-		start => { statements => 0.02, inserted => 2.01, updated => 0, deleted => 0, wal => 660 },
-		run => { statements => 8, statements_a_commit => 8, inserted => 1.03, updated => 1.03, not_hot => 0.2, deleted => 1.03, wal => 1480, commits => 0.2 },
+		start => { statements => 0.02, inserted => 2.01, updated => 0, deleted => 0, wal => 622 },
+		run => { statements => 8, statements_a_commit => 8, inserted => 1.03, updated => 1.03, not_hot => 0.2, deleted => 1.03, wal => 866, commits => 0.2 },
 	},
 	fan_out => {	# for an activity of 100
 		run => { statements => 0.3, inserted => 0.02, updated => 0.02, not_hot => 0.02, deleted => 0.02, wal => 30, commits => 0.1 },
 	},
 	wait_for_event => {
-		run => { statements => 1.2, statements_a_commit => 4.2, inserted => 1.03, updated => 1.03, not_hot => 0.4, deleted => 1.03, wal => 845, commits => 0.2 },
-		raise => { statements => 2.2, inserted => 1.01, updated => 0, deleted => 0, wal => 237 },
-		wake => { statements => 1.2, statements_a_commit => 4.2, inserted => 1.03, updated => 1.03, not_hot => 0.1, deleted => 1.03, wal => 710, commits => 0.2 },
+		run => { statements => 0.5, statements_a_commit => 2.3, inserted => 1.03, updated => 1.03, not_hot => 0.4, deleted => 1.03, wal => 529, commits => 0.2 },
+		raise => { statements => 0.02, inserted => 1.01, updated => 0, deleted => 0, wal => 237 },
+		wake => { statements => 0.5, statements_a_commit => 2.3, inserted => 1.03, updated => 1.03, not_hot => 0.17, deleted => 1.03, wal => 607, commits => 0.2 },
 	},
 	sleeper => {
-		run => { statements => 1.2, statements_a_commit => 4.7, inserted => 2.03, updated => 1.03, not_hot => 0.4, deleted => 1.03, wal => 1055, commits => 0.2 },
-		wake => { statements => 2.2, statements_a_commit => 31, inserted => 1.03, updated => 1.03, not_hot => 0.1, deleted => 1.03, wal => 688, commits => 0.2 },
+		run => { statements => 0.5, statements_a_commit => 2.3, inserted => 2.03, updated => 1.03, not_hot => 0.4, deleted => 1.03, wal => 684, commits => 0.2 },
+		wake => { statements => 1.4, statements_a_commit => 29, inserted => 1.03, updated => 1.03, not_hot => 0.17, deleted => 1.03, wal => 586, commits => 0.2 },
 	},
 	start_alone => {	# each with its own commit
-		start => { statements => 0.02, inserted => 2.01, updated => 0, deleted => 0, wal => 705, commits => 1.05 },
+		start => { statements => 0.02, inserted => 2.01, updated => 0, deleted => 0, wal => 665, commits => 1.05 },
 	},
 );
 
