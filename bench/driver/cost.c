@@ -4,8 +4,8 @@
  *		written, commits, and processor time of the engine's processes.
  *
  * From start() to completed, so that starting is in it.  The tables' statistics
- * are reported by each process when it is idle, a second late; they are read when
- * they have stopped growing.  Instructions are not counted here: hardware counters
+ * are reported by each process when it is idle, a second late, and by the client
+ * when it is told to; they are read when they have stopped growing.  Instructions are not counted here: hardware counters
  * are missing on shared machines, and callgrind slows everything fifty times
  * (docs/performance.md tells how).
  */
@@ -22,7 +22,7 @@ typedef struct Counters
 }			Counters;
 
 static void measure_cost(const char *orchestration, long n);
-static Counters read_counters(PGconn *admin);
+static Counters read_counters(PGconn *conn, PGconn *admin);
 static double rows_written(PGconn *admin);
 
 void
@@ -47,9 +47,9 @@ measure_cost(const char *orchestration, long n)
 	conn = db_open("bench_cost", "bench");
 	admin = db_open("bench_cost", "postgres");
 	run_backlog(conn, admin, orchestration, n / 10 + 1, -1);
-	before = read_counters(admin);
+	before = read_counters(conn, admin);
 	run_backlog(conn, admin, orchestration, n, -1);
-	after = read_counters(admin);
+	after = read_counters(conn, admin);
 
 	snprintf(measure, sizeof(measure), "%s_wal", orchestration);
 	emit(measure, "bytes/workflow", (after.wal - before.wal) / n);
@@ -64,14 +64,16 @@ measure_cost(const char *orchestration, long n)
 }
 
 static Counters
-read_counters(PGconn *admin)
+read_counters(PGconn *conn, PGconn *admin)
 {
 	Counters	counters;
-	double		rows = rows_written(admin);
+	double		rows;
 
 	/* First what others may still add to: the log, and the processors' time. */
 	counters.wal = db_number(admin, "SELECT pg_current_wal_insert_lsn() - '0/0'");
 	counters.cpu = cpu_seconds(admin, "backend_type LIKE 'durable%'");
+	db_run(conn, "SELECT pg_stat_force_next_flush()");
+	rows = rows_written(admin);
 	for (double quiet_since = now(); now() - quiet_since < 2.5;)
 	{
 		wait_seconds(0.25);
