@@ -78,6 +78,14 @@ bench_check_log() {
 		die "the server's log has the lines above"
 }
 
+# What was measured; results and documents that a run before has written do not make it another.
+bench_commit() {
+	local commit
+	commit=$(git -C "$TOP" describe --always 2>/dev/null) || { echo unknown; return; }
+	git -C "$TOP" diff --quiet HEAD -- . ':!bench/results' ':!docs' 2>/dev/null || commit+=-dirty
+	echo "$commit"
+}
+
 # bench_report RAW RESULTS: the table on the terminal; results.json, table.md and plots in RESULTS.
 bench_report() {
 	mkdir -p "$2"
@@ -86,6 +94,6 @@ bench_report() {
 		processors="$(nproc)" \
 		cpu="$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" \
 		memory="$(awk '/MemTotal/ { printf "%.0f GB", $2 / 1e6 }' /proc/meminfo)" \
-		commit="$(git -C "$TOP" describe --always --dirty 2>/dev/null || echo unknown)" \
+		commit="$(bench_commit)" \
 		full="${BENCH_FULL:-0}"
 }
