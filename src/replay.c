@@ -36,6 +36,7 @@
 
 static void see_event(Replay *replay, int index);
 static void answer(Replay *replay, int task, int index, bool failed);
+static void close_wait(Replay *replay, int task);
 static bool same_event_name(const char *a, const char *b);
 static char *describe_call(HistoryType type, const char *name);
 
@@ -80,6 +81,7 @@ durable_replay_rewind(Replay *replay, MemoryContext run)
 	replay->ntasks = 0;
 	replay->tasks = NULL;
 	replay->tasks_allocated = 0;
+	replay->open_wait = 0;
 	replay->buffered = NULL;
 	replay->nbuffered = 0;
 	replay->buffered_allocated = 0;
@@ -134,6 +136,11 @@ durable_replay_call(Replay *replay, HistoryType type, const char *name,
 	memset(state, 0, sizeof(TaskState));
 	state->kind = type;
 	state->name = *recorded ? (*recorded)->name : name;
+	if (type == HISTORY_EVENT_WAIT_CREATED)
+	{
+		state->older_wait = replay->open_wait;
+		replay->open_wait = task;
+	}
 	return task;
 }
 
@@ -171,8 +178,11 @@ durable_replay_cancel(Replay *replay, int task)
 {
 	TaskState  *state = durable_replay_task(replay, task);
 
-	if (!state->done)
+	if (!state->done && !state->canceled)
+	{
 		state->canceled = true;
+		close_wait(replay, task);
+	}
 }
 
 bool
@@ -220,18 +230,12 @@ see_event(Replay *replay, int index)
 
 		case HISTORY_EVENT_RAISED:
 			/* The newest open wait for the name takes it. */
-			for (int task = replay->ntasks; task >= 1; task--)
-			{
-				TaskState  *state = &replay->tasks[task - 1];
-
-				if (state->kind == HISTORY_EVENT_WAIT_CREATED &&
-					!state->done && !state->canceled &&
-					same_event_name(event->name, state->name))
+			for (int task = replay->open_wait; task != 0; task = replay->tasks[task - 1].older_wait)
+				if (same_event_name(event->name, replay->tasks[task - 1].name))
 				{
 					answer(replay, task, index, false);
 					return;
 				}
-			}
 			if (replay->nbuffered >= replay->buffered_allocated)
 			{
 				replay->buffered_allocated = Max(8, replay->buffered_allocated * 2);
@@ -266,6 +270,20 @@ answer(Replay *replay, int task, int index, bool failed)
 	state->payload = replay->events[index]->payload;
 	state->answered_at = 2 * index + 1;
 	state->answer = index;
+	close_wait(replay, task);
+}
+
+/* The task is answered or canceled: it takes no more events. */
+static void
+close_wait(Replay *replay, int task)
+{
+	int		   *link = &replay->open_wait;
+
+	if (replay->tasks[task - 1].kind != HISTORY_EVENT_WAIT_CREATED)
+		return;
+	while (*link != task)
+		link = &replay->tasks[*link - 1].older_wait;
+	*link = replay->tasks[task - 1].older_wait;
 }
 
 /* Names of events are case-insensitive, as in Durable Functions. */

@@ -20,6 +20,7 @@ typedef struct TaskState
 	int			answered_at;	/* orders when_any: odd when passing an event answered it,
 								 * even when it took one that had been passed before */
 	int			answer;			/* index of the event that answered it */
+	int			older_wait;		/* that is open, too; 0: none (open waits for events) */
 }			TaskState;
 
 typedef struct Replay
@@ -37,6 +38,7 @@ typedef struct Replay
 	int			ntasks;			/* durable calls made so far */
 	TaskState  *tasks;			/* tasks[task - 1] */
 	int			tasks_allocated;
+	int			open_wait;		/* the newest open wait for an event, 0: none */
 	int		   *buffered;		/* indexes of events no wait has consumed, oldest first */
 	int			nbuffered;
 	int			buffered_allocated;
