@@ -1,0 +1,215 @@
+/*-------------------------------------------------------------------------
+ *
+ * companion_main.c
+ *		The companion's side: runs orchestrations and lets the worker do the rest.
+ *
+ * See companion.c for what it is for, companion_link.h for what is said.  The process
+ * connects as the owner of the instances and runs their code in read-only turns like
+ * any worker.  It lives as long as its worker does, or until it has had nothing to do
+ * for a while.
+ *
+ * Called by: the postmaster; turn.c (the frontier)
+ * Locks:	none; its transaction holds a snapshot during a run
+ * Memory:	the link in TopMemoryContext; a run's in its transaction
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "companion.h"
+#include "companion_link.h"
+#include "engine.h"
+#include "handler.h"
+#include "json.h"
+#include "registry.h"
+#include "session.h"
+
+#define IDLE_MS			10000
+
+static void run_instance(const Jsonb *description);
+static bool at_frontier(Turn *turn);
+static bool only_activities(const Instance *instance);
+static void add_answers(Instance *instance, const Jsonb *history);
+
+static CompanionLink to_worker;
+static int	sent = 0;			/* events of this run that the worker has */
+
+void
+durable_companion_main(Datum arg)
+{
+	dsm_handle	handle;
+	MemoryContext context;
+
+	memcpy(&handle, MyBgworkerEntry->bgw_extra, sizeof(handle));
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+
+	/* Attaching needs an owner for the mapping until it is pinned. */
+	MemoryContextSwitchTo(TopMemoryContext);
+	if (!durable_link_attach(&to_worker, handle))
+		proc_exit(0);
+	durable_session_connect(to_worker.database, to_worker.owner);
+	durable_link_open(&to_worker);
+
+	context = AllocSetContextCreate(TopMemoryContext, "durable companion",
+									ALLOCSET_DEFAULT_SIZES);
+	for (;;)
+	{
+		Jsonb	   *body;
+
+		MemoryContextSwitchTo(context);
+		MemoryContextReset(context);
+		pgstat_report_activity(STATE_IDLE, NULL);
+		switch (durable_link_receive(&to_worker, &body, IDLE_MS))
+		{
+			case MESSAGE_BEGIN:
+				pgstat_report_activity(STATE_RUNNING, "durable orchestration");
+				run_instance(body);
+				break;
+			case MESSAGE_ANSWER:
+			case MESSAGE_STOP:
+				/* For a run that had ended when it was sent: the worker waits for this. */
+				break;
+			default:
+				proc_exit(0);	/* the worker has gone, or has nothing for us */
+		}
+	}
+}
+
+/* One run, in a transaction that leaves nothing. */
+static void
+run_instance(const Jsonb *description)
+{
+	Instance   *instance;
+	Turn		turn = {0};
+	Jsonb	   *history;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	if (!durable_engine_lock())
+		proc_exit(0);
+	durable_registry_load(false);
+
+	instance = palloc0(sizeof(Instance));
+	instance->context = AllocSetContextCreate(CurrentMemoryContext, "durable instance",
+											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(instance->context);
+	instance->owner = GetUserId();
+	instance->instance_id = durable_json_get_text(description, "instance_id");
+	instance->name = durable_json_get_text(description, "name");
+	instance->parent_instance_id = durable_json_get_text(description, "parent_instance_id");
+	instance->input = durable_json_get_member(description, "input");
+	instance->custom_status = durable_json_get_member(description, "custom_status");
+	instance->key = durable_history_get_number(durable_json_get_member(description, "key"));
+	instance->execution = (int32)
+		durable_history_get_number(durable_json_get_member(description, "execution"));
+	instance->created_at =
+		durable_history_get_number(durable_json_get_member(description, "created_at"));
+	instance->replay.started =
+		durable_history_get_number(durable_json_get_member(description, "started_at"));
+
+	sent = 0;
+	turn.instance = instance;
+	turn.clock = instance->replay.started;
+	turn.at_frontier = at_frontier;
+
+	/* The history comes as the first answer. */
+	if (durable_link_receive(&to_worker, &history, -1) == MESSAGE_ANSWER)
+	{
+		add_answers(instance, history);
+		sent = turn.fresh_events = instance->replay.nevents;
+		turn.handler = durable_handler_resolve(durable_json_get_text(description, "handler"));
+		(void) durable_turn_run(&turn);
+	}
+	AbortCurrentTransaction();
+	if (!durable_link_send(&to_worker, MESSAGE_END, NULL))
+		proc_exit(0);
+}
+
+/*
+ * The orchestration waits and has seen all of its history.  If it has asked for
+ * activities since: has the worker run them, and says true once there is more to
+ * see.
+ */
+static bool
+at_frontier(Turn *turn)
+{
+	Instance   *instance = turn->instance;
+	Replay	   *replay = &instance->replay;
+	JsonbParseState *state = NULL;
+	JsonbValue	value;
+	Jsonb	   *parts[2];
+	Jsonb	   *answers;
+
+	if (replay->nevents == sent || !only_activities(instance))
+		return false;
+
+	parts[0] = durable_history_encode(replay->events + sent,
+									  replay->nevents - sent, 0);
+	parts[1] = instance->custom_status;
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	for (int i = 0; i < lengthof(parts); i++)
+	{
+		if (parts[i] == NULL)
+			value.type = jbvNull;
+		else
+		{
+			value.type = jbvBinary;
+			value.val.binary.data = &parts[i]->root;
+			value.val.binary.len = VARSIZE(parts[i]) - VARHDRSZ;
+		}
+		pushJsonbValue(&state, WJB_ELEM, &value);
+	}
+	if (!durable_link_send(&to_worker, MESSAGE_CALLS,
+						   JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL))))
+		proc_exit(0);
+
+	list_free_deep(instance->activities);
+	instance->activities = NIL;
+	if (durable_link_receive(&to_worker, &answers, -1) != MESSAGE_ANSWER)
+		return false;			/* stopped, or alone */
+	add_answers(instance, answers);
+	sent = replay->nevents;
+	turn->clock = Max(turn->clock, replay->nevents > 0 ?
+					  replay->events[replay->nevents - 1]->time : 0);
+	return true;
+}
+
+/* Since the worker last heard of it: nothing but activities and log lines? */
+static bool
+only_activities(const Instance *instance)
+{
+	const Replay *replay = &instance->replay;
+
+	for (int i = sent; i < replay->nevents; i++)
+		if (replay->events[i]->type != HISTORY_TASK_SCHEDULED &&
+			replay->events[i]->type != HISTORY_LOG_WRITTEN)
+			return false;
+	return instance->decisions == NIL;
+}
+
+static void
+add_answers(Instance *instance, const Jsonb *history)
+{
+	MemoryContext old = MemoryContextSwitchTo(instance->context);
+	HistoryEvent **events = NULL;
+	int			nevents = 0;
+	int			allocated = 0;
+
+	durable_history_decode(history, HISTORY_FORMAT, 0, &events, &nevents, &allocated);
+	for (int i = 0; i < nevents; i++)
+		durable_replay_add(&instance->replay, events[i]);
+	MemoryContextSwitchTo(old);
+}
