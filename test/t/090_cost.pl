@@ -219,5 +219,55 @@ note("a sleeping instance: $bytes bytes");
 check('sleeper', 'wake', "SELECT durable.advance_clock('2 days'); $DRAIN");
 is(count_of('sleeper', 'Completed'), $WORKFLOWS, 'sleeper: all of them are completed');
 
+# A step of a long burst costs what one of a short burst does, with effects and without: rows written, and rows of the
+# history read again. Turns: without effects many steps are one turn, the more the longer the history is. (With effects
+# each step is a turn here; the companion, which saves the replays, needs a worker.)
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE effect (n int);
+CREATE FUNCTION write(n int) RETURNS int LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.effect VALUES (n); RETURN n + 1; END';
+SELECT durable.register_activity('write', 'write(int)', execution => 'inline');
+CREATE FUNCTION steps(steps int, activity text) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+	n int := 0;
+BEGIN
+	FOR i IN 1 .. steps LOOP
+		n := durable.call_activity(activity, n);
+	END LOOP;
+	RETURN n;
+END $$;
+SQL
+
+sub burst
+{
+	my ($steps, $activity) = @_;
+	my $read = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE schemaname = 'durable' AND relname = 'history'";
+	my $before = $node->safe_psql('postgres', $read);
+
+	$node->safe_psql('postgres', "SELECT durable.start('steps', jsonb_build_array($steps, '$activity')); CALL durable.drain('10 min')");
+	my ($turns, $rows) = split /\|/, $node->safe_psql('postgres', "SELECT turns, (SELECT count(*) FROM durable.history h WHERE h.key = i.key)
+		FROM durable.instance i ORDER BY key DESC LIMIT 1");
+	my $cost = { turns => $turns / $steps, rows => $rows / $steps, read => ($node->safe_psql('postgres', $read) - $before) / $steps };
+
+	note("$steps steps of $activity, for each step: " . join ', ', map { sprintf '%s %.3f', $_, $cost->{$_} } sort keys %$cost);
+	return $cost;
+}
+
+# A busy machine makes a piece end early; a turn for each step is ten times as many as this.
+for my $steps (1000, 4000)
+{
+	my $cost = burst($steps, 'bump');
+
+	cmp_ok($cost->{turns}, '<', 0.1, "$steps steps without effects: turns");
+	cmp_ok($cost->{rows}, '<', 0.1, "$steps steps without effects: rows of the history");
+	cmp_ok($cost->{read}, '<', 0.1, "$steps steps without effects: rows of the history that are read");
+}
+for my $steps (500, 1500)
+{
+	my $cost = burst($steps, 'write');
+
+	cmp_ok($cost->{rows}, '<', 0.3, "$steps steps with effects: rows of the history");
+	cmp_ok($cost->{read}, '<', 0.3, "$steps steps with effects: rows of the history that are read");
+}
+
 $node->stop('fast');
 done_testing();
