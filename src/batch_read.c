@@ -318,7 +318,8 @@ durable_batch_check_live(Batch * batch, List *messages)
 				message->execution == durable_scan_int4(scan, TIMER_EXECUTION) &&
 				message->task == durable_scan_int4(scan, TIMER_TASK);
 		else
-			message->live = message->id == durable_scan_int8(scan, INBOX_ID);
+			message->live = message->key == durable_scan_int8(scan, INBOX_KEY) &&
+				message->id == durable_scan_int8(scan, INBOX_ID);
 	}
 	for (int timers = 0; timers <= 1; timers++)
 		if (opened[timers])

@@ -103,8 +103,7 @@ static DurableWritable messages = {
 		.name = "inbox",
 		.ncolumns = 5,
 		.columns = {"id", "owner", "key", "kind", "sent_at"}
-	},
-	.sequence = "inbox_id_seq"
+	}
 };
 
 static DurableWritable timers = {
@@ -473,12 +472,13 @@ insert_timer(Oid owner, int64 key, TimestampTz due)
 	durable_writer_close(writer);
 }
 
+/* The first message that there can be for the instance: it takes no number. */
 static void
 insert_message(Oid owner, int64 key, TimestampTz now)
 {
 	DurableWriter *writer = durable_writer_open(&messages);
 
-	durable_writer_set(writer, 0, Int64GetDatum(durable_writer_next(writer)));
+	durable_writer_set(writer, 0, Int64GetDatum(0));
 	durable_writer_set(writer, 1, ObjectIdGetDatum(owner));
 	durable_writer_set(writer, 2, Int64GetDatum(key));
 	durable_writer_set(writer, 3, CharGetDatum(MESSAGE_START));

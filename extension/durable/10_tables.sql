@@ -90,7 +90,8 @@ CREATE TABLE durable.history (
 
 -- Messages that make an instance runnable.  kind: s start, e event,
 -- c completed and f failed (of the task with that number), t terminate,
--- u suspend, r resume.
+-- u suspend, r resume.  id: in the order in which they were sent; 0 for a start
+-- by a client, before which there can be nothing.
 CREATE TABLE durable.inbox (
     id                bigint      NOT NULL,
     owner             regrole     NOT NULL,
