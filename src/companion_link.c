@@ -31,8 +31,14 @@
 
 /* To sleep and be woken costs about as much: at worst we pay twice. */
 #define LOOK_US			50
-/* After looking in vain, so many waits without; twice as many each time. */
+/*
+ * After looking in vain, so many waits without; twice as many each time, and half as
+ * many again after so many times in a row that were not in vain.  Beside a full load
+ * every second look finds something, and to look costs the time in which the other
+ * side could have had the processor.
+ */
 #define MAX_PATIENCE	1024
+#define GOOD_STREAK		8
 
 /* In the segment, before the two queues. */
 typedef struct Shared
@@ -155,6 +161,7 @@ look(CompanionLink *link, Size *length, void **data)
 {
 	static int	patience = 1;
 	static int	without = 0;
+	static int	streak = 0;
 	shm_mq_result result = shm_mq_receive(link->in, length, data, true);
 	instr_time	start;
 	instr_time	now;
@@ -178,9 +185,13 @@ look(CompanionLink *link, Size *length, void **data)
 	} while (result == SHM_MQ_WOULD_BLOCK && INSTR_TIME_GET_MICROSEC(now) < LOOK_US);
 
 	if (result != SHM_MQ_WOULD_BLOCK)
-		patience = Max(patience / 2, 1);
+	{
+		if (++streak % GOOD_STREAK == 0)
+			patience = Max(patience / 2, 1);
+	}
 	else
 	{
+		streak = 0;
 		without = patience - 1;
 		patience = Min(patience * 2, MAX_PATIENCE);
 	}
