@@ -160,8 +160,8 @@ static DurableSql allocate_keys = {
 
 static DurableSql insert_children = {
 	"INSERT INTO durable.instance (key, instance_id, owner, name, handler, version, input, "
-	"created_at, updated_at, parent_key, parent_execution, parent_task, parent_attempt, waiting) "
-	"SELECT u.key, u.instance_id, $1, u.name, u.handler, u.version, u.input, $2, $2, "
+	"created_at, parent_key, parent_execution, parent_task, parent_attempt, waiting) "
+	"SELECT u.key, u.instance_id, $1, u.name, u.handler, u.version, u.input, $2, "
 	"u.parent_key, u.parent_execution, u.parent_task, u.parent_attempt, u.waiting "
 	"FROM unnest($3::int8[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[], "
 	"$9::int8[], $10::int4[], $11::int4[], $12::int4[], $13::text[]) "
@@ -293,7 +293,8 @@ store_instances(Batch * batch)
 		durable_writer_set(writer, INSTANCE_COMPUTE_US, Int64GetDatum(instance->compute_us));
 		if (instance->started_at != 0)
 			durable_writer_set(writer, INSTANCE_STARTED_AT, TimestampTzGetDatum(instance->started_at));
-		durable_writer_set(writer, INSTANCE_UPDATED_AT, TimestampTzGetDatum(batch->clock));
+		if (instance->started_at != batch->clock)	/* else that says it */
+			durable_writer_set(writer, INSTANCE_UPDATED_AT, TimestampTzGetDatum(batch->clock));
 		if (instance->completed_at != 0)
 			durable_writer_set(writer, INSTANCE_COMPLETED_AT, TimestampTzGetDatum(instance->completed_at));
 		if (instance->input_changed)

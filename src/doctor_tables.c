@@ -274,7 +274,7 @@ check_suspended(Doctor *doctor)
 	static const char *text =
 		"SELECT instance_id, suspend_reason, count(*) OVER () FROM durable.instance i "
 		"WHERE status = 'S' AND suspend_reason IS NOT NULL AND ($1 IS NULL OR pg_has_role($2, i.owner, 'USAGE')) "
-		"ORDER BY updated_at DESC LIMIT 1";
+		"ORDER BY coalesce(updated_at, started_at, created_at) DESC LIMIT 1";
 	char	   *detail = "none with a reason";
 	bool		ok = query_visible(text) == 0;
 
@@ -298,7 +298,7 @@ check_buffered_events(Doctor *doctor)
 		"array(SELECT w.detail FROM durable.waits(waiting, created_at) w WHERE w.kind = 'event'), "
 		"array(SELECT w.detail FROM durable.waits(waiting, created_at) w WHERE w.kind = 'buffered') "
 		"FROM durable.instance i WHERE " UNFINISHED " AND waiting ~ '\\mb[0-9]' AND " VISIBLE("i.owner")
-		" ORDER BY updated_at DESC LIMIT 1000";
+		" ORDER BY coalesce(updated_at, started_at, created_at) DESC LIMIT 1000";
 	uint64		nrows = query_visible(text);
 	int			nfound = 0;
 	char	   *detail = NULL;

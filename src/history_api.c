@@ -32,7 +32,7 @@
 #define HISTORY_COLUMNS	8
 
 static DurableSql instance_row = {
-	.text = "SELECT key, owner, status, name, execution, events, input, output, failure, "
+	.text = "SELECT key, owner, status, name, execution, coalesce(events, 0), input, output, failure, "
 	"coalesce(started_at, created_at), completed_at, started_at IS NOT NULL "
 	"FROM durable.instance WHERE instance_id = $1",
 	.nargs = 1,

@@ -81,8 +81,8 @@ static struct
 
 static DurableSql insert_unless_taken = {
 	.text = "INSERT INTO durable.instance "
-	"(key, instance_id, owner, name, handler, version, created_at, updated_at, input, tags, waiting) "
-	"VALUES (nextval('durable.instance_key_seq'), $1, $2, $3, $4, $5, $6, $6, $7, $8, $9) "
+	"(key, instance_id, owner, name, handler, version, created_at, input, tags, waiting) "
+	"VALUES (nextval('durable.instance_key_seq'), $1, $2, $3, $4, $5, $6, $7, $8, $9) "
 	"ON CONFLICT (instance_id) DO NOTHING RETURNING key",
 	.nargs = START_VALUES,
 	.argtypes = {TEXTOID, REGROLEOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID, JSONBOID, TEXTOID}
@@ -91,9 +91,9 @@ static DurableSql insert_unless_taken = {
 static DurableWritable instances = {
 	.table = {
 		.name = "instance",
-		.ncolumns = START_VALUES + 2,
+		.ncolumns = START_VALUES + 1,
 		.columns = {"instance_id", "owner", "name", "handler", "version", "created_at", "input",
-		"tags", "waiting", "updated_at", "key"}
+		"tags", "waiting", "key"}
 	},
 	.sequence = "instance_key_seq"
 };
@@ -436,8 +436,7 @@ insert_instance(const StartRequest *request, const StartTarget *target, Oid owne
 		for (int i = 0; i < START_VALUES; i++)
 			if (nulls[i] != 'n')
 				durable_writer_set(writer, i, values[i]);
-		durable_writer_set(writer, START_VALUES, TimestampTzGetDatum(now));
-		durable_writer_set(writer, START_VALUES + 1, Int64GetDatum(*key));
+		durable_writer_set(writer, START_VALUES, Int64GetDatum(*key));
 		durable_writer_insert(writer);
 		durable_writer_close(writer);
 		return true;

@@ -27,15 +27,15 @@
 
 enum
 {
-	INSTANCE_ID, INSTANCE_NAME, INSTANCE_STATUS, INSTANCE_CREATED_AT, INSTANCE_UPDATED_AT,
-	INSTANCE_COMPLETED_AT, INSTANCE_COMPUTE_US, INSTANCE_TURNS, INSTANCE_EXECUTION,
+	INSTANCE_ID, INSTANCE_NAME, INSTANCE_STATUS, INSTANCE_CREATED_AT, INSTANCE_STARTED_AT,
+	INSTANCE_UPDATED_AT, INSTANCE_COMPLETED_AT, INSTANCE_COMPUTE_US, INSTANCE_TURNS, INSTANCE_EXECUTION,
 	INSTANCE_PARENT_KEY, INSTANCE_VERSION, INSTANCE_OWNER, INSTANCE_CUSTOM_STATUS, INSTANCE_INPUT,
 	INSTANCE_OUTPUT, INSTANCE_FAILURE, INSTANCE_TAGS, INSTANCE_COLUMNS
 };
 static DurableTable instance_table = {
 	"instance", "instance_id_key", INSTANCE_COLUMNS,
-	{"instance_id", "name", "status", "created_at", "updated_at", "completed_at", "compute_us",
-		"turns", "execution", "parent_key", "version", "owner", "custom_status", "input",
+	{"instance_id", "name", "status", "created_at", "started_at", "updated_at",
+		"completed_at", "compute_us", "turns", "execution", "parent_key", "version", "owner", "custom_status", "input",
 	"output", "failure", "tags"}
 };
 
@@ -105,6 +105,10 @@ fill(StatusRow *row, DurableScan *scan)
 	set(row, ROW_STATUS, CStringGetTextDatum(durable_client_status_word(durable_scan_char(scan, INSTANCE_STATUS))));
 	copy(row, ROW_CREATED, scan, INSTANCE_CREATED_AT);
 	copy(row, ROW_UPDATED, scan, INSTANCE_UPDATED_AT);
+	if (row->nulls[ROW_UPDATED])	/* no unit of work after the first */
+		copy(row, ROW_UPDATED, scan, INSTANCE_STARTED_AT);
+	if (row->nulls[ROW_UPDATED])
+		copy(row, ROW_UPDATED, scan, INSTANCE_CREATED_AT);
 	copy(row, ROW_COMPLETED, scan, INSTANCE_COMPLETED_AT);
 	set(row, ROW_DURATION,
 		DirectFunctionCall2(timestamp_mi,
@@ -112,7 +116,7 @@ fill(StatusRow *row, DurableScan *scan)
 							TimestampTzGetDatum(durable_scan_timestamptz(scan, INSTANCE_CREATED_AT))));
 	set(row, ROW_COMPUTE_TIME,
 		DirectFunctionCall2(interval_mul, IntervalPGetDatum(&microsecond), Float8GetDatum(compute_us)));
-	copy(row, ROW_TURNS, scan, INSTANCE_TURNS);
+	set(row, ROW_TURNS, Int32GetDatum(durable_scan_int4(scan, INSTANCE_TURNS)));
 	copy(row, ROW_EXECUTION, scan, INSTANCE_EXECUTION);
 	copy(row, ROW_VERSION, scan, INSTANCE_VERSION);
 	copy(row, ROW_OWNER, scan, INSTANCE_OWNER);

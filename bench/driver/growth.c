@@ -129,12 +129,15 @@ row_finished(void)
  * Somebody leaves a transaction open, with a snapshot and a transaction id, so
  * that nothing dead can be cleaned up, while 500 workflows a second go on.  What
  * could be run at most is measured before, at the end of it, and after it.
+ * at_once: workflows that are run before that as fast as they can be, 1,800,000 for
+ * the remains of an hour without the hour (seconds=3600 is the hour itself).
  */
 void
 row_open_transaction(void)
 {
 	double		seconds = option_long("seconds", option_long("full", 0) ? 300 : 30);
 	long		n = option_long("n", 20000);
+	long		at_once = option_long("at_once", 0);
 	PGconn	   *conn;
 	PGconn	   *admin;
 	PGconn	   *sleeper;
@@ -159,6 +162,8 @@ row_open_transaction(void)
 
 	db_run(sleeper, "BEGIN ISOLATION LEVEL REPEATABLE READ");
 	db_run(sleeper, "INSERT INTO plain VALUES (1)");
+	for (long done = 0; done < at_once; done += 100000)
+		run_backlog(conn, admin, "one_activity", at_once - done < 100000 ? at_once - done : 100000, -1);
 	start = now();
 	while (now() - start < seconds)
 	{

@@ -37,17 +37,19 @@ CREATE TABLE durable.engine (
 -- waiting: what it waits for, see src/waiting.c.
 -- handler: the function's signature, without the name where it begins with that.
 -- code_hash: of the function's code when it first ran.
+-- updated_at: the time of its last unit of work, NULL when that is started_at, or
+-- created_at before it has started.  What is NULL has never been anything: 0.
 -- started_at: when this execution began, which is the time its first turn sees.
 -- events:  number of history events of this execution = the next event's seq - 1.
 CREATE TABLE durable.instance (
     key               bigint      NOT NULL,
     created_at        timestamptz NOT NULL,
-    updated_at        timestamptz NOT NULL,
-    compute_us        bigint      NOT NULL DEFAULT 0,
     owner             regrole     NOT NULL,
     execution         integer     NOT NULL DEFAULT 1,
-    events            integer     NOT NULL DEFAULT 0,
-    turns             integer     NOT NULL DEFAULT 0,
+    updated_at        timestamptz,
+    compute_us        bigint,
+    events            integer,
+    turns             integer,
     started_at        timestamptz,
     completed_at      timestamptz,
     code_hash         bigint,
@@ -68,12 +70,12 @@ CREATE TABLE durable.instance (
     tags              jsonb,
     waiting           text,
     suspend_reason    text
-) WITH (fillfactor = 48, autovacuum_vacuum_scale_factor = 0.05,
+) WITH (fillfactor = 45, autovacuum_vacuum_scale_factor = 0.05,
         autovacuum_vacuum_cost_delay = 0);
 CREATE SEQUENCE durable.instance_key_seq OWNED BY durable.instance.key;
-CREATE UNIQUE INDEX instance_pkey ON durable.instance (key);
+CREATE UNIQUE INDEX instance_pkey ON durable.instance (key) WITH (fillfactor = 96);
 ALTER TABLE durable.instance ADD CONSTRAINT instance_pkey PRIMARY KEY USING INDEX instance_pkey;
-CREATE UNIQUE INDEX instance_id_key ON durable.instance (instance_id);
+CREATE UNIQUE INDEX instance_id_key ON durable.instance (instance_id) WITH (fillfactor = 96);
 CREATE INDEX instance_parent ON durable.instance (parent_key) WHERE parent_key IS NOT NULL;
 
 -- One row holds the events that one unit of work appended: seq is the first
@@ -102,7 +104,7 @@ CREATE TABLE durable.inbox (
     name              text,
     payload           jsonb,
     sent_at           timestamptz NOT NULL,
-    PRIMARY KEY (owner, key, id)
+    PRIMARY KEY (owner, key, id) WITH (fillfactor = 96)
 ) WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000,
         autovacuum_vacuum_cost_delay = 0);
 CREATE SEQUENCE durable.inbox_id_seq OWNED BY durable.inbox.id;

@@ -61,11 +61,11 @@ SELECT i.instance_id,
                       WITH ORDINALITY AS w)
        END AS waiting_on,
        i.created_at AS created_time,
-       i.updated_at AS last_updated_time,
+       coalesce(i.updated_at, i.started_at, i.created_at) AS last_updated_time,
        i.completed_at AS completed_time,
        coalesce(i.completed_at, durable.clock()) - i.created_at AS duration,
-       i.compute_us * interval '1 microsecond' AS compute_time,
-       i.turns,
+       coalesce(i.compute_us, 0) * interval '1 microsecond' AS compute_time,
+       coalesce(i.turns, 0) AS turns,
        i.execution,
        (SELECT p.instance_id FROM durable.instance p WHERE p.key = i.parent_key) AS parent_instance_id,
        i.version,
@@ -94,7 +94,7 @@ WHERE i.status IN ('P', 'R', 'S') AND durable.may_see(i.owner)
 UNION ALL
 SELECT i.instance_id, i.name, 'resume',
        CASE WHEN durable.may_read(i.owner) THEN i.suspend_reason END,
-       i.updated_at, NULL, NULL
+       coalesce(i.updated_at, i.started_at, i.created_at), NULL, NULL
 FROM durable.instance i
 WHERE i.status = 'S' AND durable.may_see(i.owner);
 

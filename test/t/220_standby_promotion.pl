@@ -57,8 +57,8 @@ for my $n (1 .. 2)
 	$new->reload;
 	my $promoted = time;
 	$new->promote;
-	ok($new->poll_query_until('postgres', "SELECT max(updated_at) > to_timestamp($promoted) FROM durable.instance WHERE turns > 0"), 'after the promotion work goes on');
-	my $first = $new->safe_psql('postgres', "SELECT extract(epoch FROM min(updated_at)) - $promoted FROM durable.instance WHERE turns > 0 AND updated_at > to_timestamp($promoted)");
+	ok($new->poll_query_until('postgres', "SELECT max(last_updated_time) > to_timestamp($promoted) FROM durable.instances WHERE turns > 0"), 'after the promotion work goes on');
+	my $first = $new->safe_psql('postgres', "SELECT extract(epoch FROM min(last_updated_time)) - $promoted FROM durable.instances WHERE turns > 0 AND last_updated_time > to_timestamp($promoted)");
 	cmp_ok($first, '<', 3, "within three seconds ($first s)");
 	if ($n < 2)
 	{
