@@ -108,6 +108,7 @@ struct DurableSlot
 	TimestampTz sleeps_until;	/* (S) virtual time; while IDLE */
 	TimestampTz started_at;		/* (L) */
 	TimestampTz state_since;	/* (S) */
+	TimestampTz light_at;		/* (S) real time of its last batch that was not full; 0: none */
 	TimestampTz denied_since;	/* (S) */
 	int64		task_key;		/* (S) */
 	int32		task;			/* (S) */

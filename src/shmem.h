@@ -72,6 +72,8 @@ extern void durable_slot_set_state(SlotState state);
 extern bool durable_slot_sleep(TimestampTz until);	/* IDLE; false when hints are there already */
 extern void durable_slot_take_hints(DurableHints *hints);	/* takes them: slot's are reset */
 extern void durable_slot_want_peer(void);	/* my batch was full: another worker would help */
+extern void durable_slot_was_light(void);	/* my batch did something and was not full */
+extern bool durable_slot_is_surplus(void);	/* my batch was full: shall others come first? */
 extern void durable_slot_begin_task(int64 key, int32 task);
 extern CancelReason durable_slot_cancel_reason(void);	/* is the running task to be stopped? */
 extern CancelReason durable_slot_end_task(void);	/* why it was cancelled, if it was */

@@ -26,6 +26,8 @@
 #include "durable.h"
 #include "shared.h"
 
+#include <unistd.h>
+
 #include "clock.h"
 #include "guc.h"
 #include "storage/ipc.h"
@@ -40,6 +42,9 @@
 
 /* Full batches in a row after which another worker is worth its start. */
 #define BATCHES_BEFORE_PEER 3
+
+/* So long an owner with little to do is taken for one that goes on; in microseconds. */
+#define LIGHT_WINDOW		(50 * 1000)
 
 static DurableSlot *my_slot = NULL;
 static uint32 my_generation = 0;
@@ -111,6 +116,7 @@ durable_slot_reserve(DurableDatabase *db, Oid owner, bool solo, bool in_need, ui
 		slot->task_denied = false;
 		slot->sleeps_until = DT_NOEND;
 		slot->started_at = slot->state_since = GetCurrentTimestamp();
+		slot->light_at = 0;
 		slot->task_key = 0;
 		slot->task = 0;
 		slot->cancel = CANCEL_NONE;
@@ -436,6 +442,46 @@ durable_slot_want_peer(void)
 
 	if (++full_batches % BATCHES_BEFORE_PEER == 0)
 		durable_database_want(db, my_slot->owner);
+}
+
+void
+durable_slot_was_light(void)
+{
+	SpinLockAcquire(&my_slot->mutex);
+	my_slot->light_at = GetCurrentTimestamp();
+	SpinLockRelease(&my_slot->mutex);
+}
+
+/*
+ * Whoever waits for a single workflow stands in line for a processor behind every
+ * worker that has a backlog, at each commit and each wake-up.  So while other
+ * owners' workers have little to do, but something, each of them is left a
+ * processor; of an owner's workers with full batches the first always goes on.
+ */
+bool
+durable_slot_is_surplus(void)
+{
+	static int	processors = 0;
+	TimestampTz since = GetCurrentTimestamp() - LIGHT_WINDOW;
+	int			light = 0;
+	int			ahead = 0;
+
+	if (processors == 0)
+		processors = Max((int) sysconf(_SC_NPROCESSORS_ONLN), 1);
+
+	/* Unlocked: a wrong answer lasts for a batch. */
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+	{
+		DurableSlot *slot = &durable_shared->slots[i];
+
+		if (slot == my_slot || slot->state == SLOT_UNUSED)
+			continue;
+		if (slot->owner == my_slot->owner && slot->database == my_slot->database)
+			ahead += slot < my_slot && slot->state == SLOT_BATCH;
+		else
+			light += slot->light_at > since;
+	}
+	return light > 0 && ahead >= Max(processors - light, 1);
 }
 
 /* --- what a worker asks about itself -------------------------------------------------- */

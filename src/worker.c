@@ -48,6 +48,9 @@
 /* Solo mode ends when nothing is left to do, or after so many units. */
 #define SOLO_UNITS			1000
 
+/* A worker that others shall come before takes one batch in such a time; less than STUCK_BATCH. */
+#define STEP_ASIDE_MS		50
+
 /* What a unit can be. */
 typedef UnitResult (*Unit) (Oid owner, UnitScan *scan);
 
@@ -157,7 +160,13 @@ durable_worker_main(Datum arg)
 			fruitless = 0;
 		}
 		if (result == UNIT_FULL)
+		{
+			if (durable_slot_is_surplus())
+				durable_clock_wait(STEP_ASIDE_MS);
 			continue;
+		}
+		if (result == UNIT_SOME)
+			durable_slot_was_light();
 
 		ms = sleep_time(idle_since);
 		if (ms < 0)
