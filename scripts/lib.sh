@@ -16,7 +16,8 @@
 
 set -euo pipefail
 umask 022
-export LC_ALL=C.UTF-8
+# PostgreSQL's test modules take LC_ALL away; without any LANG their clusters would be SQL_ASCII.
+export LC_ALL=C.UTF-8 LANG=C.UTF-8
 
 # Nothing of the caller's idea of a server may leak into ours, and no make of the caller's into our makes.
 for variable in $(compgen -e); do
