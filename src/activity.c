@@ -143,6 +143,7 @@ durable_activity_run(ActivityRun * run)
 
 	durable_usercall_run(&call);
 	run->wrote = call.wrote;
+	run->set_constraints = call.kept && call.set_constraints;
 	run->elapsed_us = call.elapsed_us;
 	durable_duration_learn(duration_key(run->function, run->input), call.elapsed_us);
 

@@ -49,6 +49,7 @@ typedef struct ActivityRun
 
 	Jsonb	   *payload;		/* result, or failure */
 	int			sqlerrcode;		/* of the failure */
+	bool		set_constraints;	/* and was kept: the modes of constraints are not what they were */
 	bool		wrote;
 	bool		left;			/* stopped for that reason */
 	int64		elapsed_us;

@@ -35,6 +35,7 @@
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "tcop/utility.h"
+#include "usercall.h"
 #include "utils/acl.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
@@ -102,6 +103,10 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 
 	if (context == PROCESS_UTILITY_TOPLEVEL && !IsTransactionBlock())
 		database = database_to_empty(node);
+	if (IsA(node, VariableSetStmt))
+		durable_usercall_note_settings();
+	if (IsA(node, ConstraintsSetStmt))
+		durable_usercall_note_constraints();
 	if (changes_extension(node))
 	{
 		stopped_database = MyDatabaseId;

@@ -29,12 +29,14 @@
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/analyze.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
 #include "compat.h"
 #include "determinism.h"
 #include "guc.h"
 #include "turn.h"
+#include "usercall.h"
 
 /* Functions of pg_catalog, and what to call instead. */
 static const struct
@@ -162,6 +164,8 @@ check_function(ObjectAccessType access, Oid classId, Oid objectId, int subId, vo
 						 forbidden[i].instead);
 	}
 
+	if (access == OAT_FUNCTION_EXECUTE && objectId == F_SET_CONFIG)
+		durable_usercall_note_settings();
 	if (next_object_access)
 		next_object_access(access, classId, objectId, subId, arg);
 }

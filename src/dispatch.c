@@ -103,10 +103,10 @@ run_activity(Batch * batch, Instance *instance, Decision *decision, ActivityTarg
 		batch->writes++;
 
 	/*
-	 * Temporary tables last until the end of the transaction: the next activity
-	 * would find those of this one.
+	 * Temporary tables and modes of constraints last until the end of the
+	 * transaction: the next activity would find those of this one.
 	 */
-	if (MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE)
+	if ((MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) || run.set_constraints)
 		batch->closed = true;
 
 	switch (outcome)

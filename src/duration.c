@@ -20,6 +20,7 @@
 #define PROBES	16
 
 static Duration *find_duration(Oid function, bool add);
+static Suspect *note_suspect(int64 key, TimestampTz now);
 static Suspect *find_suspect(int64 key);
 
 /* --- durations -------------------------------------------------------------------- */
@@ -94,14 +95,47 @@ int
 durable_suspect_enter(int64 key)
 {
 	TimestampTz now = durable_clock_now();
-	Suspect    *entry;
 	int			entered;
 
 	SpinLockAcquire(&durable_shared->suspect_mutex);
+	entered = ++note_suspect(key, now)->entered;
+	SpinLockRelease(&durable_shared->suspect_mutex);
+	return entered;
+}
+
+void
+durable_suspect_condemn(int64 key)
+{
+	TimestampTz now = durable_clock_now();
+
+	SpinLockAcquire(&durable_shared->suspect_mutex);
+	note_suspect(key, now)->condemned = true;
+	SpinLockRelease(&durable_shared->suspect_mutex);
+}
+
+bool
+durable_suspect_condemned(int64 key)
+{
+	Suspect    *entry;
+	bool		condemned;
+
+	if (pg_atomic_read_u32(&durable_shared->nsuspects) == 0)
+		return false;
+	SpinLockAcquire(&durable_shared->suspect_mutex);
 	entry = find_suspect(key);
+	condemned = entry != NULL && entry->condemned;
+	SpinLockRelease(&durable_shared->suspect_mutex);
+	return condemned;
+}
+
+/* Under the spinlock: its entry, or a free one, or the one that was quiet for the longest time. */
+static Suspect *
+note_suspect(int64 key, TimestampTz now)
+{
+	Suspect    *entry = find_suspect(key);
+
 	if (entry == NULL)
 	{
-		/* A free one, or the one that was quiet for the longest time. */
 		entry = &durable_shared->suspects[0];
 		for (int i = 0; i < MAX_SUSPECTS; i++)
 		{
@@ -120,11 +154,10 @@ durable_suspect_enter(int64 key)
 		entry->database = MyDatabaseId;
 		entry->key = key;
 		entry->entered = 0;
+		entry->condemned = false;
 	}
-	entered = ++entry->entered;
 	entry->last = now;
-	SpinLockRelease(&durable_shared->suspect_mutex);
-	return entered;
+	return entry;
 }
 
 void

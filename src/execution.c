@@ -39,6 +39,9 @@
 #include "retry.h"
 #include "usercall.h"
 
+/* So often in one batch a turn may end with an error of the server's. */
+#define ERROR_TRIES		5
+
 /* Going through in so few turns is going straight; see straight.c. */
 #define STRAIGHT_TURNS	30
 
@@ -70,6 +73,7 @@ static bool run_turns(Batch * batch, Instance *instance);
 static bool run_turn(Batch * batch, Instance *instance, Handler *handler, Turn *turn,
 					 Progress *progress);
 static bool run_steps(Batch * batch, Instance *instance, Handler *handler, int *steps);
+static bool may_be_raised(const ErrorData *error);
 static Handler * find_handler(Batch * batch, Instance *instance);
 static Jsonb * resolve_body(void *arg);
 
@@ -283,6 +287,7 @@ run_turns(Batch * batch, Instance *instance)
 	Handler    *handler = find_handler(batch, instance);
 	Turn		turn = {0};
 	Progress	progress = {0};
+	int			errors = 0;
 	int			ntasks = list_length(batch->new_tasks);
 	int			writes = batch->writes;
 	bool		again = true;
@@ -321,7 +326,7 @@ run_turns(Batch * batch, Instance *instance)
 			case TURN_COMPLETED:
 				if (progress.turns > 1 && progress.turns <= STRAIGHT_TURNS &&
 					ntasks == list_length(batch->new_tasks) && instance->activities == NIL)
-					durable_straight_learn(handler, batch->writes > writes);
+					durable_straight_learn(&turn, batch->writes > writes);
 				(void) durable_dispatch_run(batch, instance, handler, true);
 				durable_ending_finish(batch, instance, STATUS_COMPLETED, turn.result, NULL);
 				return true;
@@ -348,7 +353,13 @@ run_turns(Batch * batch, Instance *instance)
 				return false;
 
 			case TURN_ERROR:
-				ReThrowError(turn.error);
+				if (!may_be_raised(turn.error))
+					ReThrowError(turn.error);
+				if (++errors < ERROR_TRIES)
+					break;
+				durable_ending_finish(batch, instance, STATUS_FAILED, NULL,
+									  durable_json_failure(turn.error, NULL, 0));
+				return true;
 		}
 	}
 
@@ -445,6 +456,26 @@ run_steps(Batch * batch, Instance *instance, Handler *handler, int *steps)
 		durable_companion_stop();
 	}
 	return true;
+}
+
+/*
+ * Errors that are the server's as a rule, and gone when the turn is run again: it has
+ * written nothing.  But code can raise them, too, and then each time.  A cancel that
+ * somebody has asked for is his.
+ */
+static bool
+may_be_raised(const ErrorData *error)
+{
+	switch (error->sqlerrcode)
+	{
+		case ERRCODE_T_R_SERIALIZATION_FAILURE:
+		case ERRCODE_T_R_DEADLOCK_DETECTED:
+			return true;
+		case ERRCODE_QUERY_CANCELED:
+			return error->funcname == NULL || strcmp(error->funcname, "ProcessInterrupts") != 0;
+		default:
+			return false;
+	}
 }
 
 /* The only place that changes the status. */

@@ -53,7 +53,7 @@ extern void durable_dispatch_pick_up(Instance *instance);
  */
 extern bool durable_straight_run(Batch * batch, Instance *instance, Handler *handler, Turn *turn,
 								 bool in_burst, bool *pays);
-extern void durable_straight_learn(const Handler *handler, bool wrote);
+extern void durable_straight_learn(const Turn *turn, bool wrote);
 
 extern void durable_ending_carry_out(Batch * batch, Instance *instance);
 extern void durable_ending_finish(Batch * batch, Instance *instance, char status,

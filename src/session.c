@@ -114,6 +114,28 @@ durable_session_database_name(void)
 	return NameStr(database_name);
 }
 
+char *
+durable_session_context(void)
+{
+	return psprintf("durable worker of \"%s\" in database \"%s\"",
+					NameStr(user_name), NameStr(database_name));
+}
+
+void
+durable_session_strip_context(ErrorData *error)
+{
+	char	   *line = durable_session_context();
+	size_t		all = error->context ? strlen(error->context) : 0;
+	size_t		last = strlen(line);
+
+	if (all == last && strcmp(error->context, line) == 0)
+		error->context = NULL;
+	else if (all > last && error->context[all - last - 1] == '\n' &&
+			 strcmp(error->context + all - last, line) == 0)
+		error->context[all - last - 1] = '\0';
+	pfree(line);
+}
+
 static void
 pin(const char *name, const char *value)
 {

@@ -18,6 +18,13 @@ extern const char *durable_session_user_name(void);
 extern const char *durable_session_database_name(void);
 
 /*
+ * The last line of what a worker's errors say of their context.  In what becomes
+ * data of a user's there is no place for it.
+ */
+extern char *durable_session_context(void);
+extern void durable_session_strip_context(ErrorData *error);
+
+/*
  * What user code left behind in the session goes away before the next unit.  In
  * the unit's transaction: what is cheap.  After it, and only if
  * durable_session_left_something() said so before the commit: what needs a

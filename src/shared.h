@@ -135,6 +135,7 @@ typedef struct Suspect
 	int			entered;
 	int64		key;
 	TimestampTz last;
+	bool		condemned;		/* it would not stop: it is not entered again */
 }			Suspect;
 
 /* An activity's duration: key is database << 32 | function, 0: free. */

@@ -147,11 +147,16 @@ extern void durable_duration_learn(Oid function, int64 us);
  * Solo mode: after a worker was lost in a unit, its successor runs one instance
  * at a time, and notes it here before it runs.  enter returns how often it was
  * entered without being left, this time included; not_before says until when it
- * should be left alone (backoff), DT_NOBEGIN if it may run.
+ * should be left alone (backoff), DT_NOBEGIN if it may run.  It is entered
+ * DURABLE_MAX_LOST times at most.  One that cannot be stopped by other means is
+ * condemned, and not entered again.
  */
+#define DURABLE_MAX_LOST	5
 extern int	durable_suspect_enter(int64 key);
 extern void durable_suspect_leave(int64 key);
 extern TimestampTz durable_suspect_not_before(int64 key);
+extern void durable_suspect_condemn(int64 key);
+extern bool durable_suspect_condemned(int64 key);
 
 /* Waiting for the end of an instance (durable.wait). */
 extern int	durable_waiter_begin(int64 key);	/* slot number; errors when none is free */

@@ -29,7 +29,7 @@
  * the owner's settings, and what it has done stays done whatever the orchestration's
  * code does then.  So within the turn none is run where a function with SECURITY
  * DEFINER, or with settings of its own, is on the stack, nor where the code has
- * changed a setting that names or texts depend on; and a block with an exception
+ * changed a setting; and a block with an exception
  * handler that is rolled back with activities in it undoes a whole attempt.  (In a
  * piece they have left nothing that could be undone.)
  *
@@ -56,6 +56,7 @@
 
 #include "activity.h"
 #include "execution.h"
+#include "usercall.h"
 
 /*
  * Tried after so many times in a row; after a failure so many more are needed, and in
@@ -122,11 +123,14 @@ static bool is_setting(const Setting *setting);
 static Score scores[NSCORES];
 
 void
-durable_straight_learn(const Handler *handler, bool wrote)
+durable_straight_learn(const Turn *turn, bool wrote)
 {
-	Score	   *score = score_of(handler->function);
+	Score	   *score = score_of(turn->handler->function);
 
-	if (score->score < SCORE_TRIED)
+	/* PL/pgSQL prepares an expression once for each transaction, so the next time it may go unseen. */
+	if (turn->changed_settings)
+		score->score = SCORE_FAILED;
+	else if (score->score < SCORE_TRIED)
 		score->score++;
 	score->leaves |= wrote;
 }
@@ -149,7 +153,7 @@ durable_straight_run(Batch * batch, Instance *instance, Handler *handler, Turn *
 		score->passed_over--;
 		return false;
 	}
-	if (!(is_known || in_burst) || batch->cautious || instance->activities != NIL ||
+	if (!(is_known || in_burst) || turn->changed_settings || batch->cautious || instance->activities != NIL ||
 		durable_batch_exhausted(batch))
 		return false;
 
@@ -196,7 +200,7 @@ run_within_turn(Turn *turn)
 	MemoryContext old = CurrentMemoryContext;
 	bool		completed = instance->activities != NIL && !turn->spoiled;
 
-	if (completed && !is_setting(&attempt->setting))
+	if (completed && (!is_setting(&attempt->setting) || durable_usercall_changed_settings()))
 	{
 		attempt->refused = true;
 		completed = false;
@@ -243,7 +247,7 @@ run_activity(Turn *turn, Decision *decision)
 	run.must_leave_nothing = turn->mode == TURN_PIECE;
 	run.attempt = 1;
 	if (durable_activity_run(&run) != ACTIVITY_COMPLETED ||
-		(MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE))
+		(MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) || run.set_constraints)
 	{
 		/* It is going to be run once more: a pity where it is not one of many. */
 		if (run.left)

@@ -28,12 +28,14 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "storage/ipc.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "compat.h"
 #include "guc.h"
 #include "json.h"
+#include "shmem.h"
 #include "turn.h"
 #include "usercall.h"
 
@@ -42,6 +44,7 @@ static void watch_rollback(SubXactEvent event, SubTransactionId subid,
 						   SubTransactionId parent, void *arg);
 static bool went_straight(void *arg);
 static Jsonb *turn_body(void *arg);
+static void condemn_at_exit(int code, Datum arg);
 static void take_back(Turn *turn, int nevents, int ndecisions, int nactivities);
 static void interpret_error(Turn *turn, UserCall *call);
 static bool is_failure_of_call(const Turn *turn, const ErrorData *error);
@@ -49,6 +52,7 @@ static int	line_of_context(const char *context);
 
 static Turn *current_turn = NULL;
 static bool guarded = false;
+static bool condemns_at_exit = false;
 
 void
 durable_turn_install(void)
@@ -99,6 +103,8 @@ durable_turn_current(const char *function)
 				(errcode(ERRCODE_DURABLE_OUTSIDE),
 				 errmsg("durable.%s() can only be called by a running orchestration", function),
 				 errhint("Start the function that calls it with durable.start() or durable.run().")));
+	if (durable_usercall_is_ending())
+		CHECK_FOR_INTERRUPTS();
 	if (current_turn->stopped)
 		durable_turn_stop(current_turn, current_turn->outcome);
 	return current_turn;
@@ -119,6 +125,9 @@ durable_turn_run(Turn *turn)
 
 	Assert(current_turn == NULL);
 
+	if (!condemns_at_exit)
+		before_shmem_exit(condemn_at_exit, (Datum) 0);
+	condemns_at_exit = true;
 	if (instance->run == NULL)
 		instance->run = AllocSetContextCreate(instance->context, "durable turn",
 											  ALLOCSET_DEFAULT_SIZES);
@@ -145,6 +154,7 @@ durable_turn_run(Turn *turn)
 	/* A companion also waits for its worker, which watches the time. */
 	call.timeout_us = turn->at_frontier && turn->mode == TURN_STEPWISE ? 0 :
 		(int64) durable_turn_timeout * 1000;
+	call.must_stop = true;
 	call.may_keep = turn->mode == TURN_WHOLE;
 	call.keep = turn->mode == TURN_WHOLE ? went_straight : NULL;
 
@@ -157,6 +167,7 @@ durable_turn_run(Turn *turn)
 	MemoryContextSwitchTo(instance->context);
 
 	instance->compute_us += call.elapsed_us;
+	turn->changed_settings |= call.changed_settings;
 
 	if (turn->stopped)
 	{
@@ -398,6 +409,22 @@ turn_body(void *arg)
 	Turn	   *turn = arg;
 
 	return durable_handler_call(turn->handler, turn->instance->input);
+}
+
+/*
+ * Code can catch every error, but not the end of its process.  Whoever runs the
+ * instance next must not go through the same again.
+ */
+static void
+condemn_at_exit(int code, Datum arg)
+{
+	if (current_turn == NULL || !durable_usercall_is_ending())
+		return;
+	durable_suspect_condemn(current_turn->instance->key);
+	ereport(LOG,
+			(errmsg("orchestration \"%s\" has caught the error that ends it at durable.turn_timeout, and gone on: its process ends",
+					current_turn->instance->name),
+			 errdetail("Instance \"%s\" will be suspended.", current_turn->instance->instance_id)));
 }
 
 /* Takes back what a discarded turn has recorded and decided. */

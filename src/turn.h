@@ -130,6 +130,7 @@ typedef struct Turn
 	bool		discarded;		/* nothing of it is left: it does not count */
 	SubTransactionId innermost; /* the youngest one that holds effects of such activities */
 	bool		spoiled;		/* user code has rolled back some of them */
+	bool		changed_settings;	/* user code has, in this or an earlier run */
 
 	Jsonb	   *failure;		/* TURN_FAILED */
 	ErrorData  *error;			/* TURN_ERROR */

@@ -42,9 +42,6 @@
 #define BATCH_INSTANCES	50
 #define BATCH_MESSAGES	64
 
-/* In solo mode an instance is parked when it took the worker down so often. */
-#define MAX_LOST		5
-
 typedef struct Work
 {
 	int64		key;
@@ -213,7 +210,7 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 				scan->suspect_key = work->key;
 			continue;
 		}
-		if (scan->solo)
+		if (scan->solo || durable_suspect_condemned(work->key))
 		{
 			if (!may_run(batch, work))
 				continue;
@@ -560,18 +557,25 @@ compare_messages(const ListCell *a, const ListCell *b)
 static bool
 may_run(Batch * batch, Work * work)
 {
-	if (durable_suspect_not_before(work->key) > batch->clock)
+	const char *reason;
+
+	if (durable_suspect_condemned(work->key))
+		reason = "its orchestration caught the error that ends it at durable.turn_timeout, and went on";
+	else if (durable_suspect_not_before(work->key) > batch->clock)
 		return false;
-	if (durable_suspect_enter(work->key) <= MAX_LOST)
+	else if (durable_suspect_enter(work->key) <= DURABLE_MAX_LOST)
 		return true;
+	else
+		reason = psprintf("its worker was lost %d times in a row while it ran", DURABLE_MAX_LOST);
 
 	if (!STATUS_IS_FINISHED(work->instance->status) &&
 		work->instance->status != STATUS_SUSPENDED)
 	{
-		durable_execution_park(batch, work->instance,
-							   psprintf("its worker was lost %d times in a row while it ran", MAX_LOST));
+		durable_execution_park(batch, work->instance, reason);
 		batch->changed = lappend(batch->changed, work->instance);
 	}
+	durable_suspect_leave(work->key);	/* when it is resumed, it starts afresh */
+	batch->closed = true;		/* what runs next may take the worker down, and this with it */
 	return false;
 }
 

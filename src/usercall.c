@@ -35,10 +35,14 @@
 #include "portability/instr_time.h"
 
 #include "compat.h"
+#include "session.h"
 #include "usercall.h"
 
 /* A limit that was reached is signalled again, in case the code swallows it. */
 #define TIMEOUT_REPEAT_MS	1000
+
+/* Code that must stop may swallow so many of these signals. */
+#define MAX_SWALLOWED		1
 
 static void arm_timeout(int64 timeout_us);
 static void disarm_timeout(void);
@@ -47,8 +51,14 @@ static void run_body(UserCall *call, MemoryContext outer);
 
 static TimeoutId timeout_id = MAX_TIMEOUTS;
 static volatile sig_atomic_t timeout_fired = false;
+static volatile sig_atomic_t must_stop = false;
+static volatile sig_atomic_t swallowed = 0;
 static bool active = false;
 static TimestampTz deadline = 0;	/* of the call that runs; 0: none */
+
+/* What the innermost call that runs has done. */
+static bool changed_settings = false;
+static bool set_constraints = false;
 
 bool
 durable_usercall_active(void)
@@ -57,12 +67,39 @@ durable_usercall_active(void)
 }
 
 void
+durable_usercall_note_settings(void)
+{
+	changed_settings = true;
+}
+
+void
+durable_usercall_note_constraints(void)
+{
+	set_constraints = true;
+}
+
+bool
+durable_usercall_is_ending(void)
+{
+	return swallowed > MAX_SWALLOWED;
+}
+
+bool
+durable_usercall_changed_settings(void)
+{
+	return changed_settings;
+}
+
+void
 durable_usercall_run(UserCall *call)
 {
 	MemoryContext outer = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	TimestampTz outer_deadline = deadline;
+	bool		outer_must_stop = must_stop;
 	bool		was_active = active;	/* a look-up within a turn */
+	bool		had_changed_settings = changed_settings;
+	bool		had_set_constraints = set_constraints;
 	instr_time	start;
 	instr_time	end;
 
@@ -74,8 +111,11 @@ durable_usercall_run(UserCall *call)
 	call->error = NULL;
 	if (call->timeout_us > 0)
 		timeout_fired = false;
+	must_stop = call->must_stop;
+	swallowed = 0;
 	deadline = 0;
 	active = true;
+	changed_settings = set_constraints = false;
 
 	INSTR_TIME_SET_CURRENT(start);
 	BeginInternalSubTransaction(NULL);
@@ -101,6 +141,7 @@ durable_usercall_run(UserCall *call)
 		MemoryContextSwitchTo(outer);
 		call->error = CopyErrorData();
 		FlushErrorState();
+		durable_session_strip_context(call->error);
 		if (call->timeout_us > 0)
 			disarm_timeout();
 		call->result = NULL;
@@ -108,11 +149,18 @@ durable_usercall_run(UserCall *call)
 	PG_END_TRY();
 
 	active = was_active;
+	must_stop = outer_must_stop;
 	deadline = outer_deadline;
 	call->timed_out = call->timeout_us > 0 && timeout_fired;
 	call->wrote = TransactionIdIsValid(GetCurrentTransactionIdIfAny());
-	call->kept = call->returned && (!call->read_only || call->may_keep) &&
+	call->changed_settings = changed_settings;
+	call->set_constraints = set_constraints;
+	call->kept = call->returned && (!call->read_only || (call->may_keep && !set_constraints)) &&
 		(call->keep == NULL || call->keep(call->arg));
+
+	/* Settings are put back, modes of constraints only by a rollback. */
+	changed_settings = had_changed_settings;
+	set_constraints = had_set_constraints || (call->kept && call->set_constraints);
 
 	if (call->kept)
 		ReleaseCurrentSubTransaction();
@@ -207,10 +255,15 @@ disarm_timeout(void)
 		QueryCancelPending = false;
 }
 
-/* In a signal handler: flags and the latch only. */
+/*
+ * In a signal handler: flags and the latch only.  A cancel that is no longer pending
+ * has become an error, and the code that goes on has caught it.
+ */
 static void
 timeout_handler(void)
 {
+	if (must_stop && timeout_fired && !QueryCancelPending && ++swallowed > MAX_SWALLOWED)
+		ProcDiePending = true;
 	timeout_fired = true;
 	QueryCancelPending = true;
 	InterruptPending = true;

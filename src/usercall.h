@@ -20,12 +20,15 @@ typedef struct UserCall
 	bool		may_keep;		/* ... unless so, for the activities run within it */
 	bool		within_turn;	/* such an activity: may write, deferred triggers wait */
 	int64		timeout_us;		/* 0: none */
+	bool		must_stop;		/* code that catches the timeout's error time and again loses its process */
 
 	/* outcome */
 	bool		returned;		/* body returned; else error is set */
 	bool		kept;
 	bool		timed_out;
 	bool		wrote;			/* the subtransaction had a transaction id */
+	bool		changed_settings;	/* as far as it was seen; they are put back */
+	bool		set_constraints;	/* SET CONSTRAINTS was run: it holds for the transaction */
 	int64		elapsed_us;
 	Jsonb	   *result;			/* in the caller's context */
 	ErrorData  *error;			/* same */
@@ -35,6 +38,16 @@ extern void durable_usercall_run(UserCall *call);
 
 /* Is an orchestration or an activity running in this process? */
 extern bool durable_usercall_active(void);
+
+/* From the hooks that see it: the code that runs changes settings, or the modes of constraints. */
+extern void durable_usercall_note_settings(void);
+extern void durable_usercall_note_constraints(void);
+
+/* Has the code that runs changed settings? */
+extern bool durable_usercall_changed_settings(void);
+
+/* Is it losing its process? */
+extern bool durable_usercall_is_ending(void);
 
 /* Errors that are no fault of the user's code: the unit is tried again. */
 extern bool durable_usercall_is_infrastructure(int sqlerrcode);

@@ -465,6 +465,5 @@ report_statistics(bool now)
 static void
 describe_error(void *arg)
 {
-	errcontext("durable worker of \"%s\" in database \"%s\"",
-			   durable_session_user_name(), durable_session_database_name());
+	errcontext("%s", durable_session_context());
 }
