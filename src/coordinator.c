@@ -233,6 +233,12 @@ report_held(HeldReason held)
 		case HELD_NOT:
 			ereport(LOG, (errmsg("workflows of this database run again")));
 			break;
+		case HELD_OTHER_VERSION:
+			ereport(WARNING,
+					(errmsg("workflows of this database do not run because its extension \"durable\" is not of version %s, as the library is",
+							DURABLE_VERSION),
+					 errhint("Use ALTER EXTENSION durable UPDATE, and restart the server if the library is the older one.")));
+			break;
 		case HELD_NO_IDENTITY:
 		case HELD_OTHER_CLUSTER:
 		case HELD_OTHER_DATABASE:

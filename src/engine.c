@@ -13,6 +13,10 @@
  * original: if it ran them, mails would be sent twice.  So the tables remember
  * which cluster and database they were written in, and in any other one the
  * engine is held until somebody calls durable.adopt().
+ *
+ * It is held, too, while the installed extension is not of the library's version:
+ * after an update of the one and before that of the other, tables may not be what
+ * the library's statements expect.
  */
 #include "durable.h"
 #include "engine.h"
@@ -26,6 +30,10 @@
 
 static DurableSql read_engine = {
 	.text = "SELECT system_identifier, database, paused FROM durable.engine",
+};
+
+static DurableSql read_version = {
+	.text = "SELECT extversion FROM pg_extension WHERE extname = 'durable'",
 };
 
 static DurableSql any_instance = {
@@ -51,10 +59,15 @@ durable_engine_check(bool *paused, HeldReason *held)
 static HeldReason
 judge(bool *paused)
 {
-	uint64		rows = durable_sql_run(&read_engine, NULL, NULL, false, 0);
 	HeldReason	held = HELD_NOT;
+	uint64		rows;
 
 	*paused = false;
+	if (durable_sql_run(&read_version, NULL, NULL, false, 0) != 1 ||
+		strcmp(durable_sql_text(0, 1), DURABLE_VERSION) != 0)
+		return HELD_OTHER_VERSION;
+
+	rows = durable_sql_run(&read_engine, NULL, NULL, false, 0);
 	for (uint64 row = 0; row < rows; row++)
 	{
 		bool		isnull;

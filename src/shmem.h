@@ -111,7 +111,8 @@ typedef enum HeldReason
 	HELD_NOT,
 	HELD_NO_IDENTITY,			/* instances, but no row in durable.engine: restored from a dump */
 	HELD_OTHER_CLUSTER,			/* the system identifier is another one */
-	HELD_OTHER_DATABASE			/* same cluster, other database: a clone */
+	HELD_OTHER_DATABASE,		/* same cluster, other database: a clone */
+	HELD_OTHER_VERSION			/* of the extension than the library is for */
 }			HeldReason;
 
 typedef struct DurableDatabaseInfo
