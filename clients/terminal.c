@@ -220,8 +220,8 @@ read_key(void)
 	int			count = 0;
 	const char *line;
 
-	/* Readable, but nothing to read: the terminal is gone. */
-	if (ioctl(STDIN_FILENO, FIONREAD, &waiting) == 0 && waiting == 0)
+	/* Readable, but nothing to read, or nothing that could be asked: the terminal is gone. */
+	if (ioctl(STDIN_FILENO, FIONREAD, &waiting) < 0 || waiting == 0)
 	{
 		finished = true;
 		return;

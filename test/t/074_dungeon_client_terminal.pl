@@ -130,4 +130,29 @@ kill 'HUP', $pid;
 $terminal->finish;
 is($? >> 8, 0, 'a terminal that hangs up');
 
+# A terminal that goes away without a word to its processes.
+{
+	my $pty = IO::Pty->new;
+	my $slave = $pty->slave;
+	my $pid = fork // die "cannot fork: $!";
+
+	if ($pid == 0)
+	{
+		open(STDIN, '<&', $slave) or die;
+		open(STDOUT, '>&', $slave) or die;
+		open(STDERR, '>&', $slave) or die;
+		close $pty;
+		exec 'dungeon', '-d', $node->connstr('postgres'), 'play' or die;
+	}
+	close $slave;
+	my $seen = '';
+	while ($seen !~ /dungeon> / && sysread($pty, my $some, 4096)) { $seen .= $some; }
+	close $pty;
+	my $until = time + 10;
+	my $left = 0;
+	until ($left = waitpid($pid, 1) or time > $until) { select(undef, undef, undef, 0.05); }
+	is($left, $pid, 'without a terminal it leaves');
+	kill 'KILL', $pid unless $left;
+}
+
 done_testing();
