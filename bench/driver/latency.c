@@ -13,6 +13,8 @@
 
 #include "bench.h"
 
+static void measure_two_commits(PGconn *conn, Sample *commits, bool counts);
+static void emit_beside_commits(const char *prefix, Sample *workflow, Sample *commits);
 static void emit_percentiles(const char *prefix, Sample *sample);
 static void check_completed(const char *status);
 
@@ -33,7 +35,6 @@ measure_latency(PGconn *conn, long n, const char *prefix)
 {
 	Sample		workflow = {0};
 	Sample		commits = {0};
-	char		measure[64];
 
 	db_prepare(conn, "start", "SELECT durable.start('one_activity', $1::int)");
 	db_prepare(conn, "wait", "SELECT runtime_status FROM durable.wait($1)");
@@ -49,24 +50,9 @@ measure_latency(PGconn *conn, long n, const char *prefix)
 		check_completed(status);
 		free(status);
 		free(id);
-		wait_seconds(0.003);
-
-		start = now();
-		free(db_execute(conn, "plain", "1"));
-		free(db_execute(conn, "plain", "1"));
-		if (i >= 0)
-			sample_add(&commits, (now() - start) * 1000);
-		wait_seconds(0.001);
+		measure_two_commits(conn, &commits, i >= 0);
 	}
-	emit_percentiles(prefix, &workflow);
-	snprintf(measure, sizeof(measure), "%stwo_commits_p50", prefix);
-	emit(measure, "ms", sample_at(&commits, 0.5));
-	snprintf(measure, sizeof(measure), "%stwo_commits_p99", prefix);
-	emit(measure, "ms", sample_at(&commits, 0.99));
-	snprintf(measure, sizeof(measure), "%sto_two_commits", prefix);
-	emit(measure, "ratio", sample_at(&workflow, 0.5) / sample_at(&commits, 0.5));
-	sample_free(&workflow);
-	sample_free(&commits);
+	emit_beside_commits(prefix, &workflow, &commits);
 	db_run(conn, "DEALLOCATE ALL");
 }
 
@@ -75,7 +61,8 @@ void
 row_latency_event(void)
 {
 	long		n = option_long("n", 300);
-	Sample		sample = {0};
+	Sample		workflow = {0};
+	Sample		commits = {0};
 	PGconn	   *conn;
 	PGresult   *ids;
 
@@ -88,6 +75,7 @@ row_latency_event(void)
 
 	db_prepare(conn, "raise", "SELECT durable.raise_event($1, 'go', 1)");
 	db_prepare(conn, "wait", "SELECT runtime_status FROM durable.wait($1)");
+	db_prepare(conn, "plain", "INSERT INTO plain VALUES ($1)");
 	ids = PQexec(conn, "SELECT id FROM started");
 	if (PQresultStatus(ids) != PGRES_TUPLES_OK)
 		die("%s", PQerrorMessage(conn));
@@ -100,15 +88,46 @@ row_latency_event(void)
 		free(db_execute(conn, "raise", id));
 		status = db_execute(conn, "wait", id);
 		if (i >= 20)
-			sample_add(&sample, (now() - start) * 1000);
+			sample_add(&workflow, (now() - start) * 1000);
 		check_completed(status);
 		free(status);
-		wait_seconds(0.003);
+		measure_two_commits(conn, &commits, i >= 20);
 	}
 	PQclear(ids);
-	emit_percentiles("", &sample);
-	sample_free(&sample);
+	emit_beside_commits("", &workflow, &commits);
 	db_close(conn);
+}
+
+/* Everybody is asleep before and after. */
+static void
+measure_two_commits(PGconn *conn, Sample *commits, bool counts)
+{
+	double		start;
+
+	wait_seconds(0.003);
+	start = now();
+	free(db_execute(conn, "plain", "1"));
+	free(db_execute(conn, "plain", "1"));
+	if (counts)
+		sample_add(commits, (now() - start) * 1000);
+	wait_seconds(0.001);
+}
+
+/* Both samples are gone afterwards. */
+static void
+emit_beside_commits(const char *prefix, Sample *workflow, Sample *commits)
+{
+	char		measure[64];
+
+	emit_percentiles(prefix, workflow);
+	snprintf(measure, sizeof(measure), "%stwo_commits_p50", prefix);
+	emit(measure, "ms", sample_at(commits, 0.5));
+	snprintf(measure, sizeof(measure), "%stwo_commits_p99", prefix);
+	emit(measure, "ms", sample_at(commits, 0.99));
+	snprintf(measure, sizeof(measure), "%sto_two_commits", prefix);
+	emit(measure, "ratio", sample_at(workflow, 0.5) / sample_at(commits, 0.5));
+	sample_free(workflow);
+	sample_free(commits);
 }
 
 /* The same beside another owner whose backlog keeps all workers busy. */
