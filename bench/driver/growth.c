@@ -48,6 +48,7 @@ row_sleepers(void)
 			wait_seconds(0.2);
 		emit("put_to_sleep", "instances/s", n / (now() - start));
 		db_run(admin, "VACUUM ANALYZE durable.instance, durable.history, durable.inbox, durable.timer");
+		db_run(admin, "CHECKPOINT");	/* what putting them to bed left to be written is not for others */
 		emit("bytes", "bytes/instance", (db_number(admin, TABLES_SIZE) - before) / n);
 	}
 	emit("instances", "instances", db_number(admin, "SELECT count(*) FROM durable.timer"));
