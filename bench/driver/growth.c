@@ -14,6 +14,7 @@
 
 static double idle_cpu(PGconn *admin, double seconds);
 static double capacity(PGconn *conn, PGconn *admin, long n);
+static void send_workers_away(PGconn *admin);
 
 /*
  * Instances that sleep for a month: what they take on disk, what the engine does
@@ -75,6 +76,18 @@ capacity(PGconn *conn, PGconn *admin, long n)
 	return n / run_backlog(conn, admin, "one_activity", n, -1);
 }
 
+/*
+ * Idle workers stay for a while, and durable.max_workers counts those of all
+ * databases: the database that was measured before would leave few to this one.
+ */
+static void
+send_workers_away(PGconn *admin)
+{
+	db_run(admin, "SELECT durable.pause()");
+	while (db_number(admin, "SELECT count(*) FROM durable.workers") > 0)
+		wait_seconds(0.01);
+}
+
 /* Throughput in a database full of finished instances, beside that in one without. */
 void
 row_finished(void)
@@ -106,6 +119,7 @@ row_finished(void)
 	{
 		PGconn	   *postgres = db_open("postgres", "postgres");
 
+		send_workers_away(admin);
 		db_run(postgres, "DROP DATABASE IF EXISTS bench_empty WITH (FORCE)");
 		db_close(postgres);
 		db_prepare_database("bench_empty");
@@ -113,6 +127,8 @@ row_finished(void)
 		empty_admin = db_open("bench_empty", "postgres");
 		run_backlog(empty, empty_admin, "one_activity", n / 10, -1);
 		sample_add(&fresh, capacity(empty, empty_admin, n));
+		send_workers_away(empty_admin);
+		db_run(admin, "SELECT durable.unpause()");
 		db_close(empty);
 		db_close(empty_admin);
 
