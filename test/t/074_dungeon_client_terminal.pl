@@ -12,7 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
-eval { require IO::Pty; 1 } or plan skip_all => 'IO::Pty is needed to imitate a terminal';
+eval { require IO::Pty; IO::Pty->new } or plan skip_all => 'IO::Pty and a pseudo-terminal are needed to imitate a terminal';
 
 my $node = new_node('main', conf => <<'CONF');
 durable.max_workers = 4
