@@ -94,7 +94,7 @@ void
 row_finished(void)
 {
 	long		wanted = option_long("finished", option_long("full", 0) ? 10000000 : 300000);
-	long		n = option_long("n", 40000);
+	long		n = option_long("n", 200000);
 	PGconn	   *conn;
 	PGconn	   *admin;
 	PGconn	   *empty;
