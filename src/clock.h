@@ -19,4 +19,7 @@ extern long durable_clock_ms_until(TimestampTz t, long cap);
  */
 extern void durable_clock_wait(long ms);
 
+/* The whole time, whatever news come; for a few milliseconds at most. */
+extern void durable_clock_pause(long ms);
+
 #endif							/* DURABLE_CLOCK_H */

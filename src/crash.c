@@ -28,6 +28,10 @@
  * for a fifth of a crash: a note is worth 1 when it is written, and CRASH_WORTH when
  * a crash is what came of it.
  *
+ * Nothing may have come of it: the process ended before the run or in it, and the
+ * server goes on.  Shared memory knows the notes of this life (suspect.c), and one
+ * that is found again there is not weighed, and written once more as it is.
+ *
  * Owns:	instance.crashes (task_unit.c: task_queue.crashes)
  * Called by: durable.c, shmem.c; unit.c, task_unit.c
  * Locks:	a heavyweight lock for the session, see durable_crash_lock; mark: the row
@@ -44,13 +48,13 @@
 #include "common/controldata_utils.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
-#include "storage/latch.h"
 #include "storage/lock.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 
+#include "clock.h"
 #include "crash.h"
 #include "guc.h"
+#include "shmem.h"
 #include "sql.h"
 
 #define SEARCH_US	(10 * 60 * USECS_PER_SEC)
@@ -64,7 +68,7 @@
 /* instance.crashes: ran well under suspicion, and is to run under it again. */
 #define WATCHED	(-1)
 
-/* The older notes with what they have turned out to be worth, and a new one. */
+/* The older notes with what they have turned out to be worth, and a new one; 0: the last one is still new. */
 static DurableSql mark = {
 	"UPDATE durable.instance SET crashes = CASE WHEN crashes > 0 THEN crashes + $2 - 1 ELSE 0 END + 1 "
 	"WHERE key = $1 RETURNING crashes, ctid",
@@ -103,17 +107,19 @@ durable_crash_preceded(bool *of_process)
 	return *of_process || ended_uncleanly;
 }
 
-/* Of the last note, which was written before this start. */
+/* What has come of the last note. */
 static int
-worth(void)
+worth(CrashLock which, int64 id)
 {
+	if (durable_note_is_new(which, id))
+		return 0;
 	return durable_crash_of_process() ? CRASH_WORTH : 1;
 }
 
 int
-durable_crash_weigh(int notes)
+durable_crash_weigh(CrashLock which, int64 id, int notes)
 {
-	return notes > 0 ? notes + worth() - 1 : 0;
+	return notes > 0 ? notes + worth(which, id) - 1 : 0;
 }
 
 bool
@@ -203,7 +209,7 @@ outwait_activity(void)
 			in_vain = true;
 			return false;
 		}
-		(void) WaitLatch(NULL, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, OUTWAIT_POLL_MS, PG_WAIT_EXTENSION);
+		durable_clock_pause(OUTWAIT_POLL_MS);
 		CHECK_FOR_INTERRUPTS();
 		waited += OUTWAIT_POLL_MS;
 	}
@@ -225,7 +231,7 @@ release_at_exit(int code, Datum arg)
 int
 durable_crash_mark(Instance *instance)
 {
-	Datum		values[2] = {Int64GetDatum(instance->key), Int16GetDatum(worth())};
+	Datum		values[2] = {Int64GetDatum(instance->key), Int16GetDatum(worth(CRASH_LOCK_TURN, instance->key))};
 	int			crashes;
 	bool		isnull;
 
@@ -235,6 +241,7 @@ durable_crash_mark(Instance *instance)
 	crashes = DatumGetInt16(durable_sql_datum(0, 1, &isnull));
 	instance->ctid = *(ItemPointer) DatumGetPointer(durable_sql_datum(0, 2, &isnull));
 	durable_sql_finish();
+	durable_note_written(CRASH_LOCK_TURN, instance->key);
 	return crashes - 1;
 }
 
@@ -251,5 +258,5 @@ durable_crash_watch(const Instance *instance)
 bool
 durable_crash_watches(const Instance *instance)
 {
-	return instance->crashes == WATCHED && durable_crash_search_is_on();
+	return instance->crashes != 0 && durable_crash_search_is_on();
 }

@@ -46,8 +46,8 @@ extern void durable_crash_unlock(CrashLock which);
 /* Notes in the instance's row that it is about to run; the weight of the notes that were there. */
 extern int	durable_crash_mark(Instance *instance);
 
-/* What notes of earlier lives weigh; whether that is enough; and in words, with so many crashes that nobody noted. */
-extern int	durable_crash_weigh(int notes);
+/* What the notes of that id weigh; whether that is enough; and in words, with so many crashes that nobody noted. */
+extern int	durable_crash_weigh(CrashLock which, int64 id, int notes);
 extern bool durable_crash_convicts(int weight);
 extern char *durable_crash_times(int weight, int unnoted);
 

@@ -1,14 +1,14 @@
 /*
  * duration.c
- *		How long activities take, and which instances may have killed a worker.
+ *		How long activities take.
  *
- * Owns: durations and suspects in shared memory.
- * Called by: turns (durations), units in solo mode (suspects).
- * Locks: none for durations, a spinlock for suspects.
- * Memory: fixed tables; what does not fit pushes something else out.
+ * Owns: durations in shared memory.
+ * Called by: turns.
+ * Locks: none.
+ * Memory: a fixed table; what does not fit pushes something else out.
  *
- * Durations are an open hash table that is read and written without locks.  A
- * value that is lost in a race is one measurement less.
+ * It is an open hash table that is read and written without locks.  A value that
+ * is lost in a race is one measurement less.
  */
 #include "durable.h"
 #include "shared.h"
@@ -20,10 +20,6 @@
 #define PROBES	16
 
 static Duration *find_duration(Oid function, bool add);
-static Suspect *note_suspect(int64 key, TimestampTz now);
-static Suspect *find_suspect(int64 key);
-
-/* --- durations -------------------------------------------------------------------- */
 
 int64
 durable_duration_get(Oid function)
@@ -87,123 +83,4 @@ find_duration(Oid function, bool add)
 	pg_atomic_write_u64(&entry->us, 0);
 	pg_atomic_write_u64(&entry->key, key);
 	return entry;
-}
-
-/* --- suspects --------------------------------------------------------------------- */
-
-int
-durable_suspect_enter(int64 key)
-{
-	TimestampTz now = durable_clock_now();
-	int			entered;
-
-	SpinLockAcquire(&durable_shared->suspect_mutex);
-	entered = ++note_suspect(key, now)->entered;
-	SpinLockRelease(&durable_shared->suspect_mutex);
-	return entered;
-}
-
-void
-durable_suspect_condemn(int64 key)
-{
-	TimestampTz now = durable_clock_now();
-
-	SpinLockAcquire(&durable_shared->suspect_mutex);
-	note_suspect(key, now)->condemned = true;
-	SpinLockRelease(&durable_shared->suspect_mutex);
-}
-
-bool
-durable_suspect_condemned(int64 key)
-{
-	Suspect    *entry;
-	bool		condemned;
-
-	if (pg_atomic_read_u32(&durable_shared->nsuspects) == 0)
-		return false;
-	SpinLockAcquire(&durable_shared->suspect_mutex);
-	entry = find_suspect(key);
-	condemned = entry != NULL && entry->condemned;
-	SpinLockRelease(&durable_shared->suspect_mutex);
-	return condemned;
-}
-
-/* Under the spinlock: its entry, or a free one, or the one that was quiet for the longest time. */
-static Suspect *
-note_suspect(int64 key, TimestampTz now)
-{
-	Suspect    *entry = find_suspect(key);
-
-	if (entry == NULL)
-	{
-		entry = &durable_shared->suspects[0];
-		for (int i = 0; i < MAX_SUSPECTS; i++)
-		{
-			Suspect    *other = &durable_shared->suspects[i];
-
-			if (!OidIsValid(other->database))
-			{
-				entry = other;
-				break;
-			}
-			if (other->last < entry->last)
-				entry = other;
-		}
-		if (!OidIsValid(entry->database))
-			pg_atomic_fetch_add_u32(&durable_shared->nsuspects, 1);
-		entry->database = MyDatabaseId;
-		entry->key = key;
-		entry->entered = 0;
-		entry->condemned = false;
-	}
-	entry->last = now;
-	return entry;
-}
-
-void
-durable_suspect_leave(int64 key)
-{
-	Suspect    *entry;
-
-	if (pg_atomic_read_u32(&durable_shared->nsuspects) == 0)
-		return;
-	SpinLockAcquire(&durable_shared->suspect_mutex);
-	entry = find_suspect(key);
-	if (entry)
-	{
-		entry->database = InvalidOid;
-		pg_atomic_fetch_sub_u32(&durable_shared->nsuspects, 1);
-	}
-	SpinLockRelease(&durable_shared->suspect_mutex);
-}
-
-/* 1 s, 2 s, 4 s ... 64 s after the last time it was entered and not left. */
-TimestampTz
-durable_suspect_not_before(int64 key)
-{
-	TimestampTz not_before = DT_NOBEGIN;
-	Suspect    *entry;
-
-	if (pg_atomic_read_u32(&durable_shared->nsuspects) == 0)
-		return not_before;
-	SpinLockAcquire(&durable_shared->suspect_mutex);
-	entry = find_suspect(key);
-	if (entry && entry->entered > 0)
-		not_before = entry->last + ((int64) USECS_PER_SEC << Min(entry->entered - 1, 6));
-	SpinLockRelease(&durable_shared->suspect_mutex);
-	return not_before;
-}
-
-/* Under the spinlock. */
-static Suspect *
-find_suspect(int64 key)
-{
-	for (int i = 0; i < MAX_SUSPECTS; i++)
-	{
-		Suspect    *entry = &durable_shared->suspects[i];
-
-		if (entry->key == key && entry->database == MyDatabaseId)
-			return entry;
-	}
-	return NULL;
 }

@@ -23,6 +23,7 @@
 
 #define WAITER_BUCKETS		256
 #define MAX_SUSPECTS		256
+#define MAX_NOTES			64
 #define MAX_EXITS			16
 
 /* How a worker ended. */
@@ -138,6 +139,14 @@ typedef struct Suspect
 	bool		condemned;		/* it would not stop: it is not entered again */
 }			Suspect;
 
+/* A note on disk, of this life of the server (crash.c). */
+typedef struct Note
+{
+	Oid			database;		/* InvalidOid: free */
+	int			of;				/* CrashLock */
+	int64		id;
+}			Note;
+
 /* An activity's duration: key is database << 32 | function, 0: free. */
 typedef struct Duration
 {
@@ -171,6 +180,8 @@ typedef struct DurableShared
 	slock_t		suspect_mutex;
 	pg_atomic_uint32 nsuspects; /* written under suspect_mutex */
 	Suspect		suspects[MAX_SUSPECTS];
+	Note		notes[MAX_NOTES];	/* under suspect_mutex, as is next_note */
+	int			next_note;
 
 	Duration	durations[DURABLE_MAX_DURATIONS];
 

@@ -159,6 +159,13 @@ extern TimestampTz durable_suspect_not_before(int64 key);
 extern void durable_suspect_condemn(int64 key);
 extern bool durable_suspect_condemned(int64 key);
 
+/*
+ * Notes on disk of who is running (crash.c), by what they are of and its id: was
+ * it written since the server started?
+ */
+extern bool durable_note_is_new(int of, int64 id);
+extern void durable_note_written(int of, int64 id);
+
 /* Waiting for the end of an instance (durable.wait). */
 extern int	durable_waiter_begin(int64 key);	/* slot number; errors when none is free */
 extern bool durable_waiter_signalled(int waiter);	/* and resets the signal */

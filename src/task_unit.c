@@ -66,10 +66,11 @@ typedef struct Task
 }			Task;
 
 static Task *claim_task(Oid owner, UnitScan *scan, TimestampTz now, TimestampTz after);
-static bool needs_mark(const UnitScan *scan, const Task *task);
+static Task *read_task(MemoryContext context);
 static bool is_wanted(const Task *task);
 static bool is_suspect(const Task *task);
-static void mark_task(const Task *task);
+static int	weight(const Task *task);
+static void mark_task(const Task *task, UnitScan *scan);
 static void give_up(Batch * batch, const Task *task);
 static void run_task(Batch * batch, Task *task);
 static bool keep_effects(void *arg);
@@ -79,13 +80,21 @@ static void delete_task(const Task *task);
 static void postpone_task(Oid owner, const Task *task, TimestampTz run_at, int attempt,
 						  const Jsonb *failure);
 
+#define TASK_COLUMNS \
+	"ctid, key, execution, task, attempt, name, handler, input, retry, timeout, " \
+	"run_at, scheduled_at, id, crashes"
+
 static DurableSql claim_one = {
-	"SELECT ctid, key, execution, task, attempt, name, handler, input, retry, timeout, "
-	"run_at, scheduled_at, id, crashes FROM durable.task_queue "
+	"SELECT " TASK_COLUMNS " FROM durable.task_queue "
 	"WHERE owner = $1 AND run_at >= $2 AND run_at <= $3 "
 	"AND ($4 = '-infinity' OR (scheduled_at > $4 AND crashes = 0)) "
 	"ORDER BY run_at, id LIMIT 1 FOR UPDATE SKIP LOCKED",
 	4, {REGROLEOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+};
+
+static DurableSql claim_marked = {
+	"SELECT " TASK_COLUMNS " FROM durable.task_queue WHERE ctid = $1 AND id = $2 FOR UPDATE",
+	2, {TIDOID, INT8OID}
 };
 
 static DurableSql next_task = {
@@ -110,7 +119,7 @@ static DurableSql postpone_one = {
 };
 
 static DurableSql mark_one = {
-	"UPDATE durable.task_queue SET crashes = $2 + 1 WHERE ctid = $1",
+	"UPDATE durable.task_queue SET crashes = $2 + 1 WHERE ctid = $1 RETURNING ctid",
 	2, {TIDOID, INT2OID}
 };
 
@@ -121,7 +130,6 @@ durable_unit_task(Oid owner, UnitScan *scan)
 	Batch	   *batch;
 	Task	   *task;
 	TimestampTz now = durable_clock_now();
-	bool		marked = false;
 
 	if (scan->task_due > now)
 		return UNIT_NOTHING;
@@ -129,7 +137,7 @@ durable_unit_task(Oid owner, UnitScan *scan)
 	batch = durable_batch_create(owner, now);
 	MemoryContextSwitchTo(batch->context);
 	task = claim_task(owner, scan, now, DT_NOBEGIN);
-	if (task != NULL && needs_mark(scan, task) && !durable_crash_lock(CRASH_LOCK_ACTIVITY))
+	if (task != NULL && is_suspect(task) && !durable_crash_lock(CRASH_LOCK_ACTIVITY))
 	{
 		/* Another suspect is running, for hours perhaps: what is above suspicion goes on. */
 		task = claim_task(owner, scan, now, durable_crash_time());
@@ -139,21 +147,47 @@ durable_unit_task(Oid owner, UnitScan *scan)
 	{
 		if (!is_wanted(task))
 			delete_task(task);
-		else if (!needs_mark(scan, task))
+		else if (!is_suspect(task))
 			run_task(batch, task);
-		else if (durable_crash_convicts(durable_crash_weigh(task->crashes)))
+		else if (durable_crash_convicts(weight(task)))
 			give_up(batch, task);
 		else
-		{
-			mark_task(task);
-			scan->marked_task = task->id;
-			marked = true;
-		}
-		if (!marked)
+			mark_task(task, scan);
+		if (scan->marked_task == 0)
 			durable_crash_unlock(CRASH_LOCK_ACTIVITY);
 		durable_batch_store(batch);
 		durable_slot_count(0, batch->activities);
 	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(batch->context);
+	return task == NULL ? UNIT_NOTHING : UNIT_FULL;
+}
+
+/*
+ * That very task: a note on another one would stay behind as if that had been
+ * running, too.  Who else has its row locked is mostly another worker that has
+ * found it and may not run it.
+ */
+UnitResult
+durable_unit_marked_task(Oid owner, UnitScan *scan)
+{
+	MemoryContext old = CurrentMemoryContext;
+	Batch	   *batch = durable_batch_create(owner, durable_clock_now());
+	Datum		values[2] = {PointerGetDatum(&scan->marked_tid), Int64GetDatum(scan->marked_task)};
+	Task	   *task = NULL;
+
+	MemoryContextSwitchTo(batch->context);
+	scan->marked_task = 0;
+	durable_sql_connect();
+	if (durable_sql_run(&claim_marked, values, NULL, false, 0) > 0)
+		task = read_task(batch->context);
+	durable_sql_finish();
+
+	if (task != NULL)
+		run_task(batch, task);
+	durable_crash_unlock(CRASH_LOCK_ACTIVITY);
+	durable_batch_store(batch);
+	durable_slot_count(0, batch->activities);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(batch->context);
 	return task == NULL ? UNIT_NOTHING : UNIT_FULL;
@@ -175,26 +209,7 @@ claim_task(Oid owner, UnitScan *scan, TimestampTz now, TimestampTz after)
 	durable_sql_connect();
 	if (durable_sql_run(&claim_one, values, NULL, false, 0) > 0)
 	{
-		MemoryContext spi = MemoryContextSwitchTo(context);
-		Datum		timeout;
-
-		task = palloc0(sizeof(Task));
-		task->tid = *(ItemPointer) DatumGetPointer(durable_sql_datum(0, 1, &isnull));
-		task->key = durable_sql_int8(0, 2);
-		task->execution = durable_sql_int4(0, 3);
-		task->task = durable_sql_int4(0, 4);
-		task->attempt = durable_sql_int4(0, 5);
-		task->name = durable_sql_text(0, 6);
-		task->handler = durable_sql_text(0, 7);
-		task->input = durable_sql_jsonb(0, 8);
-		task->retry = durable_sql_jsonb(0, 9);
-		timeout = durable_sql_datum(0, 10, &isnull);
-		task->timeout_us = isnull ? 0 : durable_activity_timeout_us(DatumGetIntervalP(timeout));
-		task->run_at = durable_sql_timestamptz(0, 11, &isnull);
-		task->scheduled_at = durable_sql_timestamptz(0, 12, &isnull);
-		task->id = durable_sql_int8(0, 13);
-		task->crashes = DatumGetInt16(durable_sql_datum(0, 14, &isnull));
-		MemoryContextSwitchTo(spi);
+		task = read_task(context);
 
 		/* Others may be due since the same moment. */
 		scan->task_due = Min(task->run_at, now);
@@ -207,6 +222,34 @@ claim_task(Oid owner, UnitScan *scan, TimestampTz now, TimestampTz after)
 			scan->task_due = durable_sql_timestamptz(0, 1, &isnull);
 	}
 	durable_sql_finish();
+	return task;
+}
+
+/* TASK_COLUMNS of the first row. */
+static Task *
+read_task(MemoryContext context)
+{
+	MemoryContext spi = MemoryContextSwitchTo(context);
+	Task	   *task = palloc0(sizeof(Task));
+	Datum		timeout;
+	bool		isnull;
+
+	task->tid = *(ItemPointer) DatumGetPointer(durable_sql_datum(0, 1, &isnull));
+	task->key = durable_sql_int8(0, 2);
+	task->execution = durable_sql_int4(0, 3);
+	task->task = durable_sql_int4(0, 4);
+	task->attempt = durable_sql_int4(0, 5);
+	task->name = durable_sql_text(0, 6);
+	task->handler = durable_sql_text(0, 7);
+	task->input = durable_sql_jsonb(0, 8);
+	task->retry = durable_sql_jsonb(0, 9);
+	timeout = durable_sql_datum(0, 10, &isnull);
+	task->timeout_us = isnull ? 0 : durable_activity_timeout_us(DatumGetIntervalP(timeout));
+	task->run_at = durable_sql_timestamptz(0, 11, &isnull);
+	task->scheduled_at = durable_sql_timestamptz(0, 12, &isnull);
+	task->id = durable_sql_int8(0, 13);
+	task->crashes = DatumGetInt16(durable_sql_datum(0, 14, &isnull));
+	MemoryContextSwitchTo(spi);
 	return task;
 }
 
@@ -232,29 +275,33 @@ is_suspect(const Task *task)
 		(task->crashes != 0 || durable_crash_suspects(task->scheduled_at));
 }
 
-/* Is it to be noted before it runs? */
-static bool
-needs_mark(const UnitScan *scan, const Task *task)
+static int
+weight(const Task *task)
 {
-	return is_suspect(task) && scan->marked_task != task->id;
+	return durable_crash_weigh(CRASH_LOCK_ACTIVITY, task->id, task->crashes);
 }
 
+/* On disk, once this transaction commits: it is about to run, and durable_unit_marked_task runs it. */
 static void
-mark_task(const Task *task)
+mark_task(const Task *task, UnitScan *scan)
 {
-	Datum		values[2] = {PointerGetDatum(&task->tid), Int16GetDatum(durable_crash_weigh(task->crashes))};
+	Datum		values[2] = {PointerGetDatum(&task->tid), Int16GetDatum(weight(task))};
+	bool		isnull;
 
 	durable_sql_connect();
 	if (durable_sql_run(&mark_one, values, NULL, false, 0) != 1)
 		elog(ERROR, "task of instance " INT64_FORMAT " has gone", task->key);
+	scan->marked_tid = *(ItemPointer) DatumGetPointer(durable_sql_datum(0, 1, &isnull));
+	scan->marked_task = task->id;
 	durable_sql_finish();
+	durable_note_written(CRASH_LOCK_ACTIVITY, task->id);
 }
 
 static void
 give_up(Batch * batch, const Task *task)
 {
 	char	   *message = psprintf("activity \"%s\" was running when the server crashed, %s",
-								   task->name, durable_crash_times(durable_crash_weigh(task->crashes), 0));
+								   task->name, durable_crash_times(weight(task), 0));
 
 	ereport(LOG,
 			(errmsg("%s: it has failed", message)));

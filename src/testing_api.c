@@ -85,6 +85,8 @@ durable_drain(PG_FUNCTION_ARGS)
 			result = run(durable_unit_task, owner, &scan);
 		else if (result == UNIT_FULL)
 			(void) run(durable_unit_task, owner, &scan);
+		if (scan.marked_task != 0)
+			(void) run(durable_unit_marked_task, owner, &scan);
 
 		/* What a unit has sent may be anywhere: at the end, look everywhere again. */
 		if (result != UNIT_NOTHING)

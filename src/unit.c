@@ -155,11 +155,9 @@ is_watched(const Work * work)
 UnitResult
 durable_unit_suspect(Oid owner, UnitScan *scan)
 {
-	UnitScan	only = {scan->only_key, scan->only_key, DT_NOBEGIN, DT_NOEND, 0, 1, true, 0, scan->only_key, 0};
-	UnitResult	result = durable_unit_batch(owner, &only);
+	UnitScan	only = {scan->only_key, scan->only_key, DT_NOBEGIN, DT_NOEND, 0, 1, true, 0, scan->only_key};
 
-	durable_crash_unlock(CRASH_LOCK_TURN);
-	return result;
+	return durable_unit_batch(owner, &only);
 }
 
 UnitResult

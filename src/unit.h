@@ -23,7 +23,8 @@ typedef struct UnitScan
 	bool		solo;			/* one instance in a unit */
 	int64		walked_us;		/* time spent looking for messages; the caller resets it */
 	int64		only_key;		/* this instance and no other; 0: any */
-	int64		marked_task;	/* the task that durable_unit_task noted last */
+	int64		marked_task;	/* the task that durable_unit_task has just noted, and where; 0: none */
+	ItemPointerData marked_tid;
 	bool		passed_over;	/* the last batch found only what others hold */
 	TimestampTz passed_due;		/* of the timers due at that very time ... */
 	int64		passed_key;		/* ... others hold those of instances with key < this */
@@ -39,18 +40,23 @@ typedef enum UnitResult
 }			UnitResult;
 
 /*
- * Both run inside the caller's transaction, as the owner, with no SPI
- * connection open; the caller commits.  Errors they raise are the engine's or
- * the server's, not the workflow's: abort and try again in solo mode.
+ * All run inside the caller's transaction, as the owner, with no SPI connection
+ * open; the caller commits.  Errors they raise are the engine's or the server's,
+ * not the workflow's: abort and try again in solo mode.
+ *
+ * After a crash of the server (crash.c) durable_unit_task may just note a task, in
+ * scan->marked_task too: then durable_unit_marked_task, in the next transaction, runs it.
  */
 extern UnitResult durable_unit_batch(Oid owner, UnitScan *scan);
 extern UnitResult durable_unit_task(Oid owner, UnitScan *scan);
+extern UnitResult durable_unit_marked_task(Oid owner, UnitScan *scan);
 
 /*
  * After a crash of the server (crash.c), before anything else and with a scan of
  * its own, until it returns UNIT_NOTHING: notes the next instance that may have
  * been running.  UNIT_SOME: then durable_unit_suspect, in the next transaction,
- * runs it.  UNIT_FULL: there is nothing to run for this one.
+ * runs it, if it returns UNIT_NOTHING somebody has it locked; and then the caller
+ * lets go of CRASH_LOCK_TURN.  UNIT_FULL: there is nothing to run for this one.
  */
 extern UnitResult durable_unit_mark(Oid owner, UnitScan *scan);
 extern UnitResult durable_unit_suspect(Oid owner, UnitScan *scan);

@@ -51,6 +51,10 @@
 /* A worker that others shall come before takes one batch in such a time; less than STUCK_BATCH. */
 #define STEP_ASIDE_MS		50
 
+/* One that is noted and that somebody else has locked is tried so often, in such intervals. */
+#define NOTED_TRIES			20
+#define NOTED_WAIT_MS		5
+
 /* What a unit can be. */
 typedef UnitResult (*Unit) (Oid owner, UnitScan *scan);
 
@@ -95,6 +99,7 @@ static bool may_stay(void);
 static UnitResult run(Unit unit, UnitScan *where);
 static bool run_suspects(void);
 static void run_suspect(int64 key);
+static void run_noted(UnitScan *where);
 static bool run_task(void);
 static long sleep_time(TimestampTz idle_since);
 static void report_statistics(bool now);
@@ -377,7 +382,7 @@ run_suspects(void)
 	switch (run(durable_unit_mark, &suspects))
 	{
 		case UNIT_SOME:
-			(void) run(durable_unit_suspect, &suspects);
+			run_noted(&suspects);
 			return true;
 		case UNIT_FULL:
 			return true;
@@ -395,7 +400,24 @@ run_suspect(int64 key)
 	UnitScan	one = {key, key, DT_NOBEGIN, DT_NOEND, 0, 1};
 
 	if (run(durable_unit_mark, &one) == UNIT_SOME)
-		(void) run(durable_unit_suspect, &one);
+		run_noted(&one);
+}
+
+/*
+ * Somebody else may have it locked for a moment, a batch that leaves it alone for one.  Who has
+ * it for longer keeps it from running, so the note does no harm unless something else crashes.
+ */
+static void
+run_noted(UnitScan *where)
+{
+	for (int tries = 0; tries < NOTED_TRIES; tries++)
+	{
+		if (run(durable_unit_suspect, where) != UNIT_NOTHING)
+			break;
+		durable_clock_pause(NOTED_WAIT_MS);
+		CHECK_FOR_INTERRUPTS();
+	}
+	durable_crash_unlock(CRASH_LOCK_TURN);
 }
 
 /* True when it ran one. */
@@ -403,7 +425,6 @@ static bool
 run_task(void)
 {
 	UnitResult	result;
-	int64		marked;
 
 	task_refused = false;
 	if (leaving || scan.task_due > durable_clock_now())
@@ -417,10 +438,9 @@ run_task(void)
 		task_refused = true;
 		return false;
 	}
-	marked = scan.marked_task;
 	result = run(durable_unit_task, &scan);
-	if (scan.marked_task != marked)
-		result = run(durable_unit_task, &scan); /* nothing else between the note and the run */
+	if (scan.marked_task != 0)
+		(void) run(durable_unit_marked_task, &scan);	/* nothing else between the note and the run */
 	return result != UNIT_NOTHING;
 }
 
