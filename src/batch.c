@@ -19,12 +19,12 @@
 
 #include "batch.h"
 #include "columns.h"
+#include "guc.h"
 
 /*
- * A batch ends after so much time in user code, and so many subtransactions that
- * wrote: a backend caches 64 of them for other sessions' snapshots.
+ * A batch ends after durable.batch_limit in user code, and so many subtransactions
+ * that wrote: a backend caches 64 of them for other sessions' snapshots.
  */
-#define BATCH_USER_US	5000
 #define BATCH_WRITES	60
 
 Batch *
@@ -43,13 +43,13 @@ durable_batch_create(Oid owner, TimestampTz clock)
 bool
 durable_batch_exhausted(const Batch * batch)
 {
-	return batch->closed || batch->user_us >= BATCH_USER_US || batch->writes >= BATCH_WRITES;
+	return batch->closed || batch->user_us >= durable_batch_limit || batch->writes >= BATCH_WRITES;
 }
 
 int64
 durable_batch_us_left(const Batch * batch)
 {
-	return Max(BATCH_USER_US - batch->user_us, 0);
+	return Max(durable_batch_limit - batch->user_us, 0);
 }
 
 void

@@ -25,6 +25,7 @@ int			durable_worker_max_units = 10000;
 int			durable_max_crashes = 2;
 int			durable_recheck_interval = 5000;
 int			durable_inline_limit = 10000;
+int			durable_batch_limit = 5000;
 int			durable_max_payload = 4096;
 int			durable_turn_timeout = 5000;
 int			durable_activity_timeout = 0;
@@ -33,8 +34,9 @@ char	   *durable_retention = NULL;
 Interval	durable_retention_interval = {0};
 bool		durable_retention_set = false;
 
-/* durable.inline_limit as the user says it: milliseconds, with fractions. */
+/* As the user says it: milliseconds, with fractions. */
 static double inline_limit_ms = 10.0;
+static double batch_limit_ms = 5.0;
 
 static const struct config_enum_entry determinism_levels[] = {
 	{"off", DETERMINISM_OFF, false},
@@ -44,6 +46,7 @@ static const struct config_enum_entry determinism_levels[] = {
 };
 
 static void set_inline_limit(double value, void *extra);
+static void set_batch_limit(double value, void *extra);
 static bool check_retention(char **value, void **extra, GucSource source);
 static void set_retention(const char *value, void *extra);
 static bool parse_interval(const char *text, Interval *result);
@@ -90,6 +93,11 @@ durable_guc_define(void)
 							 "Shorter ones run in the transaction of the turn that calls them.",
 							 &inline_limit_ms, 10.0, 0.0, 10000.0, PGC_SUSET,
 							 GUC_UNIT_MS, NULL, set_inline_limit, NULL);
+	DefineCustomRealVariable("durable.batch_limit",
+							 "A batch takes up no more workflows after their code has run for this long.",
+							 "A burst of one workflow's activities may take 20 times as long.",
+							 &batch_limit_ms, 5.0, 0.0, 10000.0, PGC_SUSET,
+							 GUC_UNIT_MS, NULL, set_batch_limit, NULL);
 	DefineCustomIntVariable("durable.max_payload",
 							"Largest input, result or event.",
 							NULL, &durable_max_payload, 4096, 1, 256 * 1024, PGC_SUSET,
@@ -120,6 +128,12 @@ static void
 set_inline_limit(double value, void *extra)
 {
 	durable_inline_limit = (int) (value * 1000.0);
+}
+
+static void
+set_batch_limit(double value, void *extra)
+{
+	durable_batch_limit = (int) (value * 1000.0);
 }
 
 static bool

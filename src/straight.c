@@ -56,6 +56,7 @@
 
 #include "activity.h"
 #include "execution.h"
+#include "guc.h"
 #include "usercall.h"
 
 /*
@@ -69,10 +70,10 @@
 #define NSCORES			256
 
 /*
- * The longest piece.  An inline activity that waits for somebody holds up its batch
- * for longer than this.
+ * The longest piece, in batch limits.  By default an inline activity that waits for
+ * somebody holds up its batch for longer than this.
  */
-#define PIECE_US		100000
+#define PIECE_BATCHES	20
 
 typedef struct Score
 {
@@ -281,7 +282,7 @@ has_time(Attempt *attempt, TurnMode mode)
 	{
 		attempt->replay_us = Max(attempt->us, 1);
 		attempt->until_us = attempt->us +
-			Min(Max(attempt->us, durable_batch_us_left(attempt->batch)), PIECE_US);
+			Min(Max(attempt->us, durable_batch_us_left(attempt->batch)), (int64) PIECE_BATCHES * durable_batch_limit);
 	}
 	return attempt->us < attempt->until_us && !attempt->batch->closed;
 }
