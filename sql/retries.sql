@@ -138,7 +138,7 @@ BEGIN
     END IF;
     RETURN 'quick';
 END $$;
-CREATE FUNCTION patient() RETURNS jsonb LANGUAGE sql AS $$ SELECT durable.call_activity('slow_at_first', timeout => '30 ms', retry => '{"first_interval": "1 minute"}') $$;
+CREATE FUNCTION patient() RETURNS jsonb LANGUAGE sql AS $$ SELECT durable.call_activity('slow_at_first', timeout => '500 ms', retry => '{"first_interval": "1 minute"}') $$;
 SELECT durable.start('patient', NULL, '10');
 CALL durable.drain();
 SELECT now_and_next();

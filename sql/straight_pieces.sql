@@ -9,7 +9,7 @@
 \set ECHO all
 CREATE FUNCTION bump(n integer) RETURNS integer LANGUAGE plpgsql AS 'BEGIN RETURN n + 1; END';
 CREATE FUNCTION refuse(n integer) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no %', n USING ERRCODE = '22012'; END $$;
-CREATE FUNCTION nap(n integer) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.18); RETURN n; END $$;
+CREATE FUNCTION nap(n integer) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.7); RETURN n; END $$;
 SELECT durable.register_activity(name, handler::regprocedure, execution => 'inline')
 FROM (VALUES ('bump', 'bump(int)'), ('refuse', 'refuse(int)'), ('nap', 'nap(int)'), ('effect', 'effect(text)')) v(name, handler);
 
@@ -63,7 +63,7 @@ SELECT make('stepwise(steps integer, what text)', 'SET work_mem TO ''8MB''');
 
 CREATE TEMP TABLE cases (what) AS VALUES ('plain'), ('write'), ('catch'), ('fail'), ('raise'), ('block'), ('wait'), ('sleep'), ('nap'), ('log'), ('detach'), ('again');
 -- an orchestration that has computed for longer than that fails; it is not to blame for its activities
-SET durable.turn_timeout TO '150 ms';
+SET durable.turn_timeout TO '600 ms';
 SELECT count(durable.start(CASE WHEN name = 'burst' AND what = 'nap' THEN 'napping' ELSE name END, jsonb_build_array(400, what), name || ' ' || what)) FROM cases, (VALUES ('burst'), ('stepwise')) v(name);
 CALL durable.drain();
 SELECT instance_id, runtime_status FROM durable.instances WHERE runtime_status = 'Running' ORDER BY instance_id COLLATE "C";

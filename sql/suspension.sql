@@ -167,7 +167,7 @@ RESET work_mem;
 CREATE FUNCTION endless() RETURNS text LANGUAGE plpgsql AS $$ BEGIN LOOP NULL; END LOOP; END $$;
 SELECT durable.start('endless', NULL, 'endless');
 SET durable.turn_timeout TO 0;
-SET statement_timeout TO '100 ms';
+SET statement_timeout TO '1 s';
 CALL durable.drain();
 RESET statement_timeout;
 RESET durable.turn_timeout;
