@@ -1,7 +1,8 @@
 # What a workflow costs, in units that do not depend on the machine: statements, rows written, bytes of log, commits.
 # A change that makes one of them grow is noticed here and not in a benchmark. Rows and bytes: what was measured when the
 # bound was set, and a tenth. Statements and commits for a workflow have more room, because a busy machine cuts batches short;
-# what these bounds catch is a commit for each workflow, or expressions of PL/pgSQL that have become queries. Statements for
+# what these bounds catch is a commit for each workflow, or expressions of PL/pgSQL that have become queries. So have the rows
+# of workflows with several activities, which are written once more when the batch ends in the middle of them. Statements for
 # a commit, which hardly depend on that, have a quarter. Whoever makes the engine cheaper lowers the bounds,
 # whoever has a reason to make it dearer says so where he raises them.
 #
@@ -26,10 +27,10 @@ my %BOUNDS = (
 	},
 	five_activity => {
 		start => { statements => 0.02, inserted => 2.01, updated => 0, deleted => 0, wal => 622 },
-		run => { statements => 8, statements_a_commit => 8, inserted => 1.03, updated => 1.03, not_hot => 0.15, deleted => 1.03, wal => 866, commits => 0.2 },
+		run => { statements => 8, statements_a_commit => 8, inserted => 1.15, updated => 1.15, not_hot => 0.15, deleted => 1.15, wal => 866, commits => 0.2 },
 	},
 	fan_out => {	# for an activity of 100
-		run => { statements => 0.3, inserted => 0.02, updated => 0.02, not_hot => 0.02, deleted => 0.02, wal => 30, commits => 0.1 },
+		run => { statements => 0.3, inserted => 0.05, updated => 0.05, not_hot => 0.05, deleted => 0.05, wal => 30, commits => 0.1 },
 	},
 	wait_for_event => {
 		run => { statements => 0.5, statements_a_commit => 2.3, inserted => 1.03, updated => 1.03, not_hot => 0.1, deleted => 1.03, wal => 529, commits => 0.2 },
@@ -108,17 +109,27 @@ sub have_statements
 	return -e "$libdir/pg_stat_statements.so";
 }
 
-# All counters there are; sessions hand theirs in when they end, so each step is a session of its own.
+# Sessions hand their counters in when they end, which is a little later than their psql does.
+sub counted
+{
+	my ($query) = @_;
+
+	$node->poll_query_until('postgres',
+		"SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()");
+	return $node->safe_psql('postgres', $query);
+}
+
+# All counters there are; each step is a session of its own.
 sub counters
 {
 	my ($statements, $wal, $commits) = (0);
 
-	$statements = $node->safe_psql('postgres', 'SELECT sum(calls) FROM pg_stat_statements WHERE NOT toplevel')
+	$statements = counted('SELECT sum(calls) FROM pg_stat_statements WHERE NOT toplevel')
 		if $counts_statements;
-	my ($inserted, $updated, $not_hot, $deleted) = split /\|/, $node->safe_psql('postgres',
+	my ($inserted, $updated, $not_hot, $deleted) = split /\|/, counted(
 		"SELECT sum(n_tup_ins), sum(n_tup_upd), sum(n_tup_upd - n_tup_hot_upd), sum(n_tup_del)
 		 FROM pg_stat_user_tables WHERE schemaname = 'durable'");
-	($wal, $commits) = split /\|/, $node->safe_psql('postgres',
+	($wal, $commits) = split /\|/, counted(
 		"SELECT pg_current_wal_insert_lsn() - '0/0', xact_commit FROM pg_stat_database WHERE datname = 'postgres'");
 	return { statements => $statements, inserted => $inserted, updated => $updated, not_hot => $not_hot,
 		deleted => $deleted, wal => $wal, commits => $commits };
@@ -242,12 +253,12 @@ sub burst
 {
 	my ($steps, $activity) = @_;
 	my $read = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE schemaname = 'durable' AND relname = 'history'";
-	my $before = $node->safe_psql('postgres', $read);
+	my $before = counted($read);
 
 	$node->safe_psql('postgres', "SELECT durable.start('steps', jsonb_build_array($steps, '$activity')); CALL durable.drain('10 min')");
 	my ($turns, $rows) = split /\|/, $node->safe_psql('postgres', "SELECT turns, (SELECT count(*) FROM durable.history h WHERE h.key = i.key)
 		FROM durable.instance i ORDER BY key DESC LIMIT 1");
-	my $cost = { turns => $turns / $steps, rows => $rows / $steps, read => ($node->safe_psql('postgres', $read) - $before) / $steps };
+	my $cost = { turns => $turns / $steps, rows => $rows / $steps, read => (counted($read) - $before) / $steps };
 
 	note("$steps steps of $activity, for each step: " . join ', ', map { sprintf '%s %.3f', $_, $cost->{$_} } sort keys %$cost);
 	return $cost;
@@ -266,8 +277,9 @@ for my $steps (500, 1500)
 {
 	my $cost = burst($steps, 'write');
 
-	cmp_ok($cost->{rows}, '<', 0.3, "$steps steps with effects: rows of the history");
-	cmp_ok($cost->{read}, '<', 0.3, "$steps steps with effects: rows of the history that are read");
+	# One for each batch: a fifth on a quiet machine, a third on a busy one, and as many as steps if each were stored alone.
+	cmp_ok($cost->{rows}, '<', 0.7, "$steps steps with effects: rows of the history");
+	cmp_ok($cost->{read}, '<', 0.7, "$steps steps with effects: rows of the history that are read");
 }
 
 $node->stop('fast');
