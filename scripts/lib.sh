@@ -315,7 +315,7 @@ cluster_ctl() {
 	shift
 	(
 		close_inherited
-		as_server "$(bin_of "$(cat "$cluster/root_used")")/pg_ctl" -D "$cluster/data" -s -w -t 60 "$@" </dev/null >>"$cluster/ctl.log" 2>&1
+		as_server "$(bin_of "$(cat "$cluster/root_used")")/pg_ctl" -D "$cluster/data" -s -w -t 180 "$@" </dev/null >>"$cluster/ctl.log" 2>&1
 	)
 }
 

@@ -21,7 +21,7 @@ use Test::More;
 use Time::HiRes qw(time sleep);
 use DurableTest;
 
-our @EXPORT = qw(chaos_seed install_chaos plan_workflows start_many clients_start clients_finish progress kill_process processes_of are_alive
+our @EXPORT = qw(chaos_seed install_chaos plan_workflows start_many clients_start clients_finish progress kill_process
   wait_for_server wait_until_ended violations_are chaos_log_is_clean violations);
 
 my @OWNERS = qw(chaos_ann chaos_bob chaos_cat);
@@ -267,38 +267,6 @@ SQL
 }
 
 # --- killing --------------------------------------------------------------------------------------------------------------
-
-# processes_of(node, pattern): pids of the server's processes whose titles match, without asking the server.
-sub processes_of
-{
-	my ($node, $pattern) = @_;
-	my ($postmaster) = split /\n/, (-e $node->data_dir . '/postmaster.pid' ? slurp_file($node->data_dir . '/postmaster.pid') : '');
-	my @found;
-
-	return unless $postmaster;
-	foreach my $file (glob '/proc/[0-9]*/stat')
-	{
-		my ($pid) = $file =~ m{/proc/(\d+)/};
-		open my $stat, '<', $file or next;
-		my $line = <$stat> // '';
-		close $stat;
-		next unless $line =~ /^\d+ \(.*\) \S (\d+) / && $1 == $postmaster;
-		open my $cmdline, '<', "/proc/$pid/cmdline" or next;
-		my $title = <$cmdline> // '';
-		close $cmdline;
-		push @found, $pid if $title =~ $pattern;
-	}
-	return @found;
-}
-
-# are_alive(pids): how many of them. Zombies wait for somebody who is slow, but they are dead.
-sub are_alive
-{
-	return scalar grep {
-		my $stat = -e "/proc/$_/stat" ? eval { slurp_file("/proc/$_/stat") } : undef;
-		defined $stat && $stat !~ /\) Z /
-	} @_;
-}
 
 # kill_process(node, signal, pattern, killed): one of them, at random; the pid. Not one of the hash killed, which gets all
 # that were there: when the postmaster has not yet noticed, they are as good as dead.

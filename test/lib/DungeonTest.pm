@@ -81,14 +81,7 @@ sub crash
 	}
 	elsif ($how eq 'postmaster')
 	{
-		my ($postmaster) = split /\n/, slurp_file($node->data_dir . '/postmaster.pid');
-
-		# Its children leave by themselves; a new server refuses to start before the last of them has.
-		$node->kill9;
-		for (my $tries = 1000; kill(0, $postmaster, map { @$_ } values %$pids) && $tries > 0; $tries--)
-		{
-			Time::HiRes::sleep(0.02);
-		}
+		kill_server($node);
 		$node->start;
 	}
 	else
@@ -99,14 +92,7 @@ sub crash
 			Time::HiRes::sleep(0.01);
 			$pids = processes($node);
 		}
-		ok(kill('KILL', $pids->{"durable $how"}[0]), "a $how is killed");
-
-		# Until the postmaster has seen it, connections are still accepted by a server that is about to go. The new
-		# one has a new launcher.
-		$node->poll_query_until('postgres',
-			"SELECT count(*) = 1 AND min(pid) <> $pids->{'durable launcher'}[0]
-			 FROM pg_stat_activity WHERE backend_type = 'durable launcher'")
-		  or BAIL_OUT('the server does not come back');
+		ok(kill_and_recover($node, 'KILL', $pids->{"durable $how"}[0], $pids->{'durable launcher'}[0]), "a $how is killed");
 	}
 	return;
 }

@@ -20,8 +20,10 @@ use warnings;
 use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time sleep);
 
-our @EXPORT = qw(new_node create_durable create_dungeon process_pids);
+our @EXPORT = qw(new_node create_durable create_dungeon process_pids patience are_alive processes_of kill_and_recover kill_server);
 
 # new_node(name, conf => text, init => {options of Cluster->init} or 0): a server with the library preloaded, not started.
 # init => 0 gives the bare object, for init_from_backup. Later settings win, so conf may overrule what is set here.
@@ -73,6 +75,93 @@ sub process_pids
 	my ($node, $type) = @_;
 
 	return split /\n/, $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = '$type' ORDER BY pid");
+}
+
+# --- time -----------------------------------------------------------------------------------------------------------------
+
+# Fifty processes that do nothing take so long, in seconds, on a machine that has nothing else to do.
+my $YARDSTICK = 0.05;
+
+# patience(seconds): how long something may take here and now that must take less than these seconds on a quiet machine.
+# Twice as long is always granted; beyond that it is measured how much slower this machine is at the moment. So the limit
+# says something about the engine, and not about what else is going on.
+sub patience
+{
+	my ($seconds) = @_;
+	my $start = time;
+
+	system('sh', '-c', ':') for 1 .. 50;
+	my $slowness = (time - $start) / $YARDSTICK;
+	note(sprintf 'this machine is %.1f times slower than a quiet one', $slowness) if $slowness > 2;
+	return $seconds * ($slowness > 2 ? $slowness : 2);
+}
+
+# --- killing --------------------------------------------------------------------------------------------------------------
+
+# are_alive(pids): how many of them. Zombies wait for somebody who is slow, but they are dead.
+sub are_alive
+{
+	return scalar grep {
+		my $stat = -e "/proc/$_/stat" ? eval { slurp_file("/proc/$_/stat") } : undef;
+		defined $stat && $stat !~ /\) Z /
+	} @_;
+}
+
+# processes_of(node, pattern): pids of the postmaster's children whose titles match, without asking the server.
+sub processes_of
+{
+	my ($node, $pattern) = @_;
+	my ($postmaster) = split /\n/, (-e $node->data_dir . '/postmaster.pid' ? slurp_file($node->data_dir . '/postmaster.pid') : '');
+	my @found;
+
+	return unless $postmaster;
+	foreach my $file (glob '/proc/[0-9]*/stat')
+	{
+		my ($pid) = $file =~ m{/proc/(\d+)/};
+		open my $stat, '<', $file or next;
+		my $line = <$stat> // '';
+		close $stat;
+		next unless $line =~ /^\d+ \(.*\) \S (\d+) / && $1 == $postmaster;
+		open my $cmdline, '<', "/proc/$pid/cmdline" or next;
+		my $title = <$cmdline> // '';
+		close $cmdline;
+		push @found, $pid if $title =~ $pattern;
+	}
+	return @found;
+}
+
+# kill_and_recover(node, signal, pid, launcher): a signal that makes the server throw everybody out and start over. Returns
+# whether there was such a process, when the server is back: it has a new launcher. Until the postmaster has noticed,
+# connections are still accepted by a server that is about to go, so an answer alone says nothing. Who knows the launcher's
+# pid loses no time with asking.
+sub kill_and_recover
+{
+	my ($node, $signal, $pid, $launcher) = @_;
+
+	($launcher) = process_pids($node, 'durable launcher') unless $launcher;
+	my $killed = kill $signal, $pid;
+
+	return 0 unless $killed;
+	$node->poll_query_until('postgres',
+		"SELECT count(*) = 1 AND min(pid) <> $launcher FROM pg_stat_activity WHERE backend_type = 'durable launcher'")
+	  or BAIL_OUT('the server does not come back');
+	return $killed;
+}
+
+# kill_server(node): the sudden death of the postmaster. Returns how many of its children have outlived it, when none is
+# left or nobody waits for them any more. Then a new one can start: not beside a child that still has the shared memory,
+# nor beside as much as a zombie of the old one.
+sub kill_server
+{
+	my ($node) = @_;
+	my @all = processes_of($node, qr/./);
+	my ($postmaster) = split /\n/, slurp_file($node->data_dir . '/postmaster.pid');
+	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+
+	$node->kill9;
+	sleep(0.01) while time < $deadline && are_alive(@all);
+	sleep(0.01) while time < $deadline && kill 0, $postmaster;
+	return are_alive(@all);
 }
 
 1;

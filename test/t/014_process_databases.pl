@@ -10,7 +10,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 my $DATABASES = 8;
-my $LIMIT = 5;		# seconds; the launcher's own round takes ten
+my $LIMIT = 5;		# seconds, on a quiet machine; the launcher's own round takes ten, and two find out at a time
 
 my $node = new_node('main');
 $node->start;
@@ -24,7 +24,7 @@ foreach my $mode (qw(fast immediate))
 	ok( $node->poll_query_until('postgres',
 			"SELECT count(*) = $DATABASES FROM pg_stat_activity WHERE backend_type = 'durable coordinator' AND datname LIKE 'app%'"),
 		"$mode stop: all databases have a coordinator again");
-	cmp_ok(time - $start, '<', $LIMIT, "$mode stop: ... within $LIMIT seconds");
+	cmp_ok(time - $start, '<', patience($LIMIT), "$mode stop: ... within seconds");
 }
 $node->stop;
 

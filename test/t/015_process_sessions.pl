@@ -10,7 +10,7 @@ use Test::More;
 
 my $node = new_node('main', conf => <<'CONF');
 durable.max_workers = 1
-durable.worker_idle_timeout = 60s
+durable.worker_idle_timeout = 10min
 max_prepared_transactions = 5
 CONF
 $node->start;
@@ -53,7 +53,7 @@ sub result_of
 {
 	my ($id) = @_;
 
-	return $node->safe_psql('postgres', "SELECT runtime_status || ' ' || (output #>> '{}') FROM durable.wait('$id', '20s')");
+	return $node->safe_psql('postgres', "SELECT runtime_status || ' ' || (output #>> '{}') FROM durable.wait('$id', '3min')");
 }
 
 foreach my $execution (qw(inline task))
@@ -96,12 +96,12 @@ DROP EXTENSION durable CASCADE;
 SELECT to_regclass('durable.instance') IS NOT NULL;
 CREATE EXTENSION durable;
 SELECT durable.start('who', instance_id => 'b');
-SELECT runtime_status = 'Completed' FROM durable.wait('b', '20s');
+SELECT runtime_status = 'Completed' FROM durable.wait('b', '3min');
 DROP EXTENSION durable CASCADE;
 SELECT to_regclass('durable.instance') IS NOT NULL;
 CREATE EXTENSION durable;
 SELECT durable.start('who', instance_id => 'c');
-SELECT runtime_status = 'Completed' FROM durable.wait('c', '20s');
+SELECT runtime_status = 'Completed' FROM durable.wait('c', '3min');
 SQL
 
 unlike(slurp_file($node->logfile), qr/PANIC:|TRAP:|terminated by signal/, 'nothing crashed');

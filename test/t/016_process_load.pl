@@ -75,11 +75,11 @@ my $longest = longest(10, sub {
 	$node->safe_psql('one', "SELECT count(durable.start('steps', n::text)) FROM generate_series(1, 200) n");
 	$node->safe_psql('one', 'DROP EXTENSION durable CASCADE; CREATE EXTENSION durable');
 });
-cmp_ok($longest, '<', $LIMIT, "DROP and CREATE EXTENSION, 10 times: $longest s at most");
+cmp_ok($longest, '<', patience($LIMIT), "DROP and CREATE EXTENSION, 10 times: $longest s at most");
 $node->safe_psql('one', 'TRUNCATE effects');
 load('one', 500);
 $longest = longest(10, sub { $node->safe_psql('one', 'BEGIN; DROP EXTENSION durable CASCADE; ROLLBACK') });
-cmp_ok($longest, '<', $LIMIT, "DROP EXTENSION rolled back, 10 times: $longest s at most");
+cmp_ok($longest, '<', patience($LIMIT), "DROP EXTENSION rolled back, 10 times: $longest s at most");
 all_done_once('one');
 
 # --- the database --------------------------------------------------------------------------------------------------------
@@ -91,11 +91,11 @@ $longest = longest(6, sub {
 	$node->safe_psql('postgres', "ALTER DATABASE $name RENAME TO r$round");
 	$name = "r$round";
 });
-cmp_ok($longest, '<', $LIMIT, "ALTER DATABASE RENAME, 6 times: $longest s at most");
+cmp_ok($longest, '<', patience($LIMIT), "ALTER DATABASE RENAME, 6 times: $longest s at most");
 $longest = longest(3, sub { $node->safe_psql('postgres', "CREATE DATABASE copy$_[0] TEMPLATE $name") });
-cmp_ok($longest, '<', $LIMIT, "CREATE DATABASE TEMPLATE, 3 times: $longest s at most");
+cmp_ok($longest, '<', patience($LIMIT), "CREATE DATABASE TEMPLATE, 3 times: $longest s at most");
 $longest = longest(3, sub { $node->safe_psql('postgres', "DROP DATABASE copy$_[0]") });
-cmp_ok($longest, '<', $LIMIT, "DROP DATABASE of copies, 3 times: $longest s at most");
+cmp_ok($longest, '<', patience($LIMIT), "DROP DATABASE of copies, 3 times: $longest s at most");
 
 # --- the server --------------------------------------------------------------------------------------------------------------
 
@@ -111,13 +111,13 @@ foreach my $mode (qw(fast immediate))
 		$longest = $took if $took > $longest;
 		$node->start;
 	}
-	cmp_ok($longest, '<', $LIMIT, "$mode shutdown, twice: $longest s at most");
+	cmp_ok($longest, '<', patience($LIMIT), "$mode shutdown, twice: $longest s at most");
 }
 all_done_once($name);
 
 load($name, 1500);
 $longest = longest(1, sub { $node->safe_psql('postgres', "DROP DATABASE $name") });
-cmp_ok($longest, '<', $LIMIT, "DROP DATABASE of a busy database: $longest s");
+cmp_ok($longest, '<', patience($LIMIT), "DROP DATABASE of a busy database: $longest s");
 
 unlike(slurp_file($node->logfile), qr/PANIC:|TRAP:|terminated by signal/, 'nothing crashed');
 $node->stop('fast');

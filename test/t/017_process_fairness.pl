@@ -48,7 +48,7 @@ sub comes_true
 	my ($what, $is_so) = @_;
 	my @units;
 
-	foreach (1 .. 15)
+	foreach (1 .. 40)
 	{
 		@units = units_in_a_second();
 		return pass("$what: @units") if $is_so->(@units);

@@ -14,7 +14,7 @@ $node->start;
 create_durable($node, 'postgres');
 $node->safe_psql('postgres', 'CREATE FUNCTION one() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$');
 $node->safe_psql('postgres', "SELECT durable.start('one', instance_id => 'before')");
-is($node->safe_psql('postgres', "SELECT runtime_status FROM durable.wait('before', '20s')"), 'Completed', 'both of one version: it runs');
+is($node->safe_psql('postgres', "SELECT runtime_status FROM durable.wait('before', '3min')"), 'Completed', 'both of one version: it runs');
 
 my $version = $node->safe_psql('postgres', 'SELECT durable.version()');
 $node->safe_psql('postgres', "UPDATE pg_extension SET extversion = '0.0' WHERE extname = 'durable'");
@@ -30,7 +30,7 @@ $node->restart;
 is($node->safe_psql('postgres', "SELECT runtime_status FROM durable.wait('meanwhile', '2s')"), 'Pending', 'nor after a restart');
 
 $node->safe_psql('postgres', "UPDATE pg_extension SET extversion = '$version' WHERE extname = 'durable'");
-is($node->safe_psql('postgres', "SELECT runtime_status FROM durable.wait('meanwhile', '20s')"), 'Completed', 'when they fit again, it goes on');
+is($node->safe_psql('postgres', "SELECT runtime_status FROM durable.wait('meanwhile', '3min')"), 'Completed', 'when they fit again, it goes on');
 
 $node->stop;
 done_testing();

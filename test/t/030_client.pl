@@ -49,7 +49,7 @@ sub begin_sql
 
 	$run{handle} = IPC::Run::start(
 		[ 'psql', '-XAtq', '-d', $node->connstr('postgres'), @options, '-c', $sql ],
-		'<', \undef, '>', \$run{out}, '2>', \$run{err}, IPC::Run::timeout(120));
+		'<', \undef, '>', \$run{out}, '2>', \$run{err}, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	return \%run;
 }
 
@@ -98,39 +98,41 @@ SQL
 like($err, qr/ERROR:  division_by_zero/, 'run in a procedure');
 is($node->safe_psql('postgres', 'SELECT string_agg(n::text, $$ $$) FROM log'), '5 10', 'commits what came before');
 
-my $run = begin_sql("CALL durable.run('patient', timeout => '60 s')");
+my $run = begin_sql("CALL durable.run('patient', timeout => '5 min')");
 ok(sleeping_in('durable.run'), 'a run sleeps');
-is($node->safe_psql('postgres', "SELECT backend_xmin IS NULL AND backend_xid IS NULL FROM pg_stat_activity WHERE query LIKE 'CALL durable.run%'"),
-	't', 'without a snapshot');
-is($node->safe_psql('postgres', "SELECT count(*) FROM engine_locks l JOIN pg_stat_activity a USING (pid) WHERE a.query LIKE 'CALL durable.run%'"),
-	'0', 'and without a lock on the tables');
+# Once a second it looks, and has both for a moment.
+ok($node->poll_query_until('postgres', "SELECT backend_xmin IS NULL AND backend_xid IS NULL FROM pg_stat_activity WHERE query LIKE 'CALL durable.run%'"),
+	'without a snapshot');
+ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM engine_locks l JOIN pg_stat_activity a USING (pid) WHERE a.query LIKE 'CALL durable.run%'"),
+	'and without a lock on the tables');
 $node->safe_psql('postgres', "SELECT durable.terminate(instance_id, 'enough') FROM durable.instances WHERE runtime_status = 'Running'");
 ($status, $out, $err) = finish_sql($run);
 like($err, qr/was terminated\nDETAIL:  The reason given was: enough/, 'a run that is terminated says so');
 
 # --- wait --------------------------------------------------------------------------------------------------------------
 
-# Each of these would take up to a second if nobody was woken at the end.
-$node->safe_psql('postgres', "CALL durable.run('twice', 1)") for 1 .. 2;
-my $start = time;
-for my $n (1 .. 30)
-{
-	is($node->safe_psql('postgres',
-			"SELECT durable.start('patient', instance_id => 'event $n');
-			 SELECT durable.raise_event('event $n', 'Go', $n);
-			 SELECT runtime_status, output FROM durable.wait('event $n')"),
-		"event $n\n\nCompleted|$n", "event $n wakes its waiter")
-		if $n % 10 == 0;
-	$node->safe_psql('postgres', "SELECT durable.start('twice', $n, 'twice $n'); SELECT durable.wait('twice $n')");
-}
-cmp_ok(time - $start, '<', 15, 'waiters are woken, they do not poll');
+is($node->safe_psql('postgres',
+		"SELECT durable.start('patient', instance_id => 'event');
+		 SELECT durable.raise_event('event', 'Go', 10);
+		 SELECT runtime_status, output FROM durable.wait('event')"),
+	"event\n\nCompleted|10", 'an event wakes its waiter');
+
+# Who is not woken looks again after a second: then none of these would take less.
+my @took = split /\n/, $node->safe_psql('postgres', join '', map { <<"SQL" } 1 .. 30);
+SELECT clock_timestamp() AS began, durable.start('twice', $_, 'twice $_') \\gset
+SELECT FROM durable.wait('twice $_') \\gset
+SELECT extract(epoch FROM clock_timestamp() - :'began'::timestamptz);
+SQL
+my $slow = grep { $_ >= 1 } @took;
+is(scalar(@took), 30, 'thirty wait for an instance');
+cmp_ok($slow, '<', 15, 'waiters are woken, they do not poll') or diag("@took");
 
 $node->safe_psql('postgres', "SELECT durable.start('patient', instance_id => 'somebody')");
 ok($node->poll_query_until('postgres', "SELECT runtime_status = 'Running' FROM durable.status('somebody')"), 'somebody waits');
-$run = begin_sql("SELECT runtime_status, output FROM durable.wait('somebody', '60 s')");
+$run = begin_sql("SELECT runtime_status, output FROM durable.wait('somebody', '5 min')");
 ok(sleeping_in('durable.wait'), 'a waiter sleeps');
-is($node->safe_psql('postgres', "SELECT count(*) FROM engine_locks l JOIN pg_stat_activity a USING (pid) WHERE a.query LIKE '%durable.wait%' AND a.pid <> pg_backend_pid()"),
-	'0', 'without a lock on the tables');
+ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM engine_locks l JOIN pg_stat_activity a USING (pid) WHERE a.query LIKE '%durable.wait%' AND a.pid <> pg_backend_pid()"),
+	'without a lock on the tables');
 $node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%durable.wait%' AND pid <> pg_backend_pid()");
 ($status, $out, $err) = finish_sql($run);
 like($err, qr/canceling statement due to user request/, 'it can be canceled');
@@ -153,12 +155,12 @@ END $$;
 SQL
 for (1 .. 5)
 {
-	$run = begin_sql("SELECT durable.wait('somebody', '60 s')");
+	$run = begin_sql("SELECT durable.wait('somebody', '5 min')");
 	ok(sleeping_in('durable.wait'), 'another waiter sleeps');
 	$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%durable.wait%' AND pid <> pg_backend_pid()");
 	finish_sql($run);
 }
-my @runs = map { begin_sql("SELECT runtime_status FROM durable.wait('somebody', '60 s')") } 1 .. 20;
+my @runs = map { begin_sql("SELECT runtime_status FROM durable.wait('somebody', '5 min')") } 1 .. 20;
 ok($node->poll_query_until('postgres',
 		"SELECT count(*) = 20 FROM pg_stat_activity WHERE query LIKE '%durable.wait%' AND wait_event_type = 'Extension'"),
 	'twenty wait for the same');
@@ -187,11 +189,11 @@ $node->safe_psql('postgres', "SELECT durable.start('sleepy', 1000, 'sleepy')");
 ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM durable.workers WHERE state = 'activity' AND instance_id = 'sleepy'"),
 	'durable.workers shows who runs an activity');
 is($node->safe_psql('postgres', "SELECT ok FROM durable.doctor() WHERE check_name = 'queue'"), 't', 'which is not late work');
-$start = time;
+my $start = time;
 is($node->safe_psql('postgres', "SELECT durable.terminate('sleepy'); SELECT runtime_status FROM durable.wait('sleepy')"),
 	"\nTerminated", 'terminate ends an instance in an activity');
 ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"), 'and the activity');
-cmp_ok(time - $start, '<', 20, 'long before it would have ended');
+cmp_ok(time - $start, '<', 300, 'long before it would have ended');
 
 # --- prepared transactions -----------------------------------------------------------------------------------------------
 
@@ -202,13 +204,14 @@ SELECT durable.raise_event('slow mail', 'Go', 'by prepared transaction');
 SELECT durable.start('twice', 4, 'prepared start');
 PREPARE TRANSACTION 'mail';
 SQL
+ok($node->poll_query_until('postgres', "SELECT runtime_status = 'Running' FROM durable.status('slow mail')"), 'somebody waits for mail');
 $node->stop('immediate');
 $node->start;
 is($node->safe_psql('postgres', "SELECT runtime_status FROM durable.wait('slow mail', '1 s')"), 'Running', 'not yet committed');
 $node->safe_psql('postgres', "COMMIT PREPARED 'mail'");
-is($node->safe_psql('postgres', "SELECT output FROM durable.wait('slow mail', '30 s')"), '"by prepared transaction"',
+is($node->safe_psql('postgres', "SELECT output FROM durable.wait('slow mail', '3 min')"), '"by prepared transaction"',
 	'an event of a prepared transaction arrives, though nobody is told');
-is($node->safe_psql('postgres', "SELECT output FROM durable.wait('prepared start', '30 s')"), '8', 'and so does a start');
+is($node->safe_psql('postgres', "SELECT output FROM durable.wait('prepared start', '3 min')"), '8', 'and so does a start');
 
 # --- the extension goes --------------------------------------------------------------------------------------------------
 
@@ -217,16 +220,16 @@ $node->safe_psql('other', $node->safe_psql('postgres', "SELECT pg_get_functionde
 $node->safe_psql('other', "SELECT durable.start('patient', instance_id => 'orphan')");
 for my $function ('durable.wait', 'durable.run')
 {
-	my $statement = $function eq 'durable.wait' ? "SELECT durable.wait('orphan', '60 s')" : "CALL durable.run('patient', timeout => '60 s')";
+	my $statement = $function eq 'durable.wait' ? "SELECT durable.wait('orphan', '10 min')" : "CALL durable.run('patient', timeout => '10 min')";
 	my %gone = (err => '');
 	my $handle = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('other'), '-c', $statement,
 			'-c', q{DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'durable') LOOP PERFORM pg_sleep(0.05); END LOOP; END $$},
 			'-c', q{SELECT durable.status('of before')} ],
-		'<', \undef, '>', \my $ignored, '2>', \$gone{err}, IPC::Run::timeout(60));
+		'<', \undef, '>', \my $ignored, '2>', \$gone{err}, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	ok(sleeping_in($function), "$function sleeps in another database");
 	$start = time;
 	$node->safe_psql('other', 'DROP EXTENSION durable');
-	cmp_ok(time - $start, '<', 5, 'DROP EXTENSION does not wait for it');
+	cmp_ok(time - $start, '<', patience(5), 'DROP EXTENSION does not wait for it');
 	$handle->pump until $gone{err} =~ /\n/;
 	create_durable($node, 'other');
 	$handle->finish;

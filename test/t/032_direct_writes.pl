@@ -56,7 +56,7 @@ SQL
 my @clients = map
 {
 	IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-c', $_ ],
-		'<', \undef, '>', \my $out, IPC::Run::timeout(180))
+		'<', \undef, '>', \my $out, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default))
 } (
 	'SELECT count(durable.start(\'mixed\', i)) FROM generate_series(1, 1500) i',
 	'DO $$ BEGIN

@@ -27,7 +27,7 @@ SELECT dungeon.grant_play('pat');
 ALTER ROLE pat SET search_path = nowhere;
 SQL
 my @connection = ('-d', $node->connstr('postgres') . ' user=pat');
-my @play = (@connection, 'play');
+my @play = (@connection, '--wait', '180', 'play');
 
 # Each command waits until the workflows have made the world it needs.
 my ($code, $out, $err) = dungeon(\@play, <<'SCRIPT');
@@ -243,7 +243,7 @@ is($node->safe_psql('postgres', "SELECT dd_status('Patience') #>> '{user,invento
 
 # Workflows that do not run are not waited for for ever.
 $node->safe_psql('postgres', 'SELECT durable.pause()');
-($code, $out, $err) = dungeon([ @play, '--wait', '1' ], "new Impatience\n");
+($code, $out, $err) = dungeon([ @connection, '--wait', '1', 'play' ], "new Impatience\n");
 is($code, 1, 'the engine is paused');
 like($err, qr/the dungeon did not get ready within 1 s/, '... and that is said');
 $node->safe_psql('postgres', 'SELECT durable.unpause()');

@@ -21,6 +21,7 @@ my @DEEDS = (
 
 my $conf = <<'CONF';
 durable.max_workers = 4
+durable.worker_idle_timeout = 1min
 CONF
 my $dumps = $PostgreSQL::Test::Utils::tmp_check;
 

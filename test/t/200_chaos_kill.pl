@@ -45,7 +45,8 @@ foreach (1 .. $KILLS)
 	sleep(0.1 + rand(0.6));
 
 	# One that is hit when the server throws everybody out anyway is no crash of its own: then there is another.
-	for (my $try = 1; $try <= 5 && crashes() == $before; $try++)
+	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+	while (crashes() == $before && time < $deadline)
 	{
 		kill_process($node, 'KILL', qr/durable worker/, \%killed);
 		for (my $wait = 0; $wait < 100 && crashes() == $before; $wait++) { sleep(0.02); }

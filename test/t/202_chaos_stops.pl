@@ -39,16 +39,7 @@ for my $n (1 .. $STOPS)
 	}
 	else
 	{
-		my @all = processes_of($node, qr/./);
-		my ($postmaster) = split /\n/, slurp_file($node->data_dir . '/postmaster.pid');
-
-		$node->kill9;
-		my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
-		sleep(0.01) while time < $deadline && are_alive(@all);
-		is(are_alive(@all), 0, 'nobody survives the postmaster');
-
-		# A new one does not start beside one of whom there is as much as a zombie.
-		sleep(0.01) while time < $deadline && kill 0, $postmaster;
+		is(kill_server($node), 0, 'nobody survives the postmaster');
 	}
 	$node->start;
 	progress($clients);

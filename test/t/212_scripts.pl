@@ -30,7 +30,7 @@ SCRIPT
 	}
 	local $/;
 	local $SIG{ALRM} = sub { die "the pipe stays open\n" };
-	alarm 60;
+	alarm 300;
 	my $out = eval { <$pipe> };
 	my $error = $@;
 	alarm 0;

@@ -1,4 +1,4 @@
-# Statements that need us out of the way, while every worker is busy: each takes less than five seconds, loses nothing, and
+# Statements that need us out of the way, while every worker is busy: each takes a few seconds at most, loses nothing, and
 # leaves nothing in the log. 010_process_lifecycle.pl has the same with workers that sleep in long activities.
 
 use strict;
@@ -23,8 +23,8 @@ $node->start;
 create_durable($node, 'one');
 install_chaos($node, 'one');
 
-# The slowest of them is told.
-my %slowest;
+# The slowest of them is told, and those that took too long for how quick the machine was then.
+my (%slowest, %late);
 
 sub timed
 {
@@ -34,6 +34,7 @@ sub timed
 	$code->();
 	my $took = time - $start;
 	$slowest{$name} = $took if $took > ($slowest{$name} // 0);
+	push @{ $late{$name} }, $took if $took >= $LIMIT && $took >= patience($LIMIT);
 	return;
 }
 
@@ -122,7 +123,7 @@ violations_are($node, 'one', '', 'and nothing is wrong');
 
 foreach my $name (sort keys %slowest)
 {
-	cmp_ok($slowest{$name}, '<', $LIMIT, sprintf('%s: %.2f s at most', $name, $slowest{$name}));
+	is_deeply($late{$name}, undef, sprintf('%s: %.2f s at most', $name, $slowest{$name}));
 }
 chaos_log_is_clean($node, 'nothing in the log', qr/do not run because it is a copy/);
 unlike(slurp_file($node->logfile), qr/terminated by signal|exited with exit code (?![01]\b)/, 'nothing has crashed');

@@ -66,7 +66,7 @@ sub result_of
 {
 	my ($key) = @_;
 
-	return $node->safe_psql('postgres', "SELECT concat_ws(' ', runtime_status, output #>> '{}') FROM durable.wait('$key', '20s')");
+	return $node->safe_psql('postgres', "SELECT concat_ws(' ', runtime_status, output #>> '{}') FROM durable.wait('$key', '3min')");
 }
 
 start(1, 'by_activity');
@@ -84,7 +84,7 @@ start(3, 'by_activity');
 stop_while_running(3, 2);
 $node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 3 AND NOT granted)");
 my $victim = $node->safe_psql('postgres', "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 3 AND NOT granted");
-kill KILL => $victim;
+kill_and_recover($node, 'KILL', $victim);
 $node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 3 AND NOT granted AND pid <> $victim)");
 release();
 is(result_of(3), 'Completed done', 'two stops and a crash are not two crashes');

@@ -10,7 +10,7 @@ use Test::More;
 
 my $node = new_node('main', conf => <<'CONF');
 durable.max_workers = 2
-durable.turn_timeout = 500ms
+durable.turn_timeout = 1500ms
 CONF
 $node->start;
 create_durable($node, 'postgres');
@@ -65,7 +65,7 @@ SQL
 $node->safe_psql('postgres', "SELECT durable.start('raises', s, s) FROM unnest('{40001,40P01,57014,23505}'::text[]) s");
 foreach my $sqlstate (qw(23505 40001 40P01 57014))
 {
-	is($node->safe_psql('postgres', "SELECT runtime_status || ' ' || (failure ->> 'sqlstate') || ' ' || (failure ->> 'message') FROM durable.wait('$sqlstate', '30s')"),
+	is($node->safe_psql('postgres', "SELECT runtime_status || ' ' || (failure ->> 'sqlstate') || ' ' || (failure ->> 'message') FROM durable.wait('$sqlstate', '3min')"),
 		"Failed $sqlstate as always", "an orchestration that always raises $sqlstate fails in the end");
 }
 is($node->safe_psql('postgres', "SELECT string_agg(DISTINCT failure ->> 'context', '; ') FROM durable.instances WHERE failure IS NOT NULL"),
@@ -79,9 +79,9 @@ foreach my $loop (@loops)
 	like($node->safe_psql('postgres', "SELECT suspend_reason FROM durable.instance WHERE instance_id = '$loop'"),
 		qr/caught the error that ends it at durable\.turn_timeout/, 'and it is said why');
 }
-is($node->safe_psql('postgres', "SELECT runtime_status FROM durable.wait('catches_once', '20s')"), 'Completed', 'one that catches it and returns is let go');
+is($node->safe_psql('postgres', "SELECT runtime_status FROM durable.wait('catches_once', '3min')"), 'Completed', 'one that catches it and returns is let go');
 $node->safe_psql('postgres', "SELECT durable.start('one', instance_id => 'after')");
-is($node->safe_psql('postgres', "SELECT runtime_status FROM durable.wait('after', '20s')"), 'Completed', 'and others go on');
+is($node->safe_psql('postgres', "SELECT runtime_status FROM durable.wait('after', '3min')"), 'Completed', 'and others go on');
 unlike(slurp_file($node->logfile), qr/PANIC:|TRAP:|terminated by signal/, 'nothing crashed');
 
 $node->stop;
