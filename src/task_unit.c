@@ -72,7 +72,8 @@ static bool is_suspect(const Task *task);
 static int	weight(const Task *task);
 static void mark_task(const Task *task, UnitScan *scan);
 static void give_up(Batch * batch, const Task *task);
-static void run_task(Batch * batch, Task *task);
+static void run_task(Batch * batch, Task *task, UnitScan *scan);
+static TimestampTz later(const Task *task, TimestampTz now);
 static bool keep_effects(void *arg);
 static Oid	function_of(const char *handler);
 static Jsonb *function_body(void *arg);
@@ -95,6 +96,12 @@ static DurableSql claim_one = {
 static DurableSql claim_marked = {
 	"SELECT " TASK_COLUMNS " FROM durable.task_queue WHERE ctid = $1 AND id = $2 FOR UPDATE",
 	2, {TIDOID, INT8OID}
+};
+
+static DurableSql claim_again = {
+	"SELECT " TASK_COLUMNS " FROM durable.task_queue "
+	"WHERE owner = $1 AND run_at = $2 AND id = $3 FOR UPDATE SKIP LOCKED",
+	3, {REGROLEOID, TIMESTAMPTZOID, INT8OID}
 };
 
 static DurableSql next_task = {
@@ -143,12 +150,13 @@ durable_unit_task(Oid owner, UnitScan *scan)
 		task = claim_task(owner, scan, now, durable_crash_time());
 		scan->task_due = task ? DT_NOBEGIN : Min(scan->task_due, now + SUSPECT_WAIT_US);
 	}
+	scan->ran_task = 0;
 	if (task != NULL)
 	{
 		if (!is_wanted(task))
 			delete_task(task);
 		else if (!is_suspect(task))
-			run_task(batch, task);
+			run_task(batch, task, scan);
 		else if (durable_crash_convicts(weight(task)))
 			give_up(batch, task);
 		else
@@ -178,13 +186,14 @@ durable_unit_marked_task(Oid owner, UnitScan *scan)
 
 	MemoryContextSwitchTo(batch->context);
 	scan->marked_task = 0;
+	scan->ran_task = 0;
 	durable_sql_connect();
 	if (durable_sql_run(&claim_marked, values, NULL, false, 0) > 0)
 		task = read_task(batch->context);
 	durable_sql_finish();
 
 	if (task != NULL)
-		run_task(batch, task);
+		run_task(batch, task, scan);
 	durable_crash_unlock(CRASH_LOCK_ACTIVITY);
 	durable_batch_store(batch);
 	durable_slot_count(0, batch->activities);
@@ -311,7 +320,7 @@ give_up(Batch * batch, const Task *task)
 }
 
 static void
-run_task(Batch * batch, Task *task)
+run_task(Batch * batch, Task *task, UnitScan *scan)
 {
 	ActivityRun run = {0};
 	ActivityOutcome outcome;
@@ -320,6 +329,8 @@ run_task(Batch * batch, Task *task)
 	bool		wanted;
 	int64		delay;
 
+	scan->ran_task = task->id;
+	scan->ran_task_at = task->run_at;
 	run.name = task->name;
 	run.handler = task->handler;
 	run.function = function_of(task->handler);
@@ -362,9 +373,7 @@ run_task(Batch * batch, Task *task)
 			break;
 
 		case ACTIVITY_TRY_LATER:
-			delay = (batch->clock - task->scheduled_at) / 4;
-			delay = Min(Max(delay, TRY_AGAIN_MIN_US), TRY_AGAIN_MAX_US);
-			postpone_task(batch->owner, task, batch->clock + delay, task->attempt,
+			postpone_task(batch->owner, task, later(task, batch->clock), task->attempt,
 						  run.payload);
 			break;
 
@@ -386,6 +395,37 @@ run_task(Batch * batch, Task *task)
 							   task->task, NULL, run.payload);
 			break;
 	}
+}
+
+static TimestampTz
+later(const Task *task, TimestampTz now)
+{
+	int64		delay = (now - task->scheduled_at) / 4;
+
+	return now + Min(Max(delay, TRY_AGAIN_MIN_US), TRY_AGAIN_MAX_US);
+}
+
+/*
+ * Something that the activity has left for the commit made that fail: there was no
+ * room for its notification, for example.  Where it stands in the queue it would be
+ * the next one again, and all others of its owner would wait behind it.
+ */
+UnitResult
+durable_unit_put_off(Oid owner, UnitScan *scan)
+{
+	Datum		values[3] = {ObjectIdGetDatum(owner), TimestampTzGetDatum(scan->ran_task_at),
+	Int64GetDatum(scan->ran_task)};
+	MemoryContext context = CurrentMemoryContext;
+	Task	   *task;
+
+	durable_sql_connect();
+	if (durable_sql_run(&claim_again, values, NULL, false, 0) > 0)
+	{
+		task = read_task(context);
+		postpone_task(owner, task, later(task, durable_clock_now()), task->attempt, NULL);
+	}
+	durable_sql_finish();
+	return UNIT_SOME;
 }
 
 /* Code may swallow the cancel and go on to its end: that is no completion. */

@@ -25,6 +25,8 @@ typedef struct UnitScan
 	int64		only_key;		/* this instance and no other; 0: any */
 	int64		marked_task;	/* the task that durable_unit_task has just noted, and where; 0: none */
 	ItemPointerData marked_tid;
+	int64		ran_task;		/* the task that the last unit of tasks has run; 0: none */
+	TimestampTz ran_task_at;	/* its run_at */
 	bool		passed_over;	/* the last batch found only what others hold */
 	TimestampTz passed_due;		/* of the timers due at that very time ... */
 	int64		passed_key;		/* ... others hold those of instances with key < this */
@@ -50,6 +52,9 @@ typedef enum UnitResult
 extern UnitResult durable_unit_batch(Oid owner, UnitScan *scan);
 extern UnitResult durable_unit_task(Oid owner, UnitScan *scan);
 extern UnitResult durable_unit_marked_task(Oid owner, UnitScan *scan);
+
+/* After a unit that ran a task and whose commit has failed, in the next transaction: it waits a while. */
+extern UnitResult durable_unit_put_off(Oid owner, UnitScan *scan);
 
 /*
  * After a crash of the server (crash.c), before anything else and with a scan of

@@ -97,6 +97,7 @@ static UnitResult run_batch(void);
 static void move_on(int64 *of_sweep, int64 *of_behind);
 static bool may_stay(void);
 static UnitResult run(Unit unit, UnitScan *where);
+static bool commit_task(void);
 static bool run_suspects(void);
 static void run_suspect(int64 key);
 static void run_noted(UnitScan *where);
@@ -333,7 +334,10 @@ may_stay(void)
 		units < durable_worker_max_units;
 }
 
-/* One unit in one transaction.  Errors end the process. */
+/*
+ * One unit in one transaction.  Errors end the process, but for those of the commit
+ * after an activity with a transaction of its own: it is put off then.
+ */
 static UnitResult
 run(Unit unit, UnitScan *where)
 {
@@ -355,7 +359,13 @@ run(Unit unit, UnitScan *where)
 	left_something = durable_session_left_something();
 	if (result != UNIT_NOTHING)
 		durable_failpoint_pass(FAILPOINT_BEFORE_COMMIT);
-	CommitTransactionCommand();
+	if ((unit == durable_unit_task || unit == durable_unit_marked_task) && where->ran_task != 0)
+	{
+		if (!commit_task())
+			return run(durable_unit_put_off, where);
+	}
+	else
+		CommitTransactionCommand();
 	if (result != UNIT_NOTHING)
 		durable_failpoint_pass(FAILPOINT_AFTER_COMMIT);
 	MemoryContextSwitchTo(unit_context);
@@ -370,6 +380,28 @@ run(Unit unit, UnitScan *where)
 	units += result != UNIT_NOTHING;
 	leaving |= !present;
 	return result;
+}
+
+/* False when that failed, and the transaction was rolled back. */
+static bool
+commit_task(void)
+{
+	volatile bool committed = true;
+
+	PG_TRY();
+	{
+		CommitTransactionCommand();
+	}
+	PG_CATCH();
+	{
+		committed = false;
+		MemoryContextSwitchTo(unit_context);
+		EmitErrorReport();
+		FlushErrorState();
+		AbortCurrentTransaction();
+	}
+	PG_END_TRY();
+	return committed;
 }
 
 /*

@@ -1,6 +1,7 @@
 /*
  * crashing.c
- *		Functions that no server should have to run; see test/t/231_chaos_containment.pl.
+ *		Functions that no server should have to run; see test/t/231_chaos_containment.pl
+ *		and test/t/236_failed_commits.pl.
  */
 #include "postgres.h"
 
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "access/xact.h"
 #include "fmgr.h"
 
 PG_MODULE_MAGIC;
@@ -16,6 +18,7 @@ PG_FUNCTION_INFO_V1(crashing_segfault);
 PG_FUNCTION_INFO_V1(crashing_abort);
 PG_FUNCTION_INFO_V1(crashing_oom);
 PG_FUNCTION_INFO_V1(crashing_exit);
+PG_FUNCTION_INFO_V1(crashing_fail_commit);
 
 Datum
 crashing_segfault(PG_FUNCTION_ARGS)
@@ -44,4 +47,31 @@ Datum
 crashing_exit(PG_FUNCTION_ARGS)
 {
 	exit(PG_GETARG_INT32(0));
+}
+
+/* What a full queue of notifications does: all goes well until the commit. */
+static bool commit_fails = false;
+
+static void
+end_of_transaction(XactEvent event, void *arg)
+{
+	bool		fails = commit_fails;
+
+	commit_fails = false;
+	if (event == XACT_EVENT_PRE_COMMIT && fails)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("there is no room for this commit")));
+}
+
+Datum
+crashing_fail_commit(PG_FUNCTION_ARGS)
+{
+	static bool registered = false;
+
+	if (!registered)
+		RegisterXactCallback(end_of_transaction, NULL);
+	registered = true;
+	commit_fails = true;
+	PG_RETURN_VOID();
 }
