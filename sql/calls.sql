@@ -238,6 +238,7 @@ CREATE FUNCTION refusals() RETURNS SETOF text LANGUAGE sql AS $$
            ('durable.when_any(NULL)'),
            ('durable.when_any(10000)'),
            ('durable.set_custom_status(to_jsonb(repeat(''x'', 5000000)))'),
+           ('durable.log(repeat(''x'', 5000000))'),
            ('durable.continue_as_new(repeat(''x'', 5000000))') $$;
 CREATE FUNCTION refused() RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE

@@ -95,3 +95,6 @@ ALTER ROLE regress_client_owner NOLOGIN;
 SELECT check_name, replace(detail, 'regress_client_owner', 'OWNER') AS detail FROM app.ills WHERE check_name = 'owners' AND current_setting('server_version_num')::int < 170000;
 DROP ROLE regress_client_owner;
 SELECT check_name, regexp_replace(detail, '\d+', 'OID') AS detail FROM app.ills WHERE check_name = 'owners';
+
+-- everything is found by the name of the schema
+ALTER SCHEMA durable RENAME TO lasting;

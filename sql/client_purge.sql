@@ -63,13 +63,17 @@ SELECT durable.purge_history(name => 'app.quick', batch => 4);
 SELECT instance_id, runtime_status FROM durable.instances ORDER BY 1;
 SELECT durable.purge_history('0');
 TABLE left_over;
-SELECT durable.purge_history(older_than => '-1 day', batch => 1);
+SELECT durable.purge_history(older_than => '0', batch => 1);
 
--- refused
+-- refused; a sign too many would delete everything
+SELECT durable.start('quick', 1, 'kept');
+CALL durable.drain();
 SELECT durable.purge_history(NULL);
+SELECT durable.purge_history('-30 days');
+SELECT durable.purge_history('1 day -24 hours -1 second');
 SELECT durable.purge_history(statuses => '{completed}');
 SELECT durable.purge_history(statuses => '{Running}');
 SELECT durable.purge_history(statuses => '{NULL}');
 SELECT durable.purge_history(batch => 0);
 SELECT durable.purge_history(batch => NULL);
-SELECT instance_id, runtime_status FROM durable.instances;
+SELECT instance_id, runtime_status FROM durable.instances ORDER BY instance_id;

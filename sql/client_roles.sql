@@ -31,6 +31,9 @@ SELECT durable.grant_usage(r::regrole) FROM unnest('{regress_client_anna,regress
 SELECT durable.grant_usage('"regress client ""Odd"""');
 SELECT durable.grant_usage(NULL);
 SELECT durable.grant_usage('regress_client_nobody');
+SELECT durable.grant_usage(0), durable.grant_usage('-');
+SELECT durable.grant_usage(4294967295);
+SELECT durable.revoke_usage(4294967295);
 
 -- everybody starts one
 SET SESSION AUTHORIZATION regress_client_anna;

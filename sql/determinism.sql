@@ -79,6 +79,9 @@ INSERT INTO bodies VALUES
     ('query_to_xml',       'PERFORM query_to_xml(''SELECT * FROM app.things'', true, true, '''')'),
     -- what belongs to clients
     ('start',              'PERFORM durable.start(''twice'', 1)'),
+    ('run',                'EXECUTE ''CALL durable.run(''''twice'''', 1)'''),
+    ('clock',              't := durable.clock()'),
+    ('worker_slots',       'PERFORM durable.worker_slots()'),
     ('raise_event',        'PERFORM durable.raise_event(''select'', ''x'')'),
     ('wait',               'PERFORM durable.wait(''select'')'),
     ('status',             'PERFORM durable.status(''select'')'),

@@ -49,6 +49,8 @@ SELECT has_schema_privilege('regress_dungeon_stranger', 'dungeon', 'USAGE') AS u
 SET ROLE regress_dungeon_master;
 SELECT dungeon.grant_play('regress_dungeon_player');
 SELECT dungeon.grant_play('regress_dungeon_nobody');
+SELECT dungeon.grant_play('');
+SELECT dungeon.grant_play(NULL);
 UPDATE dungeon.settings SET
     adjectives = '{Grumpy}', colours = '{Grey}', beasts = '{Goblin}',
     conditions = '{Rusty}', weapons = '{Spoon}', treasures = '{Teapot}',

@@ -140,5 +140,17 @@ SELECT durable.revoke_usage(r) FROM unnest('{regress_alice,regress_bob,regress_t
 DROP OWNED BY regress_alice, regress_bob, regress_team;
 DROP ROLE regress_alice, regress_bob, regress_team;
 -- What a role registered stays behind when it goes, and counts for nobody.
+CREATE ROLE regress_anybody LOGIN;
+SELECT durable.grant_usage('regress_anybody');
 SELECT count(*) AS orphans FROM durable.orchestration WHERE owner::oid NOT IN (SELECT oid FROM pg_roles);
 SELECT durable.start('Alice');
+-- Only who may do everything can take it away.
+SET ROLE regress_anybody;
+SELECT durable.unregister_orchestration('Alice');
+RESET ROLE;
+SELECT durable.unregister_orchestration('Alice'), durable.unregister_orchestration('Team'), durable.unregister_orchestration('Bob'),
+    durable.unregister_orchestration('All four');
+SELECT durable.unregister_orchestration('Alice');
+SELECT count(*) AS orphans FROM durable.orchestration WHERE owner::oid NOT IN (SELECT oid FROM pg_roles);
+SELECT durable.revoke_usage('regress_anybody');
+DROP ROLE regress_anybody;

@@ -112,6 +112,7 @@ durable_version(PG_FUNCTION_ARGS)
 Datum
 durable_clock(PG_FUNCTION_ARGS)
 {
+	durable_client_refuse_in_turn("clock", "Use durable.now().");
 	PG_RETURN_TIMESTAMPTZ(durable_clock_now());
 }
 
@@ -121,6 +122,7 @@ durable_worker_slots(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
+	durable_client_refuse_in_turn("worker_slots", "Call it from an activity.");
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; durable_shmem_available() && i < DURABLE_MAX_SLOTS; i++)
 	{

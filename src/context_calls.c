@@ -27,6 +27,8 @@
 #include "handler.h"
 #include "json.h"
 
+static void read_message(NewCall *call);
+
 PG_FUNCTION_INFO_V1(durable_continue_as_new);
 PG_FUNCTION_INFO_V1(durable_now);
 PG_FUNCTION_INFO_V1(durable_uuid);
@@ -166,14 +168,25 @@ durable_log(PG_FUNCTION_ARGS)
 {
 	Turn	   *turn = durable_turn_current("log");
 	HistoryEvent *recorded;
-	char	   *message = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	NewCall		call = {.fcinfo = fcinfo, .turn = turn};
+	int			task;
 
-	(void) durable_turn_record(turn, HISTORY_LOG_WRITTEN, NULL, NULL,
-							   durable_turn_next_is_new(turn) ? durable_json_text(message) : NULL,
-							   &recorded);
+	if (durable_turn_next_is_new(turn))
+		durable_call_read(&call, HISTORY_LOG_WRITTEN, read_message);
+	task = durable_turn_record(turn, HISTORY_LOG_WRITTEN, NULL, NULL, call.payload, &recorded);
+	durable_call_refuse_again(turn, task, recorded);
 	/* A companion leaves it to its worker. */
 	if (recorded == NULL && turn->at_frontier == NULL)
 		durable_turn_log(turn->instance,
 						 turn->instance->replay.events[turn->instance->replay.nevents - 1]);
 	PG_RETURN_VOID();
+}
+
+static void
+read_message(NewCall *call)
+{
+	FunctionCallInfo fcinfo = call->fcinfo;
+
+	call->payload = durable_json_text(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	durable_json_check_size(call->payload, "message for the log");
 }

@@ -19,7 +19,8 @@
  * workers.  If it fails all the same, a few transactions were rolled back and
  * are done again.
  *
- * CREATE EXTENSION tells the launcher at its commit.
+ * CREATE EXTENSION tells the launcher at its commit.  ALTER SCHEMA durable RENAME is
+ * refused.
  */
 #include "durable.h"
 #include "worker.h"
@@ -76,6 +77,7 @@ static Oid	database_to_empty(Node *statement);
 static Oid	template_of(CreatedbStmt *statement);
 static bool changes_extension(Node *statement);
 static bool names_us(List *objects);
+static void refuse_renaming(Node *statement);
 static void stop(Oid database);
 static void let_go_on(Oid database);
 static void end_of_transaction(XactEvent event, void *arg);
@@ -101,6 +103,7 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 	bool		creates_database = IsA(node, CreatedbStmt);
 	Oid			database = InvalidOid;
 
+	refuse_renaming(node);
 	if (context == PROCESS_UTILITY_TOPLEVEL && !IsTransactionBlock())
 		database = database_to_empty(node);
 	if (IsA(node, VariableSetStmt))
@@ -255,6 +258,19 @@ names_us(List *objects)
 		if (IsA(lfirst(lc), String) && strcmp(strVal(lfirst(lc)), "durable") == 0)
 			return true;
 	return false;
+}
+
+/* Everything of ours is found by the name of the schema. */
+static void
+refuse_renaming(Node *statement)
+{
+	RenameStmt *rename = (RenameStmt *) statement;
+
+	if (IsA(statement, RenameStmt) && rename->renameType == OBJECT_SCHEMA &&
+		strcmp(rename->subname, "durable") == 0 && OidIsValid(durable_extension_oid()))
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot rename schema durable because extension durable requires it")));
 }
 
 /* --- stopping and going on -------------------------------------------------------------- */

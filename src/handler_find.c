@@ -32,6 +32,7 @@
 #include "suggest.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/catcache.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
@@ -56,6 +57,7 @@ static Oid	function_of_signature(const char *signature);
 static Oid	find_by_name(Written *written, Oid extra_namespace);
 static Oid	choose(Written *written, FuncCandidateList candidates);
 static pg_noreturn_compat void not_found(Written *written, const char *name, const char *kind, Oid extra_namespace);
+static const char *same_name(Written *written);
 static char *clipped(const char *name);
 static List *functions_in(Oid namespace, bool qualified, List *names);
 
@@ -269,9 +271,11 @@ static void
 not_found(Written *written, const char *name, const char *kind, Oid extra_namespace)
 {
 	List	   *names = durable_registry_names(kind, GetUserId());
-	const char *like;
+	const char *like = same_name(written);
 
-	if (list_length(written->names) == 2)
+	if (like != NULL)
+		names = NIL;
+	else if (list_length(written->names) == 2)
 	{
 		Oid			namespace = get_namespace_oid(linitial(written->names), true);
 
@@ -290,7 +294,8 @@ not_found(Written *written, const char *name, const char *kind, Oid extra_namesp
 	}
 
 	/* one that needs quotes to be a function's name has them already */
-	like = durable_suggest(name, names);
+	if (like == NULL)
+		like = durable_suggest(name, names);
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_FUNCTION),
 			 errmsg("%s \"%s\" does not exist", kind, clipped(name)),
@@ -300,6 +305,38 @@ not_found(Written *written, const char *name, const char *kind, Oid extra_namesp
 			 like == NULL ? 0 : like[0] == '"'
 			 ? errhint("Did you mean %s?", like)
 			 : errhint("Did you mean \"%s\"?", like)));
+}
+
+/* A function that has this very name, in another schema or with other arguments; NULL if there is none. */
+static const char *
+same_name(Written *written)
+{
+	CatCList   *list;
+	const char *same = NULL;
+
+	if (written->names == NIL)
+		return NULL;
+
+	list = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(llast(written->names)));
+	for (int i = 0; i < list->n_members && same == NULL; i++)
+	{
+		Form_pg_proc function = (Form_pg_proc) GETSTRUCT(&list->members[i]->tuple);
+		char	   *schema = get_namespace_name(function->pronamespace);
+
+		if (schema == NULL || function->pronamespace == PG_CATALOG_NAMESPACE ||
+			(list_length(written->names) == 2 && strcmp(schema, linitial(written->names)) != 0) ||
+			durable_schema_aclcheck(function->pronamespace, GetUserId(), ACL_USAGE) != ACLCHECK_OK ||
+			durable_function_aclcheck(function->oid, GetUserId()) != ACLCHECK_OK ||
+			durable_handler_objection(function->oid) != NULL)
+			continue;
+
+		same = written->arguments != NULL
+			? durable_handler_from_oid(function->oid, written->kind)->signature
+			: quote_qualified_identifier(schema, NameStr(function->proname));
+	}
+	ReleaseSysCacheList(list);
+
+	return same;
 }
 
 /* Names come from users and may be of any length. */

@@ -99,6 +99,11 @@ durable_purge_history(PG_FUNCTION_ARGS)
 	values[2] = DirectFunctionCall2(timestamptz_mi_interval,
 									TimestampTzGetDatum(durable_clock_now()),
 									PG_GETARG_DATUM(0));
+	if (DatumGetTimestampTz(values[2]) > durable_clock_now())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("older_than must not be negative"),
+				 errhint("Use '0' for everything that is finished.")));
 	values[3] = PG_ARGISNULL(2) ? (Datum) 0 : PG_GETARG_DATUM(2);
 	if (PG_ARGISNULL(2))
 		nulls[3] = 'n';

@@ -34,6 +34,8 @@ static void run(DurableSql *sql, Datum *values, const char *nulls);
 static void unregister(FunctionCallInfo fcinfo, const char *kind, DurableSql *sql);
 static pg_noreturn_compat void not_registered(const char *name, const char *kind);
 
+#define OWNER_IS_GONE	"NOT EXISTS (SELECT 1 FROM pg_catalog.pg_roles AS r WHERE r.oid = owner)"
+
 static DurableSql upsert_orchestration = {
 	.text = "INSERT INTO durable.orchestration AS o (owner, name, handler, version, retention, description) "
 	"VALUES ($1, $2, $3, $4, $5, $6) "
@@ -51,14 +53,14 @@ static DurableSql upsert_activity = {
 	.argtypes = {REGROLEOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, INTERVALOID, TEXTOID}
 };
 static DurableSql delete_orchestration = {
-	.text = "DELETE FROM durable.orchestration WHERE owner = $1 AND name = $2",
-	.nargs = 2,
-	.argtypes = {REGROLEOID, TEXTOID}
+	.text = "DELETE FROM durable.orchestration WHERE name = $2 AND (owner = $1 OR $3 AND " OWNER_IS_GONE ")",
+	.nargs = 3,
+	.argtypes = {REGROLEOID, TEXTOID, BOOLOID}
 };
 static DurableSql delete_activity = {
-	.text = "DELETE FROM durable.activity WHERE owner = $1 AND name = $2",
-	.nargs = 2,
-	.argtypes = {REGROLEOID, TEXTOID}
+	.text = "DELETE FROM durable.activity WHERE name = $2 AND (owner = $1 OR $3 AND " OWNER_IS_GONE ")",
+	.nargs = 3,
+	.argtypes = {REGROLEOID, TEXTOID, BOOLOID}
 };
 
 /* register_orchestration(name, handler, version, retention, description) */
@@ -175,11 +177,13 @@ static void
 unregister(FunctionCallInfo fcinfo, const char *kind, DurableSql *sql)
 {
 	char	   *name = durable_client_name(fcinfo, 0, psprintf("name of the %s", kind));
-	Datum		values[2];
+	Datum		values[3];
 	uint64		deleted;
 
 	values[0] = ObjectIdGetDatum(GetUserId());
 	values[1] = CStringGetTextDatum(name);
+	/* A role that is gone cannot do it any more, and its name nobody can take. */
+	values[2] = BoolGetDatum(superuser() || GetUserId() == durable_extension_owner());
 	durable_sql_connect();
 	deleted = durable_sql_run(sql, values, NULL, false, 0);
 	durable_sql_finish();

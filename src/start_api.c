@@ -196,7 +196,7 @@ check_request(const StartRequest *request)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("tags must be a JSON object"),
 					 errhint("For example '{\"customer\": \"Pat\"}'.")));
-		durable_json_check_size(request->tags, "tags");
+		durable_json_check_size(request->tags, "object of tags");
 	}
 	if (request->on_conflict == NULL ||
 		(strcmp(request->on_conflict, "error") != 0 &&

@@ -259,6 +259,8 @@ durable_run(PG_FUNCTION_ARGS)
 	char	   *instance_id;
 	int64		key;
 
+	durable_client_refuse_in_turn("run", "Use durable.call_sub_orchestrator().");
+	refuse_in_activity("run");
 	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
 		castNode(CallContext, fcinfo->context)->atomic)
 		ereport(ERROR,
@@ -267,7 +269,6 @@ durable_run(PG_FUNCTION_ARGS)
 				 errdetail("It commits what it has started before it waits for it."),
 				 errhint("Use durable.start(), and durable.wait() after the commit.")));
 	durable_client_enter("run", "Use durable.call_sub_orchestrator().");
-	refuse_in_activity("run");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 

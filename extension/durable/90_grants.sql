@@ -41,6 +41,10 @@ BEGIN
     IF role IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'role must not be null';
     END IF;
+    PERFORM FROM pg_roles r WHERE r.oid = role;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('role "%s" does not exist', role);
+    END IF;
     EXECUTE format('GRANT USAGE ON SCHEMA durable TO %s', role);
     FOR routine IN SELECT * FROM durable.user_functions() LOOP
         EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %s', routine, role);
@@ -59,6 +63,10 @@ AS $$
 BEGIN
     IF role IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'role must not be null';
+    END IF;
+    PERFORM FROM pg_roles r WHERE r.oid = role;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('role "%s" does not exist', role);
     END IF;
     EXECUTE format('REVOKE ALL ON ALL ROUTINES IN SCHEMA durable FROM %s', role);
     EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA durable FROM %s', role);

@@ -20,6 +20,13 @@ AS $$
 DECLARE
     players text;
 BEGIN
+    PERFORM FROM pg_roles r WHERE r.rolname = role;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'undefined_object',
+            MESSAGE = format('role %s does not exist', coalesce('"' || role || '"', 'null')),
+            HINT = 'CREATE ROLE makes one; to let everybody play, grant what this function grants to PUBLIC.';
+    END IF;
+
     SELECT n.nspname INTO STRICT players
     FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
     WHERE e.extname = 'durable_dungeon';

@@ -27,6 +27,7 @@ my $backup = 'base';
 $primary->backup($backup);
 my $standby = new_node('standby', init => 0);
 $standby->init_from_backup($primary, $backup, has_streaming => 1);
+$standby->append_conf('postgresql.conf', "durable.testing = on\n");
 $standby->start;
 
 # One timer is overdue at the promotion, the other falls due after it. Neither fires in the primary, which has no workers
@@ -48,6 +49,8 @@ is($standby->safe_psql('postgres', "SELECT count(*) FROM durable.instances WHERE
 my ($rc, $out, $err) = $standby->psql('postgres', "SELECT durable.start('nap', 1)");
 isnt($rc, 0, 'it starts none');
 like($err, qr/read-only transaction|recovery/, 'and says why');
+($rc, $out, $err) = $standby->psql('postgres', 'CALL durable.drain()');
+like($err, qr/cannot execute durable\.drain\(\) during recovery/, 'it runs none in a session either');
 
 ok($standby->poll_query_until('postgres', 'SELECT clock_timestamp() > min(due_at) FROM durable.timer'),
 	'one of them is late');
