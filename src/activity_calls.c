@@ -111,9 +111,9 @@ read_activity(NewCall *call)
 		JsonbParseState *state = NULL;
 
 		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-		durable_call_push_member(&state, "retry", call->retry);
+		durable_json_push_member(&state, "retry", call->retry);
 		if (call->timeout_us > 0)
-			durable_call_push_member(&state, "timeout", durable_history_number(call->timeout_us));
+			durable_json_push_member(&state, "timeout", durable_history_number(call->timeout_us));
 		call->extra = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 	}
 }
@@ -137,8 +137,8 @@ sql_input(FunctionCallInfo fcinfo)
 				 errmsg("query must not be null")));
 	query = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	durable_call_push_member(&state, "query", durable_json_text(query));
-	durable_call_push_member(&state, "params", durable_call_jsonb(fcinfo, 1));
+	durable_json_push_member(&state, "query", durable_json_text(query));
+	durable_json_push_member(&state, "params", durable_call_jsonb(fcinfo, 1));
 	result = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 	durable_json_check_size(result, "input of an activity");
 	return result;
@@ -192,7 +192,7 @@ durable_call_read(NewCall *call, HistoryType type, void (*read) (NewCall *call))
 			ReThrowError(error);
 
 		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-		durable_call_push_member(&state, "failure", durable_json_failure(error, NULL, 0));
+		durable_json_push_member(&state, "failure", durable_json_failure(error, NULL, 0));
 		task = durable_turn_record(call->turn, type, call->name,
 								   JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)),
 								   NULL, &recorded);
@@ -243,23 +243,4 @@ Jsonb *
 durable_call_jsonb(FunctionCallInfo fcinfo, int argno)
 {
 	return PG_ARGISNULL(argno) ? NULL : PG_GETARG_JSONB_P(argno);
-}
-
-/* A member of an object, none if value is NULL. */
-void
-durable_call_push_member(JsonbParseState **state, const char *key, const Jsonb *value)
-{
-	JsonbValue	string;
-	JsonbValue	binary;
-
-	if (value == NULL)
-		return;
-	string.type = jbvString;
-	string.val.string.val = unconstify(char *, key);
-	string.val.string.len = strlen(key);
-	pushJsonbValue(state, WJB_KEY, &string);
-	binary.type = jbvBinary;
-	binary.val.binary.data = unconstify(JsonbContainer *, &value->root);
-	binary.val.binary.len = VARSIZE(value) - VARHDRSZ;
-	pushJsonbValue(state, WJB_VALUE, &binary);
 }

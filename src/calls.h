@@ -43,9 +43,6 @@ extern char *durable_call_name(FunctionCallInfo fcinfo, int argno, const char *w
 /* A jsonb argument, NULL for SQL NULL. */
 extern Jsonb *durable_call_jsonb(FunctionCallInfo fcinfo, int argno);
 
-/* A member of an object that is being built; none if value is NULL. */
-extern void durable_call_push_member(JsonbParseState **state, const char *key, const Jsonb *value);
-
 /* The next 16 of the instance's random bytes (context_calls.c). */
 extern void durable_call_draw(Turn *turn, uint8 *bytes);
 

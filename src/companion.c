@@ -59,7 +59,6 @@ static void drop_link_at_exit(int code, Datum arg);
 static bool send_message(char kind, const Jsonb *body);
 static Jsonb *describe_run(Instance *instance, Handler *handler);
 static void push_text(JsonbParseState **state, const char *key, const char *value);
-static void push_jsonb(JsonbParseState **state, const char *key, const Jsonb *value);
 static void push_number(JsonbParseState **state, const char *key, int64 value);
 static void take_calls(Instance *instance, const Jsonb *body);
 static Jsonb *element(const Jsonb *array, int index);
@@ -200,8 +199,8 @@ describe_run(Instance *instance, Handler *handler)
 	push_text(&state, "instance_id", instance->instance_id);
 	push_text(&state, "name", instance->name);
 	push_text(&state, "parent_instance_id", instance->parent_instance_id);
-	push_jsonb(&state, "input", instance->input);
-	push_jsonb(&state, "custom_status", instance->custom_status);
+	durable_json_push_member(&state, "input", instance->input);
+	durable_json_push_member(&state, "custom_status", instance->custom_status);
 	push_number(&state, "key", instance->key);
 	push_number(&state, "execution", instance->execution);
 	push_number(&state, "created_at", instance->created_at);
@@ -213,31 +212,13 @@ static void
 push_text(JsonbParseState **state, const char *key, const char *value)
 {
 	if (value != NULL)
-		push_jsonb(state, key, durable_json_text(value));
+		durable_json_push_member(state, key, durable_json_text(value));
 }
 
 static void
 push_number(JsonbParseState **state, const char *key, int64 value)
 {
-	push_jsonb(state, key, durable_history_number(value));
-}
-
-static void
-push_jsonb(JsonbParseState **state, const char *key, const Jsonb *value)
-{
-	JsonbValue	string;
-	JsonbValue	binary;
-
-	if (value == NULL)
-		return;
-	string.type = jbvString;
-	string.val.string.val = unconstify(char *, key);
-	string.val.string.len = strlen(key);
-	pushJsonbValue(state, WJB_KEY, &string);
-	binary.type = jbvBinary;
-	binary.val.binary.data = unconstify(JsonbContainer *, &value->root);
-	binary.val.binary.len = VARSIZE(value) - VARHDRSZ;
-	pushJsonbValue(state, WJB_VALUE, &binary);
+	durable_json_push_member(state, key, durable_history_number(value));
 }
 
 /* The link and the process.  Ready some milliseconds later. */

@@ -7,10 +7,8 @@
  * this for every call; everything else goes through to_jsonb and
  * jsonb_to_record, so that users find the rules that they know.
  *
- * to_jsonb itself follows the session's settings for a few types.  For those the
- * settings are pinned while it runs, in a GUC nest level: an error undoes it with
- * the (sub)transaction.  Only those that differ are set, and only when the type
- * can depend on them.
+ * to_jsonb itself follows the session's settings for a few types; json_pin.c
+ * sees to it that it does not.
  *
  * Called by:	durable calls and client API (inputs), handler_call.c
  * Memory:		results in CurrentMemoryContext, along with what the conversion
@@ -28,14 +26,10 @@
 #include "catalog/pg_type.h"
 #include "common/shortest_dec.h"
 #include "guc.h"
-#include "miscadmin.h"
 #include "nodes/execnodes.h"
 #include "nodes/makefuncs.h"
-#include "pgtime.h"
 #include "utils/builtins.h"
-#include "utils/bytea.h"
 #include "utils/datetime.h"
-#include "utils/float.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
@@ -43,22 +37,11 @@
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
-#include "utils/typcache.h"
-
-/* What the text of a type depends on. */
-#define PIN_NOTHING		0
-#define PIN_SETTINGS	1		/* DateStyle, TimeZone, ... */
-#define PIN_PATH		2		/* search_path: names of tables, types, functions */
 
 static Jsonb *text_to_jsonb(const char *text, int length);
 static Jsonb *numeric_to_jsonb(Numeric number);
 static Jsonb *float_to_jsonb(double number, char *digits);
 static Jsonb *other_to_jsonb(Datum value, Oid type);
-static int	pins_of_value(Datum value, Oid type);
-static int	pins_of_type(Oid type);
-static int	pins_of_row(TupleDesc row);
-static int	pin_settings(int pins);
-static void set_pinned(const char *name, const char *value);
 static Datum read_as_record(JsonReader *reader, JsonbValue *value, bool *isnull);
 static char *value_to_cstring(JsonbValue *value);
 static char *container_to_cstring(JsonbContainer *container);
@@ -238,156 +221,12 @@ other_to_jsonb(Datum value, Oid type)
 											 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL),
 					   &function);
 
-	level = pin_settings(pins_of_value(value, type));
+	level = durable_json_pin(value, type);
 	result = FunctionCall1(&function, value);
 	if (level > 0)
 		AtEOXact_GUC(false, level);
 
 	return DatumGetJsonbP(result);
-}
-
-/* --- settings that to_jsonb follows --------------------------------------------------------------------------------- */
-
-static int
-pins_of_value(Datum value, Oid type)
-{
-	TupleDesc	row;
-	HeapTupleHeader tuple;
-	int			pins;
-
-	if (type != RECORDOID)
-		return pins_of_type(type);
-
-	tuple = DatumGetHeapTupleHeader(value);
-	row = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(tuple),
-								 HeapTupleHeaderGetTypMod(tuple));
-	pins = pins_of_row(row);
-	ReleaseTupleDesc(row);
-	return pins;
-}
-
-static int
-pins_of_type(Oid type)
-{
-	Oid			element;
-	char		typtype;
-
-	check_stack_depth();
-
-	switch (type)
-	{
-		case BOOLOID:
-		case BITOID:
-		case BPCHAROID:
-		case CHAROID:
-		case CIDROID:
-		case INETOID:
-		case INT2OID:
-		case INT4OID:
-		case INT8OID:
-		case JSONBOID:
-		case JSONOID:
-		case MACADDROID:
-		case NAMEOID:
-		case NUMERICOID:
-		case OIDOID:
-		case PG_LSNOID:
-		case TEXTOID:
-		case TSQUERYOID:
-		case TSVECTOROID:
-		case UUIDOID:
-		case VARBITOID:
-		case VARCHAROID:
-			return PIN_NOTHING;
-
-		case REGCLASSOID:
-		case REGCOLLATIONOID:
-		case REGCONFIGOID:
-		case REGDICTIONARYOID:
-		case REGOPERATOROID:
-		case REGOPEROID:
-		case REGPROCEDUREOID:
-		case REGPROCOID:
-		case REGTYPEOID:
-			return PIN_PATH;
-
-		case RECORDOID:
-			return PIN_SETTINGS | PIN_PATH;
-	}
-
-	element = get_element_type(type);
-	if (OidIsValid(element))
-		return pins_of_type(element);
-
-	typtype = get_typtype(type);
-	if (typtype == TYPTYPE_DOMAIN)
-		return pins_of_type(getBaseType(type));
-	if (typtype == TYPTYPE_ENUM)
-		return PIN_NOTHING;
-	if (typtype == TYPTYPE_COMPOSITE)
-	{
-		TupleDesc	row = lookup_rowtype_tupdesc(type, -1);
-		int			pins = pins_of_row(row);
-
-		ReleaseTupleDesc(row);
-		return pins;
-	}
-
-	return PIN_SETTINGS;
-}
-
-static int
-pins_of_row(TupleDesc row)
-{
-	int			pins = PIN_NOTHING;
-
-	for (int i = 0; i < row->natts; i++)
-	{
-		Form_pg_attribute column = TupleDescAttr(row, i);
-
-		if (!column->attisdropped)
-			pins |= pins_of_type(column->atttypid);
-	}
-
-	return pins;
-}
-
-/* The GUC nest level to leave afterwards, 0 if nothing had to be set. */
-static int
-pin_settings(int pins)
-{
-	bool		settings = (pins & PIN_SETTINGS) != 0;
-	bool		datestyle = settings && DateStyle != USE_ISO_DATES;
-	bool		intervalstyle = settings && IntervalStyle != INTSTYLE_POSTGRES;
-	bool		digits = settings && extra_float_digits < 1;
-	bool		bytes = settings && bytea_output != BYTEA_OUTPUT_HEX;
-	bool		timezone = settings && strcmp(pg_get_timezone_name(session_timezone), "UTC") != 0;
-	bool		path = (pins & PIN_PATH) != 0;
-	int			level;
-
-	if (!(datestyle || intervalstyle || digits || bytes || timezone || path))
-		return 0;
-
-	level = NewGUCNestLevel();
-	if (datestyle)
-		set_pinned("DateStyle", "ISO");
-	if (intervalstyle)
-		set_pinned("IntervalStyle", "postgres");
-	if (digits)
-		set_pinned("extra_float_digits", "1");
-	if (bytes)
-		set_pinned("bytea_output", "hex");
-	if (timezone)
-		set_pinned("TimeZone", "UTC");
-	if (path)
-		set_pinned("search_path", "pg_catalog, pg_temp");
-	return level;
-}
-
-static void
-set_pinned(const char *name, const char *value)
-{
-	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
 /* --- from jsonb ---------------------------------------------------------------------------------------------------- */
@@ -581,4 +420,20 @@ durable_json_get_member(const Jsonb *object, const char *member)
 	if (value == NULL || value->type == jbvNull)
 		return NULL;
 	return JsonbValueToJsonb(value);
+}
+
+void
+durable_json_push_member(JsonbParseState **state, const char *member, const Jsonb *value)
+{
+	JsonbValue	key;
+	JsonbValue	pushed;
+
+	if (value == NULL)
+		return;
+	key.type = jbvString;
+	key.val.string.val = unconstify(char *, member);
+	key.val.string.len = strlen(member);
+	pushJsonbValue(state, WJB_KEY, &key);
+	durable_json_root(value, &pushed);
+	pushJsonbValue(state, WJB_VALUE, &pushed);
 }

@@ -72,6 +72,12 @@ extern char *durable_json_get_text(const Jsonb *object, const char *member);
 /* Object member, or NULL when it is missing, JSON null, or there is no object. */
 extern Jsonb *durable_json_get_member(const Jsonb *object, const char *member);
 
+/* A member of an object that is being built, none if value is NULL. */
+extern void durable_json_push_member(JsonbParseState **state, const char *member, const Jsonb *value);
+
+/* json_pin.c: the GUC nest level to leave after to_jsonb, 0 if nothing had to be set. */
+extern int	durable_json_pin(Datum value, Oid type);
+
 /*
  * An error as jsonb: {sqlstate, message, detail, hint, context, activity,
  * attempt}; members without a value are left out (attempt when 0); texts are cut

@@ -240,7 +240,7 @@ read_event(NewCall *call)
 
 	call->payload = durable_json_from_any(fcinfo, 2, "data of an event");
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	durable_call_push_member(&state, "id", durable_json_text(call->instance_id));
+	durable_json_push_member(&state, "id", durable_json_text(call->instance_id));
 	call->extra = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
@@ -301,18 +301,18 @@ start_extra(const StartLookup *lookup, const char *instance_id, const Jsonb *ret
 	JsonbParseState *state = NULL;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	durable_call_push_member(&state, "id", durable_json_text(instance_id));
+	durable_json_push_member(&state, "id", durable_json_text(instance_id));
 	if (retry != NULL)
 	{
-		durable_call_push_member(&state, "retry", retry);
+		durable_json_push_member(&state, "retry", retry);
 		if (lookup->handler != NULL)
 		{
-			durable_call_push_member(&state, "name", durable_json_text(lookup->registered_name));
-			durable_call_push_member(&state, "handler", durable_json_text(lookup->handler));
+			durable_json_push_member(&state, "name", durable_json_text(lookup->registered_name));
+			durable_json_push_member(&state, "handler", durable_json_text(lookup->handler));
 			if (lookup->version != NULL)
-				durable_call_push_member(&state, "version", durable_json_text(lookup->version));
+				durable_json_push_member(&state, "version", durable_json_text(lookup->version));
 		}
 	}
-	durable_call_push_member(&state, "failure", failure);
+	durable_json_push_member(&state, "failure", failure);
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
