@@ -45,6 +45,12 @@ durable_clock_ms_until(TimestampTz t, long cap)
 	return (long) ((t - now + 999) / 1000);
 }
 
+bool
+durable_clock_passed(TimestampTz since, TimestampTz now, int64 ms)
+{
+	return now < since || now - since >= ms * 1000;
+}
+
 void
 durable_clock_wait(long ms)
 {

@@ -14,6 +14,12 @@ extern TimestampTz durable_clock_now(void);
 extern long durable_clock_ms_until(TimestampTz t, long cap);
 
 /*
+ * Have ms milliseconds passed from since to now, both real time?  Also when since is
+ * in the future: the clock was set back, and nobody knows how long it has been.
+ */
+extern bool durable_clock_passed(TimestampTz since, TimestampTz now, int64 ms);
+
+/*
  * Wait on MyLatch, at most ms milliseconds.  Never inside a transaction.
  * Leaves the latch set; the caller resets it at the top of its loop.
  */
