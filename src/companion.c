@@ -33,13 +33,15 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "clock.h"
 #include "companion.h"
 #include "companion_link.h"
 #include "guc.h"
 #include "json.h"
+#include "usercall.h"
 
-/* A process that could not be had is not asked for again so soon. */
-#define RETRY_US		(1 * USECS_PER_SEC)
+/* A process that could not be had is not asked for again so soon; in milliseconds. */
+#define RETRY_AFTER		1000
 
 typedef struct Peer
 {
@@ -54,6 +56,8 @@ typedef struct Peer
 }			Peer;
 
 static bool start_process(void);
+static bool create_link(void);
+static Jsonb *create_link_body(void *arg);
 static void drop_link(void);
 static void drop_link_at_exit(int code, Datum arg);
 static bool send_message(char kind, const Jsonb *body);
@@ -64,7 +68,7 @@ static void take_calls(Instance *instance, const Jsonb *body);
 static Jsonb *element(const Jsonb *array, int index);
 
 static Peer *peer = NULL;
-static TimestampTz not_before = 0;
+static TimestampTz asked_at = 0;	/* for a process */
 
 bool
 durable_companion_begin(Instance *instance, Handler *handler)
@@ -231,20 +235,14 @@ start_process(void)
 	BackgroundWorker worker = {0};
 	dsm_handle	handle;
 
-	if (now < not_before)
+	if (!durable_clock_passed(asked_at, now, RETRY_AFTER))
 		return false;
-	not_before = now + RETRY_US;
+	asked_at = now;
+
+	if (!create_link())
+		return false;
 
 	old = MemoryContextSwitchTo(TopMemoryContext);
-	peer = palloc0(sizeof(Peer));
-	if (!durable_link_create(&peer->link))
-	{
-		pfree(peer);
-		peer = NULL;
-		MemoryContextSwitchTo(old);
-		return false;
-	}
-
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	worker.bgw_restart_time = BGW_NEVER_RESTART;
@@ -272,6 +270,39 @@ start_process(void)
 	registered = true;
 	MemoryContextSwitchTo(old);
 	return true;
+}
+
+/* Where shared memory is short, as in many a container, making a segment raises. */
+static bool
+create_link(void)
+{
+	static bool logged = false;
+	UserCall	call = {.body = create_link_body, .read_only = true};
+	bool		created = false;
+
+	call.arg = &created;
+	peer = MemoryContextAllocZero(TopMemoryContext, sizeof(Peer));
+	durable_usercall_run(&call);
+	if (!call.returned && !logged)
+		ereport(LOG,
+				(errmsg("long bursts of activities are slower, because there is no shared memory for a durable companion: %s",
+						call.error->message)));
+	logged = !call.returned;
+	if (created)
+		return true;
+	pfree(peer);
+	peer = NULL;
+	return false;
+}
+
+static Jsonb *
+create_link_body(void *arg)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+	*(bool *) arg = durable_link_create(&peer->link);
+	MemoryContextSwitchTo(old);
+	return NULL;
 }
 
 static void

@@ -7,6 +7,7 @@
  *							A history		answer: events, see history.c; preceded by
  *											B too
  *							S				stop
+ *							A and S for a run that has ended are ignored
  *	companion -> worker		C [history, custom status]	calls
  *							E				the run is over
  */

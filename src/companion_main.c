@@ -37,6 +37,9 @@
 
 #define IDLE_MS			10000
 
+/* A run holds a snapshot: it ends when its worker does other things for so long. */
+#define RUN_IDLE_MS		1000
+
 static void run_instance(const Jsonb *description);
 static bool at_frontier(Turn *turn);
 static bool only_activities(const Instance *instance);
@@ -126,7 +129,7 @@ run_instance(const Jsonb *description)
 	turn.at_frontier = at_frontier;
 
 	/* The history comes as the first answer. */
-	if (durable_link_receive(&to_worker, &history, -1) == MESSAGE_ANSWER)
+	if (durable_link_receive(&to_worker, &history, RUN_IDLE_MS) == MESSAGE_ANSWER)
 	{
 		add_answers(instance, history);
 		sent = turn.fresh_events = instance->replay.nevents;
@@ -178,8 +181,8 @@ at_frontier(Turn *turn)
 
 	list_free_deep(instance->activities);
 	instance->activities = NIL;
-	if (durable_link_receive(&to_worker, &answers, -1) != MESSAGE_ANSWER)
-		return false;			/* stopped, or alone */
+	if (durable_link_receive(&to_worker, &answers, RUN_IDLE_MS) != MESSAGE_ANSWER)
+		return false;			/* stopped, alone, or forgotten */
 	add_answers(instance, answers);
 	sent = replay->nevents;
 	turn->clock = Max(turn->clock, replay->nevents > 0 ?

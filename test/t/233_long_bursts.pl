@@ -174,6 +174,17 @@ $node->safe_psql('postgres', "SELECT durable.terminate('stopped')");
 ends($node, 'stopped', 'Terminated|', 'terminate takes effect');
 cmp_ok(time - $began, '<', patience(10), 'soon');
 
+# The companion's run holds a snapshot. It ends when the worker does not come back to it.
+start($node, 'suspended', 'writes', 20000, 'suspended');
+has_effects('suspended', 300);
+$node->safe_psql('postgres', "SELECT durable.suspend('suspended')");
+ok($node->poll_query_until('postgres', "SELECT runtime_status = 'Suspended' FROM durable.instances WHERE instance_id = 'suspended'"), 'suspended');
+$began = time;
+ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'durable companion' AND xact_start IS NOT NULL"),
+	'the companion holds no snapshot for that');
+cmp_ok(time - $began, '<', 5, 'for long');
+$node->safe_psql('postgres', "SELECT durable.terminate('suspended')");
+
 # The server takes both for a crash; afterwards what was in work is run step by step for a while.
 for my $victim ('companion', 'worker')
 {
@@ -234,6 +245,19 @@ set_up($small);
 start($small, 'alone', 'writes', 1000, 'alone');
 ends($small, 'alone', 'Completed|1000', 'without room for a companion it takes longer');
 done_once($small, 'alone', 1000);
+$small->stop('fast');
+
+# --- no shared memory to be had ----------------------------------------------------------------------------------------
+
+$small->append_conf('postgresql.conf', "max_worker_processes = 10\ndynamic_shared_memory_type = 'mmap'\n");
+$small->start;
+chmod 0500, $small->data_dir . '/pg_dynshmem' or die "chmod: $!";
+start($small, 'segment', 'writes', 1000, 'segment');
+ends($small, 'segment', 'Completed|1000', 'without shared memory for a companion, too');
+done_once($small, 'segment', 1000);
+like(slurp_file($small->logfile), qr/there is no shared memory for a durable companion/, 'the log says so');
+unlike(slurp_file($small->logfile), qr/"durable worker" \(PID \d+\) exited with exit code/, 'and no worker was lost by that');
+chmod 0700, $small->data_dir . '/pg_dynshmem';
 $small->stop('fast');
 
 done_testing();
