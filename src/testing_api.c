@@ -133,7 +133,7 @@ Datum
 durable_advance_clock(PG_FUNCTION_ARGS)
 {
 	Interval   *step;
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now;
 	TimestampTz moved;
 
 	require_testing("advance_clock");
@@ -142,9 +142,16 @@ durable_advance_clock(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("step must not be null")));
 	step = PG_GETARG_INTERVAL_P(0);
+
+	/* From the time it shows, so that what it shows then is a time, too. */
+	now = durable_clock_now();
 	moved = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
 													TimestampTzGetDatum(now),
 													IntervalPGetDatum(step)));
+	if (TIMESTAMP_NOT_FINITE(moved))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("the clock cannot be moved to infinity")));
 	durable_clock_advance(moved - now);
 	PG_RETURN_TIMESTAMPTZ(durable_clock_now());
 }
