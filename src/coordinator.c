@@ -16,7 +16,9 @@
  * slow recheck), start and dismiss workers, delete a few old instances, sleep
  * until the next of these or until something is due.  Whoever wants something
  * puts it into shared memory and sets our latch; before we sleep we look once
- * more, under the spinlock in which the time of our waking is written down.
+ * more, under the spinlock in which the time of our waking is written down.  While
+ * we are awake no time is written down, so that whoever commits something that
+ * will be due asks for a look.
  */
 #include "durable.h"
 #include "worker.h"
@@ -107,7 +109,9 @@ durable_coordinator_main(Datum arg)
 		ms = Min(durable_supply_workers(running), durable_recheck_interval);
 		if (running)
 		{
-			if (GetCurrentTimestamp() >= delete_at)
+			/* A step wants to rest for less than a minute: else the clock was set back. */
+			if (GetCurrentTimestamp() >= delete_at ||
+				delete_at - GetCurrentTimestamp() > 2 * USECS_PER_MINUTE)
 				delete_at = GetCurrentTimestamp() + durable_retention_step() * INT64CONST(1000);
 			ms = Min(ms, Max(delete_at - GetCurrentTimestamp(), 0) / 1000 + 1);
 			ms = Min(ms, durable_clock_ms_until(durable_owners_next_due(), ms));
@@ -161,18 +165,19 @@ static bool
 reason_to_look(DurableDatabase *db, TimestampTz looked_at, TimestampTz not_before)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	bool		asked;
 
 	/* A wish stays until it is granted; the clock may have been set back. */
-	if (now < not_before && now >= looked_at)
-		return false;
+	bool		too_soon = now < not_before && now >= looked_at;
+	bool		granted;
 
 	SpinLockAcquire(&db->mutex);
-	asked = db->look;
-	db->look = false;
+	db->coordinator_sleeps_until = DT_NOEND;
+	granted = !too_soon &&
+		(db->look || durable_clock_passed(looked_at, now, durable_recheck_interval));
+	if (granted)
+		db->look = db->examine = false;
 	SpinLockRelease(&db->mutex);
-
-	return asked || TimestampDifferenceExceeds(looked_at, now, durable_recheck_interval);
+	return granted;
 }
 
 static void
@@ -212,8 +217,9 @@ look(DurableDatabase *db)
 }
 
 /*
- * If the extension is created just now, its commit finds the state ABSENT, or
- * asks for another look before we set it; the launcher then starts over.
+ * If the extension is created just now, its commit asks for somebody to examine the
+ * database.  We have taken such wishes back before we looked; one that came since
+ * is there when the launcher finds the state ABSENT, and it starts over.
  */
 static void
 leave_without_extension(DurableDatabase *db)
@@ -272,7 +278,7 @@ report_statistics(void)
 {
 	static TimestampTz reported_at = 0;
 
-	if (TimestampDifferenceExceeds(reported_at, GetCurrentTimestamp(), REPORT_INTERVAL))
+	if (durable_clock_passed(reported_at, GetCurrentTimestamp(), REPORT_INTERVAL))
 	{
 		pgstat_report_stat(true);
 		reported_at = GetCurrentTimestamp();

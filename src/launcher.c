@@ -45,13 +45,12 @@
 #define RESCAN_INTERVAL			10000	/* pg_database */
 #define LONGEST_THROTTLE		60000
 #define NO_PROCESS_DELAY		2000
-#define START_TIMEOUT			30000
 
 /* Coordinators that look for the extension, at the same time. */
 #define MAX_EXPLORERS			2
 
-/* Databases without an entry are looked at again after so long; in microseconds. */
-#define REEXAMINE_INTERVAL		(10 * 60 * USECS_PER_SEC)
+/* Databases without an entry are looked at again after so long. */
+#define REEXAMINE_INTERVAL		(10 * 60 * 1000)
 
 /* A database that had no extension and whose entry was needed for another one. */
 typedef struct AbsentDatabase
@@ -136,7 +135,7 @@ durable_launcher_main(Datum arg)
 		MemoryContextSwitchTo(round_context);
 
 		if (asked_to_rescan() ||
-			TimestampDifferenceExceeds(scanned_at, GetCurrentTimestamp(), RESCAN_INTERVAL))
+			durable_clock_passed(scanned_at, GetCurrentTimestamp(), RESCAN_INTERVAL))
 		{
 			scan_databases();
 			scanned_at = GetCurrentTimestamp();
@@ -211,7 +210,10 @@ scan_databases(void)
 		if (!OidIsValid(known[i]) || list_member_oid(databases, known[i]))
 			continue;
 		if (db->database == known[i] && durable_database_terminate(db, NULL) == 0)
+		{
+			durable_slot_release_lost(db);
 			durable_database_forget(db, known[i]);
+		}
 		hash_search(absent, &known[i], HASH_REMOVE, NULL);
 	}
 
@@ -223,7 +225,7 @@ scan_databases(void)
 		if (durable_database_find(database))
 			continue;
 		entry = hash_search(absent, &database, HASH_FIND, NULL);
-		if (entry && GetCurrentTimestamp() - entry->seen < REEXAMINE_INTERVAL)
+		if (entry && !durable_clock_passed(entry->seen, GetCurrentTimestamp(), REEXAMINE_INTERVAL))
 			continue;
 		if (durable_database_add(database) == NULL)
 		{
@@ -314,11 +316,13 @@ supervise(void)
 		bool		examine;
 		long		ms;
 
+		/* A wish that comes while somebody is looking stays until it is known what he has seen. */
 		SpinLockAcquire(&db->mutex);
-		examine = db->examine;
-		db->examine = false;
+		examine = db->examine && db->state == DATABASE_ABSENT;
+		if (examine)
+			db->examine = false;
 		SpinLockRelease(&db->mutex);
-		if (examine && db->state == DATABASE_ABSENT)
+		if (examine)
 			durable_database_set_state(db, DATABASE_UNKNOWN);
 
 		if (db->coordinator != COORDINATOR_NONE ||
@@ -365,23 +369,23 @@ reap(int n)
 			durable_coordinator_release(db, started[n].started, true);
 	}
 	else if (db->coordinator == COORDINATOR_STARTING &&
-			 TimestampDifferenceExceeds(db->coordinator_started, GetCurrentTimestamp(), START_TIMEOUT))
+			 durable_clock_passed(db->coordinator_started, GetCurrentTimestamp(), DURABLE_START_TIMEOUT))
 		durable_coordinator_release(db, db->coordinator_started, true);	/* started by another launcher */
 }
 
-/* 0: may be started now. The n-th failure in a row costs 2^n seconds. */
+/* 0: may be started now.  The first failure in a row costs a second, each further one twice as much. */
 static long
 throttle_ms(DurableDatabase *db)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	int64		wait_ms;
-	int64		passed_ms;
 
 	if (db->coordinator_failures == 0)
 		return 0;
 	wait_ms = Min((int64) 500 << Min(db->coordinator_failures, 10), LONGEST_THROTTLE);
-	passed_ms = Max(now - db->coordinator_started, 0) / 1000;
-	return passed_ms >= wait_ms ? 0 : (long) (wait_ms - passed_ms);
+	if (durable_clock_passed(db->coordinator_started, now, wait_ms))
+		return 0;
+	return (long) (wait_ms - (now - db->coordinator_started) / 1000);
 }
 
 /* False when the server has no process to spare. */
@@ -412,6 +416,8 @@ start_coordinator(int n)
 	StaticAssertStmt(sizeof(start) <= BGW_EXTRALEN, "CoordinatorStart is too large");
 	memcpy(worker.bgw_extra, &start, sizeof(start));
 
+	if (started[n].handle)
+		pfree(started[n].handle);	/* it has released its place, and is about to be gone */
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	registered = RegisterDynamicBackgroundWorker(&worker, &started[n].handle);
 	MemoryContextSwitchTo(old);

@@ -30,9 +30,12 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+/* Milliseconds. */
+#define PEER_INTERVAL		50		/* between two further workers of an owner */
+
 /* Microseconds. */
-#define PEER_INTERVAL		(50 * 1000)		/* between two further workers of an owner */
 #define STUCK_BATCH			(100 * 1000)
+#define LONGEST_DELAY		(60 * USECS_PER_SEC)
 
 /* Due tasks of an owner are counted up to here. */
 #define TASKS_COUNTED		(DURABLE_MAX_SLOTS + 1)
@@ -180,7 +183,7 @@ take_exit(WorkerExitReport report)
 			delay = USECS_PER_SEC << Min(owner->failures - 1, 6);
 			break;
 	}
-	owner->not_before = now + Min(delay, 60 * USECS_PER_SEC);
+	owner->not_before = now + Min(delay, LONGEST_DELAY);
 	elog(DEBUG1, "worker of role %u ended (%d), next one in " INT64_FORMAT " ms",
 		 report.owner, (int) report.how, delay / 1000);
 }
@@ -343,9 +346,9 @@ durable_owner_need(Owner *owner, long *ms)
 	else if (owner->wanted)
 	{
 		/* They ask for help; one at a time, or a burst would start them all. */
-		if (now - owner->started_at < PEER_INTERVAL)
+		if (!durable_clock_passed(owner->started_at, now, PEER_INTERVAL))
 		{
-			*ms = Min(*ms, PEER_INTERVAL / 1000);
+			*ms = Min(*ms, PEER_INTERVAL);
 			return NEEDS_NOTHING;
 		}
 		need = NEEDS_PEER;
@@ -354,6 +357,7 @@ durable_owner_need(Owner *owner, long *ms)
 	if (need != NEEDS_WORKER)
 		owner->wanted = false;	/* they will ask again */
 
+	owner->not_before = Min(owner->not_before, now + LONGEST_DELAY);	/* the clock was set back */
 	if (need != NEEDS_NOTHING && owner->not_before > now)
 	{
 		*ms = Min(*ms, (owner->not_before - now) / 1000 + 1);

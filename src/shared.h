@@ -26,6 +26,9 @@
 #define MAX_NOTES			64
 #define MAX_EXITS			16
 
+/* A process that has not attached so long after it was registered will not; in ms. */
+#define DURABLE_START_TIMEOUT	30000
+
 /* How a worker ended. */
 typedef enum WorkerExit
 {
@@ -65,7 +68,7 @@ struct DurableDatabase
 	Latch	   *coordinator_latch;	/* (S) NULL: none */
 	TimestampTz coordinator_started;	/* (L) real time; for the throttle, and names the reservation */
 	int			coordinator_failures;	/* (L) in a row */
-	TimestampTz coordinator_sleeps_until;	/* (S) virtual time */
+	TimestampTz coordinator_sleeps_until;	/* (S) virtual time; DT_NOEND: is awake */
 
 	/* what the coordinator is asked for */
 	bool		look;			/* (S) at the tables */
@@ -102,6 +105,7 @@ struct DurableSlot
 	Latch	   *latch;			/* (S) NULL: not attached */
 	bool		connected;		/* (S) */
 	bool		leave;			/* (S) */
+	bool		task_allowed;	/* (L) may start a task, or runs it: counts as one */
 	bool		task_denied;	/* (S) has a due task but may not start it */
 	int64		low_key;		/* (S) hints, see DurableHints */
 	TimestampTz due;			/* (S) */
@@ -227,6 +231,7 @@ extern int	durable_slot_reserve(DurableDatabase *db, Oid owner, bool solo, bool 
 								 uint32 *generation);
 extern void durable_slot_release(int slotno, uint32 generation, WorkerExit how);
 extern void durable_slot_withdraw(int slotno, uint32 generation);	/* no process for it */
+extern void durable_slot_release_lost(DurableDatabase *db); /* no process came to them */
 extern void durable_slot_no_shortage(void);	/* this database waits for no slot */
 extern void durable_slot_connected(void);
 extern void durable_slot_ask_to_leave(int slotno, uint32 generation);

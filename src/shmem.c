@@ -12,7 +12,8 @@
  * launcher looks at every database again, and workers look at everything first.
  *
  *		UNUSED --launcher saw the database--> UNKNOWN --coordinator looked--> ABSENT or ACTIVE
- *		ABSENT, ACTIVE --CREATE/DROP EXTENSION committed--> UNKNOWN
+ *		ACTIVE --coordinator looked again--> ABSENT
+ *		ABSENT --CREATE EXTENSION committed, see "examine"--> UNKNOWN
  *		any --database is gone--> UNUSED
  *
  * An entry of an ABSENT database may be taken for another one when entries are
@@ -30,6 +31,9 @@
 #include "storage/ipc.h"
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
+
+/* The failure of a coordinator that was there for so long is not one in a row; in ms. */
+#define LASTED_MS	(5 * 60 * 1000)
 
 DurableShared *durable_shared = NULL;
 
@@ -380,8 +384,11 @@ durable_coordinator_reserve(DurableDatabase *db, TimestampTz *started)
 	ours = db->coordinator == COORDINATOR_NONE && db->state != DATABASE_UNUSED;
 	if (ours)
 	{
+		*started = GetCurrentTimestamp();
+		SpinLockAcquire(&db->mutex);
 		db->coordinator = COORDINATOR_STARTING;
-		*started = db->coordinator_started = GetCurrentTimestamp();
+		db->coordinator_started = *started;
+		SpinLockRelease(&db->mutex);
 	}
 	LWLockRelease(durable_shared->lock);
 	return ours;
@@ -390,6 +397,8 @@ durable_coordinator_reserve(DurableDatabase *db, TimestampTz *started)
 void
 durable_coordinator_release(DurableDatabase *db, TimestampTz started, bool failed)
 {
+	bool		lasted = durable_clock_passed(started, GetCurrentTimestamp(), LASTED_MS);
+
 	LWLockAcquire(durable_shared->lock, LW_EXCLUSIVE);
 	if (db->coordinator != COORDINATOR_NONE && db->coordinator_started == started)
 	{
@@ -397,7 +406,7 @@ durable_coordinator_release(DurableDatabase *db, TimestampTz started, bool faile
 		db->coordinator = COORDINATOR_NONE;
 		db->coordinator_pid = 0;
 		db->coordinator_latch = NULL;
-		db->coordinator_failures = failed ? db->coordinator_failures + 1 : 0;
+		db->coordinator_failures = !failed ? 0 : lasted ? 1 : db->coordinator_failures + 1;
 		db->short_since = 0;
 		SpinLockRelease(&db->mutex);
 	}
@@ -420,7 +429,7 @@ durable_coordinator_attach(DurableDatabase *db, Oid database, TimestampTz starte
 		db->coordinator = COORDINATOR_RUNNING;
 		db->coordinator_pid = MyProcPid;
 		db->coordinator_latch = MyLatch;
-		db->coordinator_sleeps_until = DT_NOBEGIN;
+		db->coordinator_sleeps_until = DT_NOEND;
 		db->look = true;
 		SpinLockRelease(&db->mutex);
 	}

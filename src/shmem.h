@@ -80,6 +80,7 @@ extern CancelReason durable_slot_end_task(void);	/* why it was cancelled, if it 
 extern void durable_slot_partition(int *part, int *nparts);	/* my ordinal among the workers of my owner */
 extern void durable_slot_count(int64 turns, int64 activities);	/* statistics for durable.workers */
 extern bool durable_task_may_start(void);	/* would one worker be left for turns? */
+extern void durable_task_ended(void);	/* after each time that it may, whatever came of it */
 extern void durable_task_not_due(void); /* or: there is none to start */
 
 /* For the view durable.workers: one slot, false when it is unused. */

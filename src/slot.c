@@ -50,6 +50,7 @@ static DurableSlot *my_slot = NULL;
 static uint32 my_generation = 0;
 static int	full_batches = 0;
 
+static void set_short_since(DurableDatabase *db, TimestampTz since);
 static void free_slot(int slotno);
 static void detach(int code, Datum arg);
 
@@ -113,6 +114,7 @@ durable_slot_reserve(DurableDatabase *db, Oid owner, bool solo, bool in_need, ui
 		slot->latch = NULL;
 		slot->connected = false;
 		slot->leave = false;
+		slot->task_allowed = false;
 		slot->task_denied = false;
 		slot->sleeps_until = DT_NOEND;
 		slot->started_at = slot->state_since = GetCurrentTimestamp();
@@ -132,15 +134,21 @@ durable_slot_reserve(DurableDatabase *db, Oid owner, bool solo, bool in_need, ui
 		break;
 	}
 
-	if (in_need)
-	{
-		if (result >= 0)
-			db->short_since = 0;
-		else if (db->short_since == 0)
-			db->short_since = GetCurrentTimestamp();
-	}
+	if (in_need && result >= 0)
+		set_short_since(db, 0);
+	else if (in_need && db->short_since == 0)
+		set_short_since(db, GetCurrentTimestamp());
 	LWLockRelease(durable_shared->lock);
 	return result;
+}
+
+/* Under the LWLock. */
+static void
+set_short_since(DurableDatabase *db, TimestampTz since)
+{
+	SpinLockAcquire(&db->mutex);
+	db->short_since = since;
+	SpinLockRelease(&db->mutex);
 }
 
 /*
@@ -204,6 +212,34 @@ durable_slot_withdraw(int slotno, uint32 generation)
 	LWLockRelease(durable_shared->lock);
 }
 
+/*
+ * Reservations of a coordinator that has gone before its process came to life, and
+ * which nobody else would ever release.
+ */
+void
+durable_slot_release_lost(DurableDatabase *db)
+{
+	uint64		slots = pg_atomic_read_u64(&db->slots);
+	TimestampTz now = GetCurrentTimestamp();
+
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+	{
+		DurableSlot *slot = &durable_shared->slots[i];
+		uint32		generation;
+		bool		lost;
+
+		if ((slots & SLOT_BIT(i)) == 0 || slot->state != SLOT_STARTING)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		generation = slot->generation;
+		lost = slot->state == SLOT_STARTING && slot->pid == 0 && slot->database == db->database &&
+			durable_clock_passed(slot->started_at, now, DURABLE_START_TIMEOUT);
+		SpinLockRelease(&slot->mutex);
+		if (lost)
+			durable_slot_release(i, generation, EXIT_NOT_STARTED);
+	}
+}
+
 /* Under the LWLock. */
 static void
 free_slot(int slotno)
@@ -219,6 +255,7 @@ free_slot(int slotno)
 	slot->pid = 0;
 	slot->latch = NULL;
 	slot->task_key = 0;
+	slot->task_allowed = false;
 	slot->task_denied = false;
 	SpinLockRelease(&slot->mutex);
 }
@@ -231,7 +268,7 @@ durable_slot_no_shortage(void)
 	if (db->short_since == 0)
 		return;
 	LWLockAcquire(durable_shared->lock, LW_EXCLUSIVE);
-	db->short_since = 0;
+	set_short_since(db, 0);
 	LWLockRelease(durable_shared->lock);
 }
 
@@ -327,9 +364,9 @@ detach(int code, Datum arg)
 		how = EXIT_LOST;
 	else if (code != 0 && !durable_worker_was_terminated())
 		how = EXIT_FAILED;
-	else if (durable_worker_ended_idle() &&
+	else if (durable_worker_ended_idle() && slot->low_key == PG_INT64_MAX &&
 			 pg_atomic_read_u64(&slot->turns) + pg_atomic_read_u64(&slot->activities) == 0)
-		how = EXIT_USELESS;
+		how = EXIT_USELESS;		/* and nothing came in when it had made up its mind */
 	SpinLockRelease(&slot->mutex);
 
 	/* Who is told to go because of DROP DATABASE and the like did nothing wrong. */
@@ -356,19 +393,14 @@ durable_slot_change_state(DurableSlot *slot, SlotState state)
 void
 durable_slot_set_state(SlotState state)
 {
-	bool		was_task;
-
 	if (my_slot == NULL)
 		return;					/* durable.drain in a session */
 	Assert(state == SLOT_IDLE || state == SLOT_BATCH || state == SLOT_TASK);
 	if (state == SLOT_BATCH)
 		pg_atomic_write_u64(&my_slot->units, pg_atomic_read_u64(&my_slot->units) + 1);
 	SpinLockAcquire(&my_slot->mutex);
-	was_task = my_slot->state == SLOT_TASK && state != SLOT_TASK;
 	durable_slot_change_state(my_slot, state);
 	SpinLockRelease(&my_slot->mutex);
-	if (was_task)
-		durable_task_wake_denied();
 }
 
 bool

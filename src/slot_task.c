@@ -5,7 +5,7 @@
  * Owns: what a slot says about the task that its worker runs; who may start one.
  * Called by: workers, while they run a task; the commit callback and the
  * coordinator, to cancel one.
- * Locks: the slots' spinlocks, one at a time.
+ * Locks: the slots' spinlocks, one at a time; the LWLock for who may start one.
  * Memory: none.
  *
  * Cancelling.  Whoever terminates an instance finds, after its commit, the
@@ -18,15 +18,17 @@
 
 #include <signal.h>
 
+#include "clock.h"
 #include "guc.h"
 #include "storage/proc.h"
 #include "utils/timestamp.h"
 
-/* An activity that catches its cancellation goes with its process after this time. */
-#define CANCEL_PATIENCE		(10 * USECS_PER_SEC)
+/* An activity that catches its cancellation goes with its process after this time; ms. */
+#define CANCEL_PATIENCE		10000
+#define PRESS_INTERVAL		1000
 
 static bool peer_is_idle(DurableSlot *self);
-static int	count_tasks(DurableSlot *except, int *denied_before);
+static void count_tasks(DurableSlot *except, int *allowed, int *denied_before);
 
 void
 durable_slot_begin_task(int64 key, int32 task)
@@ -106,31 +108,50 @@ durable_slot_cancel_reason(void)
  * Of all workers of the cluster one stays free for turns.  A worker that is
  * refused is woken when that changes; the one that has been refused for the
  * longest time goes first.  The only worker there is does both.
+ *
+ * The count and what follows from it are one step, under the LWLock: of workers
+ * that ask at the same time, none overlooks another.
  */
 bool
 durable_task_may_start(void)
 {
 	DurableSlot *my_slot = durable_my_slot();
+	TimestampTz now = GetCurrentTimestamp();
 	int			denied_before;
-	int			running;
+	int			allowed;
 	bool		may_start;
 
-	if (my_slot == NULL || durable_max_workers <= 1)
+	if (my_slot == NULL)
 		return true;
 
-	running = count_tasks(my_slot, &denied_before);
-	may_start = running + denied_before < durable_max_workers - 1;
+	LWLockAcquire(durable_shared->lock, LW_EXCLUSIVE);
+	count_tasks(my_slot, &allowed, &denied_before);
+	may_start = durable_max_workers <= 1 || allowed + denied_before < durable_max_workers - 1;
 
 	SpinLockAcquire(&my_slot->mutex);
 	if (!may_start && !my_slot->task_denied)
-		my_slot->denied_since = GetCurrentTimestamp();
+		my_slot->denied_since = now;
 	my_slot->task_denied = !may_start;
+	my_slot->task_allowed = may_start;
 	SpinLockRelease(&my_slot->mutex);
-
-	/* A task that ended between the count and the note woke nobody. */
-	if (!may_start && count_tasks(my_slot, &denied_before) < running)
-		SetLatch(MyLatch);
+	LWLockRelease(durable_shared->lock);
 	return may_start;
+}
+
+/* The task has ended, or there was none. */
+void
+durable_task_ended(void)
+{
+	DurableSlot *my_slot = durable_my_slot();
+
+	if (my_slot == NULL)
+		return;
+	LWLockAcquire(durable_shared->lock, LW_EXCLUSIVE);
+	SpinLockAcquire(&my_slot->mutex);
+	my_slot->task_allowed = false;
+	SpinLockRelease(&my_slot->mutex);
+	LWLockRelease(durable_shared->lock);
+	durable_task_wake_denied();
 }
 
 /*
@@ -185,9 +206,9 @@ durable_slot_press_cancels(DurableDatabase *db)
 			slot->database == db->database)
 		{
 			any = true;
-			if (now - slot->pressed_at >= USECS_PER_SEC)
+			if (durable_clock_passed(slot->pressed_at, now, PRESS_INTERVAL))
 			{
-				gave_up = now - slot->cancelled_at >= CANCEL_PATIENCE;
+				gave_up = durable_clock_passed(slot->cancelled_at, now, CANCEL_PATIENCE);
 				slot->pressed_at = now;
 				(void) kill(slot->pid, gave_up ? SIGTERM : SIGINT);
 			}
@@ -214,12 +235,11 @@ durable_task_not_due(void)
 	durable_task_wake_denied();
 }
 
-static int
-count_tasks(DurableSlot *except, int *denied_before)
+/* Under the LWLock. */
+static void
+count_tasks(DurableSlot *except, int *allowed, int *denied_before)
 {
-	int			running = 0;
-
-	*denied_before = 0;
+	*allowed = *denied_before = 0;
 	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
 	{
 		DurableSlot *slot = &durable_shared->slots[i];
@@ -227,17 +247,16 @@ count_tasks(DurableSlot *except, int *denied_before)
 		if (slot == except || slot->state == SLOT_UNUSED)
 			continue;
 		SpinLockAcquire(&slot->mutex);
-		if (slot->state == SLOT_TASK)
-			running++;
+		if (slot->task_allowed)
+			++*allowed;
 		else if (slot->task_denied &&
 				 (!except->task_denied || slot->denied_since < except->denied_since))
 			++*denied_before;
 		SpinLockRelease(&slot->mutex);
 	}
-	return running;
 }
 
-/* A task has ended, or somebody wants none any more. */
+/* A task has ended, or its worker has, or somebody wants none any more. */
 void
 durable_task_wake_denied(void)
 {

@@ -10,7 +10,8 @@
  * Who needs one is decided in owners.c.  When all workers that
  * durable.max_workers allows are taken, an idle one of another owner is asked to
  * leave, or a busy one of an owner that has several, or one that has had its time
- * slice.  Workers ask nobody and hold nothing, so they leave within a batch,
+ * slice; for a further worker of an owner that has one, only one that has been idle
+ * for a while.  Workers ask nobody and hold nothing, so they leave within a batch,
  * unless they are in a long activity.
  */
 #include "durable.h"
@@ -18,6 +19,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
+#include "clock.h"
 #include "guc.h"
 #include "postmaster/bgworker.h"
 #include "shared.h"
@@ -28,10 +30,11 @@
 #include "worker.h"
 
 /* Microseconds. */
-#define TIME_SLICE			(200 * 1000)	/* a worker of a busy owner, when others wait */
 #define ROLE_RETRY			(60 * USECS_PER_SEC)
 
 /* Milliseconds. */
+#define TIME_SLICE			200		/* a worker of a busy owner, when others wait */
+#define SPARE_AFTER			1000	/* idle for so long, a worker goes for another owner's second */
 #define SHORTAGE_POLL		50
 #define NO_PROCESS_DELAY	2000
 
@@ -50,7 +53,7 @@ static void dismiss(bool all);
 static int	by_need(const void *a, const void *b);
 static bool role_can_work(Owner *owner);
 static bool start_worker(Owner *owner, Need need, long *ms);
-static void make_room(Oid owner);
+static void make_room(Oid owner, Need need);
 static int	count_all_workers(Oid database, Oid owner);
 
 /*
@@ -66,8 +69,9 @@ durable_supply_workers(bool running)
 	Owner	   *owner;
 	HASH_SEQ_STATUS scan;
 
-	durable_owners_take_requests();
 	reap();
+	durable_slot_release_lost(durable_my_database());
+	durable_owners_take_requests();
 	if (durable_slot_press_cancels(durable_my_database()))
 		next = Min(next, 1000);
 	if (!running || durable_max_workers == 0)
@@ -101,8 +105,8 @@ durable_supply_workers(bool running)
 
 		owner = needing[i];
 		shortage |= owner->need == NEEDS_WORKER;
-		if (!start_worker(owner, owner->need, &ms) && owner->need == NEEDS_WORKER)
-			make_room(owner->owner);
+		if (!start_worker(owner, owner->need, &ms))
+			make_room(owner->owner, owner->need);
 		next = Min(next, ms);
 	}
 	if (!shortage)
@@ -320,9 +324,12 @@ start_worker(Owner *owner, Need need, long *ms)
  * busy one whose owner has more than one, else a busy one that has had its time
  * slice; of any database.  One at a time: the next round sees whether that was
  * enough.
+ *
+ * For a further worker nobody who works has to leave, nor who may be about to: the
+ * next workflow of an owner without a worker waits for a process to start.
  */
 static void
-make_room(Oid owner)
+make_room(Oid owner, Need need)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz best_since = DT_NOEND;
@@ -356,11 +363,13 @@ make_room(Oid owner)
 			return;
 		if (database == MyDatabaseId && its_owner == owner)
 			continue;
-		if (state == SLOT_IDLE)
+		if (need == NEEDS_PEER)
+			rank = state == SLOT_IDLE && durable_clock_passed(since, now, SPARE_AFTER) ? 3 : 0;
+		else if (state == SLOT_IDLE)
 			rank = 3;
 		else if (state == SLOT_BATCH && count_all_workers(database, its_owner) > 1)
 			rank = 2;
-		else if (state == SLOT_BATCH && now - started_at > TIME_SLICE)
+		else if (state == SLOT_BATCH && durable_clock_passed(started_at, now, TIME_SLICE))
 			rank = 1;
 		if (rank > best_rank || (rank == best_rank && rank > 0 && since < best_since))
 		{

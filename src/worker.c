@@ -42,8 +42,12 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* Statistics go out at least so often, and before sleeping; in microseconds. */
-#define REPORT_INTERVAL		(500 * 1000)
+/* Statistics go out at least so often, and before sleeping; in ms, as are the others. */
+#define REPORT_INTERVAL		500
+
+/* An idle worker does not leave just before something is due. */
+#define STAYS_FOR_MS		100
+#define LONGEST_IDLE_SLEEP	60000
 
 /* Solo mode ends when nothing is left to do, or after so many units. */
 #define SOLO_UNITS			1000
@@ -124,6 +128,7 @@ durable_worker_main(Datum arg)
 		UnitResult	result;
 		long		ms;
 
+		idle_since = Min(idle_since, now);	/* the clock may have been set back */
 		ResetLatch(MyLatch);
 		QueryCancelPending = false; /* one that came between two units */
 		CHECK_FOR_INTERRUPTS();
@@ -143,8 +148,8 @@ durable_worker_main(Datum arg)
 		 * Remains that an old snapshot keeps make that look expensive: it may
 		 * take a twentieth of the time.
 		 */
-		if (TimestampDifferenceExceeds(everything_at, now, durable_recheck_interval) &&
-			now - everything_at >= 20 * scan.walked_us)
+		if (durable_clock_passed(everything_at, now,
+								 Max(durable_recheck_interval, 20 * scan.walked_us / 1000)))
 		{
 			scan.walked_us = 0;
 			note_messages(0);
@@ -473,6 +478,7 @@ run_task(void)
 	result = run(durable_unit_task, &scan);
 	if (scan.marked_task != 0)
 		(void) run(durable_unit_marked_task, &scan);	/* nothing else between the note and the run */
+	durable_task_ended();
 	return result != UNIT_NOTHING;
 }
 
@@ -481,7 +487,8 @@ static long
 sleep_time(TimestampTz idle_since)
 {
 	TimestampTz due = task_refused ? scan.timer_due : Min(scan.timer_due, scan.task_due);
-	long		ms = durable_clock_ms_until(due, durable_recheck_interval);
+	long		until_due = durable_clock_ms_until(due, LONGEST_IDLE_SLEEP);
+	long		ms = Min(until_due, durable_recheck_interval);
 	long		idle_ms = (long) (Max(GetCurrentTimestamp() - idle_since, 0) / 1000);
 	long		left_ms = durable_worker_idle_timeout - idle_ms;
 
@@ -497,9 +504,9 @@ sleep_time(TimestampTz idle_since)
 	fruitless = 0;
 
 	/* Something is due before it would leave: stay for that. */
-	if (left_ms <= 0 && ms > 100)
-		return -1;
-	return Min(ms, Max(left_ms, 1));
+	if (left_ms <= 0)
+		return until_due > STAYS_FOR_MS ? -1 : ms;
+	return Min(ms, left_ms);
 }
 
 static void
@@ -508,7 +515,7 @@ report_statistics(bool now)
 	static TimestampTz reported_at = 0;
 	TimestampTz time = GetCurrentTimestamp();
 
-	if (!now && time - reported_at < REPORT_INTERVAL)
+	if (!now && !durable_clock_passed(reported_at, time, REPORT_INTERVAL))
 		return;
 	pgstat_report_stat(true);
 	reported_at = time;

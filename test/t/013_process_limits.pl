@@ -106,6 +106,34 @@ ok($node->poll_query_until('postgres', "SELECT min(i.execution - p.execution) > 
 $node->safe_psql('postgres', "SELECT durable.terminate(instance_id, 'enough') FROM durable.instances WHERE name = 'public.endless'");
 ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM durable.instances WHERE runtime_status = 'Running'"), 'they can be terminated');
 
+# --- a second worker ----------------------------------------------------------------------------------------------------------
+
+# An owner who does something now and then keeps a worker that another one's backlog could do with.
+$node->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION spins(ms int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN durable.call_activity('busy', ms); END $$;
+SQL
+finishes('postgres', 'b', 'b1', 'an owner with little to do');
+start_as('postgres', 'a', "count(durable.start('spins', 2, instance_id => 'spins' || n)) FROM generate_series(1, 5000) n");
+ok($node->poll_query_until('postgres', "SELECT count(*) = 2 OR NOT EXISTS (SELECT FROM durable.instances WHERE runtime_status IN ('Pending', 'Running'))
+	FROM pg_stat_activity WHERE backend_type = 'durable worker' AND usename = 'a'"), 'an owner with a backlog');
+is($node->safe_psql('postgres', workers("usename = 'a'")), '2', 'gets the idle worker for a second one of its own');
+$node->poll_query_until('postgres', "SELECT count(*) = 0 FROM durable.instances WHERE runtime_status IN ('Pending', 'Running')");
+
+# --- what a coordinator hears while it is awake -----------------------------------------------------------------------------
+
+# It looks at the tables because of the first statement, and may have done so when the second one commits.
+foreach my $n (1 .. 10)
+{
+	my $pause = $n * 0.0005;
+	my $role = "later$n";
+
+	$node->safe_psql('postgres', "CREATE ROLE $role LOGIN; SELECT durable.grant_usage('$role')");
+	$node->safe_psql('postgres', "SELECT durable.advance_clock('0 s'), pg_sleep($pause);
+		SET SESSION AUTHORIZATION $role;
+		SELECT durable.start('once', 'x', instance_id => '$role', start_at => clock_timestamp() + interval '0.5 s')");
+	is($node->safe_psql('postgres', "SELECT runtime_status FROM durable.wait('$role', '30s')"), 'Completed', "a start at a later time: $n");
+}
+
 # --- long activities ------------------------------------------------------------------------------------------------------------
 
 $node->safe_psql('postgres', "SELECT durable.start('dawdles', 1000, instance_id => 'long' || n) FROM generate_series(1, 3) n");
@@ -146,6 +174,27 @@ $node->safe_psql('postgres', "SELECT durable.terminate('stubborn', 'enough')");
 ok($node->poll_query_until('postgres', workers("wait_event = 'PgSleep'"), '0'), 'ends with its process');
 is($node->safe_psql('postgres', "SELECT runtime_status FROM durable.wait('stubborn', '45s')"), 'Terminated', 'and is terminated');
 ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM durable.task_queue'), 'nothing of it is left');
+
+# Workers of two owners that are woken at the same moment both want to start one.
+$node->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION alone() RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+	is_alone boolean := pg_try_advisory_xact_lock(7);
+BEGIN
+	PERFORM pg_sleep(0.1);
+	RETURN is_alone;
+END $$;
+CREATE FUNCTION alones() RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RETURN durable.call_activity('alone'); END $$;
+SELECT durable.register_activity('alone', 'alone()', execution => 'task');
+SQL
+foreach my $n (1 .. 30)
+{
+	$node->safe_psql('postgres', "BEGIN; SET LOCAL ROLE a; SELECT durable.start('alones', instance_id => 'a $n');
+		SET LOCAL ROLE b; SELECT durable.start('alones', instance_id => 'b $n'); COMMIT");
+	$node->safe_psql('postgres', "SELECT durable.wait('a $n', '45s'), durable.wait('b $n', '45s')");
+}
+is($node->safe_psql('postgres', "SELECT output::text, count(*) FROM durable.instances WHERE name = 'public.alones' GROUP BY 1"), 'true|60',
+	'of two workers one stays free for turns at any time');
 
 # With five workers four activities run side by side.
 $node->append_conf('postgresql.conf', 'durable.max_workers = 5');
