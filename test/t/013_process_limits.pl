@@ -112,7 +112,7 @@ ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM durable.instanc
 $node->safe_psql('postgres', <<'SQL');
 CREATE FUNCTION spins(ms int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN durable.call_activity('busy', ms); END $$;
 SQL
-finishes('postgres', 'b', 'b1', 'an owner with little to do');
+finishes('postgres', 'b', 'little', 'an owner with little to do');
 start_as('postgres', 'a', "count(durable.start('spins', 2, instance_id => 'spins' || n)) FROM generate_series(1, 5000) n");
 ok($node->poll_query_until('postgres', "SELECT count(*) = 2 OR NOT EXISTS (SELECT FROM durable.instances WHERE runtime_status IN ('Pending', 'Running'))
 	FROM pg_stat_activity WHERE backend_type = 'durable worker' AND usename = 'a'"), 'an owner with a backlog');

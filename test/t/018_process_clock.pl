@@ -48,7 +48,7 @@ CREATE ROLE a LOGIN;
 CREATE ROLE b LOGIN;
 CREATE ROLE c LOGIN;
 CREATE ROLE d LOGIN;
-SELECT durable.grant_usage(rolname) FROM pg_roles WHERE rolname IN ('a', 'b', 'c', 'd');
+SELECT durable.grant_usage(oid::regrole) FROM pg_roles WHERE rolname IN ('a', 'b', 'c', 'd');
 SQL
 
 sub ends
