@@ -31,6 +31,10 @@ INSERT INTO bodies VALUES
     ('setval',             'PERFORM setval(''numbers'', 1)'),
     ('lo_create',          'PERFORM lo_create(0)'),
     ('lo_from_bytea',      'PERFORM lo_from_bytea(0, ''x'')'),
+    ('notify',             'NOTIFY x'),
+    ('listen',             'LISTEN x'),
+    ('lock',               'LOCK TABLE things IN ACCESS SHARE MODE'),
+    ('copy',               'COPY things TO ''/dev/null'''),
     ('pg_notify',          'PERFORM pg_notify(''x'', ''y'')'),
     ('pg_advisory_lock',   'PERFORM pg_advisory_lock(1)'),
     ('read write',         'SET TRANSACTION READ WRITE; INSERT INTO things VALUES (2)'),
@@ -63,6 +67,11 @@ INSERT INTO bodies VALUES
     ('CURRENT_TIME',       'PERFORM CURRENT_TIME'),
     ('LOCALTIME',          'PERFORM LOCALTIME'),
     ('LOCALTIMESTAMP',     't := LOCALTIMESTAMP'),
+    ('constant now',       't := ''now''::timestamptz'),
+    ('constant today',     't := date ''Today'' + interval ''1 day'''),
+    ('constant yesterday', 'PERFORM 1 WHERE durable.now() < ''yesterday'''),
+    ('constant tomorrow',  'PERFORM ''[2024-02-29, tomorrow]''::tstzrange'),
+    ('constants now',      'PERFORM ''{epoch,now}''::date[]'),
     ('pg_sleep',           'PERFORM pg_sleep(0)'),
     ('pg_sleep_for',       'PERFORM pg_sleep_for(''0'')'),
     ('pg_sleep_until',     'PERFORM pg_sleep_until(''2000-01-01'')'),
@@ -76,6 +85,9 @@ INSERT INTO bodies VALUES
     ('txid_current',       'PERFORM txid_current()'),
     ('pg_current_xact_id', 'PERFORM pg_current_xact_id()'),
     ('pg_backend_pid',     'PERFORM pg_backend_pid()'),
+    ('pg_current_snapshot', 'PERFORM pg_current_snapshot()'),
+    ('pg_terminate_backend', 'PERFORM pg_terminate_backend(0)'),
+    ('pg_read_file',       'PERFORM pg_read_file(''PG_VERSION'')'),
     ('query_to_xml',       'PERFORM query_to_xml(''SELECT * FROM app.things'', true, true, '''')'),
     -- what belongs to clients
     ('start',              'PERFORM durable.start(''twice'', 1)'),
@@ -99,6 +111,7 @@ INSERT INTO bodies VALUES
     ('names',              'PERFORM ''app.things''::regclass::text, to_regclass(''app.none''), ''integer''::regtype, format(''%I'', ''x'')'),
     ('values',             'SELECT sum(x) INTO n FROM (VALUES (1), (2)) v (x), generate_series(1, 3)'),
     ('given times',        't := date_trunc(''day'', durable.now()) + interval ''1 day''; PERFORM extract(epoch FROM t), make_date(2024, 2, 29), to_char(t, ''YYYY'')'),
+    ('given constants',    'PERFORM timestamptz ''2024-02-29 12:00 UTC'', ''now''::text, ''today and now'', date ''epoch'', ''{2024-02-29,infinity}''::date[]'),
     ('who am I',           'PERFORM current_user, session_user, current_schema'),
     ('large value',        'n := length(repeat(''x'', 1000000))');
 CREATE FUNCTION sql_now() RETURNS timestamptz LANGUAGE sql STABLE AS $$ SELECT now() $$;
@@ -123,6 +136,52 @@ CREATE FUNCTION defaulted(t timestamptz DEFAULT now()) RETURNS timestamptz LANGU
 SELECT durable.start('defaulted', NULL, 'defaulted');
 CALL durable.drain();
 SELECT failure ->> 'message' AS message FROM run WHERE instance_id = 'defaulted';
+
+-- what cannot be seen, because it was parsed before or is known at run time only, gives the turn's time
+CREATE VIEW seen_now AS SELECT now() AS a, CURRENT_DATE AS b, LOCALTIMESTAMP AS c, statement_timestamp() AS d;
+CREATE FUNCTION atomic_now() RETURNS timestamptz LANGUAGE sql STABLE BEGIN ATOMIC SELECT CURRENT_TIMESTAMP; END;
+CREATE FUNCTION atomic_time() RETURNS timetz LANGUAGE sql STABLE BEGIN ATOMIC SELECT CURRENT_TIME; END;
+CREATE FUNCTION plain_now() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN RETURN now(); END $$;
+CREATE FUNCTION plain_date() RETURNS date LANGUAGE plpgsql AS $$ BEGIN RETURN CURRENT_DATE; END $$;
+CREATE FUNCTION plain_timestamp() RETURNS timestamp LANGUAGE plpgsql AS $$ BEGIN RETURN LOCALTIMESTAMP; END $$;
+CREATE FUNCTION cast_now() RETURNS timestamptz LANGUAGE plpgsql AS $$ DECLARE word text := 'now'; BEGIN RETURN word; END $$;
+CREATE FUNCTION differences() RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    v seen_now;
+    t timestamptz := durable.now();
+BEGIN
+    SELECT b, c INTO v.b, v.c FROM (SELECT b, c FROM seen_now) s;
+    RETURN concat_ws(' ', v.b - t::date, v.c - t::timestamp, atomic_now() - t, atomic_time() = t::timetz,
+                     plain_date() - t::date, plain_timestamp() - t::timestamp, cast_now() - t, 'today'::text::date - t::date);
+END $$;
+-- in the same transaction, and before, so that PL/pgSQL has its expressions ready
+CREATE FUNCTION real_times() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN plain_now() > clock_timestamp() - interval '1 hour' AND plain_timestamp() > clock_timestamp()::timestamp - interval '1 hour'
+        AND plain_date() = plain_now()::date AND cast_now() = plain_now() AND (SELECT a = plain_now() AND d >= a FROM seen_now);
+END $$;
+SELECT durable.register_activity('real_times', 'app.real_times()', execution => 'inline') IS NOT NULL AS registered;
+CREATE FUNCTION unseen() RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    answer jsonb := '[]';
+BEGIN
+    FOR i IN 1..3 LOOP
+        answer := answer || durable.call_activity('real_times') || to_jsonb(differences());
+        PERFORM durable.sleep('10 days');
+        answer := answer || to_jsonb(differences());
+    END LOOP;
+    RETURN answer || durable.call_activity('real_times') || to_jsonb(differences());
+END $$;
+SELECT durable.start('unseen', NULL, 'unseen');
+CALL durable.drain();
+SELECT durable.advance_clock('10 days') IS NOT NULL AS advanced;
+CALL durable.drain();
+SELECT durable.advance_clock('10 days') IS NOT NULL AS advanced;
+CALL durable.drain();
+SELECT durable.advance_clock('10 days') IS NOT NULL AS advanced;
+CALL durable.drain();
+SELECT status, failure ->> 'message' AS message, e.* FROM run, jsonb_array_elements(coalesce(output, '[0]')) WITH ORDINALITY e WHERE instance_id = 'unseen' ORDER BY ordinality;
+SELECT real_times();
 
 -- the error can be handled like any other
 CREATE FUNCTION handles() RETURNS text LANGUAGE plpgsql AS $$

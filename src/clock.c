@@ -3,7 +3,8 @@
  *		What time it is, and waiting.
  *
  * Owns: the engine's idea of time.  Due times of timers and tasks, history and
- * the sleep of the processes all go by durable_clock_now().
+ * the sleep of the processes all go by durable_clock_now().  And what a turn of an
+ * orchestration takes for the time.
  * Called by: everybody.
  * Locks: none.
  * Memory: none.
@@ -14,16 +15,72 @@
 #include "durable.h"
 #include "clock.h"
 
+#include "access/parallel.h"
 #include "access/xact.h"
 #include "shmem.h"
 #include "storage/latch.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+static void set_start(TimestampTz transaction, TimestampTz statement);
+
+static bool showing = false;
+static TimestampTz shown;		/* while showing; what was so before: */
+static TimestampTz transaction_start;
+static TimestampTz statement_start;
+
 TimestampTz
 durable_clock_now(void)
 {
 	return GetCurrentTimestamp() + durable_clock_offset();
+}
+
+/*
+ * Everything that PostgreSQL takes for the present time, except for clock_timestamp()
+ * and timeofday(), is the time at which the transaction or the statement has begun,
+ * and is looked up when the expression is evaluated.
+ */
+void
+durable_clock_show(TimestampTz time)
+{
+	if (showing && time == shown)
+		return;
+	if (!showing)
+	{
+		transaction_start = GetCurrentTransactionStartTimestamp();
+		statement_start = GetCurrentStatementStartTimestamp();
+	}
+	showing = true;
+	shown = time;
+	set_start(time, time);
+}
+
+void
+durable_clock_show_real(void)
+{
+	if (showing)
+		set_start(transaction_start, statement_start);
+	showing = false;
+}
+
+TimestampTz
+durable_clock_transaction_start(void)
+{
+	return showing ? transaction_start : GetCurrentTransactionStartTimestamp();
+}
+
+/*
+ * There is one function that sets both.  It is meant for parallel workers, who do
+ * not see their leader's, and asserts that it runs in one.
+ */
+static void
+set_start(TimestampTz transaction, TimestampTz statement)
+{
+	int			number = ParallelWorkerNumber;
+
+	ParallelWorkerNumber = 0;
+	SetParallelStartTimestamps(transaction, statement);
+	ParallelWorkerNumber = number;
 }
 
 /* Rounded up: who sleeps that long does not wake before t. */

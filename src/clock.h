@@ -10,6 +10,17 @@
 /* Wall clock plus the virtual clock's offset of this database. */
 extern TimestampTz durable_clock_now(void);
 
+/*
+ * In this transaction now(), CURRENT_DATE, 'today' and the like shall say that time,
+ * however the expression came about; until durable_clock_show_real, which does nothing
+ * when they do not.  Nothing may be raised in between without it.
+ */
+extern void durable_clock_show(TimestampTz time);
+extern void durable_clock_show_real(void);
+
+/* When the transaction has begun, whatever is shown. */
+extern TimestampTz durable_clock_transaction_start(void);
+
 /* Milliseconds from now to t, 0..cap, clamped at both ends; infinity is cap. */
 extern long durable_clock_ms_until(TimestampTz t, long cap);
 

@@ -3,14 +3,21 @@
  * determinism.c
  *		Stops an orchestration that would see something else in its next replay.
  *
- * Three hooks, which do nothing unless a turn is running:
+ * Four hooks, which do nothing unless a turn is running:
  * - ExecutorStart: queries that read a table.  System catalogs are allowed, since
  *   casts and lookups of names use them.
  * - object access: calls of functions that give another answer each time.  The
  *   hook sees a call when the expression is prepared, in PL/pgSQL once for each
  *   transaction; so a helper function that an activity of the same transaction has
  *   used before can escape it.
- * - post-parse analysis: CURRENT_TIMESTAMP and its like are no function calls.
+ * - ProcessUtility: statements that a read-only transaction may run, and that reach
+ *   others or read tables.
+ * - post-parse analysis: CURRENT_TIMESTAMP and its like are no function calls; and
+ *   'now'::timestamptz is a constant afterwards, for as long as the session has the plan.
+ *
+ * That is what can be seen, and said with a hint.  What asks for the time and cannot
+ * be seen, because it was parsed before (a view, a body in standard SQL, a helper
+ * function that an activity has used), gets the turn's time: see clock.c.
  *
  * The rest is replay's: calls that do not match park the instance.
  *
@@ -21,14 +28,18 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "access/transam.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/analyze.h"
+#include "tcop/utility.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
@@ -65,7 +76,14 @@ static const struct
 	{"setval", "an activity, or durable.call_sql()"},
 	{"txid_current", "an activity, or durable.call_sql()"},
 	{"pg_current_xact_id", "an activity, or durable.call_sql()"},
+	{"txid_current_if_assigned", "an activity, or durable.call_sql()"},
+	{"pg_current_xact_id_if_assigned", "an activity, or durable.call_sql()"},
+	{"txid_current_snapshot", "an activity, or durable.call_sql()"},
+	{"pg_current_snapshot", "an activity, or durable.call_sql()"},
 	{"pg_backend_pid", "durable.instance_id()"},
+	{"pg_cancel_backend", "an activity, or durable.call_sql()"},
+	{"pg_terminate_backend", "an activity, or durable.call_sql()"},
+	{"pg_logical_emit_message", "an activity, or durable.call_sql()"},
 	{"pg_notify", "an activity, or durable.call_sql()"},
 	{"pg_advisory_lock", "an activity, or durable.call_sql()"},
 	{"pg_advisory_lock_shared", "an activity, or durable.call_sql()"},
@@ -75,6 +93,13 @@ static const struct
 	{"pg_try_advisory_lock_shared", "an activity, or durable.call_sql()"},
 	{"pg_try_advisory_xact_lock", "an activity, or durable.call_sql()"},
 	{"pg_try_advisory_xact_lock_shared", "an activity, or durable.call_sql()"},
+	{"pg_advisory_unlock", "an activity, or durable.call_sql()"},
+	{"pg_advisory_unlock_all", "an activity, or durable.call_sql()"},
+	{"pg_advisory_unlock_shared", "an activity, or durable.call_sql()"},
+	{"pg_ls_dir", "an activity, or durable.call_sql()"},
+	{"pg_read_binary_file", "an activity, or durable.call_sql()"},
+	{"pg_read_file", "an activity, or durable.call_sql()"},
+	{"pg_stat_file", "an activity, or durable.call_sql()"},
 	{"lo_creat", "an activity, or durable.call_sql()"},
 	{"lo_create", "an activity, or durable.call_sql()"},
 	{"lo_from_bytea", "an activity, or durable.call_sql()"},
@@ -89,13 +114,20 @@ static const struct
 static void check_query(QueryDesc *queryDesc, int eflags);
 static void check_function(ObjectAccessType access, Oid classId, Oid objectId,
 						   int subId, void *arg);
+static void check_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
+						  ProcessUtilityContext context, ParamListInfo params,
+						  QueryEnvironment *environment, DestReceiver *dest,
+						  QueryCompletion *completion);
 static void check_parsed(ParseState *pstate, Query *query, JumbleState *jstate);
 static bool find_time_value(Node *node, void *context);
+static bool is_time(Oid type);
+static bool says_now(const char *literal);
 static void complain(const char *what, const char *instead);
 static bool watching(void);
 
 static ExecutorStart_hook_type next_executor_start = NULL;
 static object_access_hook_type next_object_access = NULL;
+static ProcessUtility_hook_type next_utility = NULL;
 static post_parse_analyze_hook_type next_post_parse_analyze = NULL;
 
 void
@@ -105,6 +137,8 @@ durable_determinism_install_hooks(void)
 	ExecutorStart_hook = check_query;
 	next_object_access = object_access_hook;
 	object_access_hook = check_function;
+	next_utility = ProcessUtility_hook;
+	ProcessUtility_hook = check_utility;
 	next_post_parse_analyze = post_parse_analyze_hook;
 	post_parse_analyze_hook = check_parsed;
 }
@@ -130,7 +164,8 @@ check_query(QueryDesc *queryDesc, int eflags)
 												 foreach_current_index(cell) + 1);
 			Oid			namespace;
 
-			if (rte->rtekind != RTE_RELATION)
+			/* The tables of a view are in the list themselves. */
+			if (rte->rtekind != RTE_RELATION || rte->relkind == RELKIND_VIEW)
 				continue;
 			namespace = get_rel_namespace(rte->relid);
 			if (namespace == PG_CATALOG_NAMESPACE || namespace == PG_TOAST_NAMESPACE)
@@ -171,10 +206,36 @@ check_function(ObjectAccessType access, Oid classId, Oid objectId, int subId, vo
 }
 
 static void
+check_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
+			  ProcessUtilityContext context, ParamListInfo params,
+			  QueryEnvironment *environment, DestReceiver *dest,
+			  QueryCompletion *completion)
+{
+	if (watching())
+		switch (nodeTag(statement->utilityStmt))
+		{
+			case T_CopyStmt:
+			case T_ListenStmt:
+			case T_LockStmt:
+			case T_NotifyStmt:
+			case T_UnlistenStmt:
+				complain(psprintf("orchestration runs %s", CreateCommandName(statement->utilityStmt)),
+						 "an activity, or durable.call_sql()");
+				break;
+			default:
+				break;
+		}
+	if (next_utility)
+		next_utility(statement, query, read_only_tree, context, params, environment, dest, completion);
+	else
+		standard_ProcessUtility(statement, query, read_only_tree, context, params, environment, dest, completion);
+}
+
+static void
 check_parsed(ParseState *pstate, Query *query, JumbleState *jstate)
 {
 	if (watching())
-		(void) query_tree_walker(query, find_time_value, NULL, 0);
+		(void) query_tree_walker(query, find_time_value, pstate, 0);
 	if (next_post_parse_analyze)
 		next_post_parse_analyze(pstate, query, jstate);
 }
@@ -205,7 +266,63 @@ find_time_value(Node *node, void *context)
 				break;
 		}
 	}
+	if (IsA(node, Const))
+	{
+		Const	   *constant = (Const *) node;
+		const char *text = ((ParseState *) context)->p_sourcetext;
+
+		if (constant->location >= 0 && text != NULL && is_time(constant->consttype) &&
+			constant->location < strlen(text) && says_now(text + constant->location))
+			complain("orchestration asks for the current time", "durable.now()");
+	}
 	return expression_tree_walker(node, find_time_value, context);
+}
+
+/* Does the type have 'now', or is it made of one that does? */
+static bool
+is_time(Oid type)
+{
+	Oid			part;
+
+	type = getBaseType(type);
+	part = get_element_type(type);
+	if (!OidIsValid(part))
+		part = get_range_subtype(type);
+	switch (OidIsValid(part) ? part : type)
+	{
+		case DATEOID:
+		case TIMEOID:
+		case TIMETZOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* The words of datetime.c for what depends on the present time, in the literal that begins there. */
+static bool
+says_now(const char *literal)
+{
+	static const char *const words[] = {"now", "today", "tomorrow", "yesterday"};
+	const char *end = strchr(literal, literal[0] == '$' ? '$' : '\'');
+
+	/* A name may follow the first dollar; what the literal ends with is as good as its end. */
+	if (end == NULL)
+		return false;
+	end = strchr(end + 1, *end);
+	for (const char *c = literal; end != NULL && c < end; c++)
+	{
+		const char *word = c;
+
+		while (isalpha((unsigned char) *c))
+			c++;
+		for (int i = 0; i < lengthof(words); i++)
+			if (c - word == strlen(words[i]) && pg_strncasecmp(word, words[i], c - word) == 0)
+				return true;
+	}
+	return false;
 }
 
 static void

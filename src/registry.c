@@ -25,6 +25,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "clock.h"
 #include "guc.h"
 #include "miscadmin.h"
 #include "shmem.h"
@@ -94,7 +95,7 @@ durable_registry_load(bool force)
 	registry.context = context;
 	registry.generation = generation;
 	registry.extension = durable_extension_oid();
-	registry.loaded_at = GetCurrentTransactionStartTimestamp();
+	registry.loaded_at = durable_clock_transaction_start();
 	registry.valid = true;
 	if (IsolationUsesXactSnapshot())
 		at_end_of_transaction(forget_all, NULL);
@@ -107,7 +108,7 @@ is_current(uint64 generation)
 	return registry.valid && !changed_here &&
 		generation == registry.generation && generation > 1 &&
 		registry.extension == durable_extension_oid() &&
-		!TimestampDifferenceExceeds(registry.loaded_at, GetCurrentTransactionStartTimestamp(),
+		!TimestampDifferenceExceeds(registry.loaded_at, durable_clock_transaction_start(),
 									durable_recheck_interval);
 }
 

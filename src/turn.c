@@ -32,6 +32,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "clock.h"
 #include "compat.h"
 #include "guc.h"
 #include "json.h"
@@ -43,6 +44,7 @@ static void forget_turn(XactEvent event, void *arg);
 static void watch_rollback(SubXactEvent event, SubTransactionId subid,
 						   SubTransactionId parent, void *arg);
 static bool went_straight(void *arg);
+static void show_time(const Turn *turn);
 static Jsonb *turn_body(void *arg);
 static void condemn_at_exit(int code, Datum arg);
 static void take_back(Turn *turn, int nevents, int ndecisions, int nactivities);
@@ -67,6 +69,7 @@ forget_turn(XactEvent event, void *arg)
 {
 	current_turn = NULL;
 	guarded = false;
+	durable_clock_show_real();
 }
 
 /*
@@ -161,7 +164,9 @@ durable_turn_run(Turn *turn)
 	MemoryContextSwitchTo(instance->context);
 	current_turn = turn;
 	guarded = true;
+	show_time(turn);
 	durable_usercall_run(&call);
+	durable_clock_show_real();
 	guarded = false;
 	current_turn = NULL;
 	MemoryContextSwitchTo(instance->context);
@@ -357,9 +362,22 @@ durable_turn_await(Turn *turn, int task)
 void
 durable_turn_advance(Turn *turn)
 {
+	CHECK_FOR_INTERRUPTS();
 	while (!durable_replay_advance(&turn->instance->replay))
 		if (turn->at_frontier == NULL || !turn->at_frontier(turn))
 			durable_turn_stop(turn, TURN_WAITS);
+	show_time(turn);
+}
+
+/*
+ * Code that asks PostgreSQL what time it is, where determinism.c cannot see it, gets
+ * what durable.now() says.
+ */
+static void
+show_time(const Turn *turn)
+{
+	if (durable_determinism != DETERMINISM_OFF)
+		durable_clock_show(turn->instance->replay.now);
 }
 
 void
@@ -391,6 +409,7 @@ durable_turn_leave(Turn *turn)
 	turn->outcome = TURN_WAITS;
 	current_turn = NULL;
 	guarded = false;
+	durable_clock_show_real();
 }
 
 void
@@ -401,6 +420,7 @@ durable_turn_reenter(Turn *turn, bool completed)
 		turn->innermost = Max(turn->innermost, GetCurrentSubTransactionId());
 	current_turn = turn;
 	guarded = true;
+	show_time(turn);
 }
 
 static Jsonb *
