@@ -17,6 +17,7 @@
 #include "access/htup_details.h"
 #include "executor/spi.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "parser/analyze.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
@@ -143,6 +144,7 @@ rows_to_jsonb(MemoryContext outer)
 			Jsonb	   *object = durable_json_from_datum(record, RECORDOID, false);
 			JsonbValue	binary;
 
+			CHECK_FOR_INTERRUPTS();
 			binary.type = jbvBinary;
 			binary.val.binary.data = &object->root;
 			binary.val.binary.len = VARSIZE(object) - VARHDRSZ;

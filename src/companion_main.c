@@ -41,6 +41,7 @@
 #define RUN_IDLE_MS		1000
 
 static void run_instance(const Jsonb *description);
+static Jsonb *input_of(const Jsonb *description);
 static bool at_frontier(Turn *turn);
 static bool only_activities(const Instance *instance);
 static void add_answers(Instance *instance, const Jsonb *history);
@@ -113,7 +114,7 @@ run_instance(const Jsonb *description)
 	instance->instance_id = durable_json_get_text(description, "instance_id");
 	instance->name = durable_json_get_text(description, "name");
 	instance->parent_instance_id = durable_json_get_text(description, "parent_instance_id");
-	instance->input = durable_json_get_member(description, "input");
+	instance->input = input_of(description);
 	instance->custom_status = durable_json_get_member(description, "custom_status");
 	instance->key = durable_history_get_number(durable_json_get_member(description, "key"));
 	instance->execution = (int32)
@@ -139,6 +140,17 @@ run_instance(const Jsonb *description)
 	AbortCurrentTransaction();
 	if (!durable_link_send(&to_worker, MESSAGE_END, NULL))
 		proc_exit(0);
+}
+
+/* NULL if there is none; a JSON null is one. */
+static Jsonb *
+input_of(const Jsonb *description)
+{
+	JsonbValue	buffer;
+	JsonbValue *value = getKeyJsonValueFromContainer(unconstify(JsonbContainer *, &description->root),
+													 "input", strlen("input"), &buffer);
+
+	return value ? JsonbValueToJsonb(value) : NULL;
 }
 
 /*

@@ -157,6 +157,8 @@ durable_history_decode(const Jsonb *row, char format, TimestampTz at,
 		if (code & HAS_NAME)
 		{
 			next_member(&it, &value);
+			if (value.type != jbvString)
+				elog(ERROR, "expected a name in the history");
 			event->name = pnstrdup(value.val.string.val, value.val.string.len);
 		}
 		if (code & HAS_EXTRA)

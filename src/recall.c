@@ -196,11 +196,12 @@ append(Entry *entry, const Instance *instance)
 	MemoryContext old = MemoryContextSwitchTo(entry->context);
 	Replay	   *known = &entry->replay;
 
+	/* First: should there be no memory for one of them, all is forgotten. */
+	kept_in = Max(kept_in, GetCurrentSubTransactionId());
 	while (known->nevents < instance->replay.nevents)
 		durable_replay_add(known, copy_event(instance->replay.events[known->nevents]));
 	entry->turns = instance->turns;
 	entry->used = units;
-	kept_in = Max(kept_in, GetCurrentSubTransactionId());
 	MemoryContextSwitchTo(old);
 }
 

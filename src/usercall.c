@@ -97,6 +97,7 @@ durable_usercall_run(UserCall *call)
 	ResourceOwner owner = CurrentResourceOwner;
 	TimestampTz outer_deadline = deadline;
 	bool		outer_must_stop = must_stop;
+	int			outer_swallowed = swallowed;
 	bool		was_active = active;	/* a look-up within a turn */
 	bool		had_changed_settings = changed_settings;
 	bool		had_set_constraints = set_constraints;
@@ -149,6 +150,7 @@ durable_usercall_run(UserCall *call)
 	PG_END_TRY();
 
 	active = was_active;
+	swallowed = outer_swallowed;	/* what a call within it does is no sign of its coming to an end */
 	must_stop = outer_must_stop;
 	deadline = outer_deadline;
 	call->timed_out = call->timeout_us > 0 && timeout_fired;

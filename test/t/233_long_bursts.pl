@@ -152,6 +152,20 @@ $node->safe_psql('postgres', "SELECT durable.terminate('to suspend')");
 
 # --- with a companion --------------------------------------------------------------------------------------------------
 
+$node->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION of_nothing(input jsonb) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 0 .. 999 LOOP
+		PERFORM durable.call_activity('effect', jsonb_build_array(CASE WHEN input IS NULL THEN 'none' ELSE 'null' END, i));
+	END LOOP;
+	RETURN jsonb_typeof(input);
+END $$;
+SELECT durable.start('of_nothing', 'null'::jsonb, 'null'), durable.start('of_nothing', NULL, 'none');
+SQL
+ends($node, 'null', 'Completed|null', 'an input of JSON null is one in the companion, too');
+ends($node, 'none', 'Completed|', 'and none is none');
+done_once($node, $_, 1000) for qw(null none);
+
 start($node, 'written', 'writes', 3000, 'written');
 ok($node->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'durable companion'"), 'a companion is there');
 ends($node, 'written', 'Completed|3000', '3,000 steps that write');

@@ -49,6 +49,17 @@ BEGIN
 		END;
 	END LOOP;
 END $$;
+-- Each of these looks for a function, in a call of user code within the turn.
+CREATE FUNCTION starts_and_catches() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	LOOP
+		BEGIN
+			PERFORM durable.start_orchestration('no such thing');
+		EXCEPTION WHEN query_canceled OR OTHERS THEN
+			NULL;
+		END;
+	END LOOP;
+END $$;
 -- Once is no matter: it comes to its end.
 CREATE FUNCTION catches_once() RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -71,7 +82,7 @@ foreach my $sqlstate (qw(23505 40001 40P01 57014))
 is($node->safe_psql('postgres', "SELECT string_agg(DISTINCT failure ->> 'context', '; ') FROM durable.instances WHERE failure IS NOT NULL"),
 	'PL/pgSQL function raises(text) line 3 at RAISE', 'the context is that of the user\'s code');
 
-my @loops = qw(catches_in_python queries_in_python catches_in_perl catches_in_plpgsql);
+my @loops = qw(catches_in_python queries_in_python catches_in_perl catches_in_plpgsql starts_and_catches);
 $node->safe_psql('postgres', "SELECT durable.start(f, instance_id => f) FROM unnest('{" . join(',', @loops, 'catches_once') . "}'::text[]) f");
 foreach my $loop (@loops)
 {
