@@ -124,6 +124,14 @@ SELECT input, status FROM durable.instance WHERE tags @> '{"a": 2}';
 SELECT count(*) FROM durable.instance WHERE status = 'R';
 SELECT count(*) > 0 AS found FROM durable.instance WHERE created_at > '2000-01-01';
 RESET enable_seqscan;
+-- rows that were there before the column was have its default without having been written, and keep it
+SELECT count(*) AS were_there, count(remark) AS have_remarks, min(remark) AS remark FROM durable.instance WHERE status = 'R';
+SELECT durable.raise_event(instance_id, 'Go', 1) FROM durable.instances WHERE runtime_status = 'Running';
+CALL durable.drain();
+SELECT status, remark, noted_by = current_user AS is_me, count(*) FROM durable.instance GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+ALTER TABLE durable.instance ADD COLUMN never int NOT NULL DEFAULT 1, ALTER COLUMN never SET DEFAULT nullif(1, 1);
+SELECT durable.start('one', 1);
+ALTER TABLE durable.instance DROP COLUMN never;
 ALTER TABLE durable.instance DROP COLUMN noted_by, DROP COLUMN remark;
 SELECT durable.start('one', 'columns are gone') <> '' AS started;
 CALL durable.drain();
@@ -131,11 +139,22 @@ SELECT status, empty FROM durable.instance WHERE input #>> '{}' = 'columns are g
 
 -- what would have to be obeyed is refused
 CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE VIEW told AS SELECT ok, detail, hint FROM durable.doctor() WHERE check_name = 'tables';
+TABLE told;
 CREATE TRIGGER meddle BEFORE INSERT ON durable.inbox FOR EACH ROW EXECUTE FUNCTION meddle();
 SELECT durable.start('one', 1);
+TABLE told;
 ALTER TABLE durable.inbox DISABLE TRIGGER meddle;
 SELECT durable.start('one', 1) <> '' AS started;
 DROP TRIGGER meddle ON durable.inbox;
+TABLE told;
+CREATE TRIGGER meddle BEFORE UPDATE ON durable.instance FOR EACH ROW EXECUTE FUNCTION meddle();
+SELECT durable.start('one', 1);
+SELECT detail FROM told;
+DROP TRIGGER meddle ON durable.instance;
+CREATE TRIGGER meddle BEFORE INSERT ON durable.history FOR EACH ROW EXECUTE FUNCTION meddle();
+SELECT detail FROM told;
+DROP TRIGGER meddle ON durable.history;
 ALTER TABLE durable.instance ADD COLUMN kind text GENERATED ALWAYS AS (name || '!') STORED;
 SELECT durable.start('one', 1);
 ALTER TABLE durable.instance DROP COLUMN kind;
@@ -146,18 +165,38 @@ CALL durable.drain();
 ALTER TABLE durable.inbox ADD COLUMN required int;
 ALTER TABLE durable.inbox ALTER COLUMN required SET NOT NULL;
 SELECT durable.start('one', 1);
+SELECT detail FROM told;
 ALTER TABLE durable.inbox DROP COLUMN required;
+ALTER TABLE durable.instance ADD COLUMN required int;
+ALTER TABLE durable.instance ADD CONSTRAINT one_each EXCLUDE USING hash (required WITH =);
+SELECT detail FROM told;
+ALTER TABLE durable.instance DROP COLUMN required;
 CREATE RULE nothing AS ON INSERT TO durable.inbox DO INSTEAD NOTHING;
 SELECT durable.start('one', 1);
+SELECT detail FROM told;
 DROP RULE nothing ON durable.inbox;
+-- so are references from the tables, and to rows that are deleted without statements
+CREATE TABLE remark (remark text PRIMARY KEY);
+ALTER TABLE durable.instance ADD COLUMN remark text REFERENCES remark;
+SELECT durable.start('one', 1);
+SELECT detail FROM told;
+ALTER TABLE durable.instance DROP COLUMN remark;
+DROP TABLE remark;
+CREATE TABLE receipt (owner regrole, key bigint, id bigint, FOREIGN KEY (owner, key, id) REFERENCES durable.inbox (owner, key, id));
+SELECT durable.start('one', 1);
+SELECT detail FROM told;
+DROP TABLE receipt;
 -- references to the tables need no help
 CREATE TABLE note (key bigint REFERENCES durable.instance (key));
+ALTER TABLE durable.instance ADD COLUMN number int UNIQUE DEFERRABLE INITIALLY DEFERRED;
+TABLE told;
 SELECT durable.start('one', 1) <> '' AS started;
 CALL durable.drain();
 SELECT * FROM found_by_index();
 
 -- another creation of the extension has other tables
 DROP TABLE note;
+DROP VIEW told;
 DROP EXTENSION durable;
 CREATE EXTENSION durable;
 BEGIN;

@@ -127,6 +127,9 @@ extern void durable_batch_send(Batch * batch, int64 key, char kind, int32 execut
 /* Writes everything, one table after the other. */
 extern void durable_batch_store(Batch * batch);
 
+/* Raises 55000 when somebody has added something to a table that keeps us from writing to it. */
+extern void durable_batch_check_tables(void);
+
 /*
  * Reading.  All as the extension's owner, between user code.
  * messages: rows of the inbox from key on, at most limit, ordered by key and id.
@@ -140,6 +143,13 @@ extern void durable_batch_load_history(Batch * batch, List *instances);
 
 /* The next timer that is due after the given time; DT_NOEND: none. */
 extern TimestampTz durable_batch_next_timer(Batch * batch, TimestampTz after);
+
+/* Parts of it: what is written with statements (batch_statements.c). */
+extern void durable_batch_store_children(Batch * batch);
+extern void durable_batch_terminate(Batch * batch);
+extern void durable_batch_store_sends(Batch * batch);
+extern void durable_batch_store_gone_timers(Batch * batch);
+extern void durable_batch_store_tasks(Batch * batch);
 
 /* For the statements of both: keys of instances, and where messages' rows are. */
 extern Datum durable_batch_keys(List *instances);

@@ -65,7 +65,8 @@ static DurableWritable messages = {
 		.ncolumns = MESSAGE_COLUMNS,
 		.columns = {"id", "owner", "key", "kind", "name", "payload", "sent_at"}
 	},
-	.sequence = "inbox_id_seq"
+	.sequence = "inbox_id_seq",
+	.deletes = true
 };
 
 /*

@@ -92,6 +92,9 @@ typedef struct StartRequest
 
 extern char *durable_client_start(const StartRequest *request, int64 *key);
 
+/* Raises 55000 when something has been added to a table that keeps instances from being started. */
+extern void durable_client_check_tables(void);
+
 /*
  * status_row.c: the row of durable.instances as a composite of that description.
  * False if the instance goes on, has a parent, or is none that the current user may

@@ -43,6 +43,9 @@
 /* A process that could not be had is not asked for again so soon; in milliseconds. */
 #define RETRY_AFTER		1000
 
+/* A companion is to save time; with this much to be copied it does not. */
+#define MESSAGE_BYTES	(64 * 1024 * 1024)
+
 typedef struct Peer
 {
 	CompanionLink link;
@@ -64,6 +67,7 @@ static bool send_message(char kind, const Jsonb *body);
 static Jsonb *describe_run(Instance *instance, Handler *handler);
 static void push_text(JsonbParseState **state, const char *key, const char *value);
 static void push_number(JsonbParseState **state, const char *key, int64 value);
+static bool is_large(const Replay *replay, int from);
 static void take_calls(Instance *instance, const Jsonb *body);
 static Jsonb *element(const Jsonb *array, int index);
 
@@ -75,6 +79,8 @@ durable_companion_begin(Instance *instance, Handler *handler)
 {
 	if (MyBgworkerEntry == NULL)
 		return false;			/* durable.drain: one process, one session */
+	if (is_large(&instance->replay, 0))
+		return false;
 
 	durable_companion_stop();
 	if (peer == NULL && !start_process())
@@ -114,6 +120,11 @@ durable_companion_step(Instance *instance, TimestampTz clock)
 
 	Assert(durable_companion_runs(instance));
 
+	if (is_large(replay, peer->seen))
+	{
+		durable_companion_stop();
+		return false;
+	}
 	if (!send_message(MESSAGE_ANSWER,
 			  durable_history_encode(replay->events + peer->seen, nevents - peer->seen, 0)))
 		return false;
@@ -146,6 +157,17 @@ durable_companion_stop(void)
 	if (send_message(MESSAGE_STOP, NULL) &&
 		durable_link_receive(&peer->link, &body, durable_turn_timeout > 0 ? durable_turn_timeout : -1) != MESSAGE_END)
 		drop_link();
+}
+
+/* Are these events more than what should go over in one message?  (One jsonb has 256 MB at most.) */
+static bool
+is_large(const Replay *replay, int from)
+{
+	Size		bytes = 0;
+
+	for (int i = from; i < replay->nevents && bytes <= MESSAGE_BYTES; i++)
+		bytes += durable_history_event_size(replay->events[i]);
+	return bytes > MESSAGE_BYTES;
 }
 
 /* Its calls become ours: events of the history, and activities to run. */

@@ -24,6 +24,7 @@
 #include "utils/timestamp.h"
 
 #include "activity.h"
+#include "batch.h"
 #include "client.h"
 #include "clock.h"
 #include "doctor.h"
@@ -42,11 +43,22 @@
 #define VISIBLE(owner)	"($1 OR pg_has_role($2, " owner ", 'USAGE'))"
 #define UNFINISHED		"status IN ('P', 'R', 'S')"
 
+/* A function that was written down, with the hash of its code; 0: any. */
+typedef struct Code
+{
+	const char *signature;
+	int64		hash;
+	bool		changed;
+}			Code;
+
 static void check_queue(Doctor *doctor);
 static ArrayType *running_tasks(void);
 static void check_owners(Doctor *doctor);
 static void check_handlers(Doctor *doctor);
-static char *code_problem(const char *signature, int64 code_hash, bool *changed);
+static void resolve_code(void *arg);
+static void check_writes(Doctor *doctor);
+static void check_writable(void *arg);
+static ErrorData *attempt(void (*body) (void *arg), void *arg);
 static void check_suspended(Doctor *doctor);
 static void check_buffered_events(Doctor *doctor);
 static void check_liveness(Doctor *doctor);
@@ -56,6 +68,7 @@ static List *text_list(uint64 row, int col);
 void
 durable_doctor_check_tables(Doctor *doctor)
 {
+	check_writes(doctor);
 	check_queue(doctor);
 	check_owners(doctor);
 	check_handlers(doctor);
@@ -74,6 +87,25 @@ query_visible(const char *text)
 	};
 
 	return durable_doctor_query(text, 2, types, values);
+}
+
+/* --- what others have added ----------------------------------------------------------- */
+
+static void
+check_writes(Doctor *doctor)
+{
+	ErrorData  *error = attempt(check_writable, NULL);
+
+	durable_doctor_say(doctor, "tables", error == NULL,
+					   error ? error->message : "nothing has been added to the tables that keeps the engine from writing",
+					   error && error->hint ? error->hint : "These tables are for the engine alone.");
+}
+
+static void
+check_writable(void *arg)
+{
+	durable_client_check_tables();
+	durable_batch_check_tables();
 }
 
 /* --- work that is due ----------------------------------------------------------------- */
@@ -191,20 +223,20 @@ check_handlers(Doctor *doctor)
 	initStringInfo(&changed);
 	for (uint64 i = 0; i < nrows; i++)
 	{
-		char	   *handler;
-		char	   *problem;
-		bool		is_changed;
+		Code		code = {0};
 		int64		instances;
+		ErrorData  *error;
 
 		SPI_tuptable = rows;
-		handler = durable_sql_text(i, 1);
+		code.signature = durable_sql_text(i, 1);
+		code.hash = durable_sql_int8(i, 2);
 		instances = durable_sql_int8(i, 4);
-		problem = code_problem(handler, durable_sql_int8(i, 2), &is_changed);
-		if (problem && norphans++ < LISTED)
-			appendStringInfo(&orphans, "%s%s", orphans.len > 0 ? "; " : "", problem);
-		if (is_changed && nchanged++ < LISTED)
+		error = attempt(resolve_code, &code);
+		if (error && norphans++ < LISTED)
+			appendStringInfo(&orphans, "%s%s", orphans.len > 0 ? "; " : "", error->message);
+		if (code.changed && nchanged++ < LISTED)
 			appendStringInfo(&changed, "%s%s began with other code of %s", changed.len > 0 ? "; " : "",
-							 durable_doctor_count(instances, "instance", "instances"), handler);
+							 durable_doctor_count(instances, "instance", "instances"), code.signature);
 	}
 	if (norphans > LISTED)
 		appendStringInfo(&orphans, "; and %d more", norphans - LISTED);
@@ -219,50 +251,47 @@ check_handlers(Doctor *doctor)
 					   "They go on as long as the new code makes the same durable calls; one that does not is suspended and says where they differ.");
 }
 
+/* What is gone, or whether it is other code than it was. */
+static void
+resolve_code(void *arg)
+{
+	Code	   *code = arg;
+	Handler    *handler = durable_handler_resolve(code->signature);
+
+	code->changed = code->hash != 0 && code->hash != durable_handler_code_hash(handler);
+}
+
 /*
- * NULL when the function is there, and then whether its code has changed.  Looking
- * up what is gone raises, so it is done in a subtransaction.
+ * Does what may raise in a subtransaction that leaves nothing.  NULL if it has not
+ * raised; a cancel or shutdown is meant for us.
  */
-static char *
-code_problem(const char *signature, int64 code_hash, bool *changed)
+static ErrorData *
+attempt(void (*body) (void *arg), void *arg)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	char	   *volatile problem = NULL;
-	volatile bool differs = false;
+	ErrorData  *volatile error = NULL;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		Handler    *handler = durable_handler_resolve(signature);
-
-		differs = code_hash != 0 && code_hash != durable_handler_code_hash(handler);
+		body(arg);
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
-
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
-		/* A cancel or shutdown is meant for us. */
-		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
-		{
-			RollbackAndReleaseCurrentSubTransaction();
-			MemoryContextSwitchTo(context);
-			CurrentResourceOwner = owner;
-			ReThrowError(error);
-		}
-		problem = error->message;
 	}
 	PG_END_TRY();
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 
-	*changed = differs;
-	return problem;
+	if (error && ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+		ReThrowError(error);
+	return error;
 }
 
 /* --- instances ------------------------------------------------------------------------ */

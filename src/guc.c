@@ -100,7 +100,7 @@ durable_guc_define(void)
 							 GUC_UNIT_MS, NULL, set_batch_limit, NULL);
 	DefineCustomIntVariable("durable.max_payload",
 							"Largest input, result or event.",
-							NULL, &durable_max_payload, 4096, 1, 256 * 1024, PGC_SUSET,
+							NULL, &durable_max_payload, 4096, 1, 255 * 1024, PGC_SUSET,
 							GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("durable.turn_timeout",
 							"An orchestration that computes for this long without waiting fails.",

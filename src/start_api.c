@@ -103,7 +103,8 @@ static DurableWritable messages = {
 		.name = "inbox",
 		.ncolumns = 5,
 		.columns = {"id", "owner", "key", "kind", "sent_at"}
-	}
+	},
+	.deletes = true
 };
 
 static DurableWritable timers = {
@@ -111,7 +112,8 @@ static DurableWritable timers = {
 		.name = "timer",
 		.ncolumns = 5,
 		.columns = {"owner", "due_at", "key", "execution", "task"}
-	}
+	},
+	.deletes = true
 };
 
 static void check_request(const StartRequest *request);
@@ -175,6 +177,14 @@ durable_client_start(const StartRequest *request, int64 *key)
 			break;
 	}
 	return instance_id;
+}
+
+void
+durable_client_check_tables(void)
+{
+	durable_writer_check(&instances, true);
+	durable_writer_check(&messages, true);
+	durable_writer_check(&timers, true);
 }
 
 /* --- checks --------------------------------------------------------------------------- */

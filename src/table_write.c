@@ -12,10 +12,10 @@
  * and it is C code that decides what is written where.  What somebody may have
  * added to a table is either kept up - indexes, columns, their defaults - or
  * refused with an error that names it: triggers, rules, generated columns, check
- * and exclusion constraints, of which to leave any out would make rows wrong.
- * Triggers of foreign keys that point to our tables are left out: they are for
- * deletes of instances, which are statements, and for changes of keys, which there
- * are none of.
+ * and exclusion constraints, foreign keys, of which to leave any out would make rows
+ * wrong.  Foreign keys of other tables that point to instances are harmless: their
+ * triggers are for deletes, which are statements, and for changes of keys, which
+ * there are none of.
  *
  * What was found out about a table counts for as long as what table.c knows of it.
  *
@@ -62,6 +62,7 @@ typedef struct WrittenIndex
 typedef struct ColumnDefault
 {
 	AttrNumber	column;
+	bool		required;		/* must not be null */
 	ExprState  *expression;
 }			ColumnDefault;
 
@@ -96,8 +97,11 @@ struct DurableWriter
 	int			nrows;			/* collected */
 };
 
+static void know(DurableWritable *writable, Relation relation);
 static void find_out(DurableWritable *writable, Relation relation);
-static void refuse_what_we_skip(Relation relation);
+static void refuse_what_we_skip(const DurableWritable *writable, Relation relation);
+static bool is_skipped(const DurableWritable *writable, const Trigger *trigger);
+static void refuse_missing(const WritableState *state, Relation relation);
 static pg_noreturn_compat void refuse(Relation relation, const char *kind, const char *name);
 static void find_defaults(const DurableTable *table, WritableState *state, Relation relation);
 static void find_indexes(const DurableTable *table, WritableState *state, Relation relation);
@@ -125,8 +129,7 @@ durable_writer_open(DurableWritable *writable)
 	writer->context = CurrentMemoryContext;
 	writer->table = &writable->table;
 	writer->relation = durable_table_open(writer->table, RowExclusiveLock);
-	if (writable->state == NULL || writable->state->version != writable->table.version)
-		find_out(writable, writer->relation);
+	know(writable, writer->relation);
 	writer->state = state = writable->state;
 	writer->indexes = palloc(state->nindexes * sizeof(Relation));
 	for (int i = 0; i < state->nindexes; i++)
@@ -147,7 +150,25 @@ durable_writer_open(DurableWritable *writable)
 	return writer;
 }
 
+void
+durable_writer_check(DurableWritable *writable, bool inserts)
+{
+	Relation	relation = durable_table_open(&writable->table, AccessShareLock);
+
+	know(writable, relation);
+	if (inserts)
+		refuse_missing(writable->state, relation);
+	table_close(relation, AccessShareLock);
+}
+
 /* --- what there is to know ------------------------------------------------------------------ */
+
+static void
+know(DurableWritable *writable, Relation relation)
+{
+	if (writable->state == NULL || writable->state->version != writable->table.version)
+		find_out(writable, relation);
+}
 
 static void
 find_out(DurableWritable *writable, Relation relation)
@@ -155,10 +176,11 @@ find_out(DurableWritable *writable, Relation relation)
 	WritableState found = {.version = writable->table.version};
 	MemoryContext old;
 
-	refuse_what_we_skip(relation);
+	refuse_what_we_skip(writable, relation);
 	found.context = AllocSetContextCreate(CurrentMemoryContext, "durable table", ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(found.context);
-	found.row = CreateTupleDescCopy(RelationGetDescr(relation));
+	/* With what rows have that were there before a column was. */
+	found.row = CreateTupleDescCopyConstr(RelationGetDescr(relation));
 	found.estate = CreateExecutorState();
 	if (writable->sequence != NULL)
 		found.sequence = get_relname_relid(writable->sequence, RelationGetNamespace(relation));
@@ -176,18 +198,42 @@ find_out(DurableWritable *writable, Relation relation)
 
 /* What a statement would do and we do not, where that would make a difference. */
 static void
-refuse_what_we_skip(Relation relation)
+refuse_what_we_skip(const DurableWritable *writable, Relation relation)
 {
 	TriggerDesc *triggers = relation->trigdesc;
 	TupleConstr *constraints = RelationGetDescr(relation)->constr;
 
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
-		if (!triggers->triggers[i].tgisinternal && triggers->triggers[i].tgenabled != TRIGGER_DISABLED)
-			refuse(relation, "trigger", triggers->triggers[i].tgname);
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		if (is_skipped(writable, trigger))
+			refuse(relation, trigger->tgisinternal ? "foreign key" : "trigger",
+				   trigger->tgisinternal ? get_constraint_name(trigger->tgconstraint) : trigger->tgname);
+	}
 	for (int i = 0; constraints != NULL && i < constraints->num_check; i++)
 		refuse(relation, "constraint", constraints->check[i].ccname);
 	if (relation->rd_rules != NULL)
 		refuse(relation, "rules", NULL);
+}
+
+/* Of those that are not somebody's own, unique constraints that are deferrable have some; we do not defer. */
+static bool
+is_skipped(const DurableWritable *writable, const Trigger *trigger)
+{
+	if (trigger->tgenabled == TRIGGER_DISABLED)
+		return false;
+	if (!trigger->tgisinternal)
+		return true;
+	switch (RI_FKey_trigger_type(trigger->tgfoid))
+	{
+		case RI_TRIGGER_FK:
+			return true;
+		case RI_TRIGGER_PK:
+			return writable->deletes;
+		default:
+			return false;
+	}
 }
 
 static void
@@ -202,6 +248,13 @@ refuse(Relation relation, const char *kind, const char *name)
 					RelationGetRelationName(relation), kind),
 			 errdetail("The engine writes to its tables directly."),
 			 errhint("Take it away again: these tables are for the engine alone.")));
+}
+
+static void
+refuse_missing(const WritableState *state, Relation relation)
+{
+	if (state->missing != NULL)
+		refuse(relation, "column that must not be null", state->missing);
 }
 
 static void
@@ -223,6 +276,7 @@ find_defaults(const DurableTable *table, WritableState *state, Relation relation
 			ColumnDefault *entry = &state->defaults[state->ndefaults++];
 
 			entry->column = column->attnum;
+			entry->required = column->attnotnull;
 			entry->expression = ExecPrepareExpr((Expr *) expression, state->estate);
 		}
 		else if (column->attnotnull)
@@ -240,7 +294,7 @@ find_indexes(const DurableTable *table, WritableState *state, Relation relation)
 	foreach(cell, list)
 	{
 		WrittenIndex *entry = &state->indexes[state->nindexes++];
-		Relation	index = index_open(lfirst_oid(cell), RowExclusiveLock);
+		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
 
 		entry->oid = lfirst_oid(cell);
 		entry->info = BuildIndexInfo(index);
@@ -250,7 +304,7 @@ find_indexes(const DurableTable *table, WritableState *state, Relation relation)
 				entry->written = true;
 		if (entry->info->ii_ExclusionOps != NULL)
 			refuse(relation, "exclusion constraint", RelationGetRelationName(index));
-		index_close(index, NoLock);
+		index_close(index, AccessShareLock);
 	}
 }
 
@@ -327,8 +381,7 @@ durable_writer_insert(DurableWriter *writer)
 	WritableState *state = writer->state;
 	TupleTableSlot *row = next_row(writer);
 
-	if (state->missing != NULL)
-		refuse(writer->relation, "column that must not be null", state->missing);
+	refuse_missing(state, writer->relation);
 	memset(row->tts_isnull, true, state->row->natts * sizeof(bool));
 	for (int i = 0; i < state->ndefaults; i++)
 	{
@@ -337,6 +390,9 @@ durable_writer_insert(DurableWriter *writer)
 		row->tts_values[column] = ExecEvalExprSwitchContext(state->defaults[i].expression,
 															GetPerTupleExprContext(state->estate),
 															&row->tts_isnull[column]);
+		if (row->tts_isnull[column] && state->defaults[i].required)
+			refuse(writer->relation, "column that must not be null",
+				   NameStr(TupleDescAttr(state->row, column)->attname));
 	}
 	take_values(writer, row);
 	if (++writer->nrows == ROWS_TOGETHER)

@@ -25,6 +25,7 @@ typedef struct DurableWritable
 {
 	DurableTable table;			/* without an index: all that there are are kept up */
 	const char *sequence;		/* in schema durable; for durable_writer_next, or NULL */
+	bool		deletes;		/* rows go without statements, too: in all of those of the table */
 	struct WritableState *state;	/* table_write.c's: NULL until first use */
 }			DurableWritable;
 
@@ -32,6 +33,12 @@ typedef struct DurableWriter DurableWriter;
 
 /* Raises 25006 in a read-only transaction, 42704 without the extension. */
 extern DurableWriter *durable_writer_open(DurableWritable *writable);
+
+/*
+ * Raises 55000 when something has been added to the table that keeps it from being
+ * written; rows are also inserted, or only updated.  Only reads.
+ */
+extern void durable_writer_check(DurableWritable *writable, bool inserts);
 
 /* The next number of the table's sequence. */
 extern int64 durable_writer_next(DurableWriter *writer);
