@@ -132,9 +132,13 @@ extern void durable_batch_check_tables(void);
 
 /*
  * Reading.  All as the extension's owner, between user code.
- * messages: rows of the inbox from key on, at most limit, ordered by key and id.
+ * inbox: messages for instances from *from on, at most limit, ordered by key and id;
+ * *from becomes where the next ones may be, INT64_MAX: nowhere.  news: for just these
+ * instances, in the order of the keys.
  */
-extern List *durable_batch_read_inbox(Batch * batch, int64 from, int part, int nparts, int limit);
+extern List *durable_batch_read_inbox(Batch * batch, int64 *from, int part, int nparts, int limit,
+									  int64 remains_us);
+extern List *durable_batch_read_news(Batch * batch, const int64 *keys, int nkeys, int limit);
 extern List *durable_batch_read_timers(Batch * batch, TimestampTz from, int64 from_key, int limit);
 extern List *durable_batch_lock_instances(Batch * batch, int64 *keys, int nkeys);
 extern void durable_batch_check_live(Batch * batch, List *messages);

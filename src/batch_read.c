@@ -97,7 +97,8 @@ static DurableSql delete_orphan_timers = {
 };
 
 List *
-durable_batch_read_inbox(Batch * batch, int64 from, int part, int nparts, int limit)
+durable_batch_read_inbox(Batch * batch, int64 *from, int part, int nparts, int limit,
+						 int64 remains_us)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	List	   *messages = NIL;
@@ -105,11 +106,36 @@ durable_batch_read_inbox(Batch * batch, int64 from, int part, int nparts, int li
 
 	durable_scan_open(&scan, &inbox, AccessShareLock);
 	durable_scan_key(&scan, INBOX_OWNER, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(batch->owner));
-	durable_scan_key(&scan, INBOX_KEY, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(from));
+	durable_scan_key(&scan, INBOX_KEY, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(*from));
+	if (remains_us > 0)
+		durable_scan_limit(&scan, INBOX_KEY, *from, remains_us);
 	durable_scan_begin(&scan);
 	while (list_length(messages) < limit && durable_scan_next(&scan))
 		if (nparts <= 1 || durable_scan_int8(&scan, INBOX_KEY) % nparts == part)
 			messages = lappend(messages, read_message(&scan));
+	*from = list_length(messages) < limit ? scan.stopped_at : ((Message *) llast(messages))->key;
+	durable_scan_close(&scan);
+	MemoryContextSwitchTo(old);
+	return messages;
+}
+
+List *
+durable_batch_read_news(Batch * batch, const int64 *keys, int nkeys, int limit)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	List	   *messages = NIL;
+	DurableScan scan;
+
+	durable_scan_open(&scan, &inbox, AccessShareLock);
+	for (int i = 0; i < nkeys && list_length(messages) < limit; i++)
+	{
+		durable_scan_forget_keys(&scan);
+		durable_scan_key(&scan, INBOX_OWNER, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(batch->owner));
+		durable_scan_key(&scan, INBOX_KEY, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(keys[i]));
+		durable_scan_begin(&scan);
+		while (list_length(messages) < limit && durable_scan_next(&scan))
+			messages = lappend(messages, read_message(&scan));
+	}
 	durable_scan_close(&scan);
 	MemoryContextSwitchTo(old);
 	return messages;

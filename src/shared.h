@@ -60,6 +60,7 @@ struct DurableDatabase
 	pg_atomic_uint64 slots;		/* (A) bit n: slot n belongs to this database; set under LWLock */
 	pg_atomic_uint64 generation;	/* (A) of registrations */
 	pg_atomic_uint64 clock_offset;	/* (A) virtual clock, microseconds */
+	pg_atomic_uint64 newest_key;	/* (A) of all instances that got a message since the start, more or less */
 	pg_atomic_uint32 flags;		/* (A) paused, held: DATABASE_PAUSED | HeldReason */
 
 	/* coordinator */
@@ -108,6 +109,8 @@ struct DurableSlot
 	bool		task_allowed;	/* (L) may start a task, or runs it: counts as one */
 	bool		task_denied;	/* (S) has a due task but may not start it */
 	int64		low_key;		/* (S) hints, see DurableHints */
+	int			nnews;			/* (S) */
+	int64		news[DURABLE_MAX_NEWS]; /* (S) */
 	TimestampTz due;			/* (S) */
 	TimestampTz task_due;		/* (S) */
 	TimestampTz sleeps_until;	/* (S) virtual time; while IDLE */
@@ -236,6 +239,7 @@ extern void durable_slot_no_shortage(void);	/* this database waits for no slot *
 extern void durable_slot_connected(void);
 extern void durable_slot_ask_to_leave(int slotno, uint32 generation);
 extern int	durable_slots_used(void);
+extern void durable_slot_add_news(DurableSlot *slot, int64 key);	/* under its spinlock */
 
 extern void durable_slot_change_state(DurableSlot *slot, SlotState state);	/* under its spinlock */
 

@@ -94,6 +94,7 @@ set_up_memory(void)
 			pg_atomic_init_u64(&db->slots, 0);
 			pg_atomic_init_u64(&db->generation, 1);
 			pg_atomic_init_u64(&db->clock_offset, 0);
+			pg_atomic_init_u64(&db->newest_key, 0);
 			pg_atomic_init_u32(&db->flags, 0);
 		}
 		SpinLockInit(&durable_shared->suspect_mutex);

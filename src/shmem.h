@@ -47,10 +47,15 @@ typedef enum CancelReason
 typedef struct DurableDatabase DurableDatabase;
 typedef struct DurableSlot DurableSlot;
 
+/* Instances that a slot remembers one by one, see wakeup.c. */
+#define DURABLE_MAX_NEWS	16
+
 /* What a worker learns from its slot; see durable_slot_take_hints. */
 typedef struct DurableHints
 {
-	int64		low_key;		/* inbox rows with key >= this may be new; INT64_MAX: none */
+	int64		low_key;		/* inbox rows with key >= this may be new; 0: look everywhere; INT64_MAX: none */
+	int			nnews;			/* and those of these keys */
+	int64		news[DURABLE_MAX_NEWS];
 	TimestampTz due;			/* a timer may be due from then on; DT_NOEND: none */
 	TimestampTz task_due;		/* same for tasks */
 	bool		leave;			/* finish the unit and exit */

@@ -23,8 +23,13 @@
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
+/* Of index entries, until the time is looked at again. */
+#define VISITS_BETWEEN_LOOKS	64
+
 static void open_table(DurableScan *scan, DurableTable *table, LOCKMODE mode);
 static void close_table(DurableScan *scan, LOCKMODE mode);
+static bool next_within(DurableScan *scan);
+static bool stop(DurableScan *scan);
 static AttrNumber place_in_index(DurableScan *scan, int column);
 
 /* The snapshot is taken after the lock. */
@@ -64,6 +69,8 @@ open_table(DurableScan *scan, DurableTable *table, LOCKMODE mode)
 	scan->index = NULL;
 	scan->scan = NULL;
 	scan->nkeys = 0;
+	scan->limit_us = 0;
+	scan->stopped_at = PG_INT64_MAX;
 	scan->slot = table_slot_create(scan->heap, NULL);
 }
 
@@ -100,6 +107,14 @@ durable_scan_forget_keys(DurableScan *scan)
 }
 
 void
+durable_scan_limit(DurableScan *scan, int column, int64 after, int64 us)
+{
+	scan->limit_us = us;
+	scan->limit_by = place_in_index(scan, column);
+	scan->limit_after = after;
+}
+
+void
 durable_scan_begin(DurableScan *scan)
 {
 	if (scan->scan && scan->scan->numberOfKeys != scan->nkeys)
@@ -110,6 +125,9 @@ durable_scan_begin(DurableScan *scan)
 	}
 	if (scan->scan == NULL)
 		scan->scan = durable_index_beginscan(scan->heap, scan->index, scan->snapshot, scan->nkeys);
+	if (scan->limit_us > 0)
+		INSTR_TIME_SET_CURRENT(scan->began);
+	scan->scan->xs_want_itup = scan->limit_us > 0;
 	index_rescan(scan->scan, scan->keys, scan->nkeys, NULL, 0);
 }
 
@@ -117,7 +135,44 @@ bool
 durable_scan_next(DurableScan *scan)
 {
 	CHECK_FOR_INTERRUPTS();
+	if (scan->limit_us > 0)
+		return next_within(scan);
 	return index_getnext_slot(scan->scan, ForwardScanDirection, scan->slot);
+}
+
+/* As index_getnext_slot does it with a snapshot that sees one version of each row. */
+static bool
+next_within(DurableScan *scan)
+{
+	int			visited = 0;
+
+	while (index_getnext_tid(scan->scan, ForwardScanDirection) != NULL)
+	{
+		if (index_fetch_heap(scan->scan, scan->slot))
+			return true;
+		if (++visited % VISITS_BETWEEN_LOOKS == 0 && stop(scan))
+			return false;
+	}
+	return false;
+}
+
+static bool
+stop(DurableScan *scan)
+{
+	instr_time	now;
+	int64		value;
+	bool		isnull;
+
+	CHECK_FOR_INTERRUPTS();
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, scan->began);
+	if ((int64) INSTR_TIME_GET_MICROSEC(now) < scan->limit_us)
+		return false;
+	value = DatumGetInt64(index_getattr(scan->scan->xs_itup, scan->limit_by, scan->scan->xs_itupdesc, &isnull));
+	if (value <= scan->limit_after)
+		return false;
+	scan->stopped_at = value;
+	return true;
 }
 
 static AttrNumber

@@ -25,6 +25,7 @@
 #include "access/stratnum.h"
 #include "executor/tuptable.h"
 #include "nodes/lockoptions.h"
+#include "portability/instr_time.h"
 #include "table.h"
 #include "utils/fmgroids.h"
 
@@ -40,6 +41,13 @@ typedef struct DurableScan
 	TupleTableSlot *slot;		/* the row at hand */
 	int			nkeys;
 	ScanKeyData keys[DURABLE_SCAN_MAX_KEYS];
+
+	/* durable_scan_limit */
+	int64		limit_us;		/* 0: none */
+	AttrNumber	limit_by;		/* in the index */
+	int64		limit_after;
+	instr_time	began;
+	int64		stopped_at;
 }			DurableScan;
 
 /* The lock on the table stays until the end of the transaction. */
@@ -58,6 +66,13 @@ extern void durable_scan_close_latest(DurableScan *scan);
 extern void durable_scan_key(DurableScan *scan, int column, StrategyNumber strategy,
 							 RegProcedure function, Datum value);
 extern void durable_scan_forget_keys(DurableScan *scan);
+
+/*
+ * Before durable_scan_begin: let the scan end when it has been going for so long and
+ * is among remains of what is gone, with a bigint column of the index above that
+ * value.  stopped_at is what the column was there, INT64_MAX when it did not stop.
+ */
+extern void durable_scan_limit(DurableScan *scan, int column, int64 after, int64 us);
 
 /* Rows in the order of the index; false: there is no more. */
 extern void durable_scan_begin(DurableScan *scan);

@@ -51,7 +51,7 @@ typedef struct Work
 
 static bool is_suspect(const Work * work);
 static bool is_watched(const Work * work);
-static List *read_inbox(Batch * batch, UnitScan *scan, int64 from, int nparts, int limit);
+static List *read_inbox(Batch * batch, UnitScan *scan, int64 *from, int nparts, int limit);
 static void look_from(UnitScan *scan, int64 key);
 static List *messages_of(List *messages, int64 key);
 static List *claim(Batch * batch, UnitScan *scan, bool *full);
@@ -300,24 +300,25 @@ read_messages(Batch * batch, UnitScan *scan, int limit, bool *full)
 {
 	List	   *messages = NIL;
 	List	   *timers;
+	bool		part_is_over = true;
 
-	if (scan->nparts > 1 && scan->part_from != PG_INT64_MAX)
+	if (scan->news != NULL)
 	{
-		messages = read_inbox(batch, scan, scan->part_from, scan->nparts, limit);
-		if (list_length(messages) < limit)
-			scan->part_from = PG_INT64_MAX;
-		else
-			scan->part_from = ((Message *) llast(messages))->key;
-		*full = list_length(messages) >= limit / 4;
-	}
-	if (scan->inbox_from != PG_INT64_MAX && !*full)
-	{
-		messages = read_inbox(batch, scan, scan->inbox_from, 1, limit);
+		messages = durable_batch_read_news(batch, scan->news, scan->nnews, limit);
 		*full = list_length(messages) >= limit;
 		if (*full)
-			scan->inbox_from = ((Message *) llast(messages))->key;
-		else
-			scan->inbox_from = PG_INT64_MAX;
+			look_from(scan, ((Message *) llast(messages))->key);
+	}
+	else if (scan->nparts > 1 && scan->part_from != PG_INT64_MAX)
+	{
+		messages = read_inbox(batch, scan, &scan->part_from, scan->nparts, limit);
+		*full = list_length(messages) >= limit / 4;
+		part_is_over = scan->part_from == PG_INT64_MAX;
+	}
+	if (scan->inbox_from != PG_INT64_MAX && part_is_over && !*full)
+	{
+		messages = read_inbox(batch, scan, &scan->inbox_from, 1, limit);
+		*full = list_length(messages) >= limit;
 	}
 
 	if (scan->timer_due <= batch->clock)
@@ -349,16 +350,19 @@ messages_of(List *messages, int64 key)
 	return result;
 }
 
-/* Notes how long it took, too: mostly a walk over remains that cannot be cleaned up yet. */
+/*
+ * From there on, and moves that on.  Notes how long it took, too: mostly a walk over
+ * remains that cannot be cleaned up yet.
+ */
 static List *
-read_inbox(Batch * batch, UnitScan *scan, int64 from, int nparts, int limit)
+read_inbox(Batch * batch, UnitScan *scan, int64 *from, int nparts, int limit)
 {
 	instr_time	start;
 	instr_time	end;
 	List	   *messages;
 
 	INSTR_TIME_SET_CURRENT(start);
-	messages = durable_batch_read_inbox(batch, from, scan->part, nparts, limit);
+	messages = durable_batch_read_inbox(batch, from, scan->part, nparts, limit, scan->remains_us);
 	INSTR_TIME_SET_CURRENT(end);
 	INSTR_TIME_SUBTRACT(end, start);
 	scan->walked_us += INSTR_TIME_GET_MICROSEC(end);

@@ -32,6 +32,9 @@ typedef struct UnitScan
 	int64		passed_key;		/* ... others hold those of instances with key < this */
 	bool		shuns_suspects; /* leave instances that are under suspicion ... */
 	int64		suspect_key;	/* ... and say which the first of them was; 0: none */
+	int64		remains_us;		/* a look ends after so long among remains of what is gone; 0: no limit */
+	const int64 *news;			/* just these instances, without positions; NULL: any */
+	int			nnews;
 }			UnitScan;
 
 typedef enum UnitResult

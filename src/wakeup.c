@@ -27,6 +27,9 @@
 /* Messages that justify one more worker; half of a batch. */
 #define MESSAGES_FOR_ONE_WORKER 25
 
+/* So many of the newest instances are looked at together. */
+#define NEW_KEYS		1000
+
 /* A batch that takes longer than that is stuck in something; in microseconds. */
 #define STUCK_BATCH		(100 * 1000)
 
@@ -35,7 +38,9 @@ typedef struct OwnerNews
 	Oid			owner;
 	int			nkeys;
 	int			ntasks;
-	int64		low_key;
+	int64		low_key;		/* of those that are not in old[] */
+	int			nold;
+	int64		old[DURABLE_MAX_NEWS];
 	TimestampTz timer_due;
 	TimestampTz task_due;
 }			OwnerNews;
@@ -61,6 +66,7 @@ static struct
 }			news;
 
 static OwnerNews *news_of(Oid owner);
+static bool is_old(int64 key);
 static void note(void);
 static void add_key(KeyList *list, int64 key);
 static void end_of_transaction(XactEvent event, void *arg);
@@ -82,7 +88,25 @@ durable_wakeup_inbox(Oid owner, int64 key)
 	OwnerNews  *entry = news_of(owner);
 
 	entry->nkeys++;
-	entry->low_key = Min(entry->low_key, key);
+	if (is_old(key) && entry->nold < DURABLE_MAX_NEWS)
+		entry->old[entry->nold++] = key;
+	else
+		entry->low_key = Min(entry->low_key, key);
+}
+
+/* Where the newest are, messages are many and remains are few. */
+static bool
+is_old(int64 key)
+{
+	DurableDatabase *db = durable_my_database();
+	int64		newest;
+
+	if (db == NULL)
+		return false;
+	newest = (int64) pg_atomic_read_u64(&db->newest_key);
+	if (key > newest)
+		pg_atomic_write_u64(&db->newest_key, (uint64) key);
+	return newest - key > NEW_KEYS;
 }
 
 void
@@ -266,6 +290,7 @@ tell_workers(DurableDatabase *db, const OwnerNews *owner)
 	TimestampTz stop = GetCurrentTransactionStopTimestamp();
 	TimestampTz now = stop + (int64) pg_atomic_read_u64(&db->clock_offset);
 	TimestampTz due = Min(owner->timer_due, owner->task_due);
+	int64		first = owner->nold > 0 ? owner->old[0] : owner->low_key;
 	Latch	   *idle[DURABLE_MAX_SLOTS];
 	int			nidle = 0;
 	bool		somebody = false;
@@ -285,6 +310,8 @@ tell_workers(DurableDatabase *db, const OwnerNews *owner)
 			slot->state != SLOT_UNUSED)
 		{
 			slot->low_key = Min(slot->low_key, owner->low_key);
+			for (int i = 0; i < owner->nold; i++)
+				durable_slot_add_news(slot, owner->old[i]);
 			slot->due = Min(slot->due, owner->timer_due);
 			slot->task_due = Min(slot->task_due, owner->task_due);
 
@@ -309,11 +336,11 @@ tell_workers(DurableDatabase *db, const OwnerNews *owner)
 	if (myself)
 		wake_some(idle, nidle,
 				  owner->nkeys / MESSAGES_FOR_ONE_WORKER + Max(owner->ntasks - 1, 0),
-				  owner->low_key);
+				  first);
 	else if (somebody)
 		wake_some(idle, nidle,
 				  1 + owner->nkeys / MESSAGES_FOR_ONE_WORKER + Max(owner->ntasks - 1, 0),
-				  owner->low_key);
+				  first);
 	else if (owner->nkeys > 0 || due <= now)
 		durable_database_want(db, owner->owner);
 	else

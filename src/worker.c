@@ -28,6 +28,7 @@
 #include "engine.h"
 #include "failpoint.h"
 #include "guc.h"
+#include "look.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -62,26 +63,9 @@
 /* What a unit can be. */
 typedef UnitResult (*Unit) (Oid owner, UnitScan *scan);
 
-/*
- * Where messages are looked for, see UnitScan.  A sweep goes from low keys to
- * high ones.  News of keys that it has passed do not take it back: then an
- * instance that always has something to do again would keep all those with
- * higher keys waiting.  They are "behind", and batches take turns between the two.
- */
-typedef struct Position
-{
-	int64		inbox_from;
-	int64		part_from;
-}			Position;
-
-#define NOWHERE		PG_INT64_MAX
-
 static WorkerStart start;
 static MemoryContext unit_context;
 static UnitScan scan;			/* its positions are those of the batch that runs */
-static Position sweep = {0, 0};
-static Position behind = {NOWHERE, NOWHERE};
-static bool goes_behind = false;	/* the last batch did */
 static UnitScan suspects;		/* nparts 0: no search */
 static int64 units = 0;
 static bool leaving = false;
@@ -95,10 +79,7 @@ static void terminate(SIGNAL_ARGS);
 static void start_up(void);
 static void check_identity(void);
 static void take_hints(void);
-static void note_messages(int64 key);
-static void note_position(int64 *of_sweep, int64 *of_behind, int64 key);
 static UnitResult run_batch(void);
-static void move_on(int64 *of_sweep, int64 *of_behind);
 static bool may_stay(void);
 static UnitResult run(Unit unit, UnitScan *where);
 static bool commit_task(void);
@@ -149,10 +130,11 @@ durable_worker_main(Datum arg)
 		 * take a twentieth of the time.
 		 */
 		if (durable_clock_passed(everything_at, now,
-								 Max(durable_recheck_interval, 20 * scan.walked_us / 1000)))
+								 Max(durable_recheck_interval, 20 * scan.walked_us / 1000)) &&
+			!durable_look_is_walking())
 		{
 			scan.walked_us = 0;
-			note_messages(0);
+			durable_look_everywhere();
 			scan.timer_due = scan.task_due = DT_NOBEGIN;
 			everything_at = now;
 		}
@@ -266,70 +248,30 @@ take_hints(void)
 	DurableHints hints;
 
 	durable_slot_take_hints(&hints);
-	if (hints.low_key != NOWHERE)
-		note_messages(hints.low_key);
+	durable_look_at(&hints);
 	scan.timer_due = Min(scan.timer_due, hints.due);
 	scan.task_due = Min(scan.task_due, hints.task_due);
 	leaving |= hints.leave;
 	durable_slot_partition(&scan.part, &scan.nparts);
 }
 
-/* --- where there may be messages -------------------------------------------------------- */
-
-/* For instances with that key or a higher one. */
-static void
-note_messages(int64 key)
-{
-	note_position(&sweep.inbox_from, &behind.inbox_from, key);
-	note_position(&sweep.part_from, &behind.part_from, key);
-}
-
-static void
-note_position(int64 *of_sweep, int64 *of_behind, int64 key)
-{
-	if (*of_sweep == NOWHERE)
-		*of_sweep = key;
-	else if (key < *of_sweep)
-		*of_behind = Min(*of_behind, key);
-}
-
 static UnitResult
 run_batch(void)
 {
-	Position   *position;
 	UnitResult	result;
 
-	goes_behind = !goes_behind && (behind.inbox_from != NOWHERE || behind.part_from != NOWHERE);
-	position = goes_behind ? &behind : &sweep;
-
-	scan.inbox_from = position->inbox_from;
-	scan.part_from = position->part_from;
+	durable_look_begin(&scan);
 	result = run(durable_unit_batch, &scan);
-	position->inbox_from = scan.inbox_from;
-	position->part_from = scan.nparts > 1 ? scan.part_from : scan.inbox_from;
-
-	move_on(&sweep.inbox_from, &behind.inbox_from);
-	move_on(&sweep.part_from, &behind.part_from);
+	durable_look_end(&scan);
 
 	if (scan.suspect_key != 0)
 	{
 		run_suspect(scan.suspect_key);
 		scan.suspect_key = 0;
 	}
-	if (scan.solo && ((result == UNIT_NOTHING && sweep.inbox_from == NOWHERE) || units > SOLO_UNITS))
+	if (scan.solo && ((result == UNIT_NOTHING && durable_look_is_over()) || units > SOLO_UNITS))
 		scan.solo = false;
 	return result;
-}
-
-/* The sweep has come to its end, or what was behind has caught up with it. */
-static void
-move_on(int64 *of_sweep, int64 *of_behind)
-{
-	if (*of_sweep == NOWHERE || *of_behind >= *of_sweep)
-	{
-		*of_sweep = Min(*of_sweep, *of_behind);
-		*of_behind = NOWHERE;
-	}
 }
 
 static bool
@@ -492,12 +434,12 @@ sleep_time(TimestampTz idle_since)
 	long		idle_ms = (long) (Max(GetCurrentTimestamp() - idle_since, 0) / 1000);
 	long		left_ms = durable_worker_idle_timeout - idle_ms;
 
-	if (sweep.inbox_from != NOWHERE || behind.inbox_from != NOWHERE)
+	if (!durable_look_is_over())
 		ms = 0;
 
 	/*
-	 * Something is due and the unit cannot have it: locked by somebody.  Do not
-	 * wait for it in a busy loop.
+	 * Something is due and the unit cannot have it: locked by somebody, or there is
+	 * nothing but remains to look at.  No busy loop for that.
 	 */
 	if (ms == 0)
 		return ++fruitless < 10 ? 0 : 50;
