@@ -239,9 +239,16 @@ extern void durable_slot_no_shortage(void);	/* this database waits for no slot *
 extern void durable_slot_connected(void);
 extern void durable_slot_ask_to_leave(int slotno, uint32 generation);
 extern int	durable_slots_used(void);
-extern void durable_slot_add_news(DurableSlot *slot, int64 key);	/* under its spinlock */
 
 extern void durable_slot_change_state(DurableSlot *slot, SlotState state);	/* under its spinlock */
+
+/* slot_news.c; these under the slot's spinlock */
+#define EVERYTHING_NEW(slot) \
+	((slot)->low_key = 0, (slot)->nnews = 0, (slot)->due = DT_NOBEGIN, (slot)->task_due = DT_NOBEGIN)
+#define NOTHING_NEW(slot) \
+	((slot)->low_key = PG_INT64_MAX, (slot)->nnews = 0, (slot)->due = DT_NOEND, (slot)->task_due = DT_NOEND)
+extern bool durable_slot_has_messages(const DurableSlot *slot);
+extern void durable_slot_add_news(DurableSlot *slot, int64 key);
 
 /* slot_task.c */
 extern void durable_slot_cancel(DurableDatabase *db, int64 key, CancelReason reason);

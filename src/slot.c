@@ -35,11 +35,6 @@
 #include "utils/timestamp.h"
 #include "worker.h"
 
-#define EVERYTHING_NEW(slot) \
-	((slot)->low_key = 0, (slot)->nnews = 0, (slot)->due = DT_NOBEGIN, (slot)->task_due = DT_NOBEGIN)
-#define NOTHING_NEW(slot) \
-	((slot)->low_key = PG_INT64_MAX, (slot)->nnews = 0, (slot)->due = DT_NOEND, (slot)->task_due = DT_NOEND)
-
 /* Full batches in a row after which another worker is worth its start. */
 #define BATCHES_BEFORE_PEER 3
 
@@ -51,7 +46,6 @@ static uint32 my_generation = 0;
 static int	full_batches = 0;
 
 static void set_short_since(DurableDatabase *db, TimestampTz since);
-static bool has_messages(const DurableSlot *slot);
 static void free_slot(int slotno);
 static void detach(int code, Datum arg);
 
@@ -365,7 +359,7 @@ detach(int code, Datum arg)
 		how = EXIT_LOST;
 	else if (code != 0 && !durable_worker_was_terminated())
 		how = EXIT_FAILED;
-	else if (durable_worker_ended_idle() && !has_messages(slot) &&
+	else if (durable_worker_ended_idle() && !durable_slot_has_messages(slot) &&
 			 pg_atomic_read_u64(&slot->turns) + pg_atomic_read_u64(&slot->activities) == 0)
 		how = EXIT_USELESS;		/* and nothing came in when it had made up its mind */
 	SpinLockRelease(&slot->mutex);
@@ -411,7 +405,7 @@ durable_slot_sleep(TimestampTz until)
 
 	full_batches = 0;
 	SpinLockAcquire(&my_slot->mutex);
-	nothing_new = !has_messages(my_slot) && my_slot->due == DT_NOEND &&
+	nothing_new = !durable_slot_has_messages(my_slot) && my_slot->due == DT_NOEND &&
 		my_slot->task_due == DT_NOEND && !my_slot->leave;
 	if (nothing_new)
 	{
@@ -420,53 +414,6 @@ durable_slot_sleep(TimestampTz until)
 	}
 	SpinLockRelease(&my_slot->mutex);
 	return nothing_new;
-}
-
-static bool
-has_messages(const DurableSlot *slot)
-{
-	return slot->low_key != PG_INT64_MAX || slot->nnews > 0;
-}
-
-/*
- * Under the slot's spinlock.  When there is no room, it is the oldest that are
- * remembered one by one.
- */
-void
-durable_slot_add_news(DurableSlot *slot, int64 key)
-{
-	int			last = 0;
-
-	if (key >= slot->low_key)
-		return;
-	for (int i = 0; i < slot->nnews; i++)
-	{
-		if (slot->news[i] == key)
-			return;
-		if (slot->news[i] > slot->news[last])
-			last = i;
-	}
-	if (slot->nnews < DURABLE_MAX_NEWS)
-		slot->news[slot->nnews++] = key;
-	else
-	{
-		slot->low_key = Min(slot->low_key, Max(slot->news[last], key));
-		slot->news[last] = Min(slot->news[last], key);
-	}
-}
-
-void
-durable_slot_take_hints(DurableHints *hints)
-{
-	SpinLockAcquire(&my_slot->mutex);
-	hints->low_key = my_slot->low_key;
-	hints->nnews = my_slot->nnews;
-	memcpy(hints->news, my_slot->news, my_slot->nnews * sizeof(int64));
-	hints->due = my_slot->due;
-	hints->task_due = my_slot->task_due;
-	hints->leave = my_slot->leave;
-	NOTHING_NEW(my_slot);
-	SpinLockRelease(&my_slot->mutex);
 }
 
 /*
@@ -498,7 +445,7 @@ durable_slot_want_peer(void)
 		{
 			/* Without a hint it found nothing that is not mine, and would not now. */
 			coming = slot->state == SLOT_STARTING || slot->state == SLOT_IDLE;
-			if (slot->state == SLOT_IDLE && has_messages(slot))
+			if (slot->state == SLOT_IDLE && durable_slot_has_messages(slot))
 				latch = slot->latch;
 		}
 		SpinLockRelease(&slot->mutex);
