@@ -158,7 +158,7 @@ END $$;
 CREATE FUNCTION real_times() RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     RETURN plain_now() > clock_timestamp() - interval '1 hour' AND plain_timestamp() > clock_timestamp()::timestamp - interval '1 hour'
-        AND plain_date() = plain_now()::date AND cast_now() = plain_now() AND (SELECT a = plain_now() AND d >= a FROM seen_now);
+        AND plain_date() = plain_now()::date AND cast_now() = plain_now() AND (SELECT a = plain_now() AND d > clock_timestamp() - interval '1 hour' FROM seen_now);
 END $$;
 SELECT durable.register_activity('real_times', 'app.real_times()', execution => 'inline') IS NOT NULL AS registered;
 CREATE FUNCTION unseen() RETURNS jsonb LANGUAGE plpgsql AS $$
