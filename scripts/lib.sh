@@ -54,6 +54,25 @@ give_to_server() {
 	[ "$(id -u)" -ne 0 ] || chown -R "$(server_user):$(id -gn "$(server_user)")" "$@"
 }
 
+# --- who has the terminal ----------------------------------------------------------------------------------------------
+
+# at_terminal COMMAND...: run a program that uses the terminal, and Ctrl-C in its own way. Had this script and the make
+# above it the signal too, make would call itself interrupted in the end, however the program ended. So the program is a job
+# of its own, which alone the terminal sends its signals to. When Ctrl-Z stops it we have to stop as well, all of us: whoever
+# called make waits for us, and would not get the terminal back.
+at_terminal() {
+	local status=0
+	set -m
+	"$@" || status=$?
+	while [ -n "$(jobs -s)" ]; do
+		kill -STOP 0
+		status=0
+		fg >/dev/null || status=$?
+	done
+	set +m
+	return $status
+}
+
 # --- PostgreSQL and other packages -------------------------------------------------------------------------------------
 
 # find_postgres [PG_CONFIG]: the newest PostgreSQL that has both a server and the files to build extensions; the
@@ -178,7 +197,7 @@ build_in() {
 	shift
 	stamp="$PG_CONFIG $("$PG_CONFIG" --version) $*"
 	[ "$(cat "$build.stamp" 2>/dev/null || true)" = "$stamp" ] || {
-		say "building with $("$PG_CONFIG" --version) in $build"
+		say "building with $("$PG_CONFIG" --version) in $build (takes a minute)"
 		rm -rf "$build"
 	}
 	mkdir -p "$build"
