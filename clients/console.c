@@ -37,7 +37,7 @@ console_main(const Options *options)
 {
 	Conn		conn;
 	Feed	   *f;
-	bool		with_dots = isatty(STDOUT_FILENO) && !options->quiet && !options->json;
+	bool		with_dots = print_can_move() && !options->quiet && !options->json;
 	int			code;
 
 	conn_configure(&conn, &options->connection);

@@ -28,6 +28,7 @@
 static const char *program_name = "dungeon";
 static bool use_color = false;
 static bool is_quiet = false;
+static bool can_move = false;
 static void (*over_before) (void) = NULL;
 static void (*over_after) (void) = NULL;
 
@@ -45,9 +46,14 @@ print_setup(const char *program, bool color, bool quiet)
 
 	program_name = program;
 	is_quiet = quiet;
-	use_color = color && isatty(STDOUT_FILENO) &&
-		(no_color == NULL || no_color[0] == '\0') &&
-		term != NULL && strcmp(term, "dumb") != 0;
+	can_move = isatty(STDOUT_FILENO) && term != NULL && term[0] != '\0' && strcmp(term, "dumb") != 0;
+	use_color = color && can_move && (no_color == NULL || no_color[0] == '\0');
+}
+
+bool
+print_can_move(void)
+{
+	return can_move;
 }
 
 void
@@ -181,10 +187,12 @@ print_hint(const char *format, ...)
 void
 print_open(FILE *out)
 {
-	/* What was written to the other stream comes first on a shared terminal. */
+	/* What was written to the other stream comes first on a shared terminal; and so does what takes away the line. */
 	fflush(out == stdout ? stderr : stdout);
 	if (over_before != NULL)
 		over_before();
+	if (out != stdout)
+		fflush(stdout);
 }
 
 void

@@ -52,6 +52,9 @@ extern void print_json(FILE *out, const char *json);
 extern const char *print_clock(int64_t us);
 extern const char *print_iso(int64_t us);
 
+/* Does the terminal move its cursor when told to?  Never where the output is none. */
+extern bool print_can_move(void);
+
 /*
  * Something (a prompt, a row of dots) stands on the current line of the
  * terminal: "before" takes it away, "after" draws it again.  NULL for either.

@@ -191,16 +191,36 @@ my ($screen, $terminal) = ('');
 $terminal = eval
 {
 	local $ENV{TERM} = 'vt100';
-	IPC::Run::start([ 'dungeon', @as_pat, 'console' ], '<pty<', \my $keys, '>pty>', \$screen, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	IPC::Run::start([ 'dungeon', @as_pat, 'console' ], '<pty<', \my $keys, '>pty>', \$screen, '2>&1', IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 };
 SKIP:
 {
-	skip 'no pseudo terminals', 2 unless $terminal;
+	skip 'no pseudo terminals', 5 unless $terminal;
 	$terminal->pump until $screen =~ /\.\./;
 	pass('dots on a terminal');
 	told('Ada', 'no dots');
 	$terminal->pump until $screen =~ /no dots/;
 	like($screen, qr/\.\r\e\[K\e\[2m\d\d:\d\d:\d\d\e\[0m  \e\[1mAda\e\[0m  no dots\r\n/, '... and a line in colours instead');
+
+	# A note about the connection comes from another stream, and must not be written behind the dots.
+	$screen = '';
+	$terminal->pump until $screen =~ /\.\./;
+	$node->stop('immediate');
+	$terminal->pump until $screen =~ /waiting for the server/;
+	like($screen, qr/\.\r\e\[K\.\.\. waiting for the server\r\n/, '... and a note instead');
+	$node->start;
+	$terminal->kill_kill;
+
+	# Dots that could not be taken away are not drawn.
+	local $ENV{TERM} = 'dumb';
+	$screen = '';
+	$terminal = IPC::Run::start([ 'dungeon', @as_pat, '--since', 'all', 'console' ], '<pty<', \my $keys, '>pty>', \$screen, IPC::Run::timeout(60));
+	$terminal->pump until $screen =~ /no dots/;
+	sleep(1);
+	told('Ada', 'still none');
+	$terminal->pump until $screen =~ /still none/;
+	like($screen, qr/no dots\r\n\d\d:\d\d:\d\d  Ada  still none\r\n/, 'no dots on a terminal that cannot take them away');
+	unlike($screen, qr/\e/, '... and nothing else that it would not understand');
 	$terminal->kill_kill;
 }
 
