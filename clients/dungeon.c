@@ -4,12 +4,14 @@
  * Called by: the user.
  * Memory: options point into argv.
  */
+#include <fcntl.h>
 #include <getopt.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "exits.h"
 #include "print.h"
@@ -92,6 +94,7 @@ static const Subcommand subcommands[] = {
 
 #define NSUBCOMMANDS ((int) (sizeof(subcommands) / sizeof(subcommands[0])))
 
+static void hold_standard_descriptors(void);
 static const Subcommand *find_subcommand(const char *name);
 static bool is_conninfo(const char *argument);
 static bool parse_since(const char *text, int64_t *since);
@@ -125,6 +128,7 @@ main(int argc, char **argv)
 	bool		help = false;
 	int			option;
 
+	hold_standard_descriptors();
 	/* Texts are UTF-8 whatever the locale is; in the C locale libedit would take them for bytes. */
 	setlocale(LC_ALL, "");
 	if (MB_CUR_MAX == 1)
@@ -221,6 +225,20 @@ main(int argc, char **argv)
 
 	print_setup("dungeon", options.color, options.quiet);
 	return command->run(&options);
+}
+
+/* One that was closed ("2>&-") would become the connection, and what we print would go to the server. */
+static void
+hold_standard_descriptors(void)
+{
+	int			fd;
+
+	do
+	{
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
 }
 
 static const Subcommand *

@@ -15,6 +15,8 @@
 
 #include "words.h"
 
+#define CLIPPED			60		/* characters */
+
 static bool words_begin(const char *typed, const char *name);
 static bool is_blank(char c);
 
@@ -195,9 +197,13 @@ words_split_with(char *text, char **target, char **weapon)
 	{
 		for (char *at = text; *at != '\0'; at++)
 		{
-			size_t		length = strcspn(at, " \t");
+			size_t		length;
 
-			if (at > text && is_blank(at[-1]) && length >= (size_t) shortest && length <= 4 &&
+			/* Only at the beginning of a word, or a long one is measured from each of its letters. */
+			if (at == text || !is_blank(at[-1]))
+				continue;
+			length = strcspn(at, " \t");
+			if (length >= (size_t) shortest && length <= 4 &&
 				strncasecmp(at, "with", length) == 0)
 			{
 				*weapon = words_trim(at + length);
@@ -210,6 +216,23 @@ words_split_with(char *text, char **target, char **weapon)
 	*target = words_trim(text);
 	*weapon = NULL;
 	return false;
+}
+
+char *
+words_clip(const char *typed)
+{
+	const char *end = typed;
+	char	   *clipped;
+
+	for (int characters = 0; *end != '\0' && characters < CLIPPED; characters++)
+	{
+		end++;
+		while ((*end & 0xc0) == 0x80)
+			end++;
+	}
+	if (asprintf(&clipped, "%.*s%s", (int) (end - typed), typed, *end != '\0' ? "..." : "") < 0)
+		abort();
+	return clipped;
 }
 
 bool

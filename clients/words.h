@@ -51,6 +51,9 @@ extern const char *words_skip_article(const char *text);
  */
 extern bool words_split_with(char *text, char **target, char **weapon);
 
+/* What was typed, to be said back: long texts end in "..."; the caller frees it. */
+extern char *words_clip(const char *typed);
+
 /* Is typed a beginning of word, never minding case?  "" is not. */
 extern bool words_is_prefix(const char *typed, const char *word);
 
