@@ -32,6 +32,7 @@ typedef struct Verb
 } Verb;
 
 static void run_new(Game *g, char *rest);
+static void run_play(Game *g, char *rest);
 static void run_confirm(Game *g, char *rest);
 static void run_look(Game *g, char *rest);
 static void run_get(Game *g, char *rest);
@@ -45,6 +46,7 @@ static void run_quit(Game *g, char *rest);
 
 static const Verb verbs[] = {
 	{"new", "new NAME", "begin a game as a new hero", false, false, run_new},
+	{"play", "play NAME", "go on as a hero whose game has begun", false, false, run_play},
 	{"confirm", "confirm", "tell the gatekeeper that you mean it; there is little time", true, false, run_confirm},
 	{"look", "look", "what is around you", true, false, run_look},
 	{"get", "get THING", "pick something up", true, false, run_get},
@@ -77,23 +79,26 @@ command_run(Game *g, char *line)
 	const Verb *verb;
 	char	   *rest;
 	char	   *word = words_first(line, &rest);
+	char	   *clipped;
 
 	if (word[0] == '\0' || word[0] == '#')
 		return;
 	verb = find_verb(g, word, &candidates);
+	clipped = words_clip(word);
 	if (verb == NULL && candidates.n > 1)
 	{
 		char	   *list = names_sentence(&candidates, "");
 
-		game_refuse(g, word, "\"%s\" can mean %s", word, list);
+		game_refuse(g, clipped, "\"%s\" can mean %s", clipped, list);
 		free(list);
 	}
 	else if (verb == NULL)
-		game_refuse(g, word, "there is no command \"%s\"; \"help\" lists what there is", word);
+		game_refuse(g, clipped, "there is no command \"%s\"; \"help\" lists what there is", clipped);
 	else if (verb->needs_player && g->player == NULL)
 		game_refuse(g, verb->word, "you are nobody yet; \"new NAME\" makes you a hero");
 	else
 		verb->run(g, rest);
+	free(clipped);
 	names_free(&candidates);
 }
 
@@ -178,7 +183,34 @@ run_new(Game *g, char *rest)
 				print_line(STYLE_DIM, "Type \"confirm\" before the time is up.");
 		}
 		else
+		{
+			if (g->interactive && g->world.user != NULL)
+				print_line(STYLE_DIM, "If that is you: \"play %s\" goes on with the game.", rest);
 			game_become(g, before);
+		}
+	}
+	free(before);
+}
+
+static void
+run_play(Game *g, char *rest)
+{
+	char	   *before = g->player != NULL ? strdup(g->player) : NULL;
+
+	if (rest[0] == '\0')
+		game_refuse(g, "play", "as whom? \"play NAME\" goes on with a game that has begun");
+	else if (game_become(g, rest) && game_look(g))
+	{
+		if (g->world.phase != PHASE_NOBODY)
+			look_around(g);
+		else
+		{
+			char	   *clipped = words_clip(rest);
+
+			game_refuse(g, "play", "nobody called \"%s\" has begun a game; \"new\" begins one", clipped);
+			free(clipped);
+			game_become(g, before);
+		}
 	}
 	free(before);
 }
@@ -366,8 +398,10 @@ resolve(Game *g, const char *command, const Names *names, const char *typed, con
 	if (match == MATCH_SEVERAL)
 	{
 		char	   *list = names_sentence(names, "");
+		char	   *clipped = words_clip(typed);
 
-		game_refuse(g, command, "\"%s\" can mean more than one of %s", typed, list);
+		game_refuse(g, command, "\"%s\" can mean more than one of %s", clipped, list);
+		free(clipped);
 		free(list);
 		return false;
 	}

@@ -164,6 +164,8 @@ game_become(Game *g, const char *player)
 	free(g->player);
 	g->player = name;
 	g->narrated = 0;
+	/* Somebody else's. */
+	world_free(&g->world);
 	return true;
 }
 

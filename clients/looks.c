@@ -19,6 +19,7 @@ void
 look_around(Game *g)
 {
 	World	   *w = &g->world;
+	char		countdown[COUNTDOWN_SIZE];
 
 	if (!game_settle(g, PHASE_PLACING))
 		return;
@@ -28,6 +29,11 @@ look_around(Game *g)
 		print_line(STYLE_PLAIN, "There is no %s in the dungeon.", g->player);
 	else if (!w->user_alive)
 		print_line(STYLE_BAD, "You are dead. \"new NAME\" begins another game.");
+	else if (w->user_room == NULL && g->interactive && w->confirm_by != 0)
+	{
+		world_countdown(w, countdown);
+		print_line(STYLE_PLAIN, "You stand at the gate. Confirm within %s.", countdown);
+	}
 	else if (w->user_room == NULL)
 		print_line(STYLE_PLAIN, "You stand at the gate. %s",
 				   w->phase == PHASE_UNCONFIRMED ? "Confirm, before the time is up." : "Nothing happens.");
@@ -108,6 +114,7 @@ look_status(Game *g)
 		[PHASE_DEAD] = "lost"
 	};
 	World	   *w = &g->world;
+	char		countdown[COUNTDOWN_SIZE];
 
 	if (!game_look(g))
 		return;
@@ -116,7 +123,13 @@ look_status(Game *g)
 		print_world_json(w);
 		return;
 	}
-	print_line(STYLE_PLAIN, "%-10s %s", "Game", phases[w->phase]);
+	if (g->interactive && w->confirm_by != 0)
+	{
+		world_countdown(w, countdown);
+		print_line(STYLE_PLAIN, "%-10s %s, %s left", "Game", phases[w->phase], countdown);
+	}
+	else
+		print_line(STYLE_PLAIN, "%-10s %s", "Game", phases[w->phase]);
 	if (w->user != NULL)
 	{
 		Names		carried = names_split(w->user_items);

@@ -8,6 +8,11 @@
  * print_over).  A finished line is carried out with the terminal in its ordinary
  * state.
  *
+ * While the gatekeeper waits, the prompt counts the seconds.  Its digits are
+ * written over in place, so that nothing else on the screen moves; a terminal that
+ * cannot move its cursor (TERM=dumb) sees the time of each new prompt, and the
+ * lines of the story below what is half typed.
+ *
  * (Not libedit's imitation of readline's callbacks: rl_callback_read_char of
  * libedit 3.1-20221030 writes into memory it has freed when a line grows beyond
  * 1,020 bytes.)
@@ -32,6 +37,7 @@
 
 #include "commands.h"
 #include "complete.h"
+#include "exits.h"
 #include "interrupt.h"
 #include "print.h"
 #include "programs.h"
@@ -44,6 +50,7 @@ static bool prompting = false;	/* the prompt stands on the screen, the terminal 
 static bool finished = false;	/* there is a line to carry out */
 static char *finished_line;		/* NULL: end of input */
 static char *prompt = NULL;
+static int	drawn_width = 0;	/* of the window that prompt and line were drawn in; 0 = not known */
 
 static volatile sig_atomic_t resized = 0;
 static volatile sig_atomic_t stopped = 0;
@@ -52,9 +59,15 @@ static volatile sig_atomic_t ended = 0;
 static void begin_prompt(void);
 static void end_prompt(void);
 static char *give_prompt(EditLine *el);
-static void compose_prompt(void);
+static char *compose_prompt(void);
+static void renew_prompt(void);
+static int	tick(void);
+static int	rows_above(int width);
+static int	window_width(void);
+static void take_away(int rows);
 static void hide_prompt(void);
 static void show_prompt(void);
+static void erase_row(void);
 static void read_key(void);
 static unsigned char complete_here(EditLine *el, int key);
 static void carry_out(char *line);
@@ -115,6 +128,9 @@ terminal_play(Game *g)
 		}
 	}
 	print_over(NULL, NULL);
+	if (!ended && g->player != NULL && g->world.res != NULL && g->exit_code == EXIT_OK &&
+		g->world.phase != PHASE_NOBODY && g->world.phase != PHASE_WON && g->world.phase != PHASE_DEAD)
+		print_line(STYLE_DIM, "The game goes on without you; \"play %s\" is the way back.", g->player);
 	el_end(editor);
 	editor = NULL;
 	history_end(past);
@@ -126,11 +142,14 @@ static void
 begin_prompt(void)
 {
 	interrupt_forget();
-	compose_prompt();
+	if (game->player != NULL && game->world.res == NULL && conn_alive(game->conn))
+		game_look(game);
+	free(prompt);
+	prompt = compose_prompt();
 	print_over(hide_prompt, show_prompt);
 	/* What has been typed while nobody read it stands there as the terminal's echo, and will be drawn again. */
-	fputs("\r\033[K", stdout);
-	fflush(stdout);
+	erase_row();
+	drawn_width = window_width();
 	el_set(editor, EL_UNBUFFERED, 1);
 	prompting = true;
 }
@@ -152,52 +171,141 @@ give_prompt(EditLine *el)
 }
 
 /* Who, and what there is to know before typing. */
-static void
+static char *
 compose_prompt(void)
 {
-	const char *state = "";
+	char		state[COUNTDOWN_SIZE + 16] = "";
+	char		countdown[COUNTDOWN_SIZE];
 	char	   *name;
+	char	   *composed;
 
 	if (game->world.res != NULL && game->player != NULL)
 	{
 		switch (game->world.phase)
 		{
 			case PHASE_UNCONFIRMED:
-				state = " (confirm!)";
+				if (game->world.confirm_by != 0)
+				{
+					world_countdown(&game->world, countdown);
+					snprintf(state, sizeof(state), " (confirm! %s)", countdown);
+				}
+				else
+					strcpy(state, " (confirm!)");
 				break;
 			case PHASE_WON:
-				state = " (won)";
+				strcpy(state, " (won)");
 				break;
 			case PHASE_DEAD:
-				state = " (dead)";
+				strcpy(state, " (dead)");
 				break;
 			default:
 				break;
 		}
 	}
-	free(prompt);
 	name = print_clean(game->player != NULL ? game->player : "dungeon");
-	if (asprintf(&prompt, "%s%s> ", name, state) < 0)
+	if (asprintf(&composed, "%s%s> ", name, state) < 0)
 		abort();
 	free(name);
+	return composed;
+}
+
+/*
+ * The prompt stands there and something else is to be said in it.  As wide as
+ * before, it is written over the old one, and what is typed stays as it is.
+ */
+static void
+renew_prompt(void)
+{
+	char	   *before = prompt;
+	char	   *now = compose_prompt();
+	struct winsize window;
+	int			rows;
+
+	if (strcmp(before, now) == 0 || !print_can_move())
+	{
+		free(now);
+		return;
+	}
+	rows = rows_above(window_width());
+	if (print_columns(before, strlen(before)) == print_columns(now, strlen(now)) &&
+		(rows == 0 || (ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && rows < window.ws_row)))
+	{
+		prompt = now;
+		fputs("\0337\r", stdout);
+		if (rows > 0)
+			printf("\033[%dA", rows);
+		fputs(prompt, stdout);
+		fputs("\0338", stdout);
+		fflush(stdout);
+	}
+	else
+	{
+		hide_prompt();
+		prompt = now;
+		show_prompt();
+	}
+	free(before);
+}
+
+/* The seconds that are left move on; returns the ms until they do so again, -1 if nothing is to be counted. */
+static int
+tick(void)
+{
+	int64_t		left;
+
+	if (game->player == NULL || game->world.res == NULL || game->world.phase != PHASE_UNCONFIRMED)
+		return -1;
+	/* The gatekeeper has turned the hourglass a moment after we looked. */
+	if (game->world.confirm_by == 0)
+	{
+		if (conn_alive(game->conn))
+			game_look(game);
+		return 1000;
+	}
+	renew_prompt();
+	left = game->world.confirm_by - conn_now();
+	return left > 0 ? (int) ((left - 1) % 1000) + 1 : -1;
+}
+
+/* The rows of prompt and input above the one that the cursor is in, in a window of this width. */
+static int
+rows_above(int width)
+{
+	const LineInfo *line;
+
+	if (!prompting || width == 0)
+		return 0;
+	line = el_line(editor);
+	return (print_columns(prompt, strlen(prompt)) +
+			print_columns(line->buffer, line->cursor - line->buffer)) / width;
+}
+
+static int
+window_width(void)
+{
+	struct winsize window;
+
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 ? window.ws_col : 0;
 }
 
 /* Takes prompt and input away, all rows of them, and leaves the cursor where they began. */
 static void
 hide_prompt(void)
 {
-	struct winsize window;
+	take_away(rows_above(window_width()));
+}
 
-	if (prompting && ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0)
+static void
+take_away(int rows)
+{
+	if (!print_can_move())
+		fputs(prompting ? "\n" : "", stdout);
+	else
 	{
-		const LineInfo *line = el_line(editor);
-		int			width = print_columns(prompt, strlen(prompt)) +
-			print_columns(line->buffer, line->cursor - line->buffer);
-
-		if (width >= window.ws_col)
-			printf("\033[%dA", width / window.ws_col);
+		if (rows > 0)
+			printf("\033[%dA", rows);
+		fputs("\r\033[J", stdout);
 	}
-	fputs("\r\033[J", stdout);
 	fflush(stdout);
 }
 
@@ -207,9 +315,16 @@ show_prompt(void)
 	if (!prompting)
 		return;
 	/* libedit draws from where it believes the cursor to be, the first column. */
-	fputs("\r\033[K", stdout);
-	fflush(stdout);
+	erase_row();
+	drawn_width = window_width();
 	el_set(editor, EL_REFRESH);
+}
+
+static void
+erase_row(void)
+{
+	fputs(print_can_move() ? "\r\033[K" : "\r", stdout);
+	fflush(stdout);
 }
 
 /* What is there to read: one keystroke's worth of work. */
@@ -256,8 +371,8 @@ static void
 watch(void)
 {
 	int			timeout = -1;
+	int			next_tick;
 	bool		typed;
-	Phase		phase = game->world.phase;
 	long		narrated = game->narrated;
 
 	/* Not game_online, which would wait for the server while somebody types. */
@@ -269,12 +384,11 @@ watch(void)
 		timeout = feed_timeout(game->feed);
 	}
 	/* The story went on, so the prompt may say something else. */
-	if (game->narrated != narrated && game_look(game) && game->world.phase != phase)
-	{
-		hide_prompt();
-		compose_prompt();
-		show_prompt();
-	}
+	if (game->narrated != narrated && game_look(game))
+		renew_prompt();
+	next_tick = tick();
+	if (next_tick >= 0 && (timeout < 0 || timeout > next_tick))
+		timeout = next_tick;
 	typed = conn_wait(game->conn, STDIN_FILENO, POLLIN, timeout);
 	handle_flags();
 	if (typed)
@@ -286,15 +400,32 @@ handle_flags(void)
 {
 	if (interrupt_pending())
 	{
+		const LineInfo *line = el_line(editor);
+		bool		empty = line->lastchar == line->buffer;
+
 		interrupt_forget();
+		/* Below the last row of what was typed, wherever the cursor was in it. */
+		if (line->cursor != line->lastchar)
+		{
+			hide_prompt();
+			el_cursor(editor, (int) (line->lastchar - line->cursor));
+			show_prompt();
+		}
 		fputs("^C\n", stdout);
 		fflush(stdout);
 		end_prompt();
+		if (empty)
+			print_line(STYLE_DIM, "\"quit\" or Ctrl-D leaves.");
 		begin_prompt();
 	}
 	if (resized)
 	{
+		int			now = rows_above(window_width());
+		int			before = rows_above(drawn_width);
+
 		resized = 0;
+		/* Some terminals wrap anew and some do not; what is not ours must not go, so the fewer rows. */
+		take_away(now < before ? now : before);
 		el_resize(editor);
 		show_prompt();
 	}

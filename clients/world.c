@@ -49,7 +49,7 @@ static const char look_format[] =
 " s #>> '{room,name}', s #>> '{room,description}', s #>> '{room,inventoryItems}',"
 " jsonb_path_query_first(s, '$.inventory[*] ? (@.isTreasure == false).name') #>> '{}',"
 " jsonb_path_query_first(s, '$.inventory[*] ? (@.isTreasure == true).name') #>> '{}',"
-" s::text,"
+" s::text, %2$s,"
 " w0.status, w0.created, w1.status, w1.created, w2.status, w2.created, w3.status, w3.created, w4.status, w4.created"
 " FROM (SELECT %1$s.dd_status($1) AS s OFFSET 0) look"
 " LEFT JOIN LATERAL (SELECT * FROM %1$s.dd_check_status($1, $2) LIMIT 1) w0 ON true"
@@ -58,14 +58,19 @@ static const char look_format[] =
 " LEFT JOIN LATERAL (SELECT * FROM %1$s.dd_check_status($1, $5) LIMIT 1) w3 ON true"
 " LEFT JOIN LATERAL (SELECT * FROM %1$s.dd_check_status($1, $6) LIMIT 1) w4 ON true";
 
+/* Dungeons from before dd_time_left, and roles that were let in before, do without the countdown. */
+static const char time_left_format[] = "(extract(epoch FROM %1$s.dd_time_left($1)) * 1000)::bigint";
+
 static Phase find_phase(const World *world);
 static const char *text_or_null(const PGresult *res, int column);
-static char *format_sql(const char *format, const char *schema) __attribute__((format(printf, 1, 0)));
+static char *format_sql(const char *format, const char *schema, const char *time_left) __attribute__((format(printf, 1, 0)));
 
 Dungeon *
 dungeon_find(Conn *c, int *exit_code)
 {
-	PGresult   *res = conn_query(c, "SELECT n.nspname, pg_catalog.current_database()"
+	PGresult   *res = conn_query(c, "SELECT n.nspname, pg_catalog.current_database(),"
+								 " pg_catalog.has_function_privilege(pg_catalog.to_regprocedure("
+								 "  pg_catalog.format('%I.dd_time_left(text)', n.nspname)), 'EXECUTE')"
 								 " FROM (VALUES (1)) one LEFT JOIN pg_catalog.pg_extension e ON e.extname = 'durable_dungeon'"
 								 " LEFT JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace", 0, NULL);
 	Dungeon    *d = NULL;
@@ -83,14 +88,17 @@ dungeon_find(Conn *c, int *exit_code)
 	}
 	else
 	{
+		char	   *time_left;
 		char	   *schema = PQescapeIdentifier(c->pg, PQgetvalue(res, 0, 0), strlen(PQgetvalue(res, 0, 0)));
 
 		d = calloc(1, sizeof(Dungeon));
 		if (d == NULL || schema == NULL)
 			abort();
 		for (int i = 0; i < DEEDS; i++)
-			d->deed_sql[i] = format_sql(deeds[i].format, schema);
-		d->look_sql = format_sql(look_format, schema);
+			d->deed_sql[i] = format_sql(deeds[i].format, schema, "");
+		time_left = strcmp(PQgetvalue(res, 0, 2), "t") == 0 ? format_sql(time_left_format, schema, "") : strdup("NULL");
+		d->look_sql = format_sql(look_format, schema, time_left);
+		free(time_left);
 		PQfreemem(schema);
 	}
 	PQclear(res);
@@ -98,11 +106,11 @@ dungeon_find(Conn *c, int *exit_code)
 }
 
 static char *
-format_sql(const char *format, const char *schema)
+format_sql(const char *format, const char *schema, const char *time_left)
 {
 	char	   *sql;
 
-	if (asprintf(&sql, format, schema) < 0)
+	if (asprintf(&sql, format, schema, time_left) < 0)
 		abort();
 	return sql;
 }
@@ -133,7 +141,7 @@ world_look(Conn *c, const Dungeon *d, const char *player, World *world)
 		&world->user, NULL, &world->user_room, &world->user_items,
 		&world->monster, NULL, &world->monster_room, &world->monster_items,
 		&world->room, &world->room_description, &world->room_items,
-		&world->weapon, &world->treasure, &world->json
+		&world->weapon, &world->treasure, &world->json, NULL
 	};
 	const int	ntexts = sizeof(texts) / sizeof(texts[0]);
 
@@ -163,7 +171,22 @@ world_look(Conn *c, const Dungeon *d, const char *player, World *world)
 		world->created[i] = text_or_null(res, ntexts + 2 * i + 1);
 	}
 	world->phase = find_phase(world);
+	if (world->phase == PHASE_UNCONFIRMED && !PQgetisnull(res, 0, 14))
+		world->confirm_by = conn_now() + strtoll(PQgetvalue(res, 0, 14), NULL, 10);
 	return true;
+}
+
+void
+world_countdown(const World *world, char *text)
+{
+	int64_t		left = (world->confirm_by - conn_now() + 999) / 1000;
+
+	if (left < 0)
+		left = 0;
+	if (left < 3600)
+		snprintf(text, COUNTDOWN_SIZE, "%d:%02d", (int) left / 60, (int) left % 60);
+	else
+		snprintf(text, COUNTDOWN_SIZE, "%lld:%02d:%02d", (long long) left / 3600, (int) (left / 60 % 60), (int) (left % 60));
 }
 
 void

@@ -60,7 +60,12 @@ typedef struct World
 	const char *status[WORKFLOWS];
 	const char *created[WORKFLOWS];
 	Phase		phase;
+	int64_t		confirm_by;		/* on the clock of conn_now, when the gatekeeper stops waiting; 0 = he does not wait */
 } World;
+
+/* "1:42" until then; rounded up, so that it is over when it says 0:00. */
+#define COUNTDOWN_SIZE	32
+extern void world_countdown(const World *world, char *text);
 
 /* False: connection lost, or an error that the user has been told of. */
 extern bool world_look(Conn *c, const Dungeon *d, const char *player, World *world);

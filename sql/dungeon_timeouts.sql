@@ -23,7 +23,9 @@ CREATE TEMP VIEW look AS
 SELECT ok FROM dd_new_user('Tom');
 CALL durable.drain('1 minute');
 SELECT message FROM dungeon.console WHERE player = 'Tom' AND message ~ 'gatekeeper' ORDER BY id;
+SELECT dd_time_left('Tom') BETWEEN '1 minute 30 seconds' AND '2 minutes' AS two_minutes;
 SELECT durable.advance_clock('1 minute 45 seconds') IS NOT NULL AS later;
+SELECT dd_time_left('Tom') BETWEEN '0' AND '15 seconds' AS seconds;
 CALL durable.drain('1 minute');
 SELECT dd_status('Tom') #> '{user,isAlive}' AS alive;
 SELECT name, status FROM workflow WHERE player = 'Tom';
@@ -33,8 +35,11 @@ SELECT ok FROM dd_confirm('Tom');
 SELECT ok FROM dd_action('Tom', 'get', 'anything');
 ROLLBACK;
 SELECT durable.advance_clock('15 seconds') IS NOT NULL AS later;
+-- the timer is over, and nobody has seen it yet
+SELECT dd_time_left('Tom');
 CALL durable.drain('1 minute');
 SELECT dd_status('Tom') #> '{user}' AS tom;
+SELECT dd_time_left('Tom') IS NULL AS is_over, dd_time_left('Nobody') IS NULL AS never_was, dd_time_left(NULL) IS NULL AS unknown;
 SELECT message FROM dungeon.console WHERE player = 'Tom' AND message ~ 'Tom|gatekeeper|trapdoor under' AND message !~ 'visitors|creaks|masons|storekeeper|watchman' ORDER BY id;
 SELECT http_status, message FROM dd_confirm('Tom');
 SELECT http_status, message FROM dd_action('Tom', 'get', 'anything');

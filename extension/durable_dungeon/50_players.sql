@@ -237,6 +237,19 @@ $$;
 COMMENT ON FUNCTION @extschema@.dd_check_status(text, text) IS
     'when the player''s latest instance of the workflow was created and how it stands; no row when there is none';
 
+-- What the engine says, by the clock that it goes by.
+CREATE FUNCTION @extschema@.dd_time_left(name text) RETURNS interval
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path TO pg_catalog, pg_temp
+AS $$
+    SELECT max(greatest(waiting.due - durable.clock(), interval '0'))
+    FROM dungeon.world_workflows($1, 'UserConfirmationWorkflow') AS w (instance_id)
+    JOIN durable.waiting USING (instance_id)
+    WHERE waiting.kind = 'timer'
+$$;
+COMMENT ON FUNCTION @extschema@.dd_time_left(text) IS
+    'how long the gatekeeper still waits for the player to confirm; NULL when he does not wait';
+
 /* --- the end of a game --------------------------------------------------------------------------------------------- */
 
 -- Instances that outlived their game would act in the next one of that name.

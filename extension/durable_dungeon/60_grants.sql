@@ -11,6 +11,7 @@ REVOKE ALL ON FUNCTION @extschema@.dd_confirm(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.dd_action(text, text, text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.dd_status(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.dd_check_status(text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.dd_time_left(text) FROM PUBLIC;
 
 -- Runs as whoever calls it: only the owner of these things can grant them.
 CREATE FUNCTION dungeon.grant_play(role name) RETURNS void
@@ -35,7 +36,7 @@ BEGIN
     EXECUTE format('GRANT SELECT ON dungeon.console TO %I', role);
     EXECUTE format('GRANT EXECUTE ON FUNCTION %1$I.dd_new_user(text), %1$I.dd_confirm(text), '
                    '%1$I.dd_action(text, text, text, text), %1$I.dd_status(text), '
-                   '%1$I.dd_check_status(text, text) TO %2$I', players, role);
+                   '%1$I.dd_check_status(text, text), %1$I.dd_time_left(text) TO %2$I', players, role);
 END
 $$;
 REVOKE ALL ON FUNCTION dungeon.grant_play(name) FROM PUBLIC;

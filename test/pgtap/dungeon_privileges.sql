@@ -7,7 +7,7 @@
 \pset tuples_only on
 \set ON_ERROR_STOP on
 BEGIN;
-SELECT plan(70);
+SELECT plan(75);
 
 CREATE ROLE regress_dungeon_pl;
 CREATE ROLE regress_dungeon_st;
@@ -21,6 +21,7 @@ SELECT function_returns(:'players', 'dd_confirm', ARRAY['text'], 'dungeon.reply'
 SELECT function_returns(:'players', 'dd_action', ARRAY['text', 'text', 'text', 'text'], 'dungeon.reply');
 SELECT function_returns(:'players', 'dd_status', ARRAY['text'], 'jsonb');
 SELECT function_returns(:'players', 'dd_check_status', ARRAY['text', 'text'], 'setof record');
+SELECT function_returns(:'players', 'dd_time_left', ARRAY['text'], 'interval');
 SELECT is_definer(:'players', p.proname, format('%s runs as the owner', p.proname))
 FROM pg_proc p WHERE p.pronamespace = :'players'::regnamespace AND p.proname ~ '^dd_' ORDER BY p.proname;
 SELECT is((SELECT array_agg(format('%s %s', a.attname, format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum)
@@ -31,7 +32,8 @@ FROM (VALUES ('dd_action', ARRAY['name', 'action', 'target', 'weapon']),
              ('dd_check_status', ARRAY['name', 'workflow']),
              ('dd_confirm', ARRAY['name']),
              ('dd_new_user', ARRAY['name']),
-             ('dd_status', ARRAY['name'])) AS a (proname, names)
+             ('dd_status', ARRAY['name']),
+             ('dd_time_left', ARRAY['name'])) AS a (proname, names)
 JOIN pg_proc p ON p.proname = a.proname AND p.pronamespace = :'players'::regnamespace
 ORDER BY a.proname;
 

@@ -79,6 +79,12 @@ is(() = $out =~ /feels for "spoon"/g, 1, 'an answer that the console has told is
 is($code, 0, 'play NAME goes on with a game; the last line needs no end');
 like($out, qr/Hector has won!/, '... and wins it');
 
+($code, $out) = dungeon(\@play, "play\nplay Nobody\nplay Hector\ninventory\n");
+is($code, 1, 'play in a script');
+like($out, qr/^as whom\? /m, '... needs a name');
+like($out, qr/^nobody called "Nobody" has begun a game; "new" begins one$/m, '... of somebody');
+like($out, qr/^You carry: Rusty Spoon and Rusty Teapot\.$/m, '... whose game goes on');
+
 # Two things of one beginning.
 ($code, $out) = dungeon(\@play, "new Twin\nconfirm\n");
 $node->safe_psql('postgres', "UPDATE dungeon.item SET monster = NULL, room = 'Tiny Closet' WHERE player = 'Twin' AND is_treasure");
@@ -112,6 +118,28 @@ unlike("$out$err", qr/\xff/, '... is not printed as it is');
 ($code, $out, $err) = dungeon(\@play, "new Nul\0l\n");
 is($code, 0, 'a zero byte does not hide the rest');
 is($node->safe_psql('postgres', "SELECT count(*) FROM dungeon.game WHERE player = 'Nul?l'"), '1', '... and is a question mark');
+
+# What is long is refused like anything else, and not said back at full length.
+my $endless = 'x' x 1_000_000;
+my $since = time;
+($code, $out, $err) = dungeon(\@play, "new Patient\nconfirm\nget $endless\nkill $endless with $endless\n$endless\nplay $endless\nget spoon\n");
+is($code, 1, 'words of a million letters');
+cmp_ok(time - $since, '<', 30, '... take no time');
+cmp_ok(length $out, '<', 10_000, '... and no room');
+like($out, qr/^there is no command "x{60}\.\.\."; /m, '... and are cut where they are said back');
+like($out, qr/picks up the Rusty Spoon/, '... and the game goes on');
+
+# A descriptor that is closed does not become the connection, to which we would talk then.
+foreach my $closed ('<&-', '>&-', '2>&-', '<&- >&- 2>&-')
+{
+	my $line = join ' ', map { "'$_'" } 'dungeon', @play, 'Patient';
+
+	$err = '';
+	IPC::Run::run([ 'sh', '-c', "echo look | $line $closed" ], '2>', \$err, '>', \$out,
+		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	is($? >> 8, 0, "called with $closed");
+	is($err, '', '... the connection stays');
+}
 
 # Too late.
 fix_words($node, 'postgres', confirm_timeout => '1 second');
@@ -298,6 +326,12 @@ like($out, qr/^Exit codes: /m, '... tells the exit codes');
 like($out, qr/--since ID\|all/, 'each command has a help of its own');
 ($code, $out) = dungeon(['--version']);
 is($out, "dungeon 0.1\n", '--version');
+
+# A role that may not ask for the time plays without knowing it.
+$node->safe_psql('postgres', 'REVOKE EXECUTE ON FUNCTION dd_time_left(text) FROM pat');
+($code, $out, $err) = dungeon(\@play, "new Timeless\nconfirm\nlook\n");
+is($code, 0, 'without dd_time_left');
+is($err, '', '... nothing is missing');
 
 # Somebody who may not play.
 $node->safe_psql('postgres', 'CREATE ROLE mallory LOGIN');

@@ -54,7 +54,20 @@ type("n\t");
 shown(qr/ew /, 'TAB completes a verb');
 type("Zo\xc3\xab\n");
 shown(qr/^\* Zo\xc3\xab knocks at the gate/m, 'a command is carried out');
-shown(qr/Zo\xc3\xab \(confirm!\)> $/, 'the prompt says who, and what there is to do');
+shown(qr/Zo\xc3\xab \(confirm! [12]:\d\d\)> $/, 'the prompt says who, what there is to do, and how long there is for it');
+# The time goes on by itself. What is typed stays as it is: only the prompt is written, from the first column on.
+type('sta');
+shown(qr/sta$/, 'half a command');
+$screen = '';
+shown(qr/^\e7\rZo\xc3\xab \(confirm! [12]:\d\d\)> \e8\e7\rZo\xc3\xab \(confirm! [12]:\d\d\)> \e8$/, 'the seconds are counted');
+type("\n");
+shown(qr/^Game +waiting for you to confirm, [12]:\d\d left\r$/m, 'status tells the time that is left');
+type("look\n");
+shown(qr/You stand at the gate\. Confirm within [12]:\d\d\./, '... and so does look');
+type("\cC");
+shown(qr/\^C\r\n"quit" or Ctrl-D leaves\.\r\n.*confirm![^)]*\)> $/s, 'Ctrl-C with nothing to throw away');
+type("new Zo\xc3\xab\n");
+shown(qr/"play Zo\xc3\xab" goes on with the game\..*Zo\xc3\xab \(confirm! [12]:\d\d\)> $/s, 'a name that is taken could be his own');
 type("\t\t");
 shown(qr/^  confirm *\r\n.*^  workflows *\r\n/ms, 'TAB lists what there is');
 type("confirm\n");
@@ -119,6 +132,46 @@ shown(qr/has won!.*Zo\xc3\xab \(won\)> $/s, 'a won game shows in the prompt');
 type("\cD");
 $terminal->finish;
 is($? >> 8, 0, 'Ctrl-D leaves');
+unlike($screen, qr/goes on without you/, '... a game that is over');
+
+# Back to a game that is not, or no longer; a line of several rows is thrown away as a whole, wherever the cursor is in it.
+($keys, $screen) = ('', '');
+$terminal = IPC::Run::start([ 'dungeon', '-d', $node->connstr('postgres'), '--no-color', 'play' ],
+	'<pty<', \$keys, '>pty>', \$screen, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+shown(qr/dungeon> $/, 'another day');
+type("play Zo\xc3\xab\n");
+shown(qr/You carry: Rusty Spoon and Rusty Teapot\..*Zo\xc3\xab \(won\)> $/s, 'play goes on with a game');
+type("play Nobody\n");
+shown(qr/nobody called "Nobody" has begun a game.*Zo\xc3\xab \(won\)> $/s, '... if there is one, and otherwise nothing changes');
+type("new Ada\nconfirm\n");
+shown(qr/Ada> $/, 'another game');
+$_->set_winsize(24, 80) foreach values %{ $terminal->{PTYS} };
+type('get ' . 'x' x 200);
+shown(qr/(x[^x]*){200}$/, 'a line of several rows');
+type("\cA");
+shown(qr/./, 'to its beginning');
+type("\cC");
+shown(qr/(x[^x]*){200}\^C\r\n[^x]*Ada> $/s, 'what is thrown away is left whole above the next prompt');
+type("quit\n");
+$terminal->finish;
+like($screen, qr/The game goes on without you; "play Ada" is the way back\./, 'who leaves hears how to come back');
+
+# A terminal that cannot move its cursor is sent nothing that would move it.
+{
+	local $ENV{TERM} = 'dumb';
+	($keys, $screen) = ('', '');
+	$terminal = IPC::Run::start([ 'dungeon', '-d', $node->connstr('postgres'), 'play', 'Ada' ],
+		'<pty<', \$keys, '>pty>', \$screen, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	shown(qr/Ada> $/, 'TERM=dumb');
+	$keys .= 'lo';
+	$terminal->pump_nb;
+	shown(qr/lo$/, 'half a command');
+	$node->safe_psql('postgres', "SELECT dungeon.say('Ada', 'A voice from below.')");
+	shown(qr/lo\r\n\* A voice from below\.\r\n.*Ada> lo$/s, 'a line of the story goes below, and what was typed is there again');
+	$keys .= "\nquit\n";
+	$terminal->finish;
+	unlike($screen, qr/\e/, 'nothing moves');
+}
 
 # In the middle of a line, a terminal that is closed ends the program.
 ($keys, $screen) = ('', '');
