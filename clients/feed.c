@@ -46,9 +46,12 @@
  * - With synchronous_commit off a crash can take back lines that have been
  *   shown, and their ids are drawn again.  So a line is known by its id and its
  *   time, and the new ones are shown too.
- * - The table is dropped and made again, truncated, or restored from a backup:
- *   its oid changes or its greatest id falls below the horizon.  Then everything
- *   in it is new.
+ * - The table is dropped and made again: its oid changes.  Then everything in it
+ *   is new.
+ * - It is truncated or put back as it was, or its last lines are deleted: its
+ *   greatest id falls below the horizon.  Then an id up to there may be an old
+ *   line or a new one, and its time tells: old ones are no later than all that
+ *   was read.
  *
  * The set of ids seen is an array in order of id.  In a quiet world it empties
  * within seconds and then no statement is sent at all.
@@ -94,6 +97,9 @@ struct Feed
 	size_t		nseen;
 	size_t		seen_size;
 
+	int64_t		newest;			/* the latest time of a line that was read */
+	int64_t		old_horizon;	/* before ids may have begun again: lines up to it ... */
+	int64_t		old_newest;		/* ... and up to this time are old */
 	int64_t		top;			/* the greatest id of any sweep */
 	int64_t		mark;			/* M of the rule, valid if mark_xmax is not 0 */
 	uint64_t	mark_xmax;
@@ -378,7 +384,13 @@ raise_horizon(Feed *f, int64_t id)
 static void
 begin_anew(Feed *f, unsigned table)
 {
-	print_note("... the console has been started anew");
+	if (table != f->table)
+		print_note("... the console has been started anew");
+	if (table != f->table)
+		f->old_horizon = 0;
+	else if (f->horizon > f->old_horizon)
+		f->old_horizon = f->horizon;
+	f->old_newest = f->newest;
 	f->table = table;
 	f->horizon = 0;
 	f->top = 0;
@@ -390,12 +402,16 @@ static void
 take_row(Feed *f, const PGresult *res, int row, int column, bool silent)
 {
 	FeedLine	line;
+	bool		is_old;
 
 	line.id = strtoll(PQgetvalue(res, row, column), NULL, 10);
 	line.created = strtoll(PQgetvalue(res, row, column + 1), NULL, 10);
 	line.player = PQgetisnull(res, row, column + 2) ? NULL : PQgetvalue(res, row, column + 2);
 	line.message = PQgetvalue(res, row, column + 3);
-	if (remember(f, line.id, line.created) && !silent)
+	if (line.created > f->newest)
+		f->newest = line.created;
+	is_old = line.id <= f->old_horizon && line.created <= f->old_newest;
+	if (remember(f, line.id, line.created) && !silent && !is_old)
 		f->sink(&line, f->arg);
 }
 

@@ -42,6 +42,17 @@ sub cut
 	return;
 }
 
+# Nobody asks any more: the programs know that nothing is left to come, and have forgotten the ids that they have seen.
+sub settled
+{
+	my ($name) = @_;
+	my $asked = "SELECT query_start FROM pg_stat_activity WHERE usename = 'pat'";
+	my ($before, $after) = ('', ' ');
+
+	ok(comes_true(sub { $before = $after; $after = $node->safe_psql('postgres', $asked); sleep(8) if $before ne $after; return $before eq $after; }), $name);
+	return;
+}
+
 # ids_are_complete(console, ids to leave out, name): the table and what was printed are the same, each once.
 sub ids_are_complete
 {
@@ -132,10 +143,7 @@ session_close($late);
 ids_are_complete($all, 0, 'after an outage');
 
 # When nothing is left to come, nobody asks any more.
-my $asked = "SELECT query_start FROM pg_stat_activity WHERE usename = 'pat'";
-my ($before, $after) = ('', ' ');
-ok(comes_true(sub { $before = $after; $after = $node->safe_psql('postgres', $asked); sleep(8) if $before ne $after; return $before eq $after; }),
-	'a quiet dungeon is left in peace');
+settled('a quiet dungeon is left in peace');
 
 # Many who write, some of whom change their minds, while connections and servers come and go.
 my $quiet_id = $node->safe_psql('postgres', 'SELECT max(id) FROM dungeon.console');
@@ -167,6 +175,25 @@ append_to_file($enough, '');
 $_->finish foreach @writers;
 ids_are_complete($all, 0, 'after crashes');
 like(slurp_file($all->{err}), qr/^\.\.\. waiting for the server\n\.\.\. the server is back$/m, 'it says that it waits');
+
+# The last lines are deleted while nobody listens: what is left has been told, and what comes has not.
+settled('quiet');
+my $told_before = () = console_ids($all);
+cut($all);
+$node->safe_psql('postgres', 'DELETE FROM dungeon.console WHERE id > (SELECT max(id) - 3 FROM dungeon.console)');
+kill 'CONT', $all->{pid};
+sleep(2);
+told('Next', 'after the deleted lines');
+ok(console_wait($all, qr/"Next", "message": "after the deleted lines"/), 'a line after deleted ones');
+is(scalar(() = console_ids($all)), $told_before + 1, '... and none of those before');
+
+# Ids that begin again are new lines.
+settled('quiet again');
+cut($all);
+$node->safe_psql('postgres', 'TRUNCATE dungeon.console RESTART IDENTITY');
+told('Again', 'the first of all');
+kill 'CONT', $all->{pid};
+ok(console_wait($all, qr/"Again", "message": "the first of all"/), 'the first line after a truncation');
 
 # A game that is installed anew begins with the first line again.
 $node->safe_psql('postgres', 'DROP EXTENSION durable_dungeon CASCADE; DROP SCHEMA IF EXISTS dungeon CASCADE');
