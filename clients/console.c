@@ -72,7 +72,12 @@ follow(Conn *c, Feed *f, bool with_dots)
 				errors = 0;
 				break;
 			case FEED_LOST:
-				conn_restore(c, 0);
+				/* The server may stay away for ever; who read from us may have gone as well. */
+				while (!conn_mend(c, &timeout))
+				{
+					if (conn_wait(c, STDOUT_FILENO, 0, timeout))
+						return EXIT_FAILED;
+				}
 				continue;
 			case FEED_MISSING:
 				/* Somebody may be installing it anew; but if it never was there he should know. */

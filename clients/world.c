@@ -70,7 +70,7 @@ dungeon_find(Conn *c, int *exit_code)
 {
 	PGresult   *res = conn_query(c, "SELECT n.nspname, pg_catalog.current_database(),"
 								 " pg_catalog.has_function_privilege(pg_catalog.to_regprocedure("
-								 "  pg_catalog.format('%I.dd_time_left(text)', n.nspname)), 'EXECUTE')"
+								 "  pg_catalog.quote_ident(n.nspname) || '.dd_time_left(text)'), 'EXECUTE')"
 								 " FROM (VALUES (1)) one LEFT JOIN pg_catalog.pg_extension e ON e.extname = 'durable_dungeon'"
 								 " LEFT JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace", 0, NULL);
 	Dungeon    *d = NULL;

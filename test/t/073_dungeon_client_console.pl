@@ -213,6 +213,20 @@ my $started = time();
 is(qx{dungeon -d '$as_pat[1]' --since all console | head -n 1 | wc -l}, "1\n", 'a reader that goes away');
 cmp_ok(time() - $started, '<', patience(20), '... is noticed at once');
 
+{
+	my $pid = open(my $out, '-|', 'dungeon', @as_pat, '-q', '--since', 'all', 'console') or die "cannot fork: $!";
+
+	ok(defined <$out>, 'somebody reads');
+	$node->stop;
+	# This closes the pipe and waits for the process.
+	local $SIG{ALRM} = sub { kill 'KILL', $pid };
+	alarm 30;
+	close $out;
+	alarm 0;
+	is($?, 1 << 8, 'a reader that goes away is noticed without a server, too');
+	$node->start;
+}
+
 # On a terminal, dots show that it lives; a line takes them away.
 my ($screen, $terminal) = ('');
 $terminal = eval
