@@ -135,7 +135,7 @@ foreach my $closed ('<&-', '>&-', '2>&-', '<&- >&- 2>&-')
 	my $line = join ' ', map { "'$_'" } 'dungeon', @play, 'Patient';
 
 	$err = '';
-	IPC::Run::run([ 'sh', '-c', "echo look | $line $closed" ], '2>', \$err, '>', \$out,
+	IPC::Run::run([ 'sh', '-c', "$line $closed" ], '<', \"look\n", '2>', \$err, '>', \$out,
 		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	is($? >> 8, 0, "called with $closed");
 	is($err, '', '... the connection stays');
