@@ -220,7 +220,7 @@ cmp_ok(time() - $started, '<', patience(20), '... is noticed at once');
 	$node->stop;
 	# This closes the pipe and waits for the process.
 	local $SIG{ALRM} = sub { kill 'KILL', $pid };
-	alarm 30;
+	alarm $PostgreSQL::Test::Utils::timeout_default;
 	close $out;
 	alarm 0;
 	is($?, 1 << 8, 'a reader that goes away is noticed without a server, too');
@@ -255,7 +255,7 @@ SKIP:
 	# Dots that could not be taken away are not drawn.
 	local $ENV{TERM} = 'dumb';
 	$screen = '';
-	$terminal = IPC::Run::start([ 'dungeon', @as_pat, '--since', 'all', 'console' ], '<pty<', \my $keys, '>pty>', \$screen, IPC::Run::timeout(60));
+	$terminal = IPC::Run::start([ 'dungeon', @as_pat, '--since', 'all', 'console' ], '<pty<', \my $keys, '>pty>', \$screen, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	$terminal->pump until $screen =~ /no dots/;
 	sleep(1);
 	told('Ada', 'still none');
