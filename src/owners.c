@@ -34,7 +34,8 @@
 #define PEER_INTERVAL		50		/* between two further workers of an owner */
 
 /* Microseconds. */
-#define STUCK_BATCH			(100 * 1000)
+#define SLOW_BATCH			(100 * 1000)
+#define STUCK_BATCH			USECS_PER_SEC
 #define LONGEST_DELAY		(60 * USECS_PER_SEC)
 
 /* Due tasks of an owner are counted up to here. */
@@ -317,6 +318,8 @@ count_workers(Oid owner)
 			force.coming++;
 		else if (slot->state == SLOT_BATCH && now - slot->state_since > STUCK_BATCH)
 			force.away++;
+		else if (slot->state == SLOT_BATCH && now - slot->state_since > SLOW_BATCH)
+			force.slow++;
 		else
 			force.busy++;
 		SpinLockRelease(&slot->mutex);
@@ -336,14 +339,18 @@ durable_owner_need(Owner *owner, long *ms)
 	has_work = owner->has_messages || owner->timer_due <= due || owner->task_due <= due ||
 		owner->tasks_due > force.tasks;
 
+	/*
+	 * Where processors are short all batches are slow.  If others' workers had to go
+	 * for that, starting them again would make processors shorter still.
+	 */
 	if (force.coming > 0)
 		need = NEEDS_NOTHING;
-	else if (force.busy == 0)
+	else if (force.busy + force.slow == 0)
 	{
 		if (owner->wanted || has_work)
 			need = NEEDS_WORKER;
 	}
-	else if (owner->wanted)
+	else if (owner->wanted || (force.busy == 0 && has_work))
 	{
 		/* They ask for help; one at a time, or a burst would start them all. */
 		if (!durable_clock_passed(owner->started_at, now, PEER_INTERVAL))

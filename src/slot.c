@@ -496,7 +496,14 @@ durable_slot_is_surplus(void)
 		else
 			light += slot->light_at > since;
 	}
-	return light > 0 && ahead >= Max(processors - light, 1);
+	if (light == 0 || ahead < Max(processors - light, 1))
+		return false;
+
+	/* It is going to wait; that is not being stuck in its batch. */
+	SpinLockAcquire(&my_slot->mutex);
+	durable_slot_change_state(my_slot, SLOT_BATCH);
+	SpinLockRelease(&my_slot->mutex);
+	return true;
 }
 
 /* --- what a worker asks about itself -------------------------------------------------- */

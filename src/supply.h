@@ -41,6 +41,7 @@ typedef struct Workforce
 {
 	int			coming;			/* idle or starting */
 	int			busy;			/* in a batch */
+	int			slow;			/* in a batch that takes long: the machine is busy, or it is stuck */
 	int			away;			/* in a task or a stuck batch */
 	int			tasks;			/* in a task */
 	int			total;

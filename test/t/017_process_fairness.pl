@@ -75,4 +75,30 @@ comes_true('and they come back', sub { @_ >= $WORKERS - 1 && !grep { $_ <= $ASID
 $node->safe_psql('postgres', 'SELECT durable.pause()');
 $node->stop;
 
+# Where each batch takes long, as on a machine that is short of processors, an owner with a backlog would like to have more
+# workers. The other owner's worker does not go for that while it has something to do now and then.
+$node->append_conf('postgresql.conf', <<'CONF');
+durable.max_workers = 2
+durable.recheck_interval = '200 ms'
+CONF
+$node->start;
+create_durable($node, 'slow');
+$node->safe_psql('slow', <<'SQL');
+SELECT durable.grant_usage('many'), durable.grant_usage('few');
+CREATE FUNCTION quick(n int) RETURNS int LANGUAGE sql AS $$ SELECT n $$;
+CREATE FUNCTION nap(n int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.15); RETURN n; END $$;
+SELECT durable.register_activity('public.nap', 'nap(int)', execution => 'inline');
+CREATE FUNCTION napping(n int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN durable.call_activity('public.nap', n); END $$;
+SQL
+$node->safe_psql('slow', "SELECT count(durable.start('napping', n)) FROM generate_series(1, 1000) n", connstr => $node->connstr('slow') . ' user=many');
+my %seen;
+foreach (1 .. 30)
+{
+	$node->safe_psql('slow', "CALL durable.run('quick', 1)", connstr => $node->connstr('slow') . ' user=few');
+	$seen{$_} = 1 for split /\n/, $node->safe_psql('slow', "SELECT pid FROM durable.workers WHERE owner = 'few'::regrole");
+	sleep 0.2;
+}
+cmp_ok(scalar(keys %seen), '<=', 5, 'the worker of an owner with little to do stays: ' . keys(%seen) . ' processes for 30 workflows');
+$node->stop('fast');
+
 done_testing();
