@@ -84,11 +84,13 @@ is($node->safe_psql('postgres', "SELECT string_agg(DISTINCT failure ->> 'context
 
 my @loops = qw(catches_in_python queries_in_python catches_in_perl catches_in_plpgsql starts_and_catches);
 $node->safe_psql('postgres', "SELECT durable.start(f, instance_id => f) FROM unnest('{" . join(',', @loops, 'catches_once') . "}'::text[]) f");
+# The error comes again and again, and may come where the code cannot catch it: between the handler's end and the next block.
+# Then the orchestration has failed by it, as one that does not catch it.
 foreach my $loop (@loops)
 {
-	ok($node->poll_query_until('postgres', "SELECT runtime_status = 'Suspended' FROM durable.status('$loop')"), "$loop is suspended");
-	like($node->safe_psql('postgres', "SELECT suspend_reason FROM durable.instance WHERE instance_id = '$loop'"),
-		qr/caught the error that ends it at durable\.turn_timeout/, 'and it is said why');
+	ok($node->poll_query_until('postgres', "SELECT runtime_status IN ('Suspended', 'Failed') FROM durable.status('$loop')"), "$loop comes to an end");
+	like($node->safe_psql('postgres', "SELECT coalesce(suspend_reason, (SELECT failure ->> 'message' FROM durable.status('$loop'))) FROM durable.instance WHERE instance_id = '$loop'"),
+		qr/caught the error that ends it at durable\.turn_timeout|"public\.$loop" ran for more than 1500 ms without waiting/, 'and it is said why');
 }
 is($node->safe_psql('postgres', "SELECT runtime_status FROM durable.wait('catches_once', '3min')"), 'Completed', 'one that catches it and returns is let go');
 $node->safe_psql('postgres', "SELECT durable.start('one', instance_id => 'after')");
