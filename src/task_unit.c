@@ -65,6 +65,7 @@ typedef struct Task
 	int			crashes;
 }			Task;
 
+static UnitResult end_batch(Batch * batch, const Task *task, MemoryContext old);
 static Task *claim_task(Oid owner, UnitScan *scan, TimestampTz now, TimestampTz after);
 static Task *read_task(MemoryContext context);
 static bool is_wanted(const Task *task);
@@ -163,12 +164,8 @@ durable_unit_task(Oid owner, UnitScan *scan)
 			mark_task(task, scan);
 		if (scan->marked_task == 0)
 			durable_crash_unlock(CRASH_LOCK_ACTIVITY);
-		durable_batch_store(batch);
-		durable_slot_count(0, batch->activities);
 	}
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(batch->context);
-	return task == NULL ? UNIT_NOTHING : UNIT_FULL;
+	return end_batch(batch, task, old);
 }
 
 /*
@@ -195,11 +192,22 @@ durable_unit_marked_task(Oid owner, UnitScan *scan)
 	if (task != NULL)
 		run_task(batch, task, scan);
 	durable_crash_unlock(CRASH_LOCK_ACTIVITY);
-	durable_batch_store(batch);
-	durable_slot_count(0, batch->activities);
+	return end_batch(batch, task, old);
+}
+
+static UnitResult
+end_batch(Batch * batch, const Task *task, MemoryContext old)
+{
+	UnitResult	result = task == NULL ? UNIT_NOTHING : UNIT_FULL;
+
+	if (task != NULL)
+	{
+		durable_batch_store(batch);
+		durable_slot_count(0, batch->activities);
+	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(batch->context);
-	return task == NULL ? UNIT_NOTHING : UNIT_FULL;
+	return result;
 }
 
 /*

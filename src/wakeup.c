@@ -88,10 +88,18 @@ durable_wakeup_inbox(Oid owner, int64 key)
 	OwnerNews  *entry = news_of(owner);
 
 	entry->nkeys++;
-	if (is_old(key) && entry->nold < DURABLE_MAX_NEWS)
-		entry->old[entry->nold++] = key;
-	else
-		entry->low_key = Min(entry->low_key, key);
+	if (is_old(key))
+	{
+		for (int i = 0; i < entry->nold; i++)
+			if (entry->old[i] == key)
+				return;
+		if (entry->nold < DURABLE_MAX_NEWS)
+		{
+			entry->old[entry->nold++] = key;
+			return;
+		}
+	}
+	entry->low_key = Min(entry->low_key, key);
 }
 
 /* Where the newest are, messages are many and remains are few. */

@@ -45,6 +45,12 @@ foreach my $n (1 .. $EVENTS)
 my $each = (visits() - $before) / $EVENTS;
 cmp_ok($each, '<', $WORKFLOWS / 100, "an event makes workers visit few entries of the inbox: $each of more than $WORKFLOWS");
 
+# Many for one instance are news of one.
+$before = visits();
+$node->safe_psql('postgres', "SELECT count(durable.raise_event('listener 40', 'go')) FROM generate_series(1, 50); SELECT durable.wait('listener 40', '60 s')");
+my $visits = visits() - $before;
+cmp_ok($visits, '<', $WORKFLOWS / 100, "50 events for one instance, too: $visits");
+
 # Many at once are more than can be told one by one.
 $node->safe_psql('postgres', "SELECT count(durable.raise_event('listener ' || n, 'go')) FROM generate_series(51, 100) n");
 ok($node->poll_query_until('postgres', "SELECT count(*) = 50 FROM durable.instances WHERE instance_id IN (SELECT 'listener ' || n FROM generate_series(51, 100) n) AND runtime_status = 'Completed'"),
