@@ -77,6 +77,36 @@ sub process_pids
 	return split /\n/, $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = '$type' ORDER BY pid");
 }
 
+# A psql that cannot connect, because the server is just starting over, may be gone before it has been given its input; then
+# IPC::Run dies of the broken pipe. That is a lost connection like any other: asked again while polling, else exit status 2.
+{
+	no warnings 'redefine';
+	my $psql = \&PostgreSQL::Test::Cluster::psql;
+	my $poll = \&PostgreSQL::Test::Cluster::poll_query_until;
+
+	*PostgreSQL::Test::Cluster::psql = sub {
+		my ($self, $database, $sql, %params) = @_;
+		my @result = wantarray ? eval { $psql->(@_) } : scalar eval { $psql->(@_) };
+		my $error = $@;
+
+		die $error if $error && ($error !~ /Broken pipe/ || $params{on_error_die});
+		@result = (2, '', $error) if $error;
+		return wantarray ? @result : $result[0];
+	};
+	*PostgreSQL::Test::Cluster::poll_query_until = sub {
+		my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+
+		while (1)
+		{
+			my $ok = eval { $poll->(@_) };
+
+			return $ok unless $@;
+			die $@ if $@ !~ /Broken pipe/ || time > $deadline;
+			sleep(0.1);
+		}
+	};
+}
+
 # --- time -----------------------------------------------------------------------------------------------------------------
 
 # Fifty processes that do nothing take so long, in seconds, on a machine that has nothing else to do.
