@@ -24,11 +24,16 @@ DUNGEON_SQL := durable_dungeon--$(call version_of,durable_dungeon.control).sql
 # --- the library -------------------------------------------------------------------------------------------------------
 
 MODULE_big = durable
-OBJS = $(sort $(patsubst %.c,%.o,$(wildcard src/*.c)))
+# Layers, from the bottom up; includes and calls point downwards (test/lint/layers).
+LAYERS = base value memory store code turn run api process
+SOURCES = $(wildcard src/*.c $(LAYERS:%=src/%/*.c))
+HEADERS = $(wildcard $(LAYERS:%=src/%/*.h))
+OBJS = $(sort $(SOURCES:.c=.o))
 PGFILEDESC = "durable - durable workflows"
 
 # The last three warnings of -Wextra fire in every use of PostgreSQL's own macros and calling conventions.
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
+PG_CPPFLAGS = $(LAYERS:%=-Isrc/%)
 ifdef WERROR
 PG_CFLAGS += -Werror
 endif
@@ -85,7 +90,7 @@ endif
 include $(PGXS)
 
 # PostgreSQL is rarely configured with dependency tracking; rebuilding on any header change is cheap enough.
-$(OBJS): $(wildcard src/*.h)
+$(OBJS): $(HEADERS)
 
 # The guard refuses psql -f; CREATE EXTENSION skips lines that begin with \echo.
 define concatenate

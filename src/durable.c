@@ -16,7 +16,7 @@
 #include "guc.h"
 #include "shmem.h"
 #include "wakeup.h"
-#include "worker.h"
+#include "process.h"
 
 DURABLE_MODULE_MAGIC(DURABLE_VERSION);
 
@@ -34,7 +34,7 @@ _PG_init(void)
 	durable_guc_define();
 	if (!IsBinaryUpgrade)
 		durable_crash_install();
-	durable_shmem_install_hooks();
+	durable_shmem_install_hooks(durable_crash_preceded);
 	durable_wakeup_install();
 	durable_ddl_install_hooks();
 	durable_turn_install();

@@ -33,8 +33,8 @@ CREATE TABLE durable.engine (
 -- and each has room for another version of itself on its page.
 --
 -- status: P pending, R running, S suspended, C completed, F failed, T terminated.
--- crashes: see src/crash.c; 0 unless it runs under suspicion.
--- waiting: what it waits for, see src/waiting.c.
+-- crashes: see src/run/crash.c; 0 unless it runs under suspicion.
+-- waiting: what it waits for, see src/turn/waiting.c.
 -- handler: the function's signature, without the name where it begins with that.
 -- code_hash: of the function's code when it first ran.
 -- updated_at: the time of its last unit of work, NULL when that is started_at, or
@@ -79,7 +79,7 @@ CREATE UNIQUE INDEX instance_id_key ON durable.instance (instance_id) WITH (fill
 CREATE INDEX instance_parent ON durable.instance (parent_key) WHERE parent_key IS NOT NULL;
 
 -- One row holds the events that one unit of work appended: seq is the first
--- one's number, at its time.  events is an array, see src/history.c.
+-- one's number, at its time.  events is an array, see src/value/history.c.
 CREATE TABLE durable.history (
     key               bigint      NOT NULL,
     at                timestamptz NOT NULL,

@@ -42,7 +42,7 @@ CREATE FUNCTION durable.retry(
 LANGUAGE C IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'durable_retry';
 
--- What counts for the current user (src/registry.c decides the same), and
+-- What counts for the current user (src/store/registry.c decides the same), and
 -- everything for those who watch the server.
 CREATE VIEW durable.registrations WITH (security_barrier) AS
 SELECT r.kind, r.name, r.handler, r.owner, r.version, r.execution, r.retry, r.timeout, r.retention, r.description

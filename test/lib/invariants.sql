@@ -17,7 +17,7 @@
 
 CREATE SCHEMA invariant;
 
--- What src/history.c writes, each event as an array of its own: type, task, name, time, extra, payload (left out for NULL).
+-- What src/value/history.c writes, each event as an array of its own: type, task, name, time, extra, payload (left out for NULL).
 CREATE FUNCTION invariant.decoded(at timestamptz, events jsonb) RETURNS SETOF jsonb
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp

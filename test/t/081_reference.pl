@@ -36,7 +36,7 @@ while ($reference =~ /^### (?:CALL )?(durable\.\w+)$/mg)
 	ok(exists $entries{$1}, "$1, which the reference describes, exists");
 }
 
-my $header = slurp_file("$top/src/durable.h");
+my $header = slurp_file("$top/src/base/durable.h");
 my @codes;
 while ($header =~ /MAKE_SQLSTATE\('(\w)',\s*'(\w)',\s*'(\w)',\s*'(\w)',\s*'(\w)'\)/g)
 {
@@ -45,7 +45,7 @@ while ($header =~ /MAKE_SQLSTATE\('(\w)',\s*'(\w)',\s*'(\w)',\s*'(\w)',\s*'(\w)'
 cmp_ok(scalar @codes, '>=', 9, 'SQLSTATEs were found in durable.h');
 like($reference, qr/^\| `$_` \|/m, "SQLSTATE $_ is in the reference") foreach @codes;
 
-my $history = slurp_file("$top/src/history.c");
+my $history = slurp_file("$top/src/value/history.c");
 my @types = $history =~ /^\s*\[HISTORY_\w+\] = \{"(\w+)"/mg;
 cmp_ok(scalar @types, '>=', 17, 'types of events were found in history.c');
 like($reference, qr/^\| `$_` \|/m, "event $_ is in the reference")

@@ -1,5 +1,5 @@
 # A fixed set of random orchestrations is run again and again, and each time the server crashes at another place: when a
-# worker passes a named point of the engine (src/failpoint.c) for the n-th time, for each of its commits, and for other
+# worker passes a named point of the engine (src/memory/failpoint.c) for the n-th time, for each of its commits, and for other
 # points a choice of n. What comes out is what must come out.
 #
 # CHAOS_EVERY=1 takes every n for every point (make chaos).

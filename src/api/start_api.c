@@ -1,0 +1,540 @@
+/*-------------------------------------------------------------------------
+ *
+ * start_api.c
+ *		durable.start: makes an instance, and the message that lets it run.
+ *
+ * Everything is checked here that a caller can still do something about: the
+ * name, the right to execute the function, whether the input fits its
+ * parameters, whether the owner can have workers.  Then one row goes into
+ * durable.instance and one into durable.inbox (or, with start_at in the future,
+ * into durable.timer).
+ *
+ * Instances with ids of our own are written directly (table_write.c): nobody else has
+ * such an id.  One that the caller chose is inserted with ON CONFLICT DO NOTHING:
+ * that waits for another transaction that is inserting the same id, as a unique
+ * index does, and leaves us a transaction to go on in when the id is taken.
+ * Only then is the other instance looked at.
+ *
+ * What a function's name stands for is remembered for the last name, because
+ * INSERT ... SELECT durable.start(...) asks a hundred thousand times a second.
+ * Registered names are looked up each time: the registry has a cache of its own.
+ *
+ * Owns:	inserting into durable.instance and durable.timer for clients
+ * Called by: clients; wait_api.c (durable.run)
+ * Locks:	a unique index entry for the instance id
+ * Memory:	the remembered name in a context that is reset when it changes
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "client.h"
+#include "clock.h"
+#include "failpoint.h"
+#include "handler.h"
+#include "json.h"
+#include "registry.h"
+#include "sql.h"
+#include "table_write.h"
+#include "waiting.h"
+#include "wakeup.h"
+
+/* The end of a version 7 UUID; two bits of it are fixed. */
+#define RANDOM_PER_ID	8
+
+/* What a name stands for. */
+typedef struct StartTarget
+{
+	const char *name;			/* as stored */
+	const char *version;		/* of the registration, or NULL */
+	Handler    *handler;
+}			StartTarget;
+
+/* The function that the last name was found to be, and what decided that. */
+static struct
+{
+	bool		valid;
+	MemoryContext context;
+	char	   *wanted;
+	Oid			role;
+	char	   *search_path;
+	char	   *signature;
+}			last_function;
+
+/*
+ * What an instance has when it is started.  One with an id that the caller chose
+ * is inserted with a statement, all others directly; the first START_VALUES
+ * columns are the statement's parameters.
+ */
+#define START_VALUES	9
+
+static DurableSql insert_unless_taken = {
+	.text = "INSERT INTO durable.instance "
+	"(key, instance_id, owner, name, handler, version, created_at, input, tags, waiting) "
+	"VALUES (nextval('durable.instance_key_seq'), $1, $2, $3, $4, $5, $6, $7, $8, $9) "
+	"ON CONFLICT (instance_id) DO NOTHING RETURNING key",
+	.nargs = START_VALUES,
+	.argtypes = {TEXTOID, REGROLEOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID, JSONBOID, TEXTOID}
+};
+
+static DurableWritable instances = {
+	.table = {
+		.name = "instance",
+		.ncolumns = START_VALUES + 1,
+		.columns = {"instance_id", "owner", "name", "handler", "version", "created_at", "input",
+		"tags", "waiting", "key"}
+	},
+	.sequence = "instance_key_seq"
+};
+
+static DurableWritable messages = {
+	.table = {
+		.name = "inbox",
+		.ncolumns = 5,
+		.columns = {"id", "owner", "key", "kind", "sent_at"}
+	},
+	.deletes = true
+};
+
+static DurableWritable timers = {
+	.table = {
+		.name = "timer",
+		.ncolumns = 5,
+		.columns = {"owner", "due_at", "key", "execution", "task"}
+	},
+	.deletes = true
+};
+
+static void check_request(const StartRequest *request);
+static void check_owner(Oid owner);
+static void resolve(const char *name, Oid owner, StartTarget *target);
+static Handler *recall_function(const char *name, Oid owner);
+static void remember_function(const char *name, Oid owner, const Handler *handler);
+static void forget_function(Datum arg, int cacheid, uint32 hashvalue);
+static void check_target(const StartRequest *request, const StartTarget *target);
+static char *new_instance_id(void);
+static void draw_random(unsigned char *bytes);
+static bool insert(const StartRequest *request, const StartTarget *target, Oid owner,
+				   const char *instance_id, int64 *key);
+static bool insert_instance(const StartRequest *request, const StartTarget *target, Oid owner,
+							const char *instance_id, TimestampTz now, int64 *key);
+static void put(Datum *values, char *nulls, int i, Datum value);
+static void insert_timer(Oid owner, int64 key, TimestampTz due);
+static void insert_message(Oid owner, int64 key, TimestampTz now);
+static bool settle_conflict(const StartRequest *request, int64 *key);
+
+PG_FUNCTION_INFO_V1(durable_start);
+
+Datum
+durable_start(PG_FUNCTION_ARGS)
+{
+	StartRequest request = {0};
+	int64		key;
+
+	durable_client_enter("start", "Use durable.start_orchestration(), or durable.call_sub_orchestrator() to wait for it.");
+
+	request.name = durable_client_name(fcinfo, 0, "name of an orchestration");
+	request.input = durable_json_from_any(fcinfo, 1, "input");
+	request.instance_id = durable_client_text(fcinfo, 2);
+	request.start_at = PG_ARGISNULL(3) ? DT_NOBEGIN : PG_GETARG_TIMESTAMPTZ(3);
+	request.version = durable_client_text(fcinfo, 4);
+	request.tags = PG_ARGISNULL(5) ? NULL : PG_GETARG_JSONB_P(5);
+	request.on_conflict = durable_client_text(fcinfo, 6);
+
+	PG_RETURN_TEXT_P(cstring_to_text(durable_client_start(&request, &key)));
+}
+
+char *
+durable_client_start(const StartRequest *request, int64 *key)
+{
+	Oid			owner = GetUserId();
+	StartTarget target;
+	char	   *instance_id;
+
+	check_request(request);
+	check_owner(owner);
+	resolve(request->name, owner, &target);
+	check_target(request, &target);
+	durable_client_seed_engine();
+
+	instance_id = request->instance_id ? pstrdup(request->instance_id) : new_instance_id();
+
+	while (!insert(request, &target, owner, instance_id, key))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (settle_conflict(request, key))
+			break;
+	}
+	return instance_id;
+}
+
+void
+durable_client_check_tables(void)
+{
+	durable_writer_check(&instances, true);
+	durable_writer_check(&messages, true);
+	durable_writer_check(&timers, true);
+}
+
+/* --- checks --------------------------------------------------------------------------- */
+
+static void
+check_request(const StartRequest *request)
+{
+	if (request->instance_id)
+		durable_client_check_name(request->instance_id, "instance id");
+	if (TIMESTAMP_IS_NOEND(request->start_at))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("start_at must not be infinity"),
+				 errhint("Start it when it is to begin, or let it wait for an event first.")));
+	if (request->tags)
+	{
+		if (!JB_ROOT_IS_OBJECT(request->tags))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("tags must be a JSON object"),
+					 errhint("For example '{\"customer\": \"Pat\"}'.")));
+		durable_json_check_size(request->tags, "object of tags");
+	}
+	if (request->on_conflict == NULL ||
+		(strcmp(request->on_conflict, "error") != 0 &&
+		 strcmp(request->on_conflict, "return") != 0 &&
+		 strcmp(request->on_conflict, "replace_finished") != 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("on_conflict \"%s\" is not known",
+						request->on_conflict ? request->on_conflict : "null"),
+				 errhint("It is one of error, return, replace_finished.")));
+}
+
+/* Without LOGIN no worker could run as that role. */
+static void
+check_owner(Oid owner)
+{
+	HeapTuple	tuple;
+	bool		can_login;
+
+	if (DURABLE_CAN_BYPASS_LOGIN)
+		return;
+
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(owner));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for role %u", owner);
+	can_login = ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
+	ReleaseSysCache(tuple);
+
+	if (!can_login)
+	{
+		const char *role = quote_identifier(GetUserNameFromId(owner, false));
+
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("role \"%s\" cannot own workflows because it cannot log in",
+						GetUserNameFromId(owner, false)),
+				 errdetail("The workers of the engine connect as the owner of a workflow, and before PostgreSQL 17 that takes LOGIN."),
+				 errhint("Use ALTER ROLE %s LOGIN. A role without a password still cannot log in over the network where a password is asked for.",
+						 role)));
+	}
+}
+
+static void
+check_target(const StartRequest *request, const StartTarget *target)
+{
+	Handler    *handler = target->handler;
+
+	durable_handler_check_privilege(handler);
+
+	if (request->version &&
+		(target->version == NULL || strcmp(request->version, target->version) != 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("orchestration \"%s\" is not there in version \"%s\"",
+						target->name, request->version),
+				 target->version ?
+				 errdetail("It is registered in version \"%s\".", target->version) :
+				 errdetail("It has no version."),
+				 errhint("Versions are set with durable.register_orchestration().")));
+
+	durable_handler_check_input(handler, request->input);
+}
+
+/* --- what the name stands for --------------------------------------------------------- */
+
+static void
+resolve(const char *name, Oid owner, StartTarget *target)
+{
+	const Registration *registration;
+
+	durable_registry_load(false);
+	registration = durable_handler_registration(name, "orchestration", owner, InvalidOid);
+	if (registration)
+	{
+		target->name = registration->name;
+		target->version = registration->version;
+		target->handler = durable_handler_resolve(registration->handler);
+		return;
+	}
+
+	target->handler = recall_function(name, owner);
+	if (target->handler == NULL)
+	{
+		target->handler = durable_handler_find(name, "orchestration", InvalidOid);
+		remember_function(name, owner, target->handler);
+	}
+	target->name = target->handler->name;
+	target->version = NULL;
+}
+
+static Handler *
+recall_function(const char *name, Oid owner)
+{
+	if (!last_function.valid ||
+		last_function.role != owner ||
+		strcmp(last_function.wanted, name) != 0 ||
+		strcmp(last_function.search_path, namespace_search_path) != 0)
+		return NULL;
+	return durable_handler_resolve(last_function.signature);
+}
+
+static void
+remember_function(const char *name, Oid owner, const Handler *handler)
+{
+	MemoryContext old;
+
+	if (last_function.context == NULL)
+	{
+		last_function.context = AllocSetContextCreate(CacheMemoryContext,
+													  "durable last orchestration",
+													  ALLOCSET_SMALL_SIZES);
+		CacheRegisterSyscacheCallback(PROCOID, forget_function, (Datum) 0);
+		CacheRegisterSyscacheCallback(NAMESPACEOID, forget_function, (Datum) 0);
+		CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, forget_function, (Datum) 0);
+	}
+
+	last_function.valid = false;
+	MemoryContextReset(last_function.context);
+	old = MemoryContextSwitchTo(last_function.context);
+	last_function.wanted = pstrdup(name);
+	last_function.role = owner;
+	last_function.search_path = pstrdup(namespace_search_path);
+	last_function.signature = pstrdup(handler->signature);
+	MemoryContextSwitchTo(old);
+	last_function.valid = true;
+}
+
+/* A function, schema, right to a schema or membership has changed: look again. */
+static void
+forget_function(Datum arg, int cacheid, uint32 hashvalue)
+{
+	last_function.valid = false;
+}
+
+/* --- rows ----------------------------------------------------------------------------- */
+
+/*
+ * A UUID, version 7: 48 bits of milliseconds since 1970, 12 bits of the fraction
+ * of one, the rest random.  Ids that grow with time go to the end of the unique
+ * index; random ones dirtied a page of it for each instance and cost a fifth of
+ * the time of a start.
+ */
+static char *
+new_instance_id(void)
+{
+	pg_uuid_t	uuid;
+	uint64		us;
+	uint64		ms;
+	uint32		fraction;
+
+	draw_random(uuid.data + UUID_LEN - RANDOM_PER_ID);
+
+	us = (uint64) GetCurrentTimestamp() +
+		(uint64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+	ms = us / 1000;
+	fraction = (uint32) (us % 1000) * 4096 / 1000;
+	for (int i = 0; i < 6; i++)
+		uuid.data[i] = (unsigned char) (ms >> (8 * (5 - i)));
+	uuid.data[6] = 0x70 | (unsigned char) (fraction >> 8);
+	uuid.data[7] = (unsigned char) fraction;
+	uuid.data[8] = (uuid.data[8] & 0x3f) | 0x80;
+	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&uuid)));
+}
+
+/*
+ * Random bytes, fetched for many ids at once: asking for a few costs as much as
+ * asking for a thousand, and was an eighth of a start.
+ */
+static void
+draw_random(unsigned char *bytes)
+{
+	static unsigned char supply[64 * RANDOM_PER_ID];
+	static int	left = 0;
+
+	if (left == 0)
+	{
+		if (!pg_strong_random(supply, sizeof(supply)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not generate random values")));
+		left = sizeof(supply);
+	}
+	left -= RANDOM_PER_ID;
+	memcpy(bytes, supply + left, RANDOM_PER_ID);
+}
+
+/* False if the instance id is taken. */
+static bool
+insert(const StartRequest *request, const StartTarget *target, Oid owner,
+	   const char *instance_id, int64 *key)
+{
+	TimestampTz now = durable_clock_now();
+	bool		later = request->start_at > now;
+
+	if (!insert_instance(request, target, owner, instance_id, now, key))
+		return false;
+	if (later)
+		insert_timer(owner, *key, request->start_at);
+	else
+		insert_message(owner, *key, now);
+	durable_failpoint_pass(FAILPOINT_START_INSERTED);
+
+	if (later)
+		durable_wakeup_timer(owner, request->start_at);
+	else
+		durable_wakeup_inbox(owner, *key);
+	return true;
+}
+
+static bool
+insert_instance(const StartRequest *request, const StartTarget *target, Oid owner,
+				const char *instance_id, TimestampTz now, int64 *key)
+{
+	Datum		values[START_VALUES] = {0};
+	char		nulls[START_VALUES + 1] = "nnnnnnnnn";
+	bool		inserted;
+
+	put(values, nulls, 0, CStringGetTextDatum(instance_id));
+	put(values, nulls, 1, ObjectIdGetDatum(owner));
+	put(values, nulls, 2, CStringGetTextDatum(target->name));
+	put(values, nulls, 3, CStringGetTextDatum(durable_handler_shorten(target->handler->signature, target->name)));
+	if (target->version)
+		put(values, nulls, 4, CStringGetTextDatum(target->version));
+	put(values, nulls, 5, TimestampTzGetDatum(now));
+	if (request->input)
+		put(values, nulls, 6, JsonbPGetDatum(request->input));
+	if (request->tags)
+		put(values, nulls, 7, JsonbPGetDatum(request->tags));
+	if (request->start_at > now)
+		put(values, nulls, 8, CStringGetTextDatum(durable_waiting_for_start(now, request->start_at)));
+
+	if (request->instance_id == NULL)
+	{
+		DurableWriter *writer = durable_writer_open(&instances);
+
+		*key = durable_writer_next(writer);
+		for (int i = 0; i < START_VALUES; i++)
+			if (nulls[i] != 'n')
+				durable_writer_set(writer, i, values[i]);
+		durable_writer_set(writer, START_VALUES, Int64GetDatum(*key));
+		durable_writer_insert(writer);
+		durable_writer_close(writer);
+		return true;
+	}
+
+	durable_sql_connect();
+	inserted = durable_sql_run(&insert_unless_taken, values, nulls, false, 0) > 0;
+	if (inserted)
+		*key = durable_sql_int8(0, 1);
+	durable_sql_finish();
+	return inserted;
+}
+
+static void
+put(Datum *values, char *nulls, int i, Datum value)
+{
+	values[i] = value;
+	nulls[i] = ' ';
+}
+
+static void
+insert_timer(Oid owner, int64 key, TimestampTz due)
+{
+	DurableWriter *writer = durable_writer_open(&timers);
+
+	durable_writer_set(writer, 0, ObjectIdGetDatum(owner));
+	durable_writer_set(writer, 1, TimestampTzGetDatum(due));
+	durable_writer_set(writer, 2, Int64GetDatum(key));
+	durable_writer_set(writer, 3, Int32GetDatum(1));
+	durable_writer_set(writer, 4, Int32GetDatum(0));
+	durable_writer_insert(writer);
+	durable_writer_close(writer);
+}
+
+/* The first message that there can be for the instance: it takes no number. */
+static void
+insert_message(Oid owner, int64 key, TimestampTz now)
+{
+	DurableWriter *writer = durable_writer_open(&messages);
+
+	durable_writer_set(writer, 0, Int64GetDatum(0));
+	durable_writer_set(writer, 1, ObjectIdGetDatum(owner));
+	durable_writer_set(writer, 2, Int64GetDatum(key));
+	durable_writer_set(writer, 3, CharGetDatum(MESSAGE_START));
+	durable_writer_set(writer, 4, TimestampTzGetDatum(now));
+	durable_writer_insert(writer);
+	durable_writer_close(writer);
+}
+
+/*
+ * The instance id is taken.  True: the caller gets the instance that has it.
+ * False: it is free now, insert again.  Everything else is an error, and one that
+ * does not tell what the caller may not see.
+ */
+static bool
+settle_conflict(const StartRequest *request, int64 *key)
+{
+	ClientInstance instance;
+
+	/* Purged, or rolled back, in the meantime. */
+	if (!durable_client_look_up(request->instance_id, &instance))
+		return false;
+
+	if (durable_client_may_act_for(instance.owner))
+	{
+		if (strcmp(request->on_conflict, "return") == 0)
+		{
+			*key = instance.key;
+			return true;
+		}
+		if (strcmp(request->on_conflict, "replace_finished") == 0 &&
+			STATUS_IS_FINISHED(instance.status))
+		{
+			/* Whoever else did it first: the id is free, or in use again. */
+			durable_client_purge(instance.key);
+			return false;
+		}
+		ereport(ERROR,
+				(errcode(ERRCODE_DURABLE_INSTANCE_EXISTS),
+				 errmsg("instance \"%s\" already exists", request->instance_id),
+				 errdetail("It is %s.", durable_client_status_word(instance.status)),
+				 STATUS_IS_FINISHED(instance.status) ?
+				 errhint("Use on_conflict => 'replace_finished' to replace it, or 'return' to accept it.") :
+				 errhint("Use on_conflict => 'return' to accept it, or choose another instance id.")));
+	}
+
+	ereport(ERROR,
+			(errcode(ERRCODE_DURABLE_INSTANCE_EXISTS),
+			 errmsg("instance \"%s\" already exists", request->instance_id),
+			 errhint("Choose another instance id.")));
+}

@@ -1,0 +1,395 @@
+/*-------------------------------------------------------------------------
+ *
+ * wait_api.c
+ *		durable.status and durable.wait: how an instance is, and waiting for its
+ *		end; durable.run: start it and wait.
+ *
+ * A waiter takes a slot in shared memory first, then looks whether the instance
+ * is finished, then sleeps: so the signal that the finishing transaction sends at
+ * its commit cannot be missed.  Slots are a hint as everything in shared memory
+ * is, so it looks again every second.
+ *
+ * durable.wait is a function: the query it is part of holds a snapshot for as
+ * long as it runs.  But it holds no lock on the engine's tables while it sleeps,
+ * so DROP EXTENSION does not wait for it.  durable.run is a procedure that
+ * commits before each sleep: nothing is held at all.
+ *
+ * How long a client wants to wait is measured by the real clock, also when the
+ * engine's clock is a virtual one.
+ *
+ * Owns:	nothing
+ * Called by: clients
+ * Locks:	none while sleeping
+ * Memory:	results in the context of the call
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "client.h"
+#include "json.h"
+#include "shmem.h"
+#include "sql.h"
+#include "usercall.h"
+#include "waiter.h"
+
+/* How often a waiter looks without having been signalled. */
+#define RECHECK_MS	1000
+
+static DurableSql status_row = {
+	.text = "SELECT * FROM durable.instances WHERE instance_id = $1",
+	.nargs = 1,
+	.argtypes = {TEXTOID}
+};
+
+static DurableSql result_row = {
+	.text = "SELECT status, output, failure, suspend_reason FROM durable.instance WHERE key = $1",
+	.nargs = 1,
+	.argtypes = {INT8OID}
+};
+
+/* How a run ended. */
+typedef struct RunResult
+{
+	char		status;
+	Jsonb	   *output;
+	Jsonb	   *failure;
+	char	   *suspend_reason;
+}			RunResult;
+
+static Datum status_datum(FunctionCallInfo fcinfo, const char *instance_id);
+static void refuse_in_activity(const char *function);
+static bool look(const char *instance_id, ClientInstance *instance);
+static void sleep_until_finished(const ClientInstance *instance, TimestampTz deadline);
+static TimestampTz deadline_of(FunctionCallInfo fcinfo, int argno);
+static long ms_to_sleep(TimestampTz deadline);
+static void run_until_finished(int64 key, const char *instance_id, TimestampTz deadline, RunResult *result);
+static void read_result(int64 key, const char *instance_id, RunResult *result);
+static void raise_unless_completed(const char *instance_id, const RunResult *result);
+
+PG_FUNCTION_INFO_V1(durable_status);
+PG_FUNCTION_INFO_V1(durable_wait);
+PG_FUNCTION_INFO_V1(durable_run);
+
+Datum
+durable_status(PG_FUNCTION_ARGS)
+{
+	durable_client_refuse_in_turn("status", "Call it from an activity.");
+	return status_datum(fcinfo, durable_client_name(fcinfo, 0, "instance id"));
+}
+
+Datum
+durable_wait(PG_FUNCTION_ARGS)
+{
+	ClientInstance instance;
+	char	   *instance_id;
+	TimestampTz deadline;
+
+	durable_client_refuse_in_turn("wait", "Use durable.call_sub_orchestrator().");
+	durable_shmem_require();
+	refuse_in_activity("wait");
+	instance_id = durable_client_name(fcinfo, 0, "instance id");
+	deadline = deadline_of(fcinfo, 1);
+
+	if (!look(instance_id, &instance))
+		durable_client_no_instance(instance_id);
+
+	if (!STATUS_IS_FINISHED(instance.status))
+	{
+		if (TransactionIdIsCurrentTransactionId(instance.inserted_by))
+			ereport(ERROR,
+					(errcode(ERRCODE_DURABLE_WAITS_FOREVER),
+					 errmsg("instance \"%s\" was started in this transaction", instance_id),
+					 errdetail("It does not begin before the transaction commits, so waiting for it here would never end."),
+					 errhint("Commit first, or use CALL durable.run().")));
+		sleep_until_finished(&instance, deadline);
+	}
+	return status_datum(fcinfo, instance_id);
+}
+
+/* The row of durable.instances, as durable.instance_status, which has the same columns. */
+static Datum
+status_datum(FunctionCallInfo fcinfo, const char *instance_id)
+{
+	Datum		values[1] = {CStringGetTextDatum(instance_id)};
+	Oid			asking = GetUserId();
+	MemoryContext caller = CurrentMemoryContext;
+	TupleDesc	desc;
+	Datum		result = (Datum) 0;
+	bool		found = false;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	if (durable_status_of_ended(instance_id, desc, &result))
+		return result;
+
+	durable_sql_connect();
+	PushActiveSnapshot(GetLatestSnapshot());
+	durable_client_ask_as(asking);
+	PG_TRY();
+	{
+		found = durable_sql_run(&status_row, values, NULL, true, 1) > 0;
+	}
+	PG_FINALLY();
+	{
+		durable_client_ask_as(InvalidOid);
+	}
+	PG_END_TRY();
+	if (found)
+	{
+		MemoryContext spi = MemoryContextSwitchTo(caller);
+
+		if (SPI_tuptable->tupdesc->natts != desc->natts)
+			elog(ERROR, "durable.instances has %d columns, durable.instance_status %d",
+				 SPI_tuptable->tupdesc->natts, desc->natts);
+		result = heap_copy_tuple_as_datum(SPI_tuptable->vals[0], desc);
+		MemoryContextSwitchTo(spi);
+	}
+	PopActiveSnapshot();
+	durable_sql_finish();
+
+	if (!found)
+		durable_client_no_instance(instance_id);
+	return result;
+}
+
+/* --- waiting in a transaction --------------------------------------------------------- */
+
+/*
+ * An activity that waits for an instance keeps a worker busy that the instance
+ * may need; and if both are in one batch, it waits for its own transaction.
+ */
+static void
+refuse_in_activity(const char *function)
+{
+	if (durable_usercall_active())
+		ereport(ERROR,
+				(errcode(ERRCODE_DURABLE_WAITS_FOREVER),
+				 errmsg("durable.%s() cannot be called inside an activity", function),
+				 errdetail("The worker that would wait is one that the other instance may need."),
+				 errhint("Let the orchestration wait: durable.call_sub_orchestrator(), or an event that the other instance sends.")));
+}
+
+/* Leaves no lock behind.  False if there is none that the current user may see. */
+static bool
+look(const char *instance_id, ClientInstance *instance)
+{
+	return durable_client_look_up(instance_id, instance) && durable_client_may_see(instance->owner);
+}
+
+static void
+sleep_until_finished(const ClientInstance *instance, TimestampTz deadline)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(caller, "durable wait", ALLOCSET_SMALL_SIZES);
+	int			waiter = durable_waiter_begin(instance->key);
+
+	PG_TRY();
+	{
+		MemoryContextSwitchTo(context);
+		for (;;)
+		{
+			ClientInstance present;
+			long		ms = ms_to_sleep(deadline);
+
+			CHECK_FOR_INTERRUPTS();
+			MemoryContextReset(context);
+			if (!look(instance->instance_id, &present))
+				durable_client_no_instance(instance->instance_id);
+			if (STATUS_IS_FINISHED(present.status) || ms <= 0)
+				break;
+			durable_waiter_wait(waiter, ms);
+
+			/* The extension may have been dropped. */
+			AcceptInvalidationMessages();
+		}
+	}
+	PG_FINALLY();
+	{
+		durable_waiter_end(waiter);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+}
+
+/* DT_NOEND for NULL: without limit. */
+static TimestampTz
+deadline_of(FunctionCallInfo fcinfo, int argno)
+{
+	if (PG_ARGISNULL(argno))
+		return DT_NOEND;
+	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+												   TimestampTzGetDatum(GetCurrentTimestamp()),
+												   PG_GETARG_DATUM(argno)));
+}
+
+/* Until the deadline or the next look, whichever is first; 0 when the deadline is over. */
+static long
+ms_to_sleep(TimestampTz deadline)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (deadline <= now)
+		return 0;
+	if (deadline >= TimestampTzPlusMilliseconds(now, RECHECK_MS))
+		return RECHECK_MS;
+	return (long) ((deadline - now + 999) / 1000);
+}
+
+/* --- starting, committing and waiting ------------------------------------------------- */
+
+Datum
+durable_run(PG_FUNCTION_ARGS)
+{
+	StartRequest request = {0};
+	RunResult	result = {0};
+	TimestampTz deadline;
+	TupleDesc	desc;
+	Datum		values[1];
+	bool		nulls[1];
+	char	   *instance_id;
+	int64		key;
+
+	durable_client_refuse_in_turn("run", "Use durable.call_sub_orchestrator().");
+	refuse_in_activity("run");
+	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
+		castNode(CallContext, fcinfo->context)->atomic)
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("durable.run() cannot be called inside a transaction block or a function"),
+				 errdetail("It commits what it has started before it waits for it."),
+				 errhint("Use durable.start(), and durable.wait() after the commit.")));
+	durable_client_enter("run", "Use durable.call_sub_orchestrator().");
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+
+	request.name = durable_client_name(fcinfo, 0, "name of an orchestration");
+	request.input = durable_json_from_any(fcinfo, 1, "input");
+	request.start_at = DT_NOBEGIN;
+	request.on_conflict = "error";
+	deadline = deadline_of(fcinfo, 2);
+
+	instance_id = durable_client_start(&request, &key);
+	run_until_finished(key, instance_id, deadline, &result);
+	raise_unless_completed(instance_id, &result);
+
+	nulls[0] = result.output == NULL;
+	values[0] = JsonbPGetDatum(result.output);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+/*
+ * Commits, and again after each look.  The slot is taken before the first commit,
+ * so the instance cannot finish unnoticed and the first look can wait.
+ */
+static void
+run_until_finished(int64 key, const char *instance_id, TimestampTz deadline, RunResult *result)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int			waiter = durable_waiter_begin(key);
+
+	PG_TRY();
+	{
+		if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+			elog(ERROR, "SPI_connect_ext failed");
+		for (;;)
+		{
+			long		ms = ms_to_sleep(deadline);
+
+			SPI_commit();
+			if (ms > 0)
+				durable_waiter_wait(waiter, ms);
+			CHECK_FOR_INTERRUPTS();
+			AcceptInvalidationMessages();
+
+			MemoryContextSwitchTo(caller);
+			read_result(key, instance_id, result);
+			if (STATUS_IS_FINISHED(result->status) || ms_to_sleep(deadline) <= 0)
+				break;
+		}
+		SPI_finish();
+	}
+	PG_FINALLY();
+	{
+		durable_waiter_end(waiter);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+}
+
+/* Into the current memory context. */
+static void
+read_result(int64 key, const char *instance_id, RunResult *result)
+{
+	Datum		values[1] = {Int64GetDatum(key)};
+	MemoryContext context = CurrentMemoryContext;
+	bool		found;
+
+	durable_sql_connect();
+	found = durable_sql_run(&result_row, values, NULL, false, 1) > 0;
+	if (found)
+	{
+		MemoryContext spi = MemoryContextSwitchTo(context);
+
+		result->status = durable_sql_char(0, 1);
+		result->output = durable_sql_jsonb(0, 2);
+		result->failure = durable_sql_jsonb(0, 3);
+		result->suspend_reason = durable_sql_text(0, 4);
+		MemoryContextSwitchTo(spi);
+	}
+	durable_sql_finish();
+
+	if (!found)
+		durable_client_no_instance(instance_id);
+}
+
+static void
+raise_unless_completed(const char *instance_id, const RunResult *result)
+{
+	switch (result->status)
+	{
+		case STATUS_COMPLETED:
+			return;
+
+		case STATUS_FAILED:
+			durable_json_throw_failure(result->failure);
+			break;
+
+		case STATUS_TERMINATED:
+			{
+				char	   *reason = result->failure ? durable_json_get_text(result->failure, "reason") : NULL;
+
+				ereport(ERROR,
+						(errcode(ERRCODE_DURABLE_FINISHED),
+						 errmsg("instance \"%s\" was terminated", instance_id),
+						 reason ? errdetail("The reason given was: %s", reason) : 0));
+				break;
+			}
+
+		case STATUS_SUSPENDED:
+			ereport(ERROR,
+					(errcode(ERRCODE_QUERY_CANCELED),
+					 errmsg("instance \"%s\" is not finished: it is suspended", instance_id),
+					 result->suspend_reason ? errdetail_internal("%s", result->suspend_reason) : 0,
+					 errhint("SELECT durable.resume(%s) lets it go on.", quote_literal_cstr(instance_id))));
+			break;
+
+		default:
+			ereport(ERROR,
+					(errcode(ERRCODE_QUERY_CANCELED),
+					 errmsg("instance \"%s\" is not finished yet", instance_id),
+					 errdetail("It is %s and goes on.", durable_client_status_word(result->status)),
+					 errhint("SELECT * FROM durable.wait(%s) waits on; durable.waiting says what it waits for.",
+							 quote_literal_cstr(instance_id))));
+	}
+}

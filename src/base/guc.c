@@ -1,0 +1,177 @@
+/*
+ * guc.c
+ *		Settings of the engine.
+ *
+ * Owns: every variable named durable.*
+ * Called by: _PG_init.
+ * Locks: none.
+ * Memory: none.
+ */
+#include "durable.h"
+#include "guc.h"
+
+#include <limits.h>
+
+#include "utils/datetime.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+bool		durable_enabled = true;
+bool		durable_testing = false;
+int			durable_max_workers = 4;
+int			durable_worker_idle_timeout = 10000;
+int			durable_worker_max_units = 10000;
+int			durable_max_crashes = 2;
+int			durable_recheck_interval = 5000;
+int			durable_inline_limit = 10000;
+int			durable_batch_limit = 5000;
+int			durable_max_payload = 4096;
+int			durable_turn_timeout = 5000;
+int			durable_activity_timeout = 0;
+int			durable_determinism = DETERMINISM_ERROR;
+char	   *durable_retention = NULL;
+Interval	durable_retention_interval = {0};
+bool		durable_retention_set = false;
+
+/* As the user says it: milliseconds, with fractions. */
+static double inline_limit_ms = 10.0;
+static double batch_limit_ms = 5.0;
+
+static const struct config_enum_entry determinism_levels[] = {
+	{"off", DETERMINISM_OFF, false},
+	{"warn", DETERMINISM_WARN, false},
+	{"error", DETERMINISM_ERROR, false},
+	{NULL, 0, false}
+};
+
+static void set_inline_limit(double value, void *extra);
+static void set_batch_limit(double value, void *extra);
+static bool check_retention(char **value, void **extra, GucSource source);
+static void set_retention(const char *value, void *extra);
+static bool parse_interval(const char *text, Interval *result);
+
+void
+durable_guc_define(void)
+{
+	DefineCustomBoolVariable("durable.enabled",
+							 "Runs workflows.",
+							 "When off, instances stay where they are; start, raise_event and so on still work.",
+							 &durable_enabled, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("durable.testing",
+							 "Allows durable.drain and durable.advance_clock.",
+							 "Not for a server that does real work.",
+							 &durable_testing, false, PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("durable.max_workers",
+							"Largest number of workers of all databases together.",
+							"They, a launcher, and one coordinator for each database with the extension "
+							"count against max_worker_processes.  0 runs no workers.",
+							&durable_max_workers, 4, 0, DURABLE_MAX_SLOTS, PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("durable.worker_idle_timeout",
+							"A worker that has had nothing to do for this long ends.",
+							NULL, &durable_worker_idle_timeout, 10000, 0, INT_MAX, PGC_SIGHUP,
+							GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("durable.worker_max_units",
+							"A worker is replaced after this many units of work.",
+							"What user code leaves behind in a process goes with it.",
+							&durable_worker_max_units, 10000, 1, INT_MAX, PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("durable.max_crashes",
+							"What was running at this many crashes of the server is not run again.",
+							"An instance is suspended, an activity fails.  An end of the whole server, "
+							"such as an immediate stop, counts for a fifth of a crash.",
+							&durable_max_crashes, 2, 1, 1000, PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("durable.recheck_interval",
+							"Workers and coordinators look at the tables at least this often.",
+							"Finds what nobody told them of, such as the rows of COMMIT PREPARED.",
+							&durable_recheck_interval, 5000, 100, 60000, PGC_SIGHUP,
+							GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomRealVariable("durable.inline_limit",
+							 "Activities that take longer get a transaction of their own.",
+							 "Shorter ones run in the transaction of the turn that calls them.",
+							 &inline_limit_ms, 10.0, 0.0, 10000.0, PGC_SUSET,
+							 GUC_UNIT_MS, NULL, set_inline_limit, NULL);
+	DefineCustomRealVariable("durable.batch_limit",
+							 "A batch takes up no more workflows after their code has run for this long.",
+							 "A burst of one workflow's activities may take 20 times as long.",
+							 &batch_limit_ms, 5.0, 0.0, 10000.0, PGC_SUSET,
+							 GUC_UNIT_MS, NULL, set_batch_limit, NULL);
+	DefineCustomIntVariable("durable.max_payload",
+							"Largest input, result or event.",
+							NULL, &durable_max_payload, 4096, 1, 255 * 1024, PGC_SUSET,
+							GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("durable.turn_timeout",
+							"An orchestration that computes for this long without waiting fails.",
+							"0 sets no limit.",
+							&durable_turn_timeout, 5000, 0, INT_MAX, PGC_SUSET,
+							GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("durable.activity_timeout",
+							"An activity without a timeout of its own is cancelled after this long.",
+							"0 sets no limit.",
+							&durable_activity_timeout, 0, 0, INT_MAX, PGC_SUSET,
+							GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomEnumVariable("durable.determinism",
+							 "What happens when an orchestration does something that replay cannot repeat.",
+							 NULL, &durable_determinism, DETERMINISM_ERROR, determinism_levels,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("durable.retention",
+							   "Finished instances are deleted after this interval.",
+							   "A registration can have one of its own.  Empty keeps them for ever.",
+							   &durable_retention, "", PGC_SIGHUP, 0,
+							   check_retention, set_retention, NULL);
+	MarkGUCPrefixReserved("durable");
+}
+
+static void
+set_inline_limit(double value, void *extra)
+{
+	durable_inline_limit = (int) (value * 1000.0);
+}
+
+static void
+set_batch_limit(double value, void *extra)
+{
+	durable_batch_limit = (int) (value * 1000.0);
+}
+
+static bool
+check_retention(char **value, void **extra, GucSource source)
+{
+	Interval	interval;
+
+	if (**value == '\0')
+		return true;
+	if (!parse_interval(*value, &interval))
+	{
+		GUC_check_errdetail("It must be empty or an interval such as \"30 days\", greater than zero.");
+		return false;
+	}
+	return true;
+}
+
+static void
+set_retention(const char *value, void *extra)
+{
+	durable_retention_set = value[0] != '\0' && parse_interval(value, &durable_retention_interval);
+}
+
+/* As interval_in does, but without raising: a check hook must not. */
+static bool
+parse_interval(const char *text, Interval *result)
+{
+	char		work[256];
+	char	   *field[MAXDATEFIELDS];
+	int			ftype[MAXDATEFIELDS];
+	int			nf;
+	int			dtype;
+	struct pg_itm_in itm = {0};
+
+	if (ParseDateTime(text, work, sizeof(work), field, ftype, MAXDATEFIELDS, &nf) != 0 ||
+		DecodeInterval(field, ftype, nf, INTERVAL_FULL_RANGE, &dtype, &itm) != 0 ||
+		dtype != DTK_DELTA ||
+		itmin2interval(&itm, result) != 0)
+		return false;
+	return result->month >= 0 && result->day >= 0 && result->time >= 0 &&
+		(result->month > 0 || result->day > 0 || result->time > 0);
+}

@@ -1,0 +1,287 @@
+/*-------------------------------------------------------------------------
+ *
+ * activity.c
+ *		Runs one activity in a subtransaction, and decides where it should run.
+ *
+ * A short activity runs inline, between two turns of its orchestration, in the
+ * transaction of the batch.  One that is not known yet, or is known to be slow,
+ * becomes a row of durable.task_queue and has a transaction of its own.  How long
+ * activities take is learned in shared memory.  An inline activity that hits a
+ * deadlock or a serialization failure, or overruns its limit (it may wait for
+ * somebody's lock), is rolled back and made a task, without using up an attempt.
+ *
+ * Called by: execution.c (inline), task_unit.c (tasks)
+ * Locks:	whatever the activity takes
+ * Memory:	results in CurrentMemoryContext
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
+#include "commands/async.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "activity.h"
+#include "call_sql.h"
+#include "compat.h"
+#include "duration.h"
+#include "guc.h"
+#include "handler.h"
+#include "json.h"
+#include "retry.h"
+#include "usercall.h"
+
+/* An inline activity is given up after so many times the inline limit. */
+#define INLINE_OVERRUN	20
+
+/* Longer limits on activities are this one: added to any time there is, it is one. */
+#define MAX_TIMEOUT_US	(100 * INT64CONST(365) * USECS_PER_DAY)
+
+typedef struct Lookup
+{
+	ActivityTarget *target;
+	const Registration *registration;
+	MemoryContext context;		/* of the target */
+}			Lookup;
+
+static Jsonb *lookup_body(void *arg);
+static bool is_trusted(Oid function);
+static Jsonb *activity_body(void *arg);
+static bool activity_keep(void *arg);
+static Oid	duration_key(Oid function, const Jsonb *input);
+
+ActivityTarget *
+durable_activity_target(List **known, const char *name, Oid owner, Oid asking_namespace)
+{
+	ListCell   *cell;
+	ActivityTarget *target;
+	Lookup		lookup;
+	UserCall	call = {0};
+
+	foreach(cell, *known)
+	{
+		target = lfirst(cell);
+		if (target->asking_namespace == asking_namespace &&
+			strcmp(target->name, name) == 0)
+			return target;
+	}
+
+	target = palloc0(sizeof(ActivityTarget));
+	target->name = pstrdup(name);
+	target->asking_namespace = asking_namespace;
+	target->execution = EXECUTION_AUTO;
+	*known = lappend(*known, target);
+
+	if (strcmp(name, ACTIVITY_CALL_SQL) == 0)
+	{
+		target->handler = pstrdup(ACTIVITY_CALL_SQL);
+		target->trusted = true;
+		return target;
+	}
+
+	lookup.target = target;
+	lookup.registration = durable_handler_registration(name, "activity", owner, asking_namespace);
+	lookup.context = CurrentMemoryContext;
+	if (lookup.registration != NULL)
+	{
+		target->execution = lookup.registration->execution;
+		target->retry = lookup.registration->retry;
+		if (lookup.registration->timeout != NULL)
+			target->timeout_us = durable_activity_timeout_us(lookup.registration->timeout);
+	}
+
+	call.body = lookup_body;
+	call.arg = &lookup;
+	call.read_only = true;
+	durable_usercall_run(&call);
+	if (!call.returned)
+	{
+		if (durable_usercall_is_infrastructure(call.error->sqlerrcode))
+			ReThrowError(call.error);
+		target->failure = durable_json_failure(call.error, name, 1);
+	}
+	return target;
+}
+
+bool
+durable_activity_is_short(const ActivityTarget * target, const Jsonb *input)
+{
+	int64		duration;
+
+	if (target->failure != NULL || target->execution == EXECUTION_INLINE)
+		return true;
+	if (target->execution == EXECUTION_TASK)
+		return false;
+	duration = durable_duration_get(duration_key(target->function, input));
+	return duration >= 0 && duration <= durable_inline_limit;
+}
+
+ActivityOutcome
+durable_activity_run(ActivityRun * run)
+{
+	UserCall	call = {0};
+	int64		limit = run->timeout_us > 0 ? run->timeout_us :
+		(int64) durable_activity_timeout * 1000;
+	int64		overrun = (int64) durable_inline_limit * INLINE_OVERRUN;
+	bool		may_overrun = run->is_inline && overrun > 0 &&
+		(limit == 0 || overrun < limit);
+
+	call.body = activity_body;
+	call.keep = activity_keep;
+	call.arg = run;
+	call.within_turn = run->within_turn;
+	call.timeout_us = may_overrun ? overrun : limit;
+	run->payload = NULL;
+	run->sqlerrcode = 0;
+
+	durable_usercall_run(&call);
+	run->wrote = call.wrote;
+	run->set_constraints = call.kept && call.set_constraints;
+	run->elapsed_us = call.elapsed_us;
+	durable_duration_learn(duration_key(run->function, run->input), call.elapsed_us);
+
+	if (call.returned)
+	{
+		if (!call.kept)
+			return ACTIVITY_STOPPED;
+		run->payload = call.result;
+		return ACTIVITY_COMPLETED;
+	}
+
+	if (call.timed_out && may_overrun)
+		return ACTIVITY_TRY_LATER;
+	if (call.timed_out)
+	{
+		/* Not query_canceled: WHEN OTHERS lets that pass, and it ends turns. */
+		call.error->sqlerrcode = ERRCODE_DURABLE_LIMIT;
+		call.error->message = psprintf("activity \"%s\" timed out after " INT64_FORMAT " ms",
+									   run->name, limit / 1000);
+	}
+	else if (call.error->sqlerrcode == ERRCODE_QUERY_CANCELED &&
+			 run->keep != NULL && !run->keep(run))
+		return ACTIVITY_STOPPED;
+	else if (durable_usercall_is_infrastructure(call.error->sqlerrcode) &&
+			 call.error->sqlerrcode != ERRCODE_OUT_OF_MEMORY)
+	{
+		/* Conflicts with others are everyday things; the rest is for the log. */
+		if (ERRCODE_TO_CATEGORY(call.error->sqlerrcode) != ERRCODE_TRANSACTION_ROLLBACK)
+			ereport(LOG,
+					(errcode(call.error->sqlerrcode),
+					 errmsg("activity \"%s\" will be tried again: %s",
+							run->name, call.error->message)));
+		run->payload = durable_json_failure(call.error, run->name, run->attempt);
+		return ACTIVITY_TRY_LATER;
+	}
+
+	run->sqlerrcode = call.error->sqlerrcode;
+	run->payload = durable_json_failure(call.error, run->name, run->attempt);
+	return ACTIVITY_FAILED;
+}
+
+int64
+durable_activity_timeout_us(const Interval *timeout)
+{
+	int64		us = durable_retry_interval_us(timeout);
+
+	if (us <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("timeout must be positive")));
+	return Min(us, MAX_TIMEOUT_US);
+}
+
+static Jsonb *
+lookup_body(void *arg)
+{
+	Lookup	   *lookup = arg;
+	ActivityTarget *target = lookup->target;
+	Handler    *handler;
+
+	if (lookup->registration != NULL)
+		handler = durable_handler_resolve(lookup->registration->handler);
+	else
+		handler = durable_handler_find(target->name, "activity", target->asking_namespace);
+	target->function = handler->function;
+	target->trusted = is_trusted(handler->function);
+	target->handler = MemoryContextStrdup(lookup->context, handler->signature);
+	return NULL;
+}
+
+/* In a language that ordinary users may use. */
+static bool
+is_trusted(Oid function)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Oid			language;
+	bool		trusted = false;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	language = ((Form_pg_proc) GETSTRUCT(tuple))->prolang;
+	ReleaseSysCache(tuple);
+
+	tuple = SearchSysCache1(LANGOID, ObjectIdGetDatum(language));
+	if (HeapTupleIsValid(tuple))
+	{
+		trusted = ((Form_pg_language) GETSTRUCT(tuple))->lanpltrusted;
+		ReleaseSysCache(tuple);
+	}
+	return trusted;
+}
+
+static Jsonb *
+activity_body(void *arg)
+{
+	ActivityRun *run = arg;
+	Jsonb	   *result;
+
+	if (strcmp(run->handler, ACTIVITY_CALL_SQL) == 0)
+		result = durable_call_sql(run->input);
+	else
+		result = durable_handler_call(durable_handler_resolve(run->handler), run->input);
+	if (result != NULL)
+		durable_json_check_size(result, "result of an activity");
+
+	/* Notifications are the one effect without a transaction id: this raises if there are any. */
+	if (run->must_leave_nothing)
+	{
+		run->left = true;
+		AtPrepare_Notify();
+	}
+	return result;
+}
+
+static bool
+activity_keep(void *arg)
+{
+	ActivityRun *run = arg;
+
+	run->left = run->must_leave_nothing && TransactionIdIsValid(GetCurrentTransactionIdIfAny());
+	if (run->left)
+		return false;
+	return run->keep == NULL || run->keep(run);
+}
+
+/*
+ * Durations are learned by function.  For SQL texts the text stands in for it; it
+ * may share its number with a function, which then is only a wrong hint.
+ */
+static Oid
+duration_key(Oid function, const Jsonb *input)
+{
+	char	   *query;
+	Oid			key;
+
+	if (OidIsValid(function))
+		return function;
+	query = input ? durable_json_get_text(input, "query") : NULL;
+	key = query ? (Oid) hash_bytes((unsigned char *) query, strlen(query)) : InvalidOid;
+	return key;
+}

@@ -1,0 +1,124 @@
+/*
+ * clock.c
+ *		What time it is, and waiting.
+ *
+ * Owns: the engine's idea of time.  Due times of timers and tasks, history and
+ * the sleep of the processes all go by durable_clock_now().  And what a turn of an
+ * orchestration takes for the time.
+ * Called by: everybody.
+ * Locks: none.
+ * Memory: none.
+ *
+ * The virtual clock of a database is the wall clock plus an offset in shared
+ * memory, which only durable.advance_clock (durable.testing = on) moves.
+ */
+#include "durable.h"
+#include "clock.h"
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "storage/latch.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+static void set_start(TimestampTz transaction, TimestampTz statement);
+
+static bool showing = false;
+static TimestampTz shown;		/* while showing; what was so before: */
+static TimestampTz transaction_start;
+static TimestampTz statement_start;
+
+TimestampTz
+durable_clock_now(void)
+{
+	return GetCurrentTimestamp() + durable_clock_offset();
+}
+
+/*
+ * Everything that PostgreSQL takes for the present time, except for clock_timestamp()
+ * and timeofday(), is the time at which the transaction or the statement has begun,
+ * and is looked up when the expression is evaluated.
+ */
+void
+durable_clock_show(TimestampTz time)
+{
+	if (showing && time == shown)
+		return;
+	if (!showing)
+	{
+		transaction_start = GetCurrentTransactionStartTimestamp();
+		statement_start = GetCurrentStatementStartTimestamp();
+	}
+	showing = true;
+	shown = time;
+	set_start(time, time);
+}
+
+void
+durable_clock_show_real(void)
+{
+	if (showing)
+		set_start(transaction_start, statement_start);
+	showing = false;
+}
+
+TimestampTz
+durable_clock_transaction_start(void)
+{
+	return showing ? transaction_start : GetCurrentTransactionStartTimestamp();
+}
+
+/*
+ * There is one function that sets both.  It is meant for parallel workers, who do
+ * not see their leader's, and asserts that it runs in one.
+ */
+static void
+set_start(TimestampTz transaction, TimestampTz statement)
+{
+	int			number = ParallelWorkerNumber;
+
+	ParallelWorkerNumber = 0;
+	SetParallelStartTimestamps(transaction, statement);
+	ParallelWorkerNumber = number;
+}
+
+/* Rounded up: who sleeps that long does not wake before t. */
+long
+durable_clock_ms_until(TimestampTz t, long cap)
+{
+	TimestampTz now;
+
+	if (TIMESTAMP_IS_NOBEGIN(t))
+		return 0;
+	if (TIMESTAMP_IS_NOEND(t))
+		return cap;
+	now = durable_clock_now();
+	if (t <= now)
+		return 0;
+	/* Compared before it is multiplied or rounded, so nothing overflows. */
+	if ((uint64) t - (uint64) now >= (uint64) cap * 1000)
+		return cap;
+	return (long) ((t - now + 999) / 1000);
+}
+
+bool
+durable_clock_passed(TimestampTz since, TimestampTz now, int64 ms)
+{
+	return now < since || now - since >= ms * 1000;
+}
+
+void
+durable_clock_wait(long ms)
+{
+	static uint32 wait_event = 0;
+
+	Assert(!IsTransactionState());
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 Max(0, Min(ms, 60000)), durable_wait_event(&wait_event, "DurableMain"));
+}
+
+void
+durable_clock_pause(long ms)
+{
+	(void) WaitLatch(NULL, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms, PG_WAIT_EXTENSION);
+}

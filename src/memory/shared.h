@@ -1,0 +1,269 @@
+/*
+ * shared.h
+ *		What lies in shared memory; for shmem.c, its parts and the processes only.
+ *
+ * Everybody else uses the functions of shmem.h.
+ *
+ * Locking.  One LWLock ("durable") guards membership: which database an entry
+ * of databases[] belongs to, and which owner a slot is reserved for.  It is
+ * never taken in a transaction's commit callback.  Each entry and each slot has
+ * a spinlock of its own for the fields that change all the time.  Order: LWLock,
+ * then one spinlock; never two spinlocks at once.  Fields marked (L) are written
+ * under the LWLock and the entry's spinlock, so either is enough to read them;
+ * (S) are read and written under the spinlock; (A) are atomics.
+ *
+ * The database's bitmap of slots lets a committing session find the workers of
+ * its database without a look at the other slots.
+ */
+#ifndef DURABLE_SHARED_H
+#define DURABLE_SHARED_H
+
+#include "duration.h"
+#include "failpoint.h"
+#include "guc.h"
+#include "slot.h"
+#include "suspect.h"
+#include "waiter.h"
+
+#define WAITER_BUCKETS		256
+#define MAX_SUSPECTS		256
+#define MAX_NOTES			64
+#define MAX_EXITS			16
+
+/* A process that has not attached so long after it was registered will not; in ms. */
+#define DURABLE_START_TIMEOUT	30000
+
+/* How a worker ended. */
+typedef enum WorkerExit
+{
+	EXIT_CLEAN,					/* idle, asked to leave, replaced */
+	EXIT_USELESS,				/* the same, and found nothing to do all the time */
+	EXIT_NOT_STARTED,			/* could not connect, or the process never came to life */
+	EXIT_FAILED,				/* error between units */
+	EXIT_LOST					/* in the middle of a unit */
+}			WorkerExit;
+
+typedef struct WorkerExitReport
+{
+	Oid			owner;
+	WorkerExit	how;
+}			WorkerExitReport;
+
+typedef enum CoordinatorState
+{
+	COORDINATOR_NONE,
+	COORDINATOR_STARTING,		/* registered, not yet attached */
+	COORDINATOR_RUNNING
+}			CoordinatorState;
+
+struct DurableDatabase
+{
+	slock_t		mutex;
+	Oid			database;		/* (L) */
+	DatabaseState state;		/* (L) */
+	pg_atomic_uint64 slots;		/* (A) bit n: slot n belongs to this database; set under LWLock */
+	pg_atomic_uint64 generation;	/* (A) of registrations */
+	pg_atomic_uint64 clock_offset;	/* (A) virtual clock, microseconds */
+	pg_atomic_uint64 newest_key;	/* (A) of all instances that got a message since the start, more or less */
+	pg_atomic_uint32 flags;		/* (A) paused, held: DATABASE_PAUSED | HeldReason */
+
+	/* coordinator */
+	CoordinatorState coordinator;	/* (L) */
+	int			coordinator_pid;	/* (S) */
+	Latch	   *coordinator_latch;	/* (S) NULL: none */
+	TimestampTz coordinator_started;	/* (L) real time; for the throttle, and names the reservation */
+	int			coordinator_failures;	/* (L) in a row */
+	TimestampTz coordinator_sleeps_until;	/* (S) virtual time; DT_NOEND: is awake */
+
+	/* what the coordinator is asked for */
+	bool		look;			/* (S) at the tables */
+	bool		examine;		/* (S) an ABSENT database may have the extension by now */
+	int			nwanted;		/* (S) */
+	Oid			wanted[DURABLE_MAX_WANTED]; /* (S) owners that need a worker */
+	int			nexits;			/* (S) */
+	WorkerExitReport exits[MAX_EXITS];	/* (S) */
+
+	/* somebody wants nobody to be connected, until then (real time) */
+	TimestampTz stop_until;		/* (S) 0: not */
+
+	/* an owner waits for a free worker since then (real time); 0: none does */
+	TimestampTz short_since;	/* (L) */
+
+	/* for durable.doctor() */
+	TimestampTz no_process_since;	/* (S) */
+	Oid			problem_owner;	/* (S) */
+	TimestampTz looked_at;		/* (S) */
+};
+
+#define DATABASE_PAUSED		0x100	/* the low byte of flags is a HeldReason */
+
+struct DurableSlot
+{
+	slock_t		mutex;
+	SlotState	state;			/* (S) UNUSED <-> STARTING also under the LWLock */
+	uint32		generation;		/* (L) one more for each reservation */
+	int			database_index; /* (L) */
+	Oid			database;		/* (L) */
+	Oid			owner;			/* (L) */
+	bool		solo;			/* (L) */
+	int			pid;			/* (S) 0: not attached */
+	Latch	   *latch;			/* (S) NULL: not attached */
+	bool		connected;		/* (S) */
+	bool		leave;			/* (S) */
+	bool		task_allowed;	/* (L) may start a task, or runs it: counts as one */
+	bool		task_denied;	/* (S) has a due task but may not start it */
+	int64		low_key;		/* (S) hints, see DurableHints */
+	int			nhinted;			/* (S) */
+	int64		hinted[DURABLE_MAX_HINTED]; /* (S) */
+	TimestampTz due;			/* (S) */
+	TimestampTz task_due;		/* (S) */
+	TimestampTz sleeps_until;	/* (S) virtual time; while IDLE */
+	TimestampTz started_at;		/* (L) */
+	TimestampTz state_since;	/* (S) */
+	TimestampTz light_at;		/* (S) real time of its last batch that was not full; 0: none */
+	TimestampTz denied_since;	/* (S) */
+	int64		task_key;		/* (S) */
+	int32		task;			/* (S) */
+	CancelReason cancel;		/* (S) */
+	TimestampTz cancelled_at;	/* (S) */
+	TimestampTz pressed_at;		/* (S) the last signal for it */
+	pg_atomic_uint64 units;		/* (A) written by the worker only */
+	pg_atomic_uint64 turns;		/* (A) */
+	pg_atomic_uint64 activities;	/* (A) */
+};
+
+typedef struct Waiter
+{
+	int			next;			/* in the bucket or the free list; -1: last */
+	Oid			database;
+	int64		key;
+	Latch	   *latch;
+	bool		signalled;
+}			Waiter;
+
+typedef struct Suspect
+{
+	Oid			database;		/* InvalidOid: free */
+	int			entered;
+	int64		key;
+	TimestampTz last;
+	bool		condemned;		/* it would not stop: it is not entered again */
+}			Suspect;
+
+/* A note on disk, of this life of the server (crash.c). */
+typedef struct Note
+{
+	Oid			database;		/* InvalidOid: free */
+	int			of;				/* CrashLock */
+	int64		id;
+}			Note;
+
+/* An activity's duration: key is database << 32 | function, 0: free. */
+typedef struct Duration
+{
+	pg_atomic_uint64 key;
+	pg_atomic_uint64 us;
+}			Duration;
+
+typedef struct DurableShared
+{
+	TimestampTz crashed_at;		/* start after an unclean end; 0: clean. Never changes */
+	bool		crash_of_process;	/* it was one process that ended; never changes */
+	LWLock	   *lock;
+
+	/* launcher; (S) under launcher_mutex */
+	slock_t		launcher_mutex;
+	int			launcher_pid;
+	Latch	   *launcher_latch;
+	bool		rescan;			/* there may be a new database */
+
+	DurableDatabase databases[DURABLE_MAX_DATABASES];
+	DurableSlot slots[DURABLE_MAX_SLOTS];
+
+	/* waiters: a bucket's chain under its spinlock, the free list under waiter_mutex */
+	pg_atomic_uint32 nwaiters;
+	slock_t		waiter_mutex;
+	int			free_waiter;
+	slock_t		bucket_mutex[WAITER_BUCKETS];
+	int			bucket[WAITER_BUCKETS];
+	Waiter		waiters[DURABLE_MAX_WAITERS];
+
+	slock_t		suspect_mutex;
+	pg_atomic_uint32 nsuspects; /* written under suspect_mutex */
+	Suspect		suspects[MAX_SUSPECTS];
+	Note		notes[MAX_NOTES];	/* under suspect_mutex, as is next_note */
+	int			next_note;
+
+	Duration	durations[DURABLE_MAX_DURATIONS];
+
+#ifdef DURABLE_TESTING
+	pg_atomic_uint64 failpoint_passed[FAILPOINT_COUNT];
+	pg_atomic_uint64 failpoint_left[FAILPOINT_COUNT];	/* 0: not armed */
+#endif
+}			DurableShared;
+
+/* The only global of the engine that points into shared memory. NULL when not preloaded. */
+extern DurableShared *durable_shared;
+
+/* shmem.c: entries of databases */
+extern DurableDatabase *durable_database_find(Oid database);	/* NULL: no entry */
+extern DurableDatabase *durable_database_add(Oid database); /* NULL: no room */
+extern DurableDatabase *durable_my_database(void);	/* cached; NULL: no entry */
+extern void durable_database_set_state(DurableDatabase *db, DatabaseState state);
+extern void durable_database_forget(DurableDatabase *db, Oid database);
+extern void durable_database_stop(DurableDatabase *db, TimestampTz until);	/* 0: no more */
+extern bool durable_database_stopping(DurableDatabase *db);
+extern void durable_database_want(DurableDatabase *db, Oid owner);
+extern void durable_database_examine(DurableDatabase *db);
+extern void durable_coordinator_wake(DurableDatabase *db, bool look);
+extern void durable_launcher_wake(void);
+extern void durable_launcher_rescan(void);	/* ... and let it read pg_database */
+
+/*
+ * The coordinator's place.  started identifies the reservation, as a slot's
+ * generation does.
+ */
+extern bool durable_coordinator_reserve(DurableDatabase *db, TimestampTz *started);
+extern void durable_coordinator_release(DurableDatabase *db, TimestampTz started, bool failed);
+extern bool durable_coordinator_attach(DurableDatabase *db, Oid database, TimestampTz started);
+
+/* SIGTERM to all processes of that database; their pids into pids, if not NULL. */
+#define DATABASE_MAX_PROCESSES	(DURABLE_MAX_SLOTS + 1)
+extern int	durable_database_terminate(DurableDatabase *db, int *pids);
+
+/* slot.c */
+#define SLOT_BIT(n)		(UINT64CONST(1) << (n))
+extern DurableSlot *durable_my_slot(void);	/* NULL: this process is no worker */
+extern int	durable_slot_reserve(DurableDatabase *db, Oid owner, bool solo, bool in_need,
+								 uint32 *generation);
+extern void durable_slot_release(int slotno, uint32 generation, WorkerExit how);
+extern void durable_slot_withdraw(int slotno, uint32 generation);	/* no process for it */
+extern void durable_slot_release_lost(DurableDatabase *db); /* no process came to them */
+extern void durable_slot_no_shortage(void);	/* this database waits for no slot */
+extern void durable_slot_connected(void);
+extern void durable_slot_ask_to_leave(int slotno, uint32 generation);
+extern int	durable_slots_used(void);
+
+extern void durable_slot_change_state(DurableSlot *slot, SlotState state);	/* under its spinlock */
+
+/* slot_hints.c; these under the slot's spinlock */
+#define EVERYTHING_NEW(slot) \
+	((slot)->low_key = 0, (slot)->nhinted = 0, (slot)->due = DT_NOBEGIN, (slot)->task_due = DT_NOBEGIN)
+#define NOTHING_NEW(slot) \
+	((slot)->low_key = PG_INT64_MAX, (slot)->nhinted = 0, (slot)->due = DT_NOEND, (slot)->task_due = DT_NOEND)
+extern bool durable_slot_has_messages(const DurableSlot *slot);
+extern void durable_slot_hint_key(DurableSlot *slot, int64 key);
+
+/* slot_task.c */
+extern void durable_slot_cancel(DurableDatabase *db, int64 key, CancelReason reason);
+extern bool durable_slot_press_cancels(DurableDatabase *db);	/* false: there are none */
+extern void durable_task_wake_denied(void);
+
+/* waiter.c: after the commit of an instance's end; database from MyDatabaseId */
+extern void durable_waiter_signal(int64 key);
+
+/* Parts of the initialization, called once with the memory zeroed. */
+extern void durable_waiter_init(void);
+extern void durable_slot_init(void);
+
+#endif							/* DURABLE_SHARED_H */

@@ -1,0 +1,574 @@
+/*
+ * shmem.c
+ *		Shared memory of the engine: layout, and the entries of databases.
+ *
+ * Owns: the shared segment (shared.h); the entries in databases[].
+ * Called by: everybody, through shmem.h; the processes, through shared.h.
+ * Locks: the LWLock for which database an entry belongs to, an entry's spinlock
+ * for the rest; see shared.h.
+ * Memory: one fixed piece, requested at the start of the server.
+ *
+ * Nothing in here is the truth: a crash restart begins with all of it empty, the
+ * launcher looks at every database again, and workers look at everything first.
+ *
+ *		UNUSED --launcher saw the database--> UNKNOWN --coordinator looked--> ABSENT or ACTIVE
+ *		ACTIVE --coordinator looked again--> ABSENT
+ *		ABSENT --CREATE EXTENSION committed, see "examine"--> UNKNOWN
+ *		any --database is gone--> UNUSED
+ *
+ * An entry of an ABSENT database may be taken for another one when entries are
+ * short; the launcher remembers those by itself.
+ */
+#include "durable.h"
+#include "shared.h"
+
+#include <signal.h>
+
+#include "catalog/pg_authid.h"
+#include "clock.h"
+#include "guc.h"
+#include "storage/ipc.h"
+#include "storage/shmem.h"
+#include "utils/timestamp.h"
+
+/* The failure of a coordinator that was there for so long is not one in a row; in ms. */
+#define LASTED_MS	(5 * 60 * 1000)
+
+DurableShared *durable_shared = NULL;
+
+static CrashVerdict crash_preceded = NULL;
+
+static shmem_request_hook_type previous_request_hook = NULL;
+static shmem_startup_hook_type previous_startup_hook = NULL;
+
+/* Where durable_my_database found its entry last time; the entry itself is checked at each use. */
+static DurableDatabase *my_database = NULL;
+
+static void request_memory(void);
+static void set_up_memory(void);
+static void take_entry(DurableDatabase *db, Oid database);
+
+void
+durable_shmem_install_hooks(CrashVerdict verdict)
+{
+	crash_preceded = verdict;
+	previous_request_hook = shmem_request_hook;
+	shmem_request_hook = request_memory;
+	previous_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = set_up_memory;
+}
+
+static void
+request_memory(void)
+{
+	if (previous_request_hook)
+		previous_request_hook();
+	RequestAddinShmemSpace(MAXALIGN(sizeof(DurableShared)));
+	RequestNamedLWLockTranche("durable", 1);
+}
+
+static void
+set_up_memory(void)
+{
+	bool		found;
+
+	if (previous_startup_hook)
+		previous_startup_hook();
+
+	/* After a crash restart the postmaster still has the old pointers. */
+	durable_shared = NULL;
+	my_database = NULL;
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	durable_shared = ShmemInitStruct("durable", sizeof(DurableShared), &found);
+	if (!found)
+	{
+		memset(durable_shared, 0, sizeof(DurableShared));
+		if (crash_preceded(&durable_shared->crash_of_process))
+			durable_shared->crashed_at = GetCurrentTimestamp();
+		durable_shared->lock = &GetNamedLWLockTranche("durable")->lock;
+		SpinLockInit(&durable_shared->launcher_mutex);
+		for (int i = 0; i < DURABLE_MAX_DATABASES; i++)
+		{
+			DurableDatabase *db = &durable_shared->databases[i];
+
+			SpinLockInit(&db->mutex);
+			pg_atomic_init_u64(&db->slots, 0);
+			pg_atomic_init_u64(&db->generation, 1);
+			pg_atomic_init_u64(&db->clock_offset, 0);
+			pg_atomic_init_u64(&db->newest_key, 0);
+			pg_atomic_init_u32(&db->flags, 0);
+		}
+		SpinLockInit(&durable_shared->suspect_mutex);
+		pg_atomic_init_u32(&durable_shared->nsuspects, 0);
+		for (int i = 0; i < DURABLE_MAX_DURATIONS; i++)
+		{
+			pg_atomic_init_u64(&durable_shared->durations[i].key, 0);
+			pg_atomic_init_u64(&durable_shared->durations[i].us, 0);
+		}
+		durable_slot_init();
+		durable_waiter_init();
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+TimestampTz
+durable_crash_time(void)
+{
+	return durable_shared ? durable_shared->crashed_at : 0;
+}
+
+bool
+durable_crash_of_process(void)
+{
+	return durable_shared != NULL && durable_shared->crash_of_process;
+}
+
+bool
+durable_shmem_available(void)
+{
+	return durable_shared != NULL;
+}
+
+void
+durable_shmem_require(void)
+{
+	if (durable_shared == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the library \"durable\" is not preloaded"),
+				 errdetail("Its background processes and shared memory are set up when the server starts."),
+				 errhint("Add this line to postgresql.conf and restart the server: %s",
+						 durable_shmem_preload_line())));
+}
+
+/* What is preloaded already stays; not everybody may know what that is. */
+char *
+durable_shmem_preload_line(void)
+{
+	const char *present = GetConfigOption("shared_preload_libraries", true, false);
+
+	if (present == NULL || present[0] == '\0')
+		return "shared_preload_libraries = 'durable'";
+	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_SETTINGS))
+		present = "...";
+	return psprintf("shared_preload_libraries = '%s, durable'", present);
+}
+
+/* --- entries ---------------------------------------------------------------------- */
+
+/*
+ * Without the lock: an Oid is read in one piece, and who looks for his own
+ * database finds it there or will look again.
+ */
+DurableDatabase *
+durable_database_find(Oid database)
+{
+	if (durable_shared == NULL || !OidIsValid(database))
+		return NULL;
+	for (int i = 0; i < DURABLE_MAX_DATABASES; i++)
+	{
+		DurableDatabase *db = &durable_shared->databases[i];
+
+		if (*(volatile Oid *) &db->database == database)
+			return db;
+	}
+	return NULL;
+}
+
+DurableDatabase *
+durable_my_database(void)
+{
+	if (my_database && *(volatile Oid *) &my_database->database == MyDatabaseId)
+		return my_database;
+	my_database = durable_database_find(MyDatabaseId);
+	return my_database;
+}
+
+DurableDatabase *
+durable_database_add(Oid database)
+{
+	DurableDatabase *db;
+
+	LWLockAcquire(durable_shared->lock, LW_EXCLUSIVE);
+	db = durable_database_find(database);
+	if (db == NULL)
+	{
+		DurableDatabase *free_entry = NULL;
+		DurableDatabase *absent_entry = NULL;
+
+		for (int i = 0; i < DURABLE_MAX_DATABASES; i++)
+		{
+			DurableDatabase *entry = &durable_shared->databases[i];
+
+			if (entry->state == DATABASE_UNUSED && free_entry == NULL)
+				free_entry = entry;
+			if (entry->state == DATABASE_ABSENT && entry->coordinator == COORDINATOR_NONE &&
+				pg_atomic_read_u64(&entry->slots) == 0 && entry->stop_until == 0)
+				absent_entry = entry;
+		}
+		db = free_entry ? free_entry : absent_entry;
+		if (db)
+			take_entry(db, database);
+	}
+	LWLockRelease(durable_shared->lock);
+	return db;
+}
+
+/* Under the LWLock. */
+static void
+take_entry(DurableDatabase *db, Oid database)
+{
+	SpinLockAcquire(&db->mutex);
+	db->database = database;
+	db->state = DATABASE_UNKNOWN;
+	db->coordinator = COORDINATOR_NONE;
+	db->coordinator_pid = 0;
+	db->coordinator_latch = NULL;
+	db->coordinator_started = 0;
+	db->coordinator_failures = 0;
+	db->coordinator_sleeps_until = DT_NOEND;
+	db->look = false;
+	db->examine = false;
+	db->nwanted = 0;
+	db->nexits = 0;
+	db->stop_until = 0;
+	db->short_since = 0;
+	db->no_process_since = 0;
+	db->problem_owner = InvalidOid;
+	db->looked_at = 0;
+	pg_atomic_write_u32(&db->flags, 0);
+	pg_atomic_write_u64(&db->clock_offset, 0);
+	pg_atomic_fetch_add_u64(&db->generation, 1);
+	SpinLockRelease(&db->mutex);
+}
+
+void
+durable_database_set_state(DurableDatabase *db, DatabaseState state)
+{
+	LWLockAcquire(durable_shared->lock, LW_EXCLUSIVE);
+	if (db->state != DATABASE_UNUSED)
+	{
+		SpinLockAcquire(&db->mutex);
+		db->state = state;
+		if (state == DATABASE_ABSENT)
+			pg_atomic_write_u64(&db->clock_offset, 0);
+		SpinLockRelease(&db->mutex);
+	}
+	LWLockRelease(durable_shared->lock);
+}
+
+/* The database is gone; so is the entry, once its processes are. */
+void
+durable_database_forget(DurableDatabase *db, Oid database)
+{
+	LWLockAcquire(durable_shared->lock, LW_EXCLUSIVE);
+	if (db->database == database && db->coordinator == COORDINATOR_NONE &&
+		pg_atomic_read_u64(&db->slots) == 0)
+	{
+		SpinLockAcquire(&db->mutex);
+		db->state = DATABASE_UNUSED;
+		db->database = InvalidOid;
+		db->short_since = 0;
+		SpinLockRelease(&db->mutex);
+	}
+	LWLockRelease(durable_shared->lock);
+}
+
+void
+durable_database_stop(DurableDatabase *db, TimestampTz until)
+{
+	SpinLockAcquire(&db->mutex);
+	db->stop_until = until;
+	SpinLockRelease(&db->mutex);
+}
+
+bool
+durable_database_stopping(DurableDatabase *db)
+{
+	TimestampTz until;
+
+	SpinLockAcquire(&db->mutex);
+	until = db->stop_until;
+	SpinLockRelease(&db->mutex);
+	return until != 0 && GetCurrentTimestamp() < until;
+}
+
+/* That owner has work and nobody to do it.  Callable after commit. */
+void
+durable_database_want(DurableDatabase *db, Oid owner)
+{
+	int			i;
+	bool		known;
+
+	/* It can do nothing about it, and looks at the tables when that is over. */
+	if ((pg_atomic_read_u32(&db->flags) & DATABASE_PAUSED) != 0)
+		return;
+
+	SpinLockAcquire(&db->mutex);
+	for (i = 0; i < db->nwanted; i++)
+		if (db->wanted[i] == owner)
+			break;
+	known = i < db->nwanted;
+	if (!known)
+	{
+		if (i < DURABLE_MAX_WANTED)
+			db->wanted[db->nwanted++] = owner;
+		else
+			db->look = true;	/* the tables know */
+	}
+	SpinLockRelease(&db->mutex);
+
+	/* Whoever was first has woken it, or is about to; it takes all wishes before it sleeps. */
+	if (!known)
+		durable_coordinator_wake(db, false);
+}
+
+/* The extension came or went.  Callable after commit. */
+void
+durable_database_examine(DurableDatabase *db)
+{
+	SpinLockAcquire(&db->mutex);
+	db->examine = true;
+	db->look = true;
+	SpinLockRelease(&db->mutex);
+	durable_coordinator_wake(db, true);
+	durable_launcher_wake();
+}
+
+/* Callable after commit.  Without a coordinator it is the launcher's business. */
+void
+durable_coordinator_wake(DurableDatabase *db, bool look)
+{
+	Latch	   *latch;
+
+	SpinLockAcquire(&db->mutex);
+	if (look)
+		db->look = true;
+	latch = db->coordinator_latch;
+	SpinLockRelease(&db->mutex);
+	if (latch)
+		SetLatch(latch);
+	else
+		durable_launcher_wake();
+}
+
+void
+durable_launcher_wake(void)
+{
+	Latch	   *latch;
+
+	SpinLockAcquire(&durable_shared->launcher_mutex);
+	latch = durable_shared->launcher_latch;
+	SpinLockRelease(&durable_shared->launcher_mutex);
+
+	/* The launcher itself knows, and would never wait if it woke itself. */
+	if (latch && latch != MyLatch)
+		SetLatch(latch);
+}
+
+void
+durable_launcher_rescan(void)
+{
+	SpinLockAcquire(&durable_shared->launcher_mutex);
+	durable_shared->rescan = true;
+	SpinLockRelease(&durable_shared->launcher_mutex);
+	durable_launcher_wake();
+}
+
+/* --- the coordinator's place --------------------------------------------------------- */
+
+bool
+durable_coordinator_reserve(DurableDatabase *db, TimestampTz *started)
+{
+	bool		ours;
+
+	LWLockAcquire(durable_shared->lock, LW_EXCLUSIVE);
+	ours = db->coordinator == COORDINATOR_NONE && db->state != DATABASE_UNUSED;
+	if (ours)
+	{
+		*started = GetCurrentTimestamp();
+		SpinLockAcquire(&db->mutex);
+		db->coordinator = COORDINATOR_STARTING;
+		db->coordinator_started = *started;
+		SpinLockRelease(&db->mutex);
+	}
+	LWLockRelease(durable_shared->lock);
+	return ours;
+}
+
+void
+durable_coordinator_release(DurableDatabase *db, TimestampTz started, bool failed)
+{
+	bool		lasted = durable_clock_passed(started, GetCurrentTimestamp(), LASTED_MS);
+
+	LWLockAcquire(durable_shared->lock, LW_EXCLUSIVE);
+	if (db->coordinator != COORDINATOR_NONE && db->coordinator_started == started)
+	{
+		SpinLockAcquire(&db->mutex);
+		db->coordinator = COORDINATOR_NONE;
+		db->coordinator_pid = 0;
+		db->coordinator_latch = NULL;
+		db->coordinator_failures = !failed ? 0 : lasted ? 1 : db->coordinator_failures + 1;
+		db->short_since = 0;
+		SpinLockRelease(&db->mutex);
+	}
+	LWLockRelease(durable_shared->lock);
+	durable_launcher_wake();
+}
+
+/* Before it connects, as durable_slot_attach. */
+bool
+durable_coordinator_attach(DurableDatabase *db, Oid database, TimestampTz started)
+{
+	bool		ours;
+
+	LWLockAcquire(durable_shared->lock, LW_EXCLUSIVE);
+	ours = db->database == database && db->coordinator == COORDINATOR_STARTING &&
+		db->coordinator_started == started;
+	if (ours)
+	{
+		SpinLockAcquire(&db->mutex);
+		db->coordinator = COORDINATOR_RUNNING;
+		db->coordinator_pid = MyProcPid;
+		db->coordinator_latch = MyLatch;
+		db->coordinator_sleeps_until = DT_NOEND;
+		db->look = true;
+		SpinLockRelease(&db->mutex);
+	}
+	LWLockRelease(durable_shared->lock);
+	return ours;
+}
+
+/*
+ * A process that is reserved but has not attached yet is none of them: it will
+ * see that the database is stopping when it attaches.
+ */
+int
+durable_database_terminate(DurableDatabase *db, int *pids)
+{
+	uint64		slots = pg_atomic_read_u64(&db->slots);
+	int			n = 0;
+	int			pid;
+
+	SpinLockAcquire(&db->mutex);
+	pid = db->coordinator_pid;
+	if (pid != 0)
+		(void) kill(pid, SIGTERM);
+	SpinLockRelease(&db->mutex);
+	if (pid != 0 && pids)
+		pids[n] = pid;
+	n += pid != 0;
+
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+	{
+		DurableSlot *slot = &durable_shared->slots[i];
+
+		if ((slots & SLOT_BIT(i)) == 0)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		pid = slot->database == db->database ? slot->pid : 0;
+		if (pid != 0)
+			(void) kill(pid, SIGTERM);
+		SpinLockRelease(&slot->mutex);
+		if (pid != 0 && pids)
+			pids[n] = pid;
+		n += pid != 0;
+	}
+	return n;
+}
+
+/* --- for the other layers --------------------------------------------------------- */
+
+bool
+durable_database_info(DurableDatabaseInfo *info)
+{
+	DurableDatabase *db;
+
+	durable_shmem_require();
+	memset(info, 0, sizeof(*info));
+	info->workers_total = durable_slots_used();
+	SpinLockAcquire(&durable_shared->launcher_mutex);
+	info->launcher_pid = durable_shared->launcher_pid;
+	SpinLockRelease(&durable_shared->launcher_mutex);
+
+	db = durable_my_database();
+	if (db == NULL)
+		return false;
+
+	SpinLockAcquire(&db->mutex);
+	info->state = db->state;
+	info->coordinator_pid = db->coordinator_pid;
+	info->short_since = db->short_since;
+	info->no_process_since = db->no_process_since;
+	info->problem_owner = db->problem_owner;
+	info->looked_at = db->looked_at;
+	SpinLockRelease(&db->mutex);
+
+	info->stopping = durable_database_stopping(db);
+	info->paused = (pg_atomic_read_u32(&db->flags) & DATABASE_PAUSED) != 0;
+	info->held = (HeldReason) (pg_atomic_read_u32(&db->flags) & 0xff);
+	info->workers = __builtin_popcountll(pg_atomic_read_u64(&db->slots));
+	return true;
+}
+
+bool
+durable_database_paused(void)
+{
+	DurableDatabase *db = durable_my_database();
+
+	return db != NULL && pg_atomic_read_u32(&db->flags) != 0;
+}
+
+/* Never 0, so that a cache can say with 0 that it is empty. */
+uint64
+durable_database_generation(void)
+{
+	DurableDatabase *db = durable_my_database();
+
+	return db ? pg_atomic_read_u64(&db->generation) : 1;
+}
+
+int64
+durable_clock_offset(void)
+{
+	DurableDatabase *db = durable_my_database();
+
+	return db ? (int64) pg_atomic_read_u64(&db->clock_offset) : 0;
+}
+
+/*
+ * Moves the clock for everybody at once, in whatever transaction; whoever
+ * sleeps until some time must look at the clock again.
+ */
+void
+durable_clock_advance(int64 us)
+{
+	DurableDatabase *db;
+	uint64		slots;
+
+	durable_shmem_require();
+	db = durable_database_add(MyDatabaseId);
+	if (db == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DURABLE_LIMIT),
+				 errmsg("too many databases use durable workflows"),
+				 errdetail("There is room for %d.", DURABLE_MAX_DATABASES)));
+	pg_atomic_fetch_add_u64(&db->clock_offset, us);
+
+	slots = pg_atomic_read_u64(&db->slots);
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+	{
+		DurableSlot *slot = &durable_shared->slots[i];
+		Latch	   *latch;
+
+		if ((slots & SLOT_BIT(i)) == 0)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		latch = slot->latch;
+		SpinLockRelease(&slot->mutex);
+		if (latch)
+			SetLatch(latch);
+	}
+	durable_coordinator_wake(db, true);
+}

@@ -1,0 +1,86 @@
+/*
+ * shmem.h
+ *		Shared memory of the engine: whether it is there, and the entries of
+ *		databases.  All of it can be lost: everything in it is derived from the
+ *		tables, or is a hint.  Its other parts: slot.h, waiter.h, duration.h, suspect.h.
+ */
+#ifndef DURABLE_SHMEM_H
+#define DURABLE_SHMEM_H
+
+#include "durable.h"
+#include "port/atomics.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "storage/spin.h"
+
+#define DURABLE_MAX_DATABASES	64
+
+#define DURABLE_MAX_WANTED		32		/* owners a database can ask workers for at once */
+
+
+typedef enum DatabaseState
+{
+	DATABASE_UNUSED,			/* entry is free */
+	DATABASE_UNKNOWN,			/* not looked at: launcher must start a coordinator */
+	DATABASE_ABSENT,			/* looked at: extension is not there */
+	DATABASE_ACTIVE				/* extension is there */
+}			DatabaseState;
+
+/* shmem.c owns these structs; others go through the functions below. */
+typedef struct DurableDatabase DurableDatabase;
+typedef struct DurableSlot DurableSlot;
+
+/*
+ * From _PG_init.  The verdict is asked for in the postmaster each time shared memory
+ * is set up: did a crash precede, and was it that of one process?
+ */
+typedef bool (*CrashVerdict) (bool *of_process);
+extern void durable_shmem_install_hooks(CrashVerdict verdict);
+
+/*
+ * When the server came up after an unclean end; 0: it did not.  And did one of its
+ * processes crash, or has all of it gone?
+ */
+extern TimestampTz durable_crash_time(void);
+extern bool durable_crash_of_process(void);
+
+/* True in a server that preloaded us; else the error that says what to do. */
+extern bool durable_shmem_available(void);
+extern void durable_shmem_require(void);
+extern char *durable_shmem_preload_line(void);	/* for postgresql.conf */
+
+/*
+ * For durable.doctor(): this process's database.  False when the launcher has
+ * not heard of it yet.
+ */
+typedef enum HeldReason
+{
+	HELD_NOT,
+	HELD_NO_IDENTITY,			/* instances, but no row in durable.engine: restored from a dump */
+	HELD_OTHER_CLUSTER,			/* the system identifier is another one */
+	HELD_OTHER_DATABASE,		/* same cluster, other database: a clone */
+	HELD_OTHER_VERSION			/* of the extension than the library is for */
+}			HeldReason;
+
+typedef struct DurableDatabaseInfo
+{
+	DatabaseState state;
+	int			launcher_pid;	/* 0: not running (standby, or about to restart) */
+	int			coordinator_pid;	/* 0: not running */
+	bool		stopping;		/* DROP DATABASE or the like is under way */
+	bool		paused;
+	HeldReason	held;
+	int			workers;		/* of this database, starting ones included */
+	int			workers_total;	/* of the cluster */
+	TimestampTz short_since;	/* an owner waits for a free worker since then; 0: none does */
+	TimestampTz no_process_since;	/* max_worker_processes is used up since then; 0: it is not */
+	Oid			problem_owner;	/* a worker cannot connect as this role; InvalidOid: none known */
+	TimestampTz looked_at;		/* last time the coordinator looked at the tables */
+}			DurableDatabaseInfo;
+extern bool durable_database_info(DurableDatabaseInfo *info);
+
+/* This process's database, as the coordinator (or durable_engine_check) last read it. */
+extern bool durable_database_paused(void);	/* paused, or held because the database is a copy */
+extern uint64 durable_database_generation(void);	/* changes when registrations change */
+
+#endif							/* DURABLE_SHMEM_H */

@@ -1,0 +1,60 @@
+/*
+ * slot_hints.c
+ *		What a slot remembers for its worker until that takes it.
+ *
+ * Owns: the hints in the slots.
+ * Called by: wakeup.c (whoever commits), worker.c.
+ * Locks: the slot's spinlock.
+ * Memory: none.
+ */
+#include "durable.h"
+#include "shared.h"
+
+bool
+durable_slot_has_messages(const DurableSlot *slot)
+{
+	return slot->low_key != PG_INT64_MAX || slot->nhinted > 0;
+}
+
+/*
+ * Under the slot's spinlock.  When there is no room, it is the oldest that are
+ * remembered one by one.
+ */
+void
+durable_slot_hint_key(DurableSlot *slot, int64 key)
+{
+	int			last = 0;
+
+	if (key >= slot->low_key)
+		return;
+	for (int i = 0; i < slot->nhinted; i++)
+	{
+		if (slot->hinted[i] == key)
+			return;
+		if (slot->hinted[i] > slot->hinted[last])
+			last = i;
+	}
+	if (slot->nhinted < DURABLE_MAX_HINTED)
+		slot->hinted[slot->nhinted++] = key;
+	else
+	{
+		slot->low_key = Min(slot->low_key, Max(slot->hinted[last], key));
+		slot->hinted[last] = Min(slot->hinted[last], key);
+	}
+}
+
+void
+durable_slot_take_hints(DurableHints *hints)
+{
+	DurableSlot *slot = durable_my_slot();
+
+	SpinLockAcquire(&slot->mutex);
+	hints->low_key = slot->low_key;
+	hints->nhinted = slot->nhinted;
+	memcpy(hints->hinted, slot->hinted, slot->nhinted * sizeof(int64));
+	hints->due = slot->due;
+	hints->task_due = slot->task_due;
+	hints->leave = slot->leave;
+	NOTHING_NEW(slot);
+	SpinLockRelease(&slot->mutex);
+}

@@ -1,0 +1,371 @@
+/*
+ * wakeup.c
+ *		Who must be woken when this transaction commits.
+ *
+ * Owns: the wake-ups of the current transaction, in process memory.
+ * Called by: whoever writes messages, timers, tasks or ends of instances.
+ * Locks: in the commit callback only spinlocks, one at a time.
+ * Memory: arrays in TopMemoryContext that are kept from one transaction to the
+ * next, so that the callback neither allocates nor frees.
+ *
+ * The callback runs at XACT_EVENT_COMMIT: our rows are visible to everybody by
+ * then, so whoever is woken sees them.  It must not fail, because nothing can be
+ * undone any more: plain stores, atomics, spinlocks, SetLatch.
+ *
+ * News of a savepoint that was rolled back stay: a wake-up for nothing is
+ * harmless.  A prepared transaction tells nobody (its COMMIT PREPARED may happen
+ * in another session, after a restart): the slow recheck finds its rows.
+ */
+#include "durable.h"
+#include "wakeup.h"
+
+#include "access/xact.h"
+#include "failpoint.h"
+#include "shared.h"
+#include "utils/memutils.h"
+
+/* Messages that justify one more worker; half of a batch. */
+#define MESSAGES_FOR_ONE_WORKER 25
+
+/* So many of the newest instances are looked at together. */
+#define NEW_KEYS		1000
+
+/* A batch that takes longer than that is stuck in something; in microseconds. */
+#define STUCK_BATCH		(100 * 1000)
+
+typedef struct OwnerWakeup
+{
+	Oid			owner;
+	int			nkeys;
+	int			ntasks;
+	int64		low_key;		/* of those that are not in old[] */
+	int			nold;
+	int64		old[DURABLE_MAX_HINTED];
+	TimestampTz timer_due;
+	TimestampTz task_due;
+}			OwnerWakeup;
+
+typedef struct KeyList
+{
+	int64	   *keys;
+	int			n;
+	int			size;
+}			KeyList;
+
+static struct
+{
+	bool		any;			/* the rest is worth a look */
+	OwnerWakeup  *owners;
+	int			nowners;
+	int			size;
+	KeyList		finished;
+	KeyList		cancelled;
+	bool		registrations;
+	bool		engine;
+	bool		extension;
+}			pending;
+
+static OwnerWakeup *pending_of(Oid owner);
+static bool is_old(int64 key);
+static void note(void);
+static void add_key(KeyList *list, int64 key);
+static void end_of_transaction(XactEvent event, void *arg);
+static void deliver(void);
+static void tell_workers(DurableDatabase *db, const OwnerWakeup *owner);
+static void wake_some(Latch **idle, int nidle, int wanted, int64 first);
+
+void
+durable_wakeup_install(void)
+{
+	RegisterXactCallback(end_of_transaction, NULL);
+}
+
+/* --- while the transaction runs --------------------------------------------------- */
+
+void
+durable_wakeup_inbox(Oid owner, int64 key)
+{
+	OwnerWakeup  *entry = pending_of(owner);
+
+	entry->nkeys++;
+	if (is_old(key))
+	{
+		for (int i = 0; i < entry->nold; i++)
+			if (entry->old[i] == key)
+				return;
+		if (entry->nold < DURABLE_MAX_HINTED)
+		{
+			entry->old[entry->nold++] = key;
+			return;
+		}
+	}
+	entry->low_key = Min(entry->low_key, key);
+}
+
+/* Where the newest are, messages are many and remains are few. */
+static bool
+is_old(int64 key)
+{
+	DurableDatabase *db = durable_my_database();
+	int64		newest;
+
+	if (db == NULL)
+		return false;
+	newest = (int64) pg_atomic_read_u64(&db->newest_key);
+	if (key > newest)
+		pg_atomic_write_u64(&db->newest_key, (uint64) key);
+	return newest - key > NEW_KEYS;
+}
+
+void
+durable_wakeup_timer(Oid owner, TimestampTz due)
+{
+	OwnerWakeup  *entry = pending_of(owner);
+
+	entry->timer_due = Min(entry->timer_due, due);
+}
+
+void
+durable_wakeup_task(Oid owner, TimestampTz run_at)
+{
+	OwnerWakeup  *entry = pending_of(owner);
+
+	entry->ntasks++;
+	entry->task_due = Min(entry->task_due, run_at);
+}
+
+void
+durable_wakeup_finished(int64 key)
+{
+	note();
+	add_key(&pending.finished, key);
+}
+
+void
+durable_wakeup_cancel(int64 key)
+{
+	note();
+	add_key(&pending.cancelled, key);
+}
+
+void
+durable_wakeup_registrations(void)
+{
+	note();
+	pending.registrations = true;
+}
+
+void
+durable_wakeup_engine(void)
+{
+	note();
+	pending.engine = true;
+}
+
+void
+durable_wakeup_extension(void)
+{
+	note();
+	pending.extension = true;
+}
+
+/*
+ * The entry of our database must be there before the commit: the callback could
+ * not make one.  Without room for one nobody works here, which the launcher says.
+ */
+static void
+note(void)
+{
+	durable_shmem_require();
+	if (!pending.any && durable_my_database() == NULL)
+		(void) durable_database_add(MyDatabaseId);
+	pending.any = true;
+}
+
+static OwnerWakeup *
+pending_of(Oid owner)
+{
+	OwnerWakeup  *entry;
+
+	note();
+	/* Nearly always there is one owner, and else the last one again. */
+	for (int i = pending.nowners - 1; i >= 0; i--)
+		if (pending.owners[i].owner == owner)
+			return &pending.owners[i];
+
+	if (pending.nowners == pending.size)
+	{
+		int			size = pending.size ? pending.size * 2 : 8;
+
+		if (pending.owners)
+			pending.owners = repalloc(pending.owners, size * sizeof(OwnerWakeup));
+		else
+			pending.owners = MemoryContextAlloc(TopMemoryContext, size * sizeof(OwnerWakeup));
+		pending.size = size;
+	}
+	entry = &pending.owners[pending.nowners++];
+	*entry = (OwnerWakeup) {.owner = owner, .low_key = PG_INT64_MAX,
+		.timer_due = DT_NOEND, .task_due = DT_NOEND};
+	return entry;
+}
+
+static void
+add_key(KeyList *list, int64 key)
+{
+	if (list->n == list->size)
+	{
+		int			size = list->size ? list->size * 2 : 64;
+
+		if (list->keys)
+			list->keys = repalloc_huge(list->keys, size * sizeof(int64));
+		else
+			list->keys = MemoryContextAlloc(TopMemoryContext, size * sizeof(int64));
+		list->size = size;
+	}
+	list->keys[list->n++] = key;
+}
+
+/* --- at its end ------------------------------------------------------------------- */
+
+static void
+end_of_transaction(XactEvent event, void *arg)
+{
+	if (!pending.any)
+		return;
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
+		case XACT_EVENT_PARALLEL_PRE_COMMIT:
+			return;
+		case XACT_EVENT_COMMIT:
+			durable_failpoint_pass(FAILPOINT_COMMITTED);
+			deliver();
+			break;
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+		case XACT_EVENT_PARALLEL_COMMIT:
+		case XACT_EVENT_PARALLEL_ABORT:
+			break;
+	}
+	pending.any = false;
+	pending.nowners = 0;
+	pending.finished.n = 0;
+	pending.cancelled.n = 0;
+	pending.registrations = pending.engine = pending.extension = false;
+}
+
+static void
+deliver(void)
+{
+	DurableDatabase *db = durable_my_database();
+
+	/* Our rows became visible before we look who waits, sleeps or runs. */
+	pg_memory_barrier();
+
+	for (int i = 0; i < pending.finished.n; i++)
+		durable_waiter_signal(pending.finished.keys[i]);
+	if (db == NULL)
+	{
+		durable_launcher_wake();
+		return;
+	}
+	if (pending.registrations)
+		pg_atomic_fetch_add_u64(&db->generation, 1);
+	for (int i = 0; i < pending.nowners; i++)
+		tell_workers(db, &pending.owners[i]);
+	for (int i = 0; i < pending.cancelled.n; i++)
+		durable_slot_cancel(db, pending.cancelled.keys[i], CANCEL_TERMINATED);
+	if (pending.engine)
+		durable_coordinator_wake(db, true);
+	else if (pending.cancelled.n > 0)
+		durable_coordinator_wake(db, false);	/* it sees to it that they end */
+
+	/* Whoever has messages has the extension, whatever we believed. */
+	if (pending.extension || db->state == DATABASE_ABSENT)
+		durable_database_examine(db);
+}
+
+/*
+ * Every worker of that owner gets the hints, because any of them may be the one
+ * that looks next; as many as there is work for are woken.  When nobody can come
+ * soon, the coordinator is asked for a worker.
+ */
+static void
+tell_workers(DurableDatabase *db, const OwnerWakeup *owner)
+{
+	DurableSlot *self = durable_my_slot();
+	TimestampTz stop = GetCurrentTransactionStopTimestamp();
+	TimestampTz now = stop + (int64) pg_atomic_read_u64(&db->clock_offset);
+	TimestampTz due = Min(owner->timer_due, owner->task_due);
+	int64		first = owner->nold > 0 ? owner->old[0] : owner->low_key;
+	Latch	   *idle[DURABLE_MAX_SLOTS];
+	int			nidle = 0;
+	bool		somebody = false;
+	bool		myself = false;
+	uint64		slots;
+
+	slots = pg_atomic_read_u64(&db->slots);
+	while (slots != 0)
+	{
+		DurableSlot *slot = &durable_shared->slots[__builtin_ctzll(slots)];
+
+		slots &= slots - 1;
+		if (*(volatile Oid *) &slot->owner != owner->owner)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		if (slot->owner == owner->owner && slot->database == db->database &&
+			slot->state != SLOT_UNUSED)
+		{
+			slot->low_key = Min(slot->low_key, owner->low_key);
+			for (int i = 0; i < owner->nold; i++)
+				durable_slot_hint_key(slot, owner->old[i]);
+			slot->due = Min(slot->due, owner->timer_due);
+			slot->task_due = Min(slot->task_due, owner->task_due);
+
+			if (slot == self)
+				myself = true;
+			else if (slot->leave)
+				 /* on its way out */ ;
+			else if (slot->state == SLOT_IDLE)
+			{
+				somebody = true;
+				if (owner->nkeys > 0 || due < slot->sleeps_until)
+					idle[nidle++] = slot->latch;
+			}
+			else if (slot->state == SLOT_STARTING)
+				somebody = true;
+			else if (slot->state == SLOT_BATCH && stop - slot->state_since < STUCK_BATCH)
+				somebody = true;
+		}
+		SpinLockRelease(&slot->mutex);
+	}
+
+	if (myself)
+		wake_some(idle, nidle,
+				  owner->nkeys / MESSAGES_FOR_ONE_WORKER + Max(owner->ntasks - 1, 0),
+				  first);
+	else if (somebody)
+		wake_some(idle, nidle,
+				  1 + owner->nkeys / MESSAGES_FOR_ONE_WORKER + Max(owner->ntasks - 1, 0),
+				  first);
+	else if (owner->nkeys > 0 || due <= now)
+		durable_database_want(db, owner->owner);
+	else
+	{
+		bool		oversleeps;
+
+		SpinLockAcquire(&db->mutex);
+		oversleeps = due < db->coordinator_sleeps_until;
+		SpinLockRelease(&db->mutex);
+		if (oversleeps)
+			durable_coordinator_wake(db, true);
+	}
+}
+
+static void
+wake_some(Latch **idle, int nidle, int wanted, int64 first)
+{
+	for (int i = 0; i < Min(wanted, nidle); i++)
+		SetLatch(idle[((uint64) first + i) % nidle]);
+}

@@ -1,0 +1,292 @@
+/*
+ * coordinator.c
+ *		The process that sees to it that a database's workflows run.
+ *
+ * Owns: when the tables are looked at; the states UNKNOWN, ACTIVE and ABSENT of
+ * its database.
+ * Called by: the postmaster; the launcher asked for it.
+ * Locks: in a look AccessShareLock on the extension; no lock while it waits.
+ * Memory: a context that is reset in each round.
+ *
+ * It is connected as the bootstrap superuser and runs the engine's own SQL and
+ * nothing else.  Who needs workers is in owners.c, starting them in worker_supply.c,
+ * deleting in retention.c.
+ *
+ * A round: look at the tables if there is a reason to (somebody said so, or the
+ * slow recheck), start and dismiss workers, delete a few old instances, sleep
+ * until the next of these or until something is due.  Whoever wants something
+ * puts it into shared memory and sets our latch; before we sleep we look once
+ * more, under the spinlock in which the time of our waking is written down.  While
+ * we are awake no time is written down, so that whoever commits something that
+ * will be due asks for a look.
+ */
+#include "durable.h"
+#include "process.h"
+
+#include "access/xact.h"
+#include "clock.h"
+#include "engine.h"
+#include "guc.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "session.h"
+#include "shared.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "worker_supply.h"
+#include "tcop/tcopprot.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* Milliseconds. */
+#define REPORT_INTERVAL		1000
+
+/*
+ * A look may take such a part of the time.  Where an old snapshot keeps the
+ * remains of a million messages, it takes long.
+ */
+#define LOOK_SHARE			20
+
+static CoordinatorStart start;
+static MemoryContext round_context;
+static bool allowed = false;	/* not paused, not held */
+static HeldReason reported_held = HELD_NOT;
+
+static void start_up(void);
+static void detach(int code, Datum arg);
+static bool reason_to_look(DurableDatabase *db, TimestampTz looked_at, TimestampTz not_before);
+static void look(DurableDatabase *db);
+static void leave_without_extension(DurableDatabase *db);
+static void report_held(HeldReason held);
+static bool go_to_sleep(DurableDatabase *db, TimestampTz until);
+static void report_statistics(void);
+static void describe_error(void *arg);
+
+void
+durable_coordinator_main(Datum arg)
+{
+	DurableDatabase *db;
+	TimestampTz looked_at = 0;
+	TimestampTz look_not_before = 0;
+	TimestampTz delete_at = 0;
+	ErrorContextCallback callback = {.callback = describe_error};
+
+	start_up();
+	db = durable_my_database();
+	durable_owners_init();
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
+	for (;;)
+	{
+		bool		running;
+		long		ms;
+
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+			looked_at = 0;		/* for what may run now */
+			delete_at = 0;
+		}
+		MemoryContextReset(round_context);
+		MemoryContextSwitchTo(round_context);
+		if (durable_database_stopping(db))
+			proc_exit(0);
+
+		if (reason_to_look(db, looked_at, look_not_before))
+		{
+			TimestampTz began = GetCurrentTimestamp();
+
+			look(db);
+			looked_at = GetCurrentTimestamp();
+			look_not_before = looked_at + LOOK_SHARE * Max(looked_at - began, 0);
+		}
+		running = allowed && durable_enabled && !durable_database_paused();
+		ms = Min(durable_supply_workers(running), durable_recheck_interval);
+		if (running)
+		{
+			/* A step wants to rest for less than a minute: else the clock was set back. */
+			if (GetCurrentTimestamp() >= delete_at ||
+				delete_at - GetCurrentTimestamp() > 2 * USECS_PER_MINUTE)
+				delete_at = GetCurrentTimestamp() + durable_retention_step() * INT64CONST(1000);
+			ms = Min(ms, Max(delete_at - GetCurrentTimestamp(), 0) / 1000 + 1);
+			ms = Min(ms, durable_clock_ms_until(durable_owners_next_due(), ms));
+		}
+		report_statistics();
+		if (go_to_sleep(db, durable_clock_now() + ms * INT64CONST(1000)))
+			durable_clock_wait(ms);
+		else
+			durable_clock_wait(durable_clock_ms_until(look_not_before + durable_clock_offset(), ms));
+	}
+}
+
+static void
+start_up(void)
+{
+	DurableDatabase *db;
+
+	memcpy(&start, MyBgworkerEntry->bgw_extra, sizeof(start));
+	db = &durable_shared->databases[start.entry];
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	pqsignal(SIGINT, SIG_IGN);	/* nothing of ours is worth a cancel */
+	if (!durable_coordinator_attach(db, start.database, start.started))
+		proc_exit(0);
+	before_shmem_exit(detach, (Datum) 0);
+	if (durable_database_stopping(db))
+		proc_exit(0);
+
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(start.database, InvalidOid, 0);
+	ProcessConfigFile(PGC_SIGHUP);
+
+	durable_process_settings("durable coordinator");
+	round_context = AllocSetContextCreate(TopMemoryContext, "durable coordinator round",
+										  ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(round_context);
+}
+
+static void
+detach(int code, Datum arg)
+{
+	DurableDatabase *db = &durable_shared->databases[start.entry];
+
+	durable_coordinator_release(db, start.started, code != 0 && !durable_database_stopping(db));
+}
+
+/* --- looking at the tables -------------------------------------------------------------- */
+
+static bool
+reason_to_look(DurableDatabase *db, TimestampTz looked_at, TimestampTz not_before)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	/* A wish stays until it is granted; the clock may have been set back. */
+	bool		too_soon = now < not_before && now >= looked_at;
+	bool		granted;
+
+	SpinLockAcquire(&db->mutex);
+	db->coordinator_sleeps_until = DT_NOEND;
+	granted = !too_soon &&
+		(db->look || durable_clock_passed(looked_at, now, durable_recheck_interval));
+	if (granted)
+		db->look = db->examine = false;
+	SpinLockRelease(&db->mutex);
+	return granted;
+}
+
+static void
+look(DurableDatabase *db)
+{
+	bool		paused;
+	HeldReason	held;
+	bool		present;
+
+	pgstat_report_activity(STATE_RUNNING, "looking for work");
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	present = durable_engine_lock();
+	if (present)
+	{
+		allowed = durable_engine_check(&paused, &held);
+		if (allowed)
+			durable_owners_look();
+	}
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(round_context);
+	pgstat_report_activity(STATE_IDLE, NULL);
+
+	if (!present)
+		leave_without_extension(db);
+	if (db->state != DATABASE_ACTIVE)
+	{
+		durable_database_set_state(db, DATABASE_ACTIVE);
+		/* The launcher lets only some explore at a time: now another one may. */
+		durable_launcher_wake();
+	}
+	report_held(held);
+
+	SpinLockAcquire(&db->mutex);
+	db->looked_at = GetCurrentTimestamp();
+	SpinLockRelease(&db->mutex);
+}
+
+/*
+ * If the extension is created just now, its commit asks for somebody to examine the
+ * database.  We have taken such wishes back before we looked; one that came since
+ * is there when the launcher finds the state ABSENT, and it starts over.
+ */
+static void
+leave_without_extension(DurableDatabase *db)
+{
+	durable_database_set_state(db, DATABASE_ABSENT);
+	proc_exit(0);
+}
+
+static void
+report_held(HeldReason held)
+{
+	if (held == reported_held)
+		return;
+	reported_held = held;
+	switch (held)
+	{
+		case HELD_NOT:
+			ereport(LOG, (errmsg("workflows of this database run again")));
+			break;
+		case HELD_OTHER_VERSION:
+			ereport(WARNING,
+					(errmsg("workflows of this database do not run because its extension \"durable\" is not of version %s, as the library is",
+							DURABLE_VERSION),
+					 errhint("Use ALTER EXTENSION durable UPDATE, and restart the server if the library is the older one.")));
+			break;
+		case HELD_NO_IDENTITY:
+		case HELD_OTHER_CLUSTER:
+		case HELD_OTHER_DATABASE:
+			ereport(WARNING,
+					(errmsg("workflows of this database do not run because it is a copy"),
+					 held == HELD_NO_IDENTITY ? errdetail("Its instances do not say which database they come from.") :
+					 held == HELD_OTHER_CLUSTER ? errdetail("Its instances come from another database cluster.") :
+					 errdetail("Its instances come from another database of this cluster."),
+					 errhint("If they shall run here and nowhere else, call durable.adopt() in this database.")));
+			break;
+	}
+}
+
+/* --- sleeping ------------------------------------------------------------------------------ */
+
+/* False when something came in since this round began. */
+static bool
+go_to_sleep(DurableDatabase *db, TimestampTz until)
+{
+	bool		nothing_new;
+
+	SpinLockAcquire(&db->mutex);
+	nothing_new = !db->look && db->nwanted == 0 && db->nexits == 0;
+	db->coordinator_sleeps_until = until;
+	SpinLockRelease(&db->mutex);
+	return nothing_new;
+}
+
+static void
+report_statistics(void)
+{
+	static TimestampTz reported_at = 0;
+
+	if (durable_clock_passed(reported_at, GetCurrentTimestamp(), REPORT_INTERVAL))
+	{
+		pgstat_report_stat(true);
+		reported_at = GetCurrentTimestamp();
+	}
+}
+
+static void
+describe_error(void *arg)
+{
+	errcontext("durable coordinator of database \"%s\"", durable_session_database_name());
+}

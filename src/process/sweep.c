@@ -1,0 +1,198 @@
+/*
+ * sweep.c
+ *		Where a worker looks for messages, and in which order.
+ *
+ * A sweep goes from low keys to high ones.  News of keys that it has passed do not
+ * take it back: then an instance that always has something to do again would keep
+ * all those with higher keys waiting.  They are "behind".  News of instances that
+ * are old compared to the newest are looked up one by one: a sweep from there would
+ * visit what all the younger ones have left, which takes long when an old snapshot
+ * keeps it from being cleaned up.  For the same reason the look at everything, now
+ * and then, is a walk of its own that others do not wait for.  Batches take turns
+ * between those that have something.
+ *
+ * Owns: the positions of this process.
+ * Called by: worker.c
+ * Locks: none.
+ * Memory: static.
+ */
+#include "durable.h"
+#include "slot.h"
+#include "sweep.h"
+
+#define NOWHERE		PG_INT64_MAX
+
+/* A scan that has visited nothing but remains for so long goes on in the next unit. */
+#define REMAINS_US	10000
+
+/* Of keys that are looked up; what finds no room is swept. */
+#define MAX_HINTED	(2 * DURABLE_MAX_HINTED)
+
+typedef enum Way
+{
+	WAY_HINTED,
+	WAY_SWEEP,
+	WAY_BEHIND,
+	WAY_WALK,
+	NWAYS
+}			Way;
+
+/* See UnitScan. */
+typedef struct Position
+{
+	int64		inbox_from;
+	int64		part_from;
+}			Position;
+
+static Position positions[NWAYS] = {{NOWHERE, NOWHERE}, {NOWHERE, NOWHERE}, {NOWHERE, NOWHERE}, {NOWHERE, NOWHERE}};
+static int64 hinted[MAX_HINTED];
+static int	nhinted = 0;
+static Way	way = WAY_SWEEP;	/* of the batch that runs, or of the last one */
+
+static void add_hinted(int64 key);
+static void note(int64 key);
+static void note_position(int64 *of_sweep, int64 *of_behind, int64 key);
+static bool has_something(Way which);
+static int	compare_keys(const void *a, const void *b);
+static void keep_hinted(int64 from);
+static void move_on(int64 *of_sweep, int64 *of_behind);
+
+void
+durable_sweep_everywhere(void)
+{
+	positions[WAY_WALK] = (Position) {0, 0};
+}
+
+bool
+durable_sweep_is_walking(void)
+{
+	return has_something(WAY_WALK);
+}
+
+bool
+durable_sweep_is_over(void)
+{
+	for (Way which = 0; which < NWAYS; which++)
+		if (has_something(which))
+			return false;
+	return true;
+}
+
+void
+durable_sweep_at(const DurableHints *hints)
+{
+	if (hints->low_key == 0)
+		durable_sweep_everywhere();
+	else if (hints->low_key != NOWHERE)
+		note(hints->low_key);
+	for (int i = 0; i < hints->nhinted; i++)
+		add_hinted(hints->hinted[i]);
+}
+
+static void
+add_hinted(int64 key)
+{
+	for (int i = 0; i < nhinted; i++)
+		if (hinted[i] == key)
+			return;
+	if (nhinted < MAX_HINTED)
+		hinted[nhinted++] = key;
+	else
+		note(key);
+}
+
+/* For instances with that key or a higher one. */
+static void
+note(int64 key)
+{
+	note_position(&positions[WAY_SWEEP].inbox_from, &positions[WAY_BEHIND].inbox_from, key);
+	note_position(&positions[WAY_SWEEP].part_from, &positions[WAY_BEHIND].part_from, key);
+}
+
+static void
+note_position(int64 *of_sweep, int64 *of_behind, int64 key)
+{
+	if (*of_sweep == NOWHERE)
+		*of_sweep = key;
+	else if (key < *of_sweep)
+		*of_behind = Min(*of_behind, key);
+}
+
+static bool
+has_something(Way which)
+{
+	if (which == WAY_HINTED)
+		return nhinted > 0;
+	return positions[which].inbox_from != NOWHERE || positions[which].part_from != NOWHERE;
+}
+
+/* --- a batch ---------------------------------------------------------------------- */
+
+/* When there is nothing to look at, a batch finds nothing but timers. */
+void
+durable_sweep_begin(UnitScan *scan)
+{
+	for (int i = 0; i < NWAYS; i++)
+	{
+		way = (way + 1) % NWAYS;
+		if (has_something(way))
+			break;
+	}
+	if (way == WAY_HINTED)
+		qsort(hinted, nhinted, sizeof(int64), compare_keys);
+	scan->inbox_from = positions[way].inbox_from;
+	scan->part_from = positions[way].part_from;
+	scan->hinted = way == WAY_HINTED ? hinted : NULL;
+	scan->nhinted = way == WAY_HINTED ? nhinted : 0;
+	scan->remains_us = REMAINS_US;
+}
+
+static int
+compare_keys(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The scan's positions have moved to what is left. */
+void
+durable_sweep_end(const UnitScan *scan)
+{
+	if (way == WAY_HINTED)
+	{
+		keep_hinted(scan->inbox_from);
+		return;
+	}
+	positions[way].inbox_from = scan->inbox_from;
+	positions[way].part_from = scan->nparts > 1 ? scan->part_from : scan->inbox_from;
+
+	move_on(&positions[WAY_SWEEP].inbox_from, &positions[WAY_BEHIND].inbox_from);
+	move_on(&positions[WAY_SWEEP].part_from, &positions[WAY_BEHIND].part_from);
+	if (positions[WAY_WALK].inbox_from >= positions[WAY_SWEEP].inbox_from &&
+		positions[WAY_WALK].part_from >= positions[WAY_SWEEP].part_from)
+		positions[WAY_WALK] = (Position) {NOWHERE, NOWHERE};
+}
+
+static void
+keep_hinted(int64 from)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < nhinted; i++)
+		if (hinted[i] >= from)
+			hinted[kept++] = hinted[i];
+	nhinted = kept;
+}
+
+/* The sweep has come to its end, or what was behind has caught up with it. */
+static void
+move_on(int64 *of_sweep, int64 *of_behind)
+{
+	if (*of_sweep == NOWHERE || *of_behind >= *of_sweep)
+	{
+		*of_sweep = Min(*of_sweep, *of_behind);
+		*of_behind = NOWHERE;
+	}
+}

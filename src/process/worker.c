@@ -1,0 +1,455 @@
+/*
+ * worker.c
+ *		The process that runs the workflows of one owner in one database.
+ *
+ * Owns: the transactions around units of work.
+ * Called by: the postmaster; a coordinator asked for it.
+ * Locks: AccessShareLock on the extension for each unit; whatever the unit
+ * takes.  None while it waits.
+ * Memory: a context that is reset for each unit; what the transaction gives.
+ *
+ * The worker connects as the owner, so session user, settings, row security and
+ * RESET ROLE are the owner's and user code can be nothing else.  The engine's
+ * own statements run as the extension's owner for just that statement (sql.c).
+ *
+ * An error that a unit raises is not the workflow's but the engine's or the
+ * server's: the process ends, its transaction rolls back, the coordinator starts
+ * another one that goes carefully (solo).
+ *
+ * Order of looking and sleeping: take the hints, do what they say, and sleep
+ * only if durable_slot_sleep finds no new ones; see slot.c.
+ */
+#include "durable.h"
+#include "process.h"
+
+#include "access/xact.h"
+#include "clock.h"
+#include "crash.h"
+#include "engine.h"
+#include "failpoint.h"
+#include "guc.h"
+#include "sweep.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "registry.h"
+#include "session.h"
+#include "shared.h"
+#include "storage/ipc.h"
+#include "storage/pmsignal.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "unit.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* Statistics go out at least so often, and before sleeping; in ms, as are the others. */
+#define REPORT_INTERVAL		500
+
+/* An idle worker does not leave just before something is due. */
+#define STAYS_FOR_MS		100
+#define LONGEST_IDLE_SLEEP	60000
+
+/* Solo mode ends when nothing is left to do, or after so many units. */
+#define SOLO_UNITS			1000
+
+/* A worker that others shall come before takes one batch in such a time; less than STUCK_BATCH. */
+#define STEP_ASIDE_MS		50
+
+/* One that is noted and that somebody else has locked is tried so often, in such intervals. */
+#define NOTED_TRIES			20
+#define NOTED_WAIT_MS		5
+
+/* What a unit can be. */
+typedef UnitResult (*Unit) (Oid owner, UnitScan *scan);
+
+static WorkerStart start;
+static MemoryContext unit_context;
+static UnitScan scan;			/* its positions are those of the batch that runs */
+static UnitScan suspects;		/* nparts 0: no search */
+static int64 units = 0;
+static bool leaving = false;
+static bool task_refused = false;
+static int	fruitless = 0;			/* rounds in a row that found nothing and did not sleep */
+
+static void terminate(SIGNAL_ARGS);
+static void start_up(void);
+static void check_identity(void);
+static void take_hints(void);
+static UnitResult run_batch(void);
+static bool may_stay(void);
+static UnitResult run(Unit unit, UnitScan *where);
+static bool commit_task(void);
+static bool run_suspects(void);
+static void run_suspect(int64 key);
+static void run_noted(UnitScan *where);
+static bool run_task(void);
+static long sleep_time(TimestampTz idle_since);
+static void report_statistics(bool now);
+static void describe_error(void *arg);
+
+void
+durable_worker_main(Datum arg)
+{
+	ErrorContextCallback callback = {.callback = describe_error};
+	TimestampTz everything_at = 0;
+	TimestampTz idle_since;
+
+	start_up();
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	idle_since = GetCurrentTimestamp();
+
+	for (;;)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+		UnitResult	result;
+		long		ms;
+
+		idle_since = Min(idle_since, now);	/* the clock may have been set back */
+		ResetLatch(MyLatch);
+		QueryCancelPending = false; /* one that came between two units */
+		CHECK_FOR_INTERRUPTS();
+		if (!PostmasterIsAlive())
+			proc_exit(1);		/* busy, it would not wait for anything that tells */
+		if (ConfigReloadPending)
+		{
+			/* The successor has the new settings, those of its role included. */
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+			leaving = true;
+		}
+		MemoryContextReset(unit_context);
+		MemoryContextSwitchTo(unit_context);
+
+		/*
+		 * Remains that an old snapshot keeps make that look expensive: it may
+		 * take a twentieth of the time.
+		 */
+		if (durable_clock_passed(everything_at, now,
+								 Max(durable_recheck_interval, 20 * scan.walked_us / 1000)) &&
+			!durable_sweep_is_walking())
+		{
+			scan.walked_us = 0;
+			durable_sweep_everywhere();
+			scan.timer_due = scan.task_due = DT_NOBEGIN;
+			everything_at = now;
+		}
+		take_hints();
+		if (!may_stay())
+			break;
+
+		if (suspects.nparts != 0 && run_suspects())
+			continue;
+		result = run_batch();
+		if (result == UNIT_FULL)
+			durable_slot_want_peer();
+		if (run_task() || result != UNIT_NOTHING)
+		{
+			idle_since = GetCurrentTimestamp();
+			fruitless = 0;
+		}
+		if (result == UNIT_FULL)
+		{
+			if (durable_slot_is_surplus())
+				durable_clock_wait(STEP_ASIDE_MS);
+			continue;
+		}
+		if (result == UNIT_SOME)
+			durable_slot_was_light();
+
+		ms = sleep_time(idle_since);
+		if (ms < 0)
+		{
+			durable_slot_note_idle_end();
+			break;
+		}
+		if (ms > 0 && durable_slot_sleep(durable_clock_now() + ms * INT64CONST(1000)))
+		{
+			report_statistics(true);
+			durable_clock_wait(ms);
+		}
+	}
+	durable_slot_set_state(SLOT_IDLE);	/* whoever ends in a unit was lost in it */
+	report_statistics(true);
+	proc_exit(0);
+}
+
+static void
+start_up(void)
+{
+	memcpy(&start, MyBgworkerEntry->bgw_extra, sizeof(start));
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, terminate);
+	if (!durable_slot_attach(start.slot, start.generation))
+		proc_exit(0);
+
+	BackgroundWorkerUnblockSignals();
+	durable_session_connect(start.database, start.owner);
+	durable_slot_connected();
+
+	scan.solo = durable_my_slot()->solo;
+	if (durable_crash_search_is_on())
+	{
+		suspects = (UnitScan) {0, 0, DT_NOBEGIN, DT_NOEND, 0, 1};
+		scan.shuns_suspects = true;
+	}
+	unit_context = AllocSetContextCreate(TopMemoryContext, "durable unit", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(unit_context);
+	check_identity();
+}
+
+/*
+ * The coordinator looks at the tables now and then, and the database may have
+ * been restored since.  The answer goes to shared memory, where may_stay and the
+ * coordinator see it.
+ */
+static void
+check_identity(void)
+{
+	bool		paused;
+	HeldReason	held;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	if (durable_engine_lock())
+		(void) durable_engine_check(&paused, &held);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(unit_context);
+}
+
+/* The stock handler, and a note that the exit which follows is no failure. */
+static void
+terminate(SIGNAL_ARGS)
+{
+	durable_slot_note_terminated();
+	die(postgres_signal_arg);
+}
+
+static void
+take_hints(void)
+{
+	DurableHints hints;
+
+	durable_slot_take_hints(&hints);
+	durable_sweep_at(&hints);
+	scan.timer_due = Min(scan.timer_due, hints.due);
+	scan.task_due = Min(scan.task_due, hints.task_due);
+	leaving |= hints.leave;
+	durable_slot_partition(&scan.part, &scan.nparts);
+}
+
+static UnitResult
+run_batch(void)
+{
+	UnitResult	result;
+
+	durable_sweep_begin(&scan);
+	result = run(durable_unit_batch, &scan);
+	durable_sweep_end(&scan);
+
+	if (scan.suspect_key != 0)
+	{
+		run_suspect(scan.suspect_key);
+		scan.suspect_key = 0;
+	}
+	if (scan.solo && ((result == UNIT_NOTHING && durable_sweep_is_over()) || units > SOLO_UNITS))
+		scan.solo = false;
+	return result;
+}
+
+static bool
+may_stay(void)
+{
+	return !leaving && durable_enabled && !durable_database_paused() &&
+		units < durable_worker_max_units;
+}
+
+/*
+ * One unit in one transaction.  Errors end the process, but for those of the commit
+ * after an activity with a transaction of its own: it is put off then.
+ */
+static UnitResult
+run(Unit unit, UnitScan *where)
+{
+	UnitResult	result = UNIT_NOTHING;
+	bool		present;
+	bool		left_something;
+
+	durable_slot_set_state(SLOT_BATCH);
+	pgstat_report_activity(STATE_RUNNING, "durable unit of work");
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	present = durable_engine_lock();
+	if (present)
+	{
+		durable_registry_load(false);
+		result = unit(start.owner, where);
+		durable_session_before_commit();
+	}
+	left_something = durable_session_left_something();
+	if (result != UNIT_NOTHING)
+		durable_failpoint_pass(FAILPOINT_BEFORE_COMMIT);
+	if ((unit == durable_unit_task || unit == durable_unit_marked_task) && where->ran_task != 0)
+	{
+		if (!commit_task())
+			return run(durable_unit_put_off, where);
+	}
+	else
+		CommitTransactionCommand();
+	if (result != UNIT_NOTHING)
+		durable_failpoint_pass(FAILPOINT_AFTER_COMMIT);
+	MemoryContextSwitchTo(unit_context);
+
+	/* A cancel that came too late must not hit the next unit. */
+	QueryCancelPending = false;
+	if (left_something)
+		durable_session_reset();
+	pgstat_report_activity(STATE_IDLE, NULL);
+	report_statistics(false);
+
+	units += result != UNIT_NOTHING;
+	leaving |= !present;
+	return result;
+}
+
+/* False when that failed, and the transaction was rolled back. */
+static bool
+commit_task(void)
+{
+	volatile bool committed = true;
+
+	PG_TRY();
+	{
+		CommitTransactionCommand();
+	}
+	PG_CATCH();
+	{
+		committed = false;
+		MemoryContextSwitchTo(unit_context);
+		EmitErrorReport();
+		FlushErrorState();
+		AbortCurrentTransaction();
+	}
+	PG_END_TRY();
+	return committed;
+}
+
+/*
+ * After a crash: one of those that may have caused it, noted on disk before.  False
+ * when all have been through.
+ */
+static bool
+run_suspects(void)
+{
+	switch (run(durable_unit_mark, &suspects))
+	{
+		case UNIT_SOME:
+			run_noted(&suspects);
+			return true;
+		case UNIT_FULL:
+			return true;
+		case UNIT_NOTHING:
+			break;
+	}
+	suspects.nparts = 0;
+	return false;
+}
+
+/* One that is still under suspicion: what a batch has left of it. */
+static void
+run_suspect(int64 key)
+{
+	UnitScan	one = {key, key, DT_NOBEGIN, DT_NOEND, 0, 1};
+
+	if (run(durable_unit_mark, &one) == UNIT_SOME)
+		run_noted(&one);
+}
+
+/*
+ * Somebody else may have it locked for a moment, a batch that leaves it alone for one.  Who has
+ * it for longer keeps it from running, so the note does no harm unless something else crashes.
+ */
+static void
+run_noted(UnitScan *where)
+{
+	for (int tries = 0; tries < NOTED_TRIES; tries++)
+	{
+		if (run(durable_unit_suspect, where) != UNIT_NOTHING)
+			break;
+		durable_clock_pause(NOTED_WAIT_MS);
+		CHECK_FOR_INTERRUPTS();
+	}
+	durable_crash_unlock(CRASH_LOCK_TURN);
+}
+
+/* True when it ran one. */
+static bool
+run_task(void)
+{
+	UnitResult	result;
+
+	task_refused = false;
+	if (leaving || scan.task_due > durable_clock_now())
+	{
+		durable_task_not_due();
+		return false;
+	}
+	if (!durable_task_may_start())
+	{
+		/* Whoever ends a task sets our latch. */
+		task_refused = true;
+		return false;
+	}
+	result = run(durable_unit_task, &scan);
+	if (scan.marked_task != 0)
+		(void) run(durable_unit_marked_task, &scan);	/* nothing else between the note and the run */
+	durable_task_ended();
+	return result != UNIT_NOTHING;
+}
+
+/* In ms; -1: there is nothing to stay for. */
+static long
+sleep_time(TimestampTz idle_since)
+{
+	TimestampTz due = task_refused ? scan.timer_due : Min(scan.timer_due, scan.task_due);
+	long		until_due = durable_clock_ms_until(due, LONGEST_IDLE_SLEEP);
+	long		ms = Min(until_due, durable_recheck_interval);
+	long		idle_ms = (long) (Max(GetCurrentTimestamp() - idle_since, 0) / 1000);
+	long		left_ms = durable_worker_idle_timeout - idle_ms;
+
+	if (!durable_sweep_is_over())
+		ms = 0;
+
+	/*
+	 * Something is due and the unit cannot have it: locked by somebody, or there is
+	 * nothing but remains to look at.  No busy loop for that.
+	 */
+	if (ms == 0)
+		return ++fruitless < 10 ? 0 : 50;
+	fruitless = 0;
+
+	/* Something is due before it would leave: stay for that. */
+	if (left_ms <= 0)
+		return until_due > STAYS_FOR_MS ? -1 : ms;
+	return Min(ms, left_ms);
+}
+
+static void
+report_statistics(bool now)
+{
+	static TimestampTz reported_at = 0;
+	TimestampTz time = GetCurrentTimestamp();
+
+	if (!now && !durable_clock_passed(reported_at, time, REPORT_INTERVAL))
+		return;
+	pgstat_report_stat(true);
+	reported_at = time;
+}
+
+static void
+describe_error(void *arg)
+{
+	errcontext("%s", durable_session_context());
+}

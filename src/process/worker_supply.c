@@ -1,0 +1,399 @@
+/*
+ * worker_supply.c
+ *		Starting workers for the owners that need them; a part of the coordinator.
+ *
+ * Owns: reserving slots; the handles of the processes it has registered.
+ * Called by: coordinator.c only.
+ * Locks: the LWLock of shared memory inside the functions of slot.c, spinlocks.
+ * Memory: handles in TopMemoryContext until the process has attached.
+ *
+ * Who needs one is decided in owners.c.  When all workers that
+ * durable.max_workers allows are taken, an idle one of another owner is asked to
+ * leave, or a busy one of an owner that has several, or one that has had its time
+ * slice; for a further worker of an owner that has one, only one that has been idle
+ * for a while.  Workers ask nobody and hold nothing, so they leave within a batch,
+ * unless they are in a long activity.
+ */
+#include "durable.h"
+#include "worker_supply.h"
+
+#include "access/xact.h"
+#include "catalog/pg_authid.h"
+#include "clock.h"
+#include "guc.h"
+#include "postmaster/bgworker.h"
+#include "shared.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "process.h"
+
+/* Microseconds. */
+#define ROLE_RETRY			(60 * USECS_PER_SEC)
+
+/* Milliseconds. */
+#define TIME_SLICE			200		/* a worker of a busy owner, when others wait */
+#define SPARE_AFTER			1000	/* idle for so long, a worker goes for another owner's second */
+#define SHORTAGE_POLL		50
+#define NO_PROCESS_DELAY	2000
+
+/* Workers that were registered and have not attached yet. */
+typedef struct Start
+{
+	BackgroundWorkerHandle *handle;
+	uint32		generation;
+}			Start;
+
+static Start starts[DURABLE_MAX_SLOTS];
+static bool no_process_logged = false;
+
+static void reap(void);
+static void dismiss(bool all);
+static int	by_need(const void *a, const void *b);
+static bool role_can_work(Owner *owner);
+static bool start_worker(Owner *owner, Need need, long *ms);
+static void make_room(Oid owner, Need need);
+static int	count_all_workers(Oid database, Oid owner);
+
+/*
+ * One round.  running: false when the engine is paused, held or switched off.
+ */
+long
+durable_supply_workers(bool running)
+{
+	long		next = durable_recheck_interval;
+	int			n = 0;
+	bool		shortage = false;
+	Owner	  **needing;
+	Owner	   *owner;
+	HASH_SEQ_STATUS scan;
+
+	reap();
+	durable_slot_release_lost(durable_my_database());
+	durable_owners_take_requests();
+	if (durable_slot_press_cancels(durable_my_database()))
+		next = Min(next, 1000);
+	if (!running || durable_max_workers == 0)
+	{
+		dismiss(true);
+		durable_owners_scan(&scan);
+		while ((owner = hash_seq_search(&scan)) != NULL)
+			owner->wanted = false;
+		return next;
+	}
+	dismiss(false);
+
+	/* Who has waited longest comes first. */
+	needing = palloc(durable_owners_count() * sizeof(Owner *) + 1);
+	durable_owners_scan(&scan);
+	while ((owner = hash_seq_search(&scan)) != NULL)
+	{
+		long		ms = next;
+
+		owner->need = durable_owner_need(owner, &ms);
+		if (owner->need != NEEDS_NOTHING)
+			needing[n++] = owner;
+		if (owner->need != NEEDS_WORKER)
+			owner->waits_since = 0;
+		next = Min(next, ms);
+	}
+	qsort(needing, n, sizeof(Owner *), by_need);
+	for (int i = 0; i < n; i++)
+	{
+		long		ms = next;
+
+		owner = needing[i];
+		shortage |= owner->need == NEEDS_WORKER;
+		if (!start_worker(owner, owner->need, &ms))
+			make_room(owner->owner, owner->need);
+		next = Min(next, ms);
+	}
+	if (!shortage)
+		durable_slot_no_shortage();
+	return next;
+}
+
+static int
+by_need(const void *a, const void *b)
+{
+	const Owner *owner_a = *(Owner *const *) a;
+	const Owner *owner_b = *(Owner *const *) b;
+
+	/* 0 has not waited yet */
+	TimestampTz since_a = owner_a->waits_since ? owner_a->waits_since : DT_NOEND;
+	TimestampTz since_b = owner_b->waits_since ? owner_b->waits_since : DT_NOEND;
+
+	if (owner_a->need != owner_b->need)
+		return owner_a->need > owner_b->need ? -1 : 1;
+	return since_a < since_b ? -1 : since_a > since_b;
+}
+
+/* --- coming and going ------------------------------------------------------------------- */
+
+/* A process that never came to life cannot release its slot. */
+static void
+reap(void)
+{
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+	{
+		pid_t		pid;
+
+		if (starts[i].handle == NULL)
+			continue;
+		switch (GetBackgroundWorkerPid(starts[i].handle, &pid))
+		{
+			case BGWH_NOT_YET_STARTED:
+				break;
+			case BGWH_STARTED:
+				/* It attaches, or ends. */
+				if (durable_shared->slots[i].generation == starts[i].generation &&
+					durable_shared->slots[i].state == SLOT_STARTING)
+					break;
+				pfree(starts[i].handle);
+				starts[i].handle = NULL;
+				break;
+			case BGWH_STOPPED:
+			case BGWH_POSTMASTER_DIED:
+				durable_slot_release(i, starts[i].generation, EXIT_NOT_STARTED);
+				pfree(starts[i].handle);
+				starts[i].handle = NULL;
+				break;
+		}
+	}
+}
+
+/* Asks workers to leave: all of ours, or as many of them as there are too many. */
+static void
+dismiss(bool all)
+{
+	DurableDatabase *db = durable_my_database();
+	uint64		slots = pg_atomic_read_u64(&db->slots);
+	int			excess = durable_slots_used() - durable_max_workers;
+
+	for (int i = 0; i < DURABLE_MAX_SLOTS && (all || excess > 0); i++)
+	{
+		DurableSlot *slot = &durable_shared->slots[i];
+
+		if ((slots & SLOT_BIT(i)) == 0)
+			continue;
+		if (!slot->leave)
+			durable_slot_ask_to_leave(i, slot->generation);
+		excess--;
+	}
+}
+
+/*
+ * The role is gone, or a worker cannot connect as it: not a reason to try again
+ * and again.  The instances stay as they are.
+ */
+static bool
+role_can_work(Owner *owner)
+{
+	DurableDatabase *db = durable_my_database();
+	MemoryContext context = CurrentMemoryContext;
+	HeapTuple	tuple;
+	bool		exists;
+	bool		can_login = false;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(owner->owner));
+	exists = HeapTupleIsValid(tuple);
+	if (exists)
+	{
+		can_login = ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin || DURABLE_CAN_BYPASS_LOGIN;
+		owner->name = ((Form_pg_authid) GETSTRUCT(tuple))->rolname;
+		ReleaseSysCache(tuple);
+	}
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+
+	SpinLockAcquire(&db->mutex);
+	if (exists && can_login)
+	{
+		if (db->problem_owner == owner->owner)
+			db->problem_owner = InvalidOid;
+	}
+	else
+		db->problem_owner = owner->owner;
+	SpinLockRelease(&db->mutex);
+
+	if (exists && can_login)
+	{
+		owner->problem_logged = false;
+		return true;
+	}
+	if (!owner->problem_logged)
+		ereport(WARNING,
+				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+				 exists ? errmsg("workflows of role \"%s\" cannot run because the role has no LOGIN",
+								 NameStr(owner->name))
+				 : errmsg("workflows of role %u cannot run because the role does not exist", owner->owner),
+				 errhint("Use durable.doctor() to see what waits.")));
+	owner->problem_logged = true;
+	owner->not_before = GetCurrentTimestamp() + ROLE_RETRY;
+	owner->failures = Max(owner->failures, 1);	/* and no commit changes that */
+	return false;
+}
+
+/* --- starting ----------------------------------------------------------------------------- */
+
+/* False when there is no slot. */
+static bool
+start_worker(Owner *owner, Need need, long *ms)
+{
+	DurableDatabase *db = durable_my_database();
+	WorkerStart start;
+	BackgroundWorker worker;
+	MemoryContext old;
+	bool		registered;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!role_can_work(owner))
+		return true;
+
+	memset(&start, 0, sizeof(start));
+	start.database = MyDatabaseId;
+	start.owner = owner->owner;
+	start.slot = durable_slot_reserve(db, owner->owner, owner->solo, need == NEEDS_WORKER,
+									  &start.generation);
+	if (start.slot < 0)
+	{
+		if (need == NEEDS_WORKER)
+		{
+			if (owner->waits_since == 0)
+				owner->waits_since = now;
+			*ms = Min(*ms, SHORTAGE_POLL);
+		}
+		return false;
+	}
+
+	memset(&worker, 0, sizeof(worker));
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	worker.bgw_notify_pid = MyProcPid;
+	snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "durable");
+	snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "durable_worker_main");
+	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "durable worker of %s", NameStr(owner->name));
+	snprintf(worker.bgw_type, sizeof(worker.bgw_type), "durable worker");
+	StaticAssertStmt(sizeof(start) <= BGW_EXTRALEN, "WorkerStart is too large");
+	memcpy(worker.bgw_extra, &start, sizeof(start));
+
+	if (starts[start.slot].handle)
+		pfree(starts[start.slot].handle);	/* of one that is long gone */
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	registered = RegisterDynamicBackgroundWorker(&worker, &starts[start.slot].handle);
+	MemoryContextSwitchTo(old);
+	starts[start.slot].generation = start.generation;
+
+	SpinLockAcquire(&db->mutex);
+	if (registered)
+		db->no_process_since = 0;
+	else if (db->no_process_since == 0)
+		db->no_process_since = now;
+	SpinLockRelease(&db->mutex);
+
+	if (!registered)
+	{
+		starts[start.slot].handle = NULL;
+		durable_slot_withdraw(start.slot, start.generation);
+		if (!no_process_logged)
+			ereport(LOG,
+					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					 errmsg("no process left for a durable worker"),
+					 errhint("Increase max_worker_processes, or decrease durable.max_workers.")));
+		owner->not_before = now + NO_PROCESS_DELAY * 1000;
+		owner->failures = Max(owner->failures, 1);
+		*ms = Min(*ms, NO_PROCESS_DELAY);
+	}
+	else
+	{
+		owner->wanted = false;
+		owner->solo = false;
+		owner->waits_since = 0;
+		owner->started_at = now;
+	}
+	no_process_logged = !registered;
+	return true;
+}
+
+/*
+ * Somebody has to leave for that owner: an idle worker of another one, else a
+ * busy one whose owner has more than one, else a busy one that has had its time
+ * slice; of any database.  One at a time: the next round sees whether that was
+ * enough.
+ *
+ * For a further worker nobody who works has to leave, nor who may be about to: the
+ * next workflow of an owner without a worker waits for a process to start.
+ */
+static void
+make_room(Oid owner, Need need)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz best_since = DT_NOEND;
+	int			best_rank = 0;
+	int			best = -1;
+	uint32		best_generation = 0;
+
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+	{
+		DurableSlot *slot = &durable_shared->slots[i];
+		Oid			database;
+		Oid			its_owner;
+		SlotState	state;
+		bool		leaving;
+		TimestampTz started_at;
+		TimestampTz since;
+		uint32		generation;
+		int			rank = 0;
+
+		SpinLockAcquire(&slot->mutex);
+		database = slot->database;
+		its_owner = slot->owner;
+		state = slot->state;
+		leaving = slot->leave;
+		started_at = slot->started_at;
+		since = state == SLOT_IDLE ? slot->state_since : started_at;
+		generation = slot->generation;
+		SpinLockRelease(&slot->mutex);
+
+		if (leaving && (state == SLOT_IDLE || state == SLOT_BATCH || state == SLOT_STARTING))
+			return;
+		if (database == MyDatabaseId && its_owner == owner)
+			continue;
+		if (need == NEEDS_PEER)
+			rank = state == SLOT_IDLE && durable_clock_passed(since, now, SPARE_AFTER) ? 3 : 0;
+		else if (state == SLOT_IDLE)
+			rank = 3;
+		else if (state == SLOT_BATCH && count_all_workers(database, its_owner) > 1)
+			rank = 2;
+		else if (state == SLOT_BATCH && durable_clock_passed(started_at, now, TIME_SLICE))
+			rank = 1;
+		if (rank > best_rank || (rank == best_rank && rank > 0 && since < best_since))
+		{
+			best = i;
+			best_rank = rank;
+			best_since = since;
+			best_generation = generation;
+		}
+	}
+	if (best >= 0)
+	{
+		elog(DEBUG1, "role %u waits for the worker in slot %d", owner, best);
+		durable_slot_ask_to_leave(best, best_generation);
+	}
+}
+
+/* Unlocked: a wrong answer makes the choice a little less just. */
+static int
+count_all_workers(Oid database, Oid owner)
+{
+	int			n = 0;
+
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+		if (durable_shared->slots[i].owner == owner && durable_shared->slots[i].database == database)
+			n++;
+	return n;
+}

@@ -1,0 +1,198 @@
+/*-------------------------------------------------------------------------
+ *
+ * dispatch.c
+ *		Where an activity runs: inline, or as a task; and when there is no time left.
+ *
+ * Short activities run right between two turns.  The others become rows of
+ * durable.task_queue.  When the batch has had its share of time or of writing
+ * subtransactions, the instance sends itself a message to go on.
+ *
+ * Called by: execution.c
+ * Locks:	whatever inline activities take
+ * Memory:	instance->context; rows to be written in batch->context
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/memutils.h"
+
+#include "activity.h"
+#include "dispatch.h"
+#include "failpoint.h"
+#include "instance.h"
+#include "retry.h"
+#include "waiting.h"
+
+static bool run_activity(Batch * batch, Instance *instance, Decision *decision, ActivityTarget * target);
+static void make_task(Batch * batch, Instance *instance, Decision *decision, ActivityTarget * target,
+					TimestampTz run_at, int attempt, const Jsonb *failure);
+
+/*
+ * Carries out the activities a turn has asked for: runs the short ones, makes
+ * tasks of the others.  Returns true when the orchestration should be run again
+ * now.  When the batch is exhausted, what is left is put off.  An execution that is
+ * ending can put off nothing: what it has scheduled and not waited for is run now,
+ * or becomes a task.
+ */
+bool
+durable_dispatch_run(Batch * batch, Instance *instance, Handler *handler, bool ending)
+{
+	bool		answered = false;
+	while (instance->activities != NIL)
+	{
+		Decision   *decision = linitial(instance->activities);
+		ActivityTarget *target;
+		MemoryContext old = MemoryContextSwitchTo(batch->context);
+
+		target = durable_activity_target(&batch->targets, decision->name,
+										 batch->owner, handler->namespace);
+		MemoryContextSwitchTo(old);
+
+		if (!durable_activity_is_short(target, decision->input) ||
+			(batch->cautious && target->failure == NULL) ||
+			(ending && durable_batch_exhausted(batch) && target->failure == NULL))
+			make_task(batch, instance, decision, target, batch->clock, 1, NULL);
+		else if (durable_batch_exhausted(batch) && !ending)
+		{
+			durable_dispatch_put_off(batch, instance);
+			return false;
+		}
+		else if (run_activity(batch, instance, decision, target))
+			answered = true;
+		instance->activities = list_delete_first(instance->activities);
+	}
+
+	if (answered && !ending && durable_batch_exhausted(batch))
+	{
+		durable_dispatch_put_off(batch, instance);
+		return false;
+	}
+	return answered;
+}
+
+/* Runs it inline; returns whether it has an answer now. */
+static bool
+run_activity(Batch * batch, Instance *instance, Decision *decision, ActivityTarget * target)
+{
+	ActivityRun run = {0};
+	ActivityOutcome outcome;
+	RetryPolicy policy;
+	const Jsonb *retry;
+	int64		delay;
+
+	if (target->failure != NULL)
+	{
+		durable_instance_add_event(batch, instance, HISTORY_TASK_FAILED, decision->task, NULL, target->failure);
+		return true;
+	}
+
+	run.name = decision->name;
+	run.handler = target->handler;
+	run.function = target->function;
+	run.input = decision->input;
+	run.timeout_us = decision->timeout_us > 0 ? decision->timeout_us : target->timeout_us;
+	run.is_inline = true;
+	run.attempt = 1;
+	outcome = durable_activity_run(&run);
+	durable_failpoint_pass(FAILPOINT_ACTIVITY_DONE);
+
+	batch->activities++;
+	batch->user_us += run.elapsed_us;
+	instance->compute_us += run.elapsed_us;
+	if (run.wrote)
+		batch->writes++;
+
+	/*
+	 * Temporary tables and modes of constraints last until the end of the
+	 * transaction: the next activity would find those of this one.
+	 */
+	if ((MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) || run.set_constraints)
+		batch->closed = true;
+
+	switch (outcome)
+	{
+		case ACTIVITY_COMPLETED:
+			durable_instance_add_event(batch, instance, HISTORY_TASK_COMPLETED, decision->task, NULL, run.payload);
+			return true;
+
+		case ACTIVITY_FAILED:
+			retry = decision->retry ? decision->retry : target->retry;
+			if (retry != NULL)
+			{
+				durable_retry_parse(retry, &policy);
+				if (durable_retry_next(&policy, 1, batch->clock, batch->clock,
+									   run.sqlerrcode, &delay))
+				{
+					make_task(batch, instance, decision, target, batch->clock + delay,
+							  2, run.payload);
+					return false;
+				}
+			}
+			durable_instance_add_event(batch, instance, HISTORY_TASK_FAILED, decision->task, NULL, run.payload);
+			return true;
+
+		case ACTIVITY_TRY_LATER:
+		case ACTIVITY_STOPPED:
+			make_task(batch, instance, decision, target, batch->clock, 1, run.payload);
+			return false;
+	}
+	return false;
+}
+
+static void
+make_task(Batch * batch, Instance *instance, Decision *decision, ActivityTarget * target,
+		  TimestampTz run_at, int attempt, const Jsonb *failure)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	TaskRow    *row = palloc0(sizeof(TaskRow));
+
+	row->key = instance->key;
+	row->execution = instance->execution;
+	row->task = decision->task;
+	row->attempt = attempt;
+	row->run_at = run_at;
+	row->name = decision->name;
+	row->handler = target->handler;
+	row->input = decision->input;
+	row->retry = decision->retry ? decision->retry : target->retry;
+	row->timeout_us = decision->timeout_us > 0 ? decision->timeout_us : target->timeout_us;
+	row->last_failure = failure;
+	batch->new_tasks = lappend(batch->new_tasks, row);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * The batch is exhausted: go on in the next one.  The activities that are still to
+ * be run inline stay with the instance (instance.waiting), since history does not
+ * tell them from those that became tasks; the message only makes it runnable.
+ * Whatever makes it run next, be it another message that was read first, picks
+ * them up.
+ */
+void
+durable_dispatch_put_off(Batch * batch, Instance *instance)
+{
+	durable_batch_send(batch, instance->key, MESSAGE_CONTINUE, instance->execution, 0, NULL, NULL);
+	instance->put_off = true;
+}
+
+/* The other side of it: before the first turn of a unit. */
+void
+durable_dispatch_pick_up(Instance *instance)
+{
+	Replay	   *replay = &instance->replay;
+	ListCell   *cell;
+
+	foreach(cell, durable_waiting_take_pending(instance))
+	{
+		int			task = lfirst_int(cell);
+
+		if (task < 1 || task > replay->ncalls)
+			elog(ERROR, "instance " INT64_FORMAT " has no task %d to go on with",
+				 instance->key, task);
+		instance->activities =
+			lappend(instance->activities,
+					durable_turn_decision_of(replay->events[replay->calls[task - 1]]));
+	}
+}

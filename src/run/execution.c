@@ -1,0 +1,529 @@
+/*-------------------------------------------------------------------------
+ *
+ * execution.c
+ *		Takes an instance from where it is to where it waits or ends.
+ *
+ * States of an instance (status), and what moves it:
+ *
+ *	Pending --first turn--> Running --returns--> Completed
+ *	   |                    |  ^  \--raises----> Failed
+ *	   |            suspend,|  |resume
+ *	   |           mismatch v  |
+ *	   +----- suspend -> Suspended
+ *	any of the three --terminate--> Terminated
+ *
+ * The last three are final.  durable_instance_set_status() performs all transitions.  While an
+ * instance is suspended its messages still become events of its history, so
+ * they keep their order, but it does not run.
+ *
+ * A turn decides; what it decided is carried out by dispatch.c (activities) and
+ * outcome.c (the rest).  Activities that have been answered at once have the
+ * orchestration replayed past them, until nothing of that kind is left.
+ *
+ * Called by: unit.c
+ * Locks:	the caller holds the instance's row lock
+ * Memory:	instance->context; rows to be written in batch->context
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "portability/instr_time.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "companion.h"
+#include "dispatch.h"
+#include "execution.h"
+#include "failpoint.h"
+#include "instance.h"
+#include "json.h"
+#include "outcome.h"
+#include "retry.h"
+#include "straight_through.h"
+#include "usercall.h"
+#include "waiting.h"
+
+/* So often in one batch a turn may end with an error of the server's. */
+#define ERROR_TRIES		5
+
+/* Going through in so few turns is going straight; see straight_through.c. */
+#define STRAIGHT_TURNS	30
+
+/*
+ * A burst is so many turns in one unit, or a second turn over so long a history, or
+ * one that an earlier unit had no time for.
+ */
+#define BURST_TURNS		16
+#define BURST_EVENTS	200
+
+/* A companion that had less to do, or a piece that did not pay, is not tried again for so many turns. */
+#define WORTH_STEPS		16
+#define BACK_OFF		256
+
+/* Of one instance in one unit. */
+typedef struct Progress
+{
+	int			turns;
+	bool		in_burst;		/* replaying each step is too dear */
+	int			straight_from;	/* not tried in turns before these */
+	int			companion_from;
+}			Progress;
+
+static bool apply_message(Batch * batch, Instance *instance, Message *message);
+static void start(Batch * batch, Instance *instance);
+static bool apply_answer(Batch * batch, Instance *instance, Message *message);
+static bool retry_child(Batch * batch, Instance *instance, Message *message, HistoryEvent *call);
+static bool run_turns(Batch * batch, Instance *instance);
+static bool run_turn(Batch * batch, Instance *instance, Handler *handler, Turn *turn,
+					 Progress *progress);
+static bool run_steps(Batch * batch, Instance *instance, Handler *handler, int *steps);
+static bool may_be_raised(const ErrorData *error);
+static Handler * find_handler(Batch * batch, Instance *instance);
+static Jsonb * resolve_body(void *arg);
+
+void
+durable_execution_run(Batch * batch, Instance *instance, List *messages)
+{
+	MemoryContext old = MemoryContextSwitchTo(instance->context);
+	ListCell   *cell;
+	bool		runnable = false;
+	bool		ran = false;
+
+	foreach(cell, messages)
+	{
+		if (STATUS_IS_FINISHED(instance->status))
+			break;				/* the rest is too late: dropped */
+		if (apply_message(batch, instance, lfirst(cell)))
+			runnable = true;
+	}
+
+	/* What comes before the start waits for it; what comes while it is suspended, too. */
+	if (runnable && instance->started_at != 0 &&
+		(instance->status == STATUS_PENDING || instance->status == STATUS_RUNNING))
+		ran = run_turns(batch, instance);
+	if (!ran && !STATUS_IS_FINISHED(instance->status))
+		instance->waiting = durable_waiting_keep(instance);
+
+	MemoryContextSwitchTo(old);
+}
+
+void
+durable_execution_park(Batch * batch, Instance *instance, const char *reason)
+{
+	MemoryContext old = MemoryContextSwitchTo(instance->context);
+
+	ereport(LOG,
+			(errmsg("instance \"%s\" is suspended: %s", instance->instance_id, reason)));
+	durable_instance_set_status(instance, STATUS_SUSPENDED, reason);
+	MemoryContextSwitchTo(old);
+}
+
+/* Returns whether the instance has something to run for. */
+static bool
+apply_message(Batch * batch, Instance *instance, Message *message)
+{
+	switch (message->kind)
+	{
+		case MESSAGE_START:
+			start(batch, instance);
+			return true;
+
+		case MESSAGE_CONTINUE:
+			if (message->execution != instance->execution)
+				return false;
+			return true;
+
+		case MESSAGE_EVENT:
+			durable_instance_add_event(batch, instance, HISTORY_EVENT_RAISED, 0,
+					  message->name, message->payload);
+			return true;
+
+		case MESSAGE_TIMER:
+			/* Task 0 is the start of an instance with start_at. */
+			if (message->task == 0)
+			{
+				start(batch, instance);
+				return true;
+			}
+			if (message->execution != instance->execution)
+				return false;
+			durable_instance_add_event(batch, instance, HISTORY_TIMER_FIRED, message->task, NULL, NULL);
+			return true;
+
+		case MESSAGE_COMPLETED:
+		case MESSAGE_FAILED:
+			return apply_answer(batch, instance, message);
+
+		case MESSAGE_SUSPEND:
+			if (instance->status != STATUS_SUSPENDED)
+			{
+				char	   *reason = message->payload ?
+					durable_json_get_text(message->payload, "reason") : NULL;
+
+				durable_instance_add_event(batch, instance, HISTORY_SUSPENDED, 0, NULL, message->payload);
+				durable_instance_set_status(instance, STATUS_SUSPENDED, reason);
+			}
+			return false;
+
+		case MESSAGE_RESUME:
+			if (instance->status != STATUS_SUSPENDED)
+				return false;
+			durable_instance_add_event(batch, instance, HISTORY_RESUMED, 0, NULL, message->payload);
+			durable_instance_set_status(instance, instance->started_at == 0 ? STATUS_PENDING : STATUS_RUNNING,
+					   NULL);
+			return true;
+
+		case MESSAGE_TERMINATE:
+			{
+				Jsonb	   *failure = message->payload;
+
+				batch->gone_tasks = lappend(batch->gone_tasks, instance);
+				durable_outcome_finish(batch, instance, STATUS_TERMINATED, NULL, failure);
+				return false;
+			}
+
+		default:
+			elog(ERROR, "inbox message " INT64_FORMAT " has unknown kind \"%c\"",
+				 message->id, message->kind);
+	}
+	return false;
+}
+
+/* From now on it may run; if it is suspended, after that. */
+static void
+start(Batch * batch, Instance *instance)
+{
+	if (instance->started_at != 0)
+		return;
+	instance->waiting = durable_waiting_start(instance, batch->clock);
+	instance->started_at = instance->replay.started = batch->clock;
+}
+
+/* A task or a sub-orchestration has ended. */
+static bool
+apply_answer(Batch * batch, Instance *instance, Message *message)
+{
+	Replay	   *replay = &instance->replay;
+	HistoryEvent *call;
+	bool		is_child;
+	bool		failed = message->kind == MESSAGE_FAILED;
+
+	/* Something of an earlier execution, or of a turn that was taken back. */
+	if (message->execution != instance->execution ||
+		message->task < 1 || message->task > replay->ncalls)
+		return false;
+
+	call = replay->events[replay->calls[message->task - 1]];
+	is_child = call->type == HISTORY_SUB_CREATED;
+	if (!is_child && call->type != HISTORY_TASK_SCHEDULED)
+		return false;
+
+	if (failed && is_child && retry_child(batch, instance, message, call))
+		return false;
+
+	durable_instance_add_event(batch, instance,
+			  is_child ? (failed ? HISTORY_SUB_FAILED : HISTORY_SUB_COMPLETED) :
+			  (failed ? HISTORY_TASK_FAILED : HISTORY_TASK_COMPLETED),
+			  message->task, NULL, message->payload);
+	return true;
+}
+
+/*
+ * A failed sub-orchestration with attempts left is started again under an id of
+ * its own.  Nothing of it is in the history: that has one child and one answer.
+ */
+static bool
+retry_child(Batch * batch, Instance *instance, Message *message, HistoryEvent *call)
+{
+	Jsonb	   *retry = durable_json_get_member(call->extra, "retry");
+	char	   *sqlstate = message->payload ?
+		durable_json_get_text(message->payload, "sqlstate") : NULL;
+	int			attempt = message->name ? atoi(message->name) : 1;
+	RetryPolicy policy;
+	int64		delay;
+	Decision   *decision;
+	char	   *base;
+
+	if (retry == NULL)
+		return false;
+	durable_retry_parse(retry, &policy);
+	if (!durable_retry_next(&policy, attempt, call->time, batch->clock,
+							sqlstate ? MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2],
+													 sqlstate[3], sqlstate[4]) :
+							ERRCODE_INTERNAL_ERROR, &delay))
+		return false;
+
+	base = durable_json_get_text(call->extra, "id");
+	decision = palloc0(sizeof(Decision));
+	decision->kind = DECISION_CHILD;
+	decision->task = message->task;
+	decision->name = call->name;
+	decision->registered_name = durable_json_get_text(call->extra, "name");
+	decision->handler = durable_json_get_text(call->extra, "handler");
+	decision->version = durable_json_get_text(call->extra, "version");
+	decision->input = call->payload;
+	decision->instance_id = psprintf("%s#%d", base, attempt + 1);
+	decision->attempt = attempt + 1;
+	decision->due = batch->clock + delay;
+	instance->decisions = lappend(instance->decisions, decision);
+	durable_outcome_carry_out(batch, instance);
+	return true;
+}
+
+/* Returns false when the instance is parked: it waits for what it has waited for before. */
+static bool
+run_turns(Batch * batch, Instance *instance)
+{
+	Handler    *handler = find_handler(batch, instance);
+	Turn		turn = {0};
+	Progress	progress = {0};
+	int			errors = 0;
+	int			ntasks = list_length(batch->new_tasks);
+	int			writes = batch->writes;
+	bool		again = true;
+
+	if (handler == NULL)
+		return false;
+
+	if (instance->status == STATUS_PENDING)
+		durable_instance_set_status(instance, STATUS_RUNNING, NULL);
+	turn.instance = instance;
+	turn.handler = handler;
+	turn.clock = batch->clock;
+	turn.fresh_events = instance->stored_events;
+
+	/* Activities that an earlier batch had no time for. */
+	durable_dispatch_pick_up(instance);
+	if (instance->activities != NIL)
+	{
+		progress.in_burst = instance->replay.nevents >= BURST_EVENTS;
+		if (!durable_dispatch_run(batch, instance, handler, false))
+			again = !instance->put_off; /* a turn finds out what it waits for */
+	}
+
+	while (again)
+	{
+		if (!run_turn(batch, instance, handler, &turn, &progress))
+			break;
+
+		switch (turn.outcome)
+		{
+			case TURN_WAITS:
+				again = instance->activities != NIL &&
+					durable_dispatch_run(batch, instance, handler, false);
+				break;
+
+			case TURN_COMPLETED:
+				if (progress.turns > 1 && progress.turns <= STRAIGHT_TURNS &&
+					ntasks == list_length(batch->new_tasks) && instance->activities == NIL)
+					durable_straight_learn(&turn, batch->writes > writes);
+				(void) durable_dispatch_run(batch, instance, handler, true);
+				durable_outcome_finish(batch, instance, STATUS_COMPLETED, turn.result, NULL);
+				return true;
+
+			case TURN_FAILED:
+				(void) durable_dispatch_run(batch, instance, handler, true);
+				durable_outcome_finish(batch, instance, STATUS_FAILED, NULL, turn.failure);
+				return true;
+
+			case TURN_CONTINUED_AS_NEW:
+				(void) durable_dispatch_run(batch, instance, handler, true);
+				durable_outcome_continue_as_new(batch, instance, &turn);
+				turn.fresh_events = 0;
+				if (durable_batch_exhausted(batch))
+				{
+					durable_dispatch_put_off(batch, instance);
+					again = false;
+				}
+				break;
+
+			case TURN_MISMATCH:
+				durable_execution_park(batch, instance, turn.mismatch);
+				durable_outcome_carry_out(batch, instance);
+				return false;
+
+			case TURN_ERROR:
+				if (!may_be_raised(turn.error))
+					ReThrowError(turn.error);
+				if (++errors < ERROR_TRIES)
+					break;
+				durable_outcome_finish(batch, instance, STATUS_FAILED, NULL,
+									  durable_json_failure(turn.error, NULL, 0));
+				return true;
+		}
+	}
+
+	durable_outcome_carry_out(batch, instance);
+	instance->waiting = instance->put_off ? durable_waiting_put_off(instance) :
+		durable_waiting_build(instance);
+	return true;
+}
+
+/*
+ * One turn, with its activities within it if that may be; or after a companion's
+ * run, if that pays.  False: the batch has had enough.
+ */
+static bool
+run_turn(Batch * batch, Instance *instance, Handler *handler, Turn *turn, Progress *progress)
+{
+	int64		before;
+
+	progress->in_burst |= progress->turns >= BURST_TURNS ||
+		(progress->turns >= 2 && instance->replay.nevents >= BURST_EVENTS);
+	if ((progress->turns == 0 || progress->in_burst) && progress->turns >= progress->straight_from &&
+		!durable_companion_runs(instance))
+	{
+		bool		pays;
+		bool		counts = durable_straight_run(batch, instance, handler, turn,
+												  progress->in_burst, &pays);
+
+		if (progress->in_burst && !pays)
+			progress->straight_from = progress->turns + BACK_OFF;
+		if (counts)
+		{
+			durable_failpoint_pass(FAILPOINT_TURN_DONE);
+			progress->turns++;
+			return true;
+		}
+	}
+
+	/* A long burst need not be replayed for every step of it. */
+	if (progress->in_burst && progress->turns >= progress->companion_from &&
+		!durable_companion_runs(instance))
+		(void) durable_companion_begin(instance, handler);
+	if (durable_companion_runs(instance))
+	{
+		int			steps;
+
+		if (!run_steps(batch, instance, handler, &steps))
+			return false;
+		/* It had little to do; do not ask for it again soon. */
+		progress->companion_from = progress->turns + (steps < WORTH_STEPS ? BACK_OFF : 1);
+	}
+
+	before = instance->compute_us;
+	durable_turn_run(turn);
+	durable_failpoint_pass(FAILPOINT_TURN_DONE);
+	progress->turns++;
+	batch->turns++;
+	batch->user_us += instance->compute_us - before;
+	return true;
+}
+
+/*
+ * Lets the companion run the orchestration and carries out what it asks for, until
+ * it does something else than calling activities, or the batch has had enough (then
+ * false: it goes on in the next one).
+ */
+static bool
+run_steps(Batch * batch, Instance *instance, Handler *handler, int *steps)
+{
+	*steps = 0;
+	while (durable_companion_runs(instance))
+	{
+		instr_time	start;
+		instr_time	end;
+		bool		stepped;
+
+		INSTR_TIME_SET_CURRENT(start);
+		stepped = durable_companion_step(instance, batch->clock);
+		INSTR_TIME_SET_CURRENT(end);
+		INSTR_TIME_SUBTRACT(end, start);
+		batch->user_us += INSTR_TIME_GET_MICROSEC(end);
+		instance->compute_us += INSTR_TIME_GET_MICROSEC(end);
+		if (!stepped)
+			break;
+
+		(*steps)++;
+		instance->turns++;
+		batch->turns++;
+		if (durable_dispatch_run(batch, instance, handler, false))
+			continue;
+		if (instance->put_off)
+			return false;
+
+		/* One of them became a task: the orchestration waits. */
+		durable_companion_stop();
+	}
+	return true;
+}
+
+/*
+ * Errors that are the server's as a rule, and gone when the turn is run again: it has
+ * written nothing.  But code can raise them, too, and then each time.  A cancel that
+ * somebody has asked for is his.
+ */
+static bool
+may_be_raised(const ErrorData *error)
+{
+	switch (error->sqlerrcode)
+	{
+		case ERRCODE_T_R_SERIALIZATION_FAILURE:
+		case ERRCODE_T_R_DEADLOCK_DETECTED:
+			return true;
+		case ERRCODE_QUERY_CANCELED:
+			return error->funcname == NULL || strcmp(error->funcname, "ProcessInterrupts") != 0;
+		default:
+			return false;
+	}
+}
+
+/* The function to run, or NULL: then the instance is parked. */
+static Handler *
+find_handler(Batch * batch, Instance *instance)
+{
+	HandlerTarget *target = NULL;
+	ListCell   *cell;
+
+	foreach(cell, batch->handlers)
+	{
+		HandlerTarget *known = lfirst(cell);
+
+		if (strcmp(known->signature, instance->handler_signature) == 0)
+		{
+			target = known;
+			break;
+		}
+	}
+
+	if (target == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(batch->context);
+		UserCall	call = {0};
+
+		target = palloc0(sizeof(HandlerTarget));
+		target->signature = pstrdup(instance->handler_signature);
+		call.body = resolve_body;
+		call.arg = target;
+		call.read_only = true;
+		durable_usercall_run(&call);
+		if (call.returned)
+			target->code_hash = durable_handler_code_hash(target->handler);
+		else if (durable_usercall_is_infrastructure(call.error->sqlerrcode))
+			ReThrowError(call.error);
+		else
+		{
+			target->handler = NULL;
+			target->problem = call.error->message;
+		}
+		batch->handlers = lappend(batch->handlers, target);
+		MemoryContextSwitchTo(old);
+	}
+
+	if (target->handler == NULL)
+		durable_execution_park(batch, instance, target->problem);
+	else if (instance->code_hash == 0)
+		instance->code_hash = target->code_hash;
+	return target->handler;
+}
+
+/* Looking up a name that is gone raises, so it is done like user code. */
+static Jsonb *
+resolve_body(void *arg)
+{
+	HandlerTarget *target = arg;
+
+	target->handler = durable_handler_resolve(target->signature);
+	return NULL;
+}

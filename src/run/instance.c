@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ *
+ * instance.c
+ *		The two ways in which a unit changes an instance: an event, and a transition.
+ *
+ * Owns:	instance.status of the instances in a batch; the states are drawn in
+ *			execution.c
+ * Called by: execution.c, dispatch.c, straight_through.c, outcome.c
+ * Locks:	the caller holds the instance's row lock
+ * Memory:	CurrentMemoryContext, which is instance->context
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "instance.h"
+
+void
+durable_instance_add_event(Batch * batch, Instance *instance, HistoryType type, int32 task,
+		  const char *name, const Jsonb *payload)
+{
+	HistoryEvent *event = palloc0(sizeof(HistoryEvent));
+
+	event->type = type;
+	event->task = task;
+	event->name = name ? pstrdup(name) : NULL;
+	event->time = batch->clock;
+	event->payload = unconstify(Jsonb *, payload);
+	durable_replay_add(&instance->replay, event);
+}
+
+/* The only place that changes the status. */
+void
+durable_instance_set_status(Instance *instance, char status, const char *reason)
+{
+	Assert(!STATUS_IS_FINISHED(instance->status));
+	Assert(status != STATUS_COMPLETED || instance->status == STATUS_RUNNING);
+	Assert(status != STATUS_FAILED || instance->status == STATUS_RUNNING);
+	Assert(status != STATUS_PENDING || instance->status == STATUS_SUSPENDED);
+
+	instance->status = status;
+	instance->suspend_reason = reason ? pstrdup(reason) : NULL;
+}

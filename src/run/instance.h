@@ -1,0 +1,17 @@
+/*
+ * instance.h
+ *		The two ways in which a unit changes an instance: an event, and a transition.
+ */
+#ifndef DURABLE_INSTANCE_H
+#define DURABLE_INSTANCE_H
+
+#include "batch.h"
+
+/* Appends an event at the time of the batch. */
+extern void durable_instance_add_event(Batch * batch, Instance *instance, HistoryType type,
+										int32 task, const char *name, const Jsonb *payload);
+
+/* All transitions; the states are drawn in execution.c. */
+extern void durable_instance_set_status(Instance *instance, char status, const char *reason);
+
+#endif							/* DURABLE_INSTANCE_H */

@@ -1,0 +1,337 @@
+/*-------------------------------------------------------------------------
+ *
+ * straight_through.c
+ *		Runs an orchestration straight through, its activities within the turn.
+ *
+ * Turn by turn, all calls are replayed for each activity, and the stack unwound.  So
+ * where an orchestration would wait for activities, they are run right there, in
+ * subtransactions within the turn's.  There are two ways.
+ *
+ * In a piece (TURN_PIECE) run only activities that leave nothing in the database.
+ * The turn's subtransaction is rolled back like any other, so the stack may be
+ * unwound wherever the orchestration has come to, and everything up to there
+ * counts: at an activity that must be run outside, when it waits for something
+ * else, or when time is up.  An activity that turns out to leave something is rolled
+ * back, and run once more outside.  A long burst is a series of pieces, with a
+ * replay at the beginning of each.  So a piece may take as long as its replay has
+ * taken: then at most half of the time goes into replays, however long the history
+ * is, and others who are in the same batch wait for the piece no longer than they
+ * have to for the replay.  There is a limit to that, for the sake of those who wait
+ * for the row lock and for the snapshot.
+ *
+ * As a whole (TURN_WHOLE) run the orchestrations whose activities write.  If it
+ * returns, all of it is kept.  If anything else happens - it waits, an activity fails
+ * or is slow, the batch's time is over, it raises an error - all of it is rolled
+ * back, and it is run again turn by turn, as if this had not been tried; it is not
+ * tried with that orchestration again for long.
+ *
+ * Turn by turn, an activity runs outside of the orchestration: as the owner, under
+ * the owner's settings, and what it has done stays done whatever the orchestration's
+ * code does then.  So within the turn none is run where a function with SECURITY
+ * DEFINER, or with settings of its own, is on the stack, nor where the code has
+ * changed a setting; and a block with an exception
+ * handler that is rolled back with activities in it undoes a whole attempt.  (In a
+ * piece they have left nothing that could be undone.)
+ *
+ * What is rolled back has had no effect on the database.  It may have had one
+ * outside, so only activities in trusted languages are run this way.
+ *
+ * Owns:	what this process knows of orchestrations, see scores[]
+ * Called by: execution.c
+ * Locks:	whatever the activities take
+ * Memory:	instance->context
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "miscadmin.h"
+#include "pgtime.h"
+#include "portability/instr_time.h"
+#include "utils/bytea.h"
+#include "utils/float.h"
+#include "utils/guc.h"
+
+#include "activity.h"
+#include "guc.h"
+#include "instance.h"
+#include "straight_through.h"
+#include "usercall.h"
+
+/*
+ * Tried after so many times in a row; after a failure so many more are needed, and in
+ * bursts so many occasions are passed over.
+ */
+#define SCORE_TRIED		3
+#define SCORE_FAILED	(-200)
+
+/* Orchestrations with the same place share it: a wrong score costs time only. */
+#define NSCORES			256
+
+/*
+ * The longest piece, in batch limits.  By default an inline activity that waits for
+ * somebody holds up its batch for longer than this.
+ */
+#define PIECE_BATCHES	20
+
+typedef struct Score
+{
+	Oid			function;
+	int			score;
+	int			passed_over;	/* occasions in bursts that are left, after one was discarded */
+	bool		leaves;			/* its activities leave something in the database */
+}			Score;
+
+/* Under what code runs. */
+typedef struct Setting
+{
+	Oid			user;
+	int			security_context;
+	int			guc_levels;		/* beyond those of subtransactions */
+	char	   *search_path;
+	int			date_style;
+	int			date_order;
+	int			interval_style;
+	int			float_digits;
+	int			bytea_style;
+	pg_tz	   *timezone;
+}			Setting;
+
+typedef struct Attempt
+{
+	Batch	   *batch;
+	Handler    *handler;
+	Score	   *score;
+	bool		in_burst;
+	Setting		setting;		/* of the batch */
+
+	/* TURN_PIECE */
+	instr_time	began;
+	int64		replay_us;		/* until the first activity; 0: not yet there */
+	int64		until_us;		/* since it began */
+	int64		us;
+	bool		refused;		/* stopped at an activity that cannot be run here */
+}			Attempt;
+
+static Score *score_of(Oid function);
+static bool run_within_turn(Turn *turn);
+static bool run_activity(Turn *turn, Decision *decision);
+static bool has_time(Attempt *attempt, TurnMode mode);
+static void get_setting(Setting *setting);
+static bool is_setting(const Setting *setting);
+
+static Score scores[NSCORES];
+
+void
+durable_straight_learn(const Turn *turn, bool wrote)
+{
+	Score	   *score = score_of(turn->handler->function);
+
+	/* PL/pgSQL prepares an expression once for each transaction, so the next time it may go unseen. */
+	if (turn->changed_settings)
+		score->score = SCORE_FAILED;
+	else if (score->score < SCORE_TRIED)
+		score->score++;
+	score->leaves |= wrote;
+}
+
+bool
+durable_straight_run(Batch * batch, Instance *instance, Handler *handler, Turn *turn,
+					 bool in_burst, bool *pays)
+{
+	Score	   *score = score_of(handler->function);
+	bool		is_known = score->score >= SCORE_TRIED;
+	Attempt		attempt = {batch, handler, score, in_burst};
+	int			first = instance->replay.nevents;
+	int			writes = batch->writes;
+	int64		user_us = batch->user_us;
+	int64		compute_us = instance->compute_us;
+
+	*pays = false;
+	if (in_burst && score->passed_over > 0)
+	{
+		score->passed_over--;
+		return false;
+	}
+	if (!(is_known || in_burst) || turn->changed_settings || batch->cautious || instance->activities != NIL ||
+		durable_batch_exhausted(batch))
+		return false;
+
+	get_setting(&attempt.setting);
+	attempt.setting.search_path = MemoryContextStrdup(batch->context, namespace_search_path);
+	attempt.setting.guc_levels++;	/* the turn's own, see usercall.c */
+	INSTR_TIME_SET_CURRENT(attempt.began);
+	turn->at_frontier = run_within_turn;
+	turn->frontier_arg = &attempt;
+	turn->mode = in_burst || !score->leaves ? TURN_PIECE : TURN_WHOLE;
+	durable_turn_run(turn);
+	turn->at_frontier = NULL;
+
+	batch->turns++;
+	batch->user_us = user_us + (instance->compute_us - compute_us);
+	if (turn->discarded)
+	{
+		batch->writes = writes;
+		score->score = SCORE_FAILED;
+		if (in_burst)
+			score->passed_over = -SCORE_FAILED;
+		turn->fresh_events = first;
+	}
+	else
+		for (int i = first; i < instance->replay.nevents; i++)
+			if (instance->replay.events[i]->type == HISTORY_LOG_WRITTEN)
+				durable_turn_log(instance, instance->replay.events[i]);
+
+	*pays = !turn->discarded &&
+		(!attempt.refused || attempt.us - attempt.replay_us >= attempt.replay_us);
+	turn->mode = TURN_STEPWISE;
+	return !turn->discarded;
+}
+
+/*
+ * The orchestration waits.  Runs the activities it has asked for since, and says
+ * true if all of them have been answered.
+ */
+static bool
+run_within_turn(Turn *turn)
+{
+	Attempt    *attempt = turn->frontier_arg;
+	Instance   *instance = turn->instance;
+	MemoryContext old = CurrentMemoryContext;
+	bool		completed = instance->activities != NIL && !turn->spoiled;
+
+	if (completed && (!is_setting(&attempt->setting) || durable_usercall_changed_settings()))
+	{
+		attempt->refused = true;
+		completed = false;
+	}
+	durable_turn_leave(turn);
+	MemoryContextSwitchTo(instance->context);
+	while (completed && instance->activities != NIL)
+	{
+		completed = has_time(attempt, turn->mode) &&
+			run_activity(turn, linitial(instance->activities));
+		if (completed)
+			instance->activities = list_delete_first(instance->activities);
+	}
+	MemoryContextSwitchTo(old);
+	durable_turn_reenter(turn, completed);
+	return completed;
+}
+
+static bool
+run_activity(Turn *turn, Decision *decision)
+{
+	Attempt    *attempt = turn->frontier_arg;
+	Batch	   *batch = attempt->batch;
+	Instance   *instance = turn->instance;
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	ActivityTarget *target;
+	ActivityRun run = {0};
+
+	target = durable_activity_target(&batch->targets, decision->name,
+									 batch->owner, attempt->handler->namespace);
+	MemoryContextSwitchTo(old);
+	attempt->refused = true;
+	if (target->failure != NULL || !target->trusted ||
+		!durable_activity_is_short(target, decision->input))
+		return false;
+
+	run.name = decision->name;
+	run.handler = target->handler;
+	run.function = target->function;
+	run.input = decision->input;
+	run.timeout_us = decision->timeout_us > 0 ? decision->timeout_us : target->timeout_us;
+	run.is_inline = true;
+	run.within_turn = true;
+	run.must_leave_nothing = turn->mode == TURN_PIECE;
+	run.attempt = 1;
+	if (durable_activity_run(&run) != ACTIVITY_COMPLETED ||
+		(MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) || run.set_constraints)
+	{
+		/* It is going to be run once more: a pity where it is not one of many. */
+		if (run.left)
+			attempt->score->leaves = true;
+		else if (!attempt->in_burst)
+			attempt->score->score = SCORE_FAILED;
+		return false;
+	}
+
+	attempt->refused = false;
+	batch->activities++;
+	batch->user_us += run.elapsed_us;
+	batch->writes += run.wrote;
+	durable_instance_add_event(batch, instance, HISTORY_TASK_COMPLETED,
+								decision->task, NULL, run.payload);
+	return true;
+}
+
+static bool
+has_time(Attempt *attempt, TurnMode mode)
+{
+	instr_time	now;
+
+	if (mode == TURN_WHOLE)
+		return !durable_batch_exhausted(attempt->batch);
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, attempt->began);
+	attempt->us = INSTR_TIME_GET_MICROSEC(now);
+	if (attempt->replay_us == 0)
+	{
+		attempt->replay_us = Max(attempt->us, 1);
+		attempt->until_us = attempt->us +
+			Min(Max(attempt->us, durable_batch_us_left(attempt->batch)), (int64) PIECE_BATCHES * durable_batch_limit);
+	}
+	return attempt->us < attempt->until_us && !attempt->batch->closed;
+}
+
+static void
+get_setting(Setting *setting)
+{
+	int			level = NewGUCNestLevel();
+
+	AtEOXact_GUC(true, level);
+	GetUserIdAndSecContext(&setting->user, &setting->security_context);
+	setting->guc_levels = level - GetCurrentTransactionNestLevel();
+	setting->search_path = namespace_search_path;
+	setting->date_style = DateStyle;
+	setting->date_order = DateOrder;
+	setting->interval_style = IntervalStyle;
+	setting->float_digits = extra_float_digits;
+	setting->bytea_style = bytea_output;
+	setting->timezone = session_timezone;
+}
+
+static bool
+is_setting(const Setting *setting)
+{
+	Setting		now;
+
+	get_setting(&now);
+	return now.user == setting->user &&
+		now.security_context == setting->security_context &&
+		now.guc_levels == setting->guc_levels &&
+		strcmp(now.search_path, setting->search_path) == 0 &&
+		now.date_style == setting->date_style &&
+		now.date_order == setting->date_order &&
+		now.interval_style == setting->interval_style &&
+		now.float_digits == setting->float_digits &&
+		now.bytea_style == setting->bytea_style &&
+		now.timezone == setting->timezone;
+}
+
+static Score *
+score_of(Oid function)
+{
+	Score	   *score = &scores[function % NSCORES];
+
+	if (score->function != function)
+	{
+		score->function = function;
+		score->score = 0;
+	}
+	return score;
+}

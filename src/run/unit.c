@@ -1,0 +1,593 @@
+/*-------------------------------------------------------------------------
+ *
+ * unit.c
+ *		The batch: the unit of work that runs orchestrations.
+ *
+ * One transaction claims up to BATCH_INSTANCES runnable instances of one owner
+ * with their messages and due timers, runs each until it waits, and writes
+ * everything with one statement for each table.  See docs/design.md for what a
+ * crash at each point leaves.
+ *
+ * Positions.  Rows of the inbox come and go at one place of its index, and while
+ * some transaction is open their remains cannot be cleaned up.  So scans do not
+ * start at the beginning: the caller's UnitScan says from where on there can be
+ * anything.  Producers lower it through shared memory at their commit, a look at
+ * everything every few seconds covers what was lost.  An instance that somebody
+ * else holds is passed over, however many messages it has: if that is another
+ * worker, it was told of them as well.
+ *
+ * Called by: worker.c, testing_api.c
+ * Locks:	row locks of instances, until the caller commits
+ * Memory:	a context of its own in the caller's, deleted at the end
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "utils/memutils.h"
+
+#include "batch.h"
+#include "clock.h"
+#include "crash.h"
+#include "execution.h"
+#include "failpoint.h"
+#include "guc.h"
+#include "recall.h"
+#include "slot.h"
+#include "suspect.h"
+#include "unit.h"
+
+/* Instances and messages that one batch takes. */
+#define BATCH_INSTANCES	50
+#define BATCH_MESSAGES	64
+
+typedef struct Work
+{
+	int64		key;
+	Instance   *instance;		/* NULL: could not be locked */
+	List	   *messages;		/* in order of time */
+}			Work;
+
+static bool is_suspect(const Work * work);
+static bool is_watched(const Work * work);
+static List *read_inbox(Batch * batch, UnitScan *scan, int64 *from, int nparts, int limit);
+static void look_from(UnitScan *scan, int64 key);
+static List *messages_of(List *messages, int64 key);
+static List *claim(Batch * batch, UnitScan *scan, bool *full);
+static List *read_messages(Batch * batch, UnitScan *scan, int limit, bool *full);
+static List *group_by_instance(List *messages, int limit, int64 *first_left,
+							   Message **timer_left);
+static void pass_over(UnitScan *scan, List *works, const Message *timer_left);
+static void attach_instances(Batch * batch, List *work);
+static void discard_orphans(Batch * batch, List *works);
+static void leave_for_later(UnitScan *scan, Work * work);
+static int	compare_messages(const ListCell *a, const ListCell *b);
+static bool may_run(Batch * batch, Work * work);
+static void run_work(Batch * batch, Work * work, bool solo);
+
+UnitResult
+durable_unit_mark(Oid owner, UnitScan *scan)
+{
+	MemoryContext old = CurrentMemoryContext;
+	Batch	   *batch = durable_batch_create(owner, durable_clock_now());
+	UnitResult	result = UNIT_NOTHING;
+	bool		full = false;
+	List	   *works;
+
+	MemoryContextSwitchTo(batch->context);
+	scan->solo = true;
+	scan->only_key = 0;
+	(void) durable_crash_lock(CRASH_LOCK_TURN);
+	works = claim(batch, scan, &full);
+	if (works != NIL)
+	{
+		Work	   *work = linitial(works);
+		int			crashes;
+
+		result = UNIT_FULL;
+		if (!is_suspect(work))
+		{
+			/* Timers come last and in order: all others are younger, too. */
+			if (((Message *) linitial(work->messages))->kind == MESSAGE_TIMER)
+				result = UNIT_NOTHING;
+		}
+		else
+		{
+			/* One that has ended runs nothing: the unit throws its messages away. */
+			crashes = STATUS_IS_FINISHED(work->instance->status) ? 0 : durable_crash_mark(work->instance);
+			if (!durable_crash_convicts(crashes) || work->instance->status == STATUS_SUSPENDED)
+			{
+				scan->only_key = work->key;
+				result = UNIT_SOME;
+			}
+			else
+			{
+				durable_batch_load_history(batch, list_make1(work->instance));
+				durable_execution_park(batch, work->instance,
+									   psprintf("the server crashed %s while it ran", durable_crash_times(crashes, 1)));
+				batch->changed = list_make1(work->instance);
+				durable_batch_store(batch);
+			}
+		}
+	}
+	else if (full)
+		result = UNIT_FULL;
+	if (result != UNIT_SOME)
+		durable_crash_unlock(CRASH_LOCK_TURN);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(batch->context);
+	return result;
+}
+
+/* With a message that may have been in work when the server crashed? */
+static bool
+is_suspect(const Work * work)
+{
+	ListCell   *cell;
+
+	if (durable_crash_watches(work->instance))
+		return true;
+	foreach(cell, work->messages)
+		if (durable_crash_suspects(((Message *) lfirst(cell))->at))
+			return true;
+	return false;
+}
+
+/*
+ * Is it to be noted before it runs?  durable_unit_mark gives up at the first timer
+ * that is above suspicion, so one that has nothing but timers is run as it is.
+ */
+static bool
+is_watched(const Work * work)
+{
+	ListCell   *cell;
+
+	if (!durable_crash_watches(work->instance) || STATUS_IS_FINISHED(work->instance->status))
+		return false;
+	foreach(cell, work->messages)
+		if (((Message *) lfirst(cell))->kind != MESSAGE_TIMER)
+			return true;
+	return false;
+}
+
+/* With a scan that finds just the instance that was noted. */
+UnitResult
+durable_unit_suspect(Oid owner, UnitScan *scan)
+{
+	UnitScan	only = {scan->only_key, scan->only_key, DT_NOBEGIN, DT_NOEND, 0, 1, true, 0, scan->only_key};
+
+	return durable_unit_batch(owner, &only);
+}
+
+UnitResult
+durable_unit_batch(Oid owner, UnitScan *scan)
+{
+	MemoryContext old = CurrentMemoryContext;
+	Batch	   *batch = durable_batch_create(owner, durable_clock_now());
+	List	   *works;
+	List	   *loaded = NIL;
+	ListCell   *cell;
+	bool		full = false;
+	bool		found;
+	Work	   *solo = NULL;
+	Instance   *watched = NULL;
+
+	MemoryContextSwitchTo(batch->context);
+	batch->cautious = scan->only_key != 0;
+	works = claim(batch, scan, &full);
+	found = works != NIL;
+	if (found)
+		durable_failpoint_pass(FAILPOINT_BATCH_CLAIMED);
+
+	foreach(cell, works)
+	{
+		Work	   *work = lfirst(cell);
+
+		if (!STATUS_IS_FINISHED(work->instance->status))
+			loaded = lappend(loaded, work->instance);
+	}
+	durable_batch_load_history(batch, loaded);
+
+	foreach(cell, works)
+	{
+		Work	   *work = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (durable_batch_exhausted(batch))
+		{
+			/* The rest stays in the inbox. */
+			leave_for_later(scan, work);
+			full = true;
+			continue;
+		}
+		if (scan->shuns_suspects && is_watched(work))
+		{
+			leave_for_later(scan, work);
+			if (scan->suspect_key == 0)
+				scan->suspect_key = work->key;
+			continue;
+		}
+		if (scan->solo || durable_suspect_condemned(work->key))
+		{
+			if (!may_run(batch, work))
+				continue;
+			solo = work;
+		}
+		run_work(batch, work, scan->solo);
+		if (batch->cautious && (batch->new_tasks != NIL || work->instance->put_off))
+			watched = work->instance;
+	}
+
+	durable_batch_store(batch);
+	durable_recall_keep(batch->changed);
+	if (watched != NULL)
+		durable_crash_watch(watched);
+	durable_slot_count(batch->turns, batch->activities);
+	if (solo != NULL)
+		durable_suspect_leave(solo->key);
+
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(batch->context);
+	return full ? UNIT_FULL : found ? UNIT_SOME : UNIT_NOTHING;
+}
+
+/* Instances that are locked, with messages that are still there. */
+static List *
+claim(Batch * batch, UnitScan *scan, bool *full)
+{
+	int			limit = scan->solo ? 1 : BATCH_INSTANCES;
+	List	   *messages = read_messages(batch, scan, BATCH_MESSAGES, full);
+	List	   *works;
+	List	   *claimed = NIL;
+	List	   *taken = NIL;
+	ListCell   *cell;
+	int64		first_left;
+	Message    *timer_left;
+
+	if (scan->only_key != 0)
+		messages = messages_of(messages, scan->only_key);
+	works = group_by_instance(messages, limit, &first_left, &timer_left);
+	look_from(scan, first_left);
+	if (timer_left != NULL)
+		scan->timer_due = Min(scan->timer_due, timer_left->at);
+	*full |= first_left != PG_INT64_MAX || timer_left != NULL;
+	scan->passed_over = false;
+	if (works == NIL)
+		return NIL;
+
+	attach_instances(batch, works);
+
+	/* Who had them before us may have begun later than we did, and time must not go back. */
+	batch->clock = Max(batch->clock, durable_clock_now());
+	foreach(cell, works)
+	{
+		Work	   *work = lfirst(cell);
+
+		if (work->instance != NULL)
+			taken = list_concat(taken, work->messages);
+	}
+	durable_batch_check_live(batch, taken);
+
+	foreach(cell, works)
+	{
+		Work	   *work = lfirst(cell);
+		ListCell   *inner;
+
+		if (work->instance == NULL)
+			continue;
+		foreach(inner, work->messages)
+			if (!((Message *) lfirst(inner))->live)
+				work->messages = foreach_delete_current(work->messages, inner);
+		if (work->messages == NIL)
+			continue;
+		list_sort(work->messages, compare_messages);
+		claimed = lappend(claimed, work);
+	}
+	discard_orphans(batch, works);
+	scan->passed_over = claimed == NIL && *full;
+	if (scan->passed_over)
+		pass_over(scan, works, timer_left);
+	return claimed;
+}
+
+/*
+ * Messages and due timers, and where the next scan starts.  A worker takes its own
+ * part of the instances first, and when there is little of it, anything.
+ */
+static List *
+read_messages(Batch * batch, UnitScan *scan, int limit, bool *full)
+{
+	List	   *messages = NIL;
+	List	   *timers;
+	bool		part_is_over = true;
+
+	if (scan->hinted != NULL)
+	{
+		messages = durable_batch_read_keys(batch, scan->hinted, scan->nhinted, limit);
+		*full = list_length(messages) >= limit;
+		if (*full)
+			look_from(scan, ((Message *) llast(messages))->key);
+	}
+	else if (scan->nparts > 1 && scan->part_from != PG_INT64_MAX)
+	{
+		messages = read_inbox(batch, scan, &scan->part_from, scan->nparts, limit);
+		*full = list_length(messages) >= limit / 4;
+		part_is_over = scan->part_from == PG_INT64_MAX;
+	}
+	if (scan->inbox_from != PG_INT64_MAX && part_is_over && !*full)
+	{
+		messages = read_inbox(batch, scan, &scan->inbox_from, 1, limit);
+		*full = list_length(messages) >= limit;
+	}
+
+	if (scan->timer_due <= batch->clock)
+	{
+		timers = durable_batch_read_timers(batch, scan->timer_due,
+										   scan->timer_due == scan->passed_due ?
+										   scan->passed_key : PG_INT64_MIN, limit);
+		if (list_length(timers) == limit)
+		{
+			scan->timer_due = ((Message *) linitial(timers))->at;
+			*full = true;
+		}
+		else
+			scan->timer_due = durable_batch_next_timer(batch, batch->clock);
+		messages = list_concat(messages, timers);
+	}
+	return messages;
+}
+
+static List *
+messages_of(List *messages, int64 key)
+{
+	List	   *result = NIL;
+	ListCell   *cell;
+
+	foreach(cell, messages)
+		if (((Message *) lfirst(cell))->key == key)
+			result = lappend(result, lfirst(cell));
+	return result;
+}
+
+/*
+ * From there on, and moves that on.  Notes how long it took, too: mostly a walk over
+ * remains that cannot be cleaned up yet.
+ */
+static List *
+read_inbox(Batch * batch, UnitScan *scan, int64 *from, int nparts, int limit)
+{
+	instr_time	start;
+	instr_time	end;
+	List	   *messages;
+
+	INSTR_TIME_SET_CURRENT(start);
+	messages = durable_batch_read_inbox(batch, from, scan->part, nparts, limit, scan->remains_us);
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, start);
+	scan->walked_us += INSTR_TIME_GET_MICROSEC(end);
+	return messages;
+}
+
+/* Something is to be found from that key on. */
+static void
+look_from(UnitScan *scan, int64 key)
+{
+	scan->inbox_from = Min(scan->inbox_from, key);
+	scan->part_from = Min(scan->part_from, key);
+}
+
+/*
+ * All that could be read at once belongs to instances that could not be locked:
+ * without this the next scan would read just the same.  Timers are passed over in
+ * the order of time and instance, since thousands may be due at the same moment.
+ */
+static void
+pass_over(UnitScan *scan, List *works, const Message *timer_left)
+{
+	ListCell   *cell;
+	TimestampTz due = DT_NOBEGIN;
+	int64		key = 0;
+
+	foreach(cell, works)
+	{
+		ListCell   *inner;
+
+		foreach(inner, ((Work *) lfirst(cell))->messages)
+		{
+			Message    *message = lfirst(inner);
+
+			if (message->kind == MESSAGE_TIMER)
+			{
+				if (message->at > due || (message->at == due && message->key >= key))
+				{
+					due = message->at;
+					key = message->key + 1;
+				}
+			}
+			else
+			{
+				scan->part_from = Max(scan->part_from, message->key + 1);
+				if (scan->inbox_from == message->key)
+					scan->inbox_from = message->key + 1;
+			}
+		}
+	}
+
+	/* One that found no place in the batch may be due before the last of those that did. */
+	if (timer_left != NULL)
+	{
+		due = timer_left->at;
+		key = timer_left->key;
+	}
+	if (due != DT_NOBEGIN && scan->timer_due <= due)
+	{
+		scan->timer_due = scan->passed_due = due;
+		scan->passed_key = key;
+	}
+}
+
+/*
+ * Messages are ordered by instance, timers are not.  first_left is the smallest
+ * key that found no place, timer_left the earliest timer that found none, or NULL.
+ */
+static List *
+group_by_instance(List *messages, int limit, int64 *first_left, Message **timer_left)
+{
+	List	   *works = NIL;
+	ListCell   *cell;
+
+	*first_left = PG_INT64_MAX;
+	*timer_left = NULL;
+	foreach(cell, messages)
+	{
+		Message    *message = lfirst(cell);
+		Work	   *work = works == NIL ? NULL : llast(works);
+
+		if (work == NULL || work->key != message->key)
+		{
+			ListCell   *inner;
+
+			work = NULL;
+			if (message->kind == MESSAGE_TIMER)
+				foreach(inner, works)
+					if (((Work *) lfirst(inner))->key == message->key)
+						work = lfirst(inner);
+		}
+		if (work == NULL)
+		{
+			if (list_length(works) >= limit)
+			{
+				if (message->kind != MESSAGE_TIMER)
+					*first_left = Min(*first_left, message->key);
+				else if (*timer_left == NULL)
+					*timer_left = message;
+				continue;
+			}
+			work = palloc0(sizeof(Work));
+			work->key = message->key;
+			works = lappend(works, work);
+		}
+		work->messages = lappend(work->messages, message);
+	}
+	return works;
+}
+
+static void
+attach_instances(Batch * batch, List *works)
+{
+	int64	   *keys = palloc(list_length(works) * sizeof(int64));
+	int			nkeys = 0;
+	ListCell   *cell;
+	List	   *instances;
+
+	foreach(cell, works)
+		keys[nkeys++] = ((Work *) lfirst(cell))->key;
+	instances = durable_batch_lock_instances(batch, keys, nkeys);
+	foreach(cell, works)
+	{
+		Work	   *work = lfirst(cell);
+		ListCell   *inner;
+
+		foreach(inner, instances)
+			if (((Instance *) lfirst(inner))->key == work->key)
+				work->instance = lfirst(inner);
+	}
+}
+
+/*
+ * Messages that were committed after their instance had been purged.  Nobody can
+ * lock it, so nobody would ever take them.
+ */
+static void
+discard_orphans(Batch * batch, List *works)
+{
+	List	   *messages = NIL;
+	ListCell   *cell;
+
+	foreach(cell, works)
+	{
+		Work	   *work = lfirst(cell);
+
+		if (work->instance == NULL)
+			messages = list_concat(messages, work->messages);
+	}
+	if (messages != NIL)
+		durable_batch_discard_orphans(batch, messages);
+}
+
+/* This unit has read the messages, but another one is to take them. */
+static void
+leave_for_later(UnitScan *scan, Work * work)
+{
+	ListCell   *cell;
+
+	foreach(cell, work->messages)
+	{
+		Message    *message = lfirst(cell);
+
+		if (message->kind == MESSAGE_TIMER)
+			scan->timer_due = Min(scan->timer_due, message->at);
+		else
+			look_from(scan, message->key);
+	}
+}
+
+/*
+ * The order in which things happened.  Messages of one sender keep theirs: they
+ * carry the time of the sender's statement, and ids break ties.
+ */
+static int
+compare_messages(const ListCell *a, const ListCell *b)
+{
+	const Message *x = lfirst(a);
+	const Message *y = lfirst(b);
+
+	if (x->kind != MESSAGE_TIMER && y->kind != MESSAGE_TIMER)
+		return x->id < y->id ? -1 : x->id > y->id;
+	if (x->at != y->at)
+		return x->at < y->at ? -1 : 1;
+	if (x->kind != y->kind)
+		return x->kind == MESSAGE_TIMER ? 1 : -1;
+	return x->task - y->task;
+}
+
+/*
+ * Solo mode: somebody was lost in a unit.  Notes the instance before it runs, so
+ * that whoever comes after knows, and parks it when that has happened too often.
+ */
+static bool
+may_run(Batch * batch, Work * work)
+{
+	const char *reason;
+
+	if (durable_suspect_condemned(work->key))
+		reason = "its orchestration caught the error that ends it at durable.turn_timeout, and went on";
+	else if (durable_suspect_not_before(work->key) > batch->clock)
+		return false;
+	else if (durable_suspect_enter(work->key) <= DURABLE_MAX_LOST)
+		return true;
+	else
+		reason = psprintf("its worker was lost %d times in a row while it ran", DURABLE_MAX_LOST);
+
+	if (!STATUS_IS_FINISHED(work->instance->status) &&
+		work->instance->status != STATUS_SUSPENDED)
+	{
+		durable_execution_park(batch, work->instance, reason);
+		batch->changed = lappend(batch->changed, work->instance);
+	}
+	durable_suspect_leave(work->key);	/* when it is resumed, it starts afresh */
+	batch->closed = true;		/* what runs next may take the worker down, and this with it */
+	return false;
+}
+
+static void
+run_work(Batch * batch, Work * work, bool solo)
+{
+	batch->consumed = list_concat(batch->consumed, work->messages);
+	if (STATUS_IS_FINISHED(work->instance->status))
+		return;					/* too late: messages go */
+	durable_execution_run(batch, work->instance, work->messages);
+	batch->changed = lappend(batch->changed, work->instance);
+}

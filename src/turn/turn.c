@@ -1,0 +1,526 @@
+/*-------------------------------------------------------------------------
+ *
+ * turn.c
+ *		One turn: runs an orchestration from the top until it waits or ends.
+ *
+ * A durable call whose answer is in the history returns it.  One that has to
+ * wait ends the turn by raising an error: its SQLSTATE is query_canceled's,
+ * because that is what WHEN OTHERS of PL/pgSQL lets through, and a flag is set
+ * before it is raised, because PL/Python and PL/Perl can catch everything.
+ * While the flag is set every durable call raises again, and whatever the
+ * function returns is ignored.
+ *
+ * The turn runs in a read-only subtransaction that is rolled back in any case.
+ * What it decides is kept in memory outside of it, as new events of the history
+ * and as decisions, and is written by batch.c.  A turn that does not match its
+ * history leaves nothing: its events and decisions are taken back, and the
+ * instance is parked for somebody to look at.
+ *
+ * Owns:	the current turn
+ * Called by: execution.c; the *_calls.c for the calls
+ * Locks:	none; the caller holds the instance's row lock
+ * Memory:	events and decisions in instance->context; the replay's state in a
+ *			context that lives for the turn
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "clock.h"
+#include "compat.h"
+#include "guc.h"
+#include "json.h"
+#include "suspect.h"
+#include "turn.h"
+#include "usercall.h"
+
+static void forget_turn(XactEvent event, void *arg);
+static void watch_rollback(SubXactEvent event, SubTransactionId subid,
+						   SubTransactionId parent, void *arg);
+static bool went_straight(void *arg);
+static void show_time(const Turn *turn);
+static Jsonb *turn_body(void *arg);
+static void condemn_at_exit(int code, Datum arg);
+static void take_back(Turn *turn, int nevents, int ndecisions, int nactivities);
+static void interpret_error(Turn *turn, UserCall *call);
+static bool is_failure_of_call(const Turn *turn, const ErrorData *error);
+static int	line_of_context(const char *context);
+
+static Turn *current_turn = NULL;
+static bool guarded = false;
+static bool condemns_at_exit = false;
+
+void
+durable_turn_install(void)
+{
+	RegisterXactCallback(forget_turn, NULL);
+	RegisterSubXactCallback(watch_rollback, NULL);
+}
+
+/* An error that got past us must not leave the session inside a turn. */
+static void
+forget_turn(XactEvent event, void *arg)
+{
+	current_turn = NULL;
+	guarded = false;
+	durable_clock_show_real();
+}
+
+/*
+ * A block of the orchestration with an exception handler has been rolled back.  If
+ * activities had run in it, so have they been, and in the history they have
+ * completed.  Subtransactions are numbered as they begin: one that still runs and
+ * is not younger than the one in which the activity ran contains it.
+ */
+static void
+watch_rollback(SubXactEvent event, SubTransactionId subid, SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB && current_turn != NULL &&
+		subid <= current_turn->innermost)
+		current_turn->spoiled = true;
+}
+
+bool
+durable_turn_active(void)
+{
+	return current_turn != NULL;
+}
+
+bool
+durable_turn_guarded(void)
+{
+	return guarded;
+}
+
+Turn *
+durable_turn_current(const char *function)
+{
+	if (current_turn == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DURABLE_OUTSIDE),
+				 errmsg("durable.%s() can only be called by a running orchestration", function),
+				 errhint("Start the function that calls it with durable.start() or durable.run().")));
+	if (durable_usercall_is_ending())
+		CHECK_FOR_INTERRUPTS();
+	if (current_turn->stopped)
+		durable_turn_stop(current_turn, current_turn->outcome);
+	return current_turn;
+}
+
+TurnOutcome
+durable_turn_run(Turn *turn)
+{
+	Instance   *instance = turn->instance;
+	Replay	   *replay = &instance->replay;
+	MemoryContext old = CurrentMemoryContext;
+	int			nevents = replay->nevents;
+	int			ndecisions = list_length(instance->decisions);
+	int			nactivities = list_length(instance->activities);
+	Jsonb	   *custom_status = instance->custom_status;
+	UserCall	call = {0};
+	char	   *leftover = NULL;
+
+	Assert(current_turn == NULL);
+
+	if (!condemns_at_exit)
+		before_shmem_exit(condemn_at_exit, (Datum) 0);
+	condemns_at_exit = true;
+	if (instance->run == NULL)
+		instance->run = AllocSetContextCreate(instance->context, "durable turn",
+											  ALLOCSET_DEFAULT_SIZES);
+	else
+		MemoryContextReset(instance->run);
+	durable_replay_rewind(replay, instance->run);
+	turn->stopped = false;
+	turn->outcome = TURN_WAITS;
+	turn->mismatch = NULL;
+	turn->raised = NULL;
+	turn->failure = NULL;
+	turn->error = NULL;
+	turn->result = NULL;
+	turn->innermost = InvalidSubTransactionId;
+	turn->spoiled = false;
+	turn->discarded = false;
+	turn->known_calls = replay->ncalls;
+	instance->turns++;
+	instance->wait_line = 0;
+
+	call.body = turn_body;
+	call.arg = turn;
+	call.read_only = true;
+	/* A companion also waits for its worker, which watches the time. */
+	call.timeout_us = turn->at_frontier && turn->mode == TURN_STEPWISE ? 0 :
+		(int64) durable_turn_timeout * 1000;
+	call.must_stop = true;
+	call.may_keep = turn->mode == TURN_WHOLE;
+	call.keep = turn->mode == TURN_WHOLE ? went_straight : NULL;
+
+	MemoryContextSwitchTo(instance->context);
+	current_turn = turn;
+	guarded = true;
+	show_time(turn);
+	durable_usercall_run(&call);
+	durable_clock_show_real();
+	guarded = false;
+	current_turn = NULL;
+	MemoryContextSwitchTo(instance->context);
+
+	instance->compute_us += call.elapsed_us;
+	turn->changed_settings |= call.changed_settings;
+
+	if (turn->stopped)
+	{
+		/* The flag counts, not what the function made of the error. */
+		if (turn->outcome == TURN_WAITS)
+			leftover = durable_replay_leftover(replay, "waits");
+		else if (turn->outcome == TURN_CONTINUED_AS_NEW)
+			leftover = durable_replay_leftover(replay, "continues as new");
+		if (call.error != NULL && call.error->context != NULL)
+			instance->wait_line = line_of_context(call.error->context);
+	}
+	else if (call.returned)
+	{
+		turn->outcome = TURN_COMPLETED;
+		turn->result = call.result;
+		leftover = durable_replay_leftover(replay, "returns");
+	}
+	else
+	{
+		interpret_error(turn, &call);
+		if (turn->outcome == TURN_FAILED)
+			leftover = durable_replay_leftover(replay,
+											   psprintf("fails with \"%s\"", call.error->message));
+	}
+
+	if (leftover != NULL)
+	{
+		turn->outcome = TURN_MISMATCH;
+		turn->mismatch = leftover;
+	}
+	/* The time of activities is not the orchestration's, so the limit says nothing. */
+	turn->discarded = turn->outcome == TURN_MISMATCH || turn->outcome == TURN_ERROR ||
+		(turn->mode == TURN_WHOLE && !call.kept) ||
+		(turn->mode == TURN_PIECE && call.timed_out);
+	if (turn->discarded)
+	{
+		take_back(turn, nevents, ndecisions, nactivities);
+		instance->custom_status = custom_status;
+		if (turn->outcome == TURN_COMPLETED)
+			turn->outcome = TURN_WAITS;
+	}
+	turn->fresh_events = replay->nevents;
+
+	/* The replay's state stays readable until the caller is done with the turn. */
+	MemoryContextSwitchTo(old);
+	return turn->outcome;
+}
+
+bool
+durable_turn_next_is_new(const Turn *turn)
+{
+	return turn->instance->replay.ntasks >= turn->instance->replay.ncalls;
+}
+
+int
+durable_turn_record(Turn *turn, HistoryType type, const char *name,
+					Jsonb *extra, Jsonb *payload, HistoryEvent **recorded)
+{
+	Instance   *instance = turn->instance;
+	char	   *mismatch;
+	int			task;
+	MemoryContext old = MemoryContextSwitchTo(instance->context);
+
+	task = durable_replay_call(&instance->replay, type, name, recorded, &mismatch);
+	if (mismatch != NULL)
+	{
+		turn->mismatch = mismatch;
+		durable_turn_stop(turn, TURN_MISMATCH);
+	}
+	if (*recorded == NULL)
+	{
+		HistoryEvent *event;
+
+		if (instance->replay.nevents >= DURABLE_MAX_EVENTS)
+			ereport(ERROR,
+					(errcode(ERRCODE_DURABLE_LIMIT),
+					 errmsg("history of instance \"%s\" has reached the limit of %d events",
+							instance->instance_id, DURABLE_MAX_EVENTS),
+					 errhint("Use durable.continue_as_new() in orchestrations that run for ever.")));
+		event = palloc0(sizeof(HistoryEvent));
+		event->type = type;
+		event->task = task;
+		event->name = name ? pstrdup(name) : NULL;
+		event->time = turn->clock;
+		if (extra != NULL)
+		{
+			event->extra = palloc(VARSIZE(extra));
+			memcpy(event->extra, extra, VARSIZE(extra));
+		}
+		if (payload != NULL)
+		{
+			event->payload = palloc(VARSIZE(payload));
+			memcpy(event->payload, payload, VARSIZE(payload));
+		}
+		durable_replay_add(&instance->replay, event);
+		durable_replay_task(&instance->replay, task)->name = event->name;
+	}
+	MemoryContextSwitchTo(old);
+	return task;
+}
+
+void
+durable_turn_answer(Turn *turn, HistoryType type, int task, const Jsonb *payload)
+{
+	MemoryContext old = MemoryContextSwitchTo(turn->instance->context);
+	HistoryEvent *event = palloc0(sizeof(HistoryEvent));
+
+	event->type = type;
+	event->task = task;
+	event->time = turn->clock;
+	if (payload != NULL)
+	{
+		event->payload = palloc(VARSIZE(payload));
+		memcpy(event->payload, payload, VARSIZE(payload));
+	}
+	durable_replay_add(&turn->instance->replay, event);
+	MemoryContextSwitchTo(old);
+}
+
+Decision *
+durable_turn_decide(Turn *turn, DecisionKind kind, int task)
+{
+	Instance   *instance = turn->instance;
+	MemoryContext old = MemoryContextSwitchTo(instance->context);
+	Decision   *decision = palloc0(sizeof(Decision));
+
+	decision->kind = kind;
+	decision->task = task;
+	decision->attempt = 1;
+	if (kind == DECISION_ACTIVITY)
+		instance->activities = lappend(instance->activities, decision);
+	else
+		instance->decisions = lappend(instance->decisions, decision);
+	MemoryContextSwitchTo(old);
+	return decision;
+}
+
+Decision *
+durable_turn_decision_of(HistoryEvent *call)
+{
+	Decision   *decision = palloc0(sizeof(Decision));
+	Jsonb	   *timeout = durable_json_get_member(call->extra, "timeout");
+
+	decision->kind = DECISION_ACTIVITY;
+	decision->task = call->task;
+	decision->name = call->name;
+	decision->input = call->payload;
+	decision->retry = durable_json_get_member(call->extra, "retry");
+	decision->timeout_us = timeout ? durable_history_get_number(timeout) : 0;
+	return decision;
+}
+
+void
+durable_turn_log(const Instance *instance, const HistoryEvent *event)
+{
+	JsonbValue	line;
+
+	if (event->payload == NULL ||
+		!JsonbExtractScalar(&event->payload->root, &line) || line.type != jbvString)
+		return;
+	ereport(LOG,
+			(errmsg("%.*s", line.val.string.len, line.val.string.val),
+			 errdetail("Orchestration \"%s\", instance \"%s\".",
+					   instance->name, instance->instance_id),
+			 errhidecontext(true)));
+}
+
+TaskState *
+durable_turn_await(Turn *turn, int task)
+{
+	Replay	   *replay = &turn->instance->replay;
+
+	for (;;)
+	{
+		/* The array may have moved: look it up again. */
+		TaskState  *state = durable_replay_task(replay, task);
+
+		if (state->done)
+		{
+			state->seen = true;
+			return state;
+		}
+		durable_turn_advance(turn);
+	}
+}
+
+void
+durable_turn_advance(Turn *turn)
+{
+	CHECK_FOR_INTERRUPTS();
+	while (!durable_replay_advance(&turn->instance->replay))
+		if (turn->at_frontier == NULL || !turn->at_frontier(turn))
+			durable_turn_stop(turn, TURN_WAITS);
+	show_time(turn);
+}
+
+/*
+ * Code that asks PostgreSQL what time it is, where determinism.c cannot see it, gets
+ * what durable.now() says.
+ */
+static void
+show_time(const Turn *turn)
+{
+	if (durable_determinism != DETERMINISM_OFF)
+		durable_clock_show(turn->instance->replay.now);
+}
+
+void
+durable_turn_stop(Turn *turn, TurnOutcome outcome)
+{
+	turn->stopped = true;
+	turn->outcome = outcome;
+	ereport(ERROR,
+			(errcode(ERRCODE_QUERY_CANCELED),
+			 errmsg_internal("turn of a durable orchestration ends here")));
+}
+
+/* May the effects of the activities that ran within the turn be kept? */
+static bool
+went_straight(void *arg)
+{
+	Turn	   *turn = arg;
+	Replay	   *replay = &turn->instance->replay;
+
+	return !turn->stopped && !turn->spoiled && replay->ntasks >= replay->ncalls &&
+		turn->instance->activities == NIL;
+}
+
+void
+durable_turn_leave(Turn *turn)
+{
+	/* Whatever raises from here on ends the turn, also if user code catches it. */
+	turn->stopped = true;
+	turn->outcome = TURN_WAITS;
+	current_turn = NULL;
+	guarded = false;
+	durable_clock_show_real();
+}
+
+void
+durable_turn_reenter(Turn *turn, bool completed)
+{
+	turn->stopped = !completed;
+	if (completed && turn->mode == TURN_WHOLE)
+		turn->innermost = Max(turn->innermost, GetCurrentSubTransactionId());
+	current_turn = turn;
+	guarded = true;
+	show_time(turn);
+}
+
+static Jsonb *
+turn_body(void *arg)
+{
+	Turn	   *turn = arg;
+
+	return durable_handler_call(turn->handler, turn->instance->input);
+}
+
+/*
+ * Code can catch every error, but not the end of its process.  Whoever runs the
+ * instance next must not go through the same again.
+ */
+static void
+condemn_at_exit(int code, Datum arg)
+{
+	if (current_turn == NULL || !durable_usercall_is_ending())
+		return;
+	durable_suspect_condemn(current_turn->instance->key);
+	ereport(LOG,
+			(errmsg("orchestration \"%s\" has caught the error that ends it at durable.turn_timeout, and gone on: its process ends",
+					current_turn->instance->name),
+			 errdetail("Instance \"%s\" will be suspended.", current_turn->instance->instance_id)));
+}
+
+/* Takes back what a discarded turn has recorded and decided. */
+static void
+take_back(Turn *turn, int nevents, int ndecisions, int nactivities)
+{
+	Instance   *instance = turn->instance;
+
+	durable_replay_truncate(&instance->replay, nevents);
+	instance->decisions = list_truncate(instance->decisions, ndecisions);
+	instance->activities = list_truncate(instance->activities, nactivities);
+}
+
+static void
+interpret_error(Turn *turn, UserCall *call)
+{
+	bool		of_call = is_failure_of_call(turn, call->error);
+	char	   *attempt;
+
+	if (call->timed_out)
+	{
+		ErrorData  *error = call->error;
+
+		error->sqlerrcode = ERRCODE_DURABLE_LIMIT;
+		error->message = psprintf("orchestration \"%s\" ran for more than %d ms without waiting",
+								  turn->instance->name, durable_turn_timeout);
+		error->hint = pstrdup("An orchestration only decides; work belongs into activities. See durable.turn_timeout.");
+	}
+	else if (durable_usercall_is_infrastructure(call->error->sqlerrcode) && !of_call)
+	{
+		turn->outcome = TURN_ERROR;
+		turn->error = call->error;
+		return;
+	}
+	else if (call->error->sqlerrcode == ERRCODE_READ_ONLY_SQL_TRANSACTION &&
+			 call->error->hint == NULL)
+		call->error->hint = pstrdup("An orchestration cannot write; call an activity or durable.call_sql().");
+
+	attempt = of_call ? durable_json_get_text(turn->raised, "attempt") : NULL;
+	turn->outcome = TURN_FAILED;
+	turn->failure = durable_json_failure(call->error,
+										 of_call ? durable_json_get_text(turn->raised, "activity") : NULL,
+										 attempt ? atoi(attempt) : 0);
+}
+
+/*
+ * Is it what a durable call raised, from the history?  An activity may have failed
+ * for lack of memory, but that was then and would be the same in every replay.
+ */
+static bool
+is_failure_of_call(const Turn *turn, const ErrorData *error)
+{
+	char	   *sqlstate;
+	char	   *message;
+
+	if (turn->raised == NULL)
+		return false;
+	sqlstate = durable_json_get_text(turn->raised, "sqlstate");
+	message = durable_json_get_text(turn->raised, "message");
+	return sqlstate != NULL && message != NULL && error->message != NULL &&
+		strcmp(sqlstate, unpack_sql_state(error->sqlerrcode)) == 0 &&
+		strcmp(message, error->message) == 0;
+}
+
+/*
+ * The line at which PL/pgSQL stood in that function, from an error's context:
+ * the last "PL/pgSQL function name(args) line N at" is the outermost frame, the
+ * orchestration itself.
+ */
+static int
+line_of_context(const char *context)
+{
+	static const char marker[] = ") line ";
+	const char *at = NULL;
+
+	for (const char *p = strstr(context, marker); p != NULL; p = strstr(p + 1, marker))
+		at = p;
+	return at == NULL ? 0 : atoi(at + strlen(marker));
+}

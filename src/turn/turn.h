@@ -1,0 +1,191 @@
+/*
+ * turn.h
+ *		An instance in memory, and one turn of it.
+ */
+#ifndef DURABLE_TURN_H
+#define DURABLE_TURN_H
+
+#include "durable.h"
+#include "handler.h"
+#include "nodes/pg_list.h"
+#include "replay.h"
+#include "storage/itemptr.h"
+
+/* What a turn decided, beyond the events it recorded. */
+typedef enum DecisionKind
+{
+	DECISION_ACTIVITY,
+	DECISION_TIMER,
+	DECISION_TIMER_CANCEL,
+	DECISION_CHILD,				/* sub-orchestration */
+	DECISION_START,				/* detached orchestration */
+	DECISION_SEND				/* event to another instance */
+}			DecisionKind;
+
+typedef struct Decision
+{
+	DecisionKind kind;
+	int32		task;
+	char	   *name;
+	Jsonb	   *input;
+	Jsonb	   *retry;			/* ACTIVITY, CHILD; NULL: default or none */
+	int64		timeout_us;		/* ACTIVITY; 0 none */
+	TimestampTz due;			/* TIMER, TIMER_CANCEL */
+	char	   *instance_id;	/* CHILD, START, SEND */
+	char	   *handler;		/* CHILD, START: signature */
+	char	   *version;		/* CHILD, START */
+	char	   *registered_name;	/* CHILD, START */
+	int			attempt;		/* CHILD: 1 for the first */
+}			Decision;
+
+typedef enum TurnOutcome
+{
+	TURN_WAITS,
+	TURN_COMPLETED,
+	TURN_FAILED,
+	TURN_CONTINUED_AS_NEW,
+	TURN_MISMATCH,
+	TURN_ERROR					/* infrastructure: error says what */
+}			TurnOutcome;
+
+/* One row of durable.instance, with its history and what it decided. */
+typedef struct Instance
+{
+	/* as loaded */
+	int64		key;
+	ItemPointerData ctid;
+	char	   *instance_id;
+	Oid			owner;
+	char		status;
+	char	   *name;
+	char	   *handler_signature;
+	char	   *version;
+	int64		code_hash;		/* 0: it has not run yet */
+	int32		execution;
+	int32		stored_events;	/* events already in durable.history */
+	int32		turns;
+	int64		compute_us;
+	TimestampTz created_at;
+	TimestampTz started_at;		/* 0: not yet */
+	TimestampTz completed_at;	/* 0: not yet */
+	char	   *parent_instance_id; /* NULL: none, or gone */
+	int64		parent_key;		/* 0: none */
+	int32		parent_execution;
+	int32		parent_task;
+	int32		parent_attempt;
+	Jsonb	   *input;
+	Jsonb	   *output;
+	Jsonb	   *failure;
+	Jsonb	   *custom_status;
+	char	   *waiting;		/* see waiting.c */
+	char	   *suspend_reason;
+	int			crashes;		/* see crash.c; 0 as a rule */
+
+	/* in memory */
+	MemoryContext context;		/* lives as long as the instance does */
+	MemoryContext run;			/* state of the replay, reset for each turn */
+	Replay		replay;
+	List	   *decisions;		/* of this unit, not yet carried out */
+	List	   *activities;		/* DECISION_ACTIVITY to run inline */
+	int			wait_line;		/* line of the orchestration that waits, 0 unknown */
+	bool		put_off;		/* goes on in the next batch */
+	bool		input_changed;	/* by continue_as_new */
+	bool		discard_history;	/* continued as new: delete the old execution's rows */
+}			Instance;
+
+/* Where a turn's activities run; see straight_through.c. */
+typedef enum TurnMode
+{
+	TURN_STEPWISE,				/* between turns, or by a companion's worker */
+	TURN_WHOLE,					/* within it: kept if it completes, else nothing is */
+	TURN_PIECE					/* within it, those that leave nothing behind: kept as far as it comes */
+}			TurnMode;
+
+/* A turn while it runs. */
+typedef struct Turn
+{
+	Instance   *instance;
+	Handler    *handler;
+	TimestampTz clock;			/* of this unit; time of new events */
+
+	/*
+	 * Set before the error that suspends is raised.  While it is set every durable
+	 * call raises again: languages that can catch anything get nowhere.
+	 */
+	bool		stopped;
+	TurnOutcome outcome;		/* meaningful when stopped */
+	char	   *mismatch;
+	const Jsonb *raised;		/* failure that a durable call has raised last */
+	Jsonb	   *continue_input;
+	bool		continue_preserve_events;
+	int			fresh_events;	/* events from here on are new to this run */
+	int			known_calls;	/* recorded before this run */
+	/*
+	 * Asked when the history ends, true if there is more now.  In a companion, and
+	 * when activities are run within the turn (straight_through.c).
+	 */
+	bool		(*at_frontier) (struct Turn *turn);
+	void	   *frontier_arg;
+	TurnMode	mode;
+	bool		discarded;		/* nothing of it is left: it does not count */
+	SubTransactionId innermost; /* the youngest one that holds effects of such activities */
+	bool		spoiled;		/* user code has rolled back some of them */
+	bool		changed_settings;	/* user code has, in this or an earlier run */
+
+	Jsonb	   *failure;		/* TURN_FAILED */
+	ErrorData  *error;			/* TURN_ERROR */
+	Jsonb	   *result;			/* TURN_COMPLETED */
+}			Turn;
+
+extern void durable_turn_install(void); /* from _PG_init */
+
+/* Are we inside an orchestration? */
+extern bool durable_turn_active(void);
+
+/* Is user code running that must be deterministic? (hooks of determinism.c) */
+extern bool durable_turn_guarded(void);
+
+/* The running turn; raises WF005 outside, or suspends again when stopped. */
+extern Turn *durable_turn_current(const char *function);
+
+/*
+ * While an activity runs within the turn, we are not in an orchestration.  Unless it
+ * has completed, the turn is over.
+ */
+extern void durable_turn_leave(Turn *turn);
+extern void durable_turn_reenter(Turn *turn, bool completed);
+
+/* Runs one turn from the top. */
+extern TurnOutcome durable_turn_run(Turn *turn);
+
+/* Will the next call be new?  Then its arguments are needed. */
+extern bool durable_turn_next_is_new(const Turn *turn);
+
+/*
+ * For durable calls.  record makes the next call: returns its task; *recorded is
+ * the recorded event, or NULL when the call is new, and then the event is recorded
+ * with that payload and extra, and decision (if not NULL) is added.
+ */
+extern int	durable_turn_record(Turn *turn, HistoryType type, const char *name,
+								Jsonb *extra, Jsonb *payload, HistoryEvent **recorded);
+extern Decision *durable_turn_decide(Turn *turn, DecisionKind kind, int task);
+
+/* An answer that is known at once, in the turn that made the call. */
+extern void durable_turn_answer(Turn *turn, HistoryType type, int task, const Jsonb *payload);
+
+/* The decision that belongs to a recorded call of an activity. */
+extern Decision *durable_turn_decision_of(HistoryEvent *call);
+
+/* Writes a line that was recorded to the server's log. */
+extern void durable_turn_log(const Instance *instance, const HistoryEvent *event);
+
+/* Waits until the task is answered: returns, or suspends the turn. */
+extern TaskState *durable_turn_await(Turn *turn, int task);
+
+/* Sees one more event, or suspends the turn. */
+extern void durable_turn_advance(Turn *turn);
+
+/* Ends the turn with that outcome; does not return. */
+extern pg_noreturn_compat void durable_turn_stop(Turn *turn, TurnOutcome outcome);
+
+#endif							/* DURABLE_TURN_H */

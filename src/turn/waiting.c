@@ -1,0 +1,439 @@
+/*-------------------------------------------------------------------------
+ *
+ * waiting.c
+ *		What an instance waits for, in the few bytes it takes on disk.
+ *
+ * durable.instance.waiting is a text, because most instances that there are at
+ * any moment wait, and wait for long: as jsonb it was a third of their row.  And
+ * text and not bytes, because names of events are in it, which a dump has to
+ * carry into databases of other encodings.  Items are separated by a blank:
+ *
+ *		letter number [@since] [+due] [/line] ["name"]
+ *
+ *	a t e o s	a wait for an activity, timer, event, sub-orchestration or start; number
+ *				is the task
+ *	b			an event that has come and that nobody has consumed; number is its number
+ *				in the history
+ *	p			an activity that is still to be run inline; number is the task
+ *	m			number of items that are not listed
+ *
+ * since is in seconds after the base, which is the time the execution has begun, or
+ * before that the time the instance was made, and left out when it is 0; due in
+ * seconds after since, for timers and starts; line is that of the PL/pgSQL statement
+ * that waits.  A quote in a name is doubled.  So "t1+60/3" is an instance that has
+ * gone to sleep for a minute in line 3 of its function, in its first turn.
+ *
+ * Owns:	the encoding of durable.instance.waiting
+ * Called by: execution.c, outcome.c, dispatch.c, start_api.c; the views (durable.waits)
+ * Memory:	CurrentMemoryContext
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "funcapi.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "waiting.h"
+
+/* A fan-out may wait for thousands; nobody reads them all. */
+#define MAX_LISTED	20
+
+#define WAITS_COLUMNS	6
+
+typedef struct Wait
+{
+	char		kind;
+	int			number;
+	TimestampTz since;
+	TimestampTz due;			/* DT_NOEND: none */
+	int			line;			/* 0: unknown */
+	const char *name;			/* NULL: none */
+}			Wait;
+
+static TimestampTz base_of(const Instance *instance);
+static void put(StringInfo out, TimestampTz base, const Wait *item);
+static void put_number(StringInfo out, char kind, int number);
+static void put_event(StringInfo out, TimestampTz base, const HistoryEvent *event, int index);
+static void put_seconds(StringInfo out, char mark, TimestampTz from, TimestampTz to);
+static char *result_of(StringInfo out);
+static bool next(const char **cursor, TimestampTz base, Wait *item);
+static TimestampTz get_seconds(const char **cursor, TimestampTz from);
+static char *get_name(const char **cursor);
+static char letter_of(HistoryType type);
+static const char *word_of(char kind);
+
+char *
+durable_waiting_build(const Instance *instance)
+{
+	const Replay *replay = &instance->replay;
+	TimestampTz base = base_of(instance);
+	StringInfoData out;
+	int			listed = 0;
+	int			more = 0;
+
+	initStringInfo(&out);
+	/* A turn that was taken back may have made more calls than are recorded. */
+	for (int i = 0; i < Min(replay->ntasks, replay->ncalls); i++)
+	{
+		const TaskState *task = &replay->tasks[i];
+		const HistoryEvent *call;
+		Wait		item = {letter_of(task->kind)};
+
+		if (item.kind == '\0' || task->done || task->canceled)
+			continue;
+		if (listed++ >= MAX_LISTED)
+		{
+			more++;
+			continue;
+		}
+		call = replay->events[replay->calls[i]];
+		item.number = i + 1;
+		item.since = call->time;
+		item.due = task->kind == HISTORY_TIMER_CREATED ?
+			durable_history_get_number(call->extra) : DT_NOEND;
+		item.line = instance->wait_line;
+		item.name = call->name;
+		put(&out, base, &item);
+	}
+	for (int i = 0; i < replay->nbuffered; i++)
+	{
+		if (i < MAX_LISTED)
+			put_event(&out, base, replay->events[replay->buffered[i]], replay->buffered[i]);
+		else
+			more++;
+	}
+	if (more > 0)
+		put_number(&out, 'm', more);
+	return result_of(&out);
+}
+
+char *
+durable_waiting_keep(const Instance *instance)
+{
+	const Replay *replay = &instance->replay;
+	TimestampTz base = base_of(instance);
+	const char *cursor = instance->waiting;
+	StringInfoData out;
+	Wait		item;
+	int			listed = 0;
+	int			more = 0;
+
+	initStringInfo(&out);
+	while (next(&cursor, base, &item))
+	{
+		if (item.kind == 'm')
+		{
+			more += item.number;
+			continue;
+		}
+		listed += item.kind == 'b';
+		put(&out, base, &item);
+	}
+	for (int i = instance->stored_events; i < replay->nevents; i++)
+	{
+		if (replay->events[i]->type != HISTORY_EVENT_RAISED)
+			continue;
+		if (listed++ < MAX_LISTED)
+			put_event(&out, base, replay->events[i], i);
+		else
+			more++;
+	}
+	if (more > 0)
+		put_number(&out, 'm', more);
+	return result_of(&out);
+}
+
+/* From now on times count from another base, and there is no start to wait for. */
+char *
+durable_waiting_start(const Instance *instance, TimestampTz started)
+{
+	const char *cursor = instance->waiting;
+	StringInfoData out;
+	Wait		item;
+
+	initStringInfo(&out);
+	while (next(&cursor, base_of(instance), &item))
+		if (item.kind != 's')
+			put(&out, started, &item);
+	return result_of(&out);
+}
+
+char *
+durable_waiting_put_off(const Instance *instance)
+{
+	StringInfoData out;
+	ListCell   *cell;
+
+	initStringInfo(&out);
+	foreach(cell, instance->activities)
+		put_number(&out, 'p', ((Decision *) lfirst(cell))->task);
+	return result_of(&out);
+}
+
+List *
+durable_waiting_take_pending(Instance *instance)
+{
+	TimestampTz base = base_of(instance);
+	const char *cursor = instance->waiting;
+	List	   *pending = NIL;
+	StringInfoData out;
+	Wait		item;
+
+	if (cursor == NULL)
+		return NIL;
+	initStringInfo(&out);
+	while (next(&cursor, base, &item))
+	{
+		if (item.kind == 'p')
+			pending = lappend_int(pending, item.number);
+		else
+			put(&out, base, &item);
+	}
+	if (pending != NIL)
+		instance->waiting = result_of(&out);
+	return pending;
+}
+
+/* Of an instance that waits for its start. */
+char *
+durable_waiting_for_start(TimestampTz created, TimestampTz due)
+{
+	Wait		item = {'s', 0, created, due, 0, NULL};
+	StringInfoData out;
+
+	initStringInfo(&out);
+	put(&out, created, &item);
+	return result_of(&out);
+}
+
+/*
+ * When an instance that has not run yet is to start, DT_NOEND if it does not wait
+ * for a time: the timer of its start is not in its history.
+ */
+TimestampTz
+durable_waiting_start_due(const Instance *instance)
+{
+	const char *cursor = instance->waiting;
+	Wait		item;
+
+	while (next(&cursor, base_of(instance), &item))
+		if (item.kind == 's')
+			return item.due;
+	return DT_NOEND;
+}
+
+/* durable.waits(waiting text, base timestamptz): one row for each item. */
+PG_FUNCTION_INFO_V1(durable_waits);
+
+Datum
+durable_waits(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	const char *cursor = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	TimestampTz base = PG_GETARG_TIMESTAMPTZ(1);
+	Wait		item;
+
+	InitMaterializedSRF(fcinfo, 0);
+	while (next(&cursor, base, &item))
+	{
+		bool		timed = item.kind != 'p' && item.kind != 'm';
+		Datum		values[WAITS_COLUMNS];
+		bool		nulls[WAITS_COLUMNS] = {0};
+
+		values[0] = CStringGetTextDatum(word_of(item.kind));
+		values[1] = Int32GetDatum(item.number);
+		nulls[2] = item.name == NULL;
+		values[2] = item.name ? CStringGetTextDatum(item.name) : (Datum) 0;
+		nulls[3] = !timed;
+		values[3] = TimestampTzGetDatum(item.since);
+		nulls[4] = item.kind != 't' && item.kind != 's';
+		values[4] = TimestampTzGetDatum(item.due);
+		nulls[5] = item.line == 0;
+		values[5] = Int32GetDatum(item.line);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+static TimestampTz
+base_of(const Instance *instance)
+{
+	return instance->started_at != 0 ? instance->started_at : instance->created_at;
+}
+
+/* --- writing -------------------------------------------------------------------------- */
+
+static void
+put(StringInfo out, TimestampTz base, const Wait *item)
+{
+	put_number(out, item->kind, item->number);
+	if (item->kind == 'p' || item->kind == 'm')
+		return;
+	if (item->since != base)
+		put_seconds(out, '@', base, item->since);
+	if (item->kind == 't' || item->kind == 's')
+		put_seconds(out, '+', item->since, item->due);
+	if (item->line > 0)
+		appendStringInfo(out, "/%d", item->line);
+	if (item->name != NULL)
+	{
+		appendStringInfoChar(out, '"');
+		for (const char *c = item->name; *c != '\0'; c++)
+		{
+			if (*c == '"')
+				appendStringInfoChar(out, '"');
+			appendStringInfoChar(out, *c);
+		}
+		appendStringInfoChar(out, '"');
+	}
+}
+
+static void
+put_number(StringInfo out, char kind, int number)
+{
+	if (out->len > 0)
+		appendStringInfoChar(out, ' ');
+	appendStringInfo(out, "%c%d", kind, number);
+}
+
+static void
+put_event(StringInfo out, TimestampTz base, const HistoryEvent *event, int index)
+{
+	Wait		item = {'b', index + 1, event->time, DT_NOEND, 0, event->name};
+
+	put(out, base, &item);
+}
+
+/*
+ * Differences wrap around, here and in get_seconds: a timer that is never due is
+ * further away than fits.
+ */
+static void
+put_seconds(StringInfo out, char mark, TimestampTz from, TimestampTz to)
+{
+	int64		us = (int64) ((uint64) to - (uint64) from);
+	uint64		size = us < 0 ? -(uint64) us : (uint64) us;
+	uint64		fraction = size % USECS_PER_SEC;
+
+	appendStringInfo(out, "%c%s" UINT64_FORMAT, mark, us < 0 ? "-" : "", size / USECS_PER_SEC);
+	if (fraction > 0)
+	{
+		appendStringInfo(out, ".%06d", (int) fraction);
+		while (out->data[out->len - 1] == '0')
+			out->data[--out->len] = '\0';
+	}
+}
+
+/* Nothing is NULL. */
+static char *
+result_of(StringInfo out)
+{
+	return out->len > 0 ? out->data : NULL;
+}
+
+/* --- reading -------------------------------------------------------------------------- */
+
+/* The item at the cursor, which may be NULL, and the cursor to the one after it. */
+static bool
+next(const char **cursor, TimestampTz base, Wait *item)
+{
+	const char *c = *cursor;
+
+	if (c == NULL || *c == '\0')
+		return false;
+	memset(item, 0, sizeof(Wait));
+	item->kind = *c++;
+	item->number = strtol(c, unconstify(char **, &c), 10);
+	item->since = base;
+	item->due = DT_NOEND;
+	if (*c == '@')
+		item->since = get_seconds(&c, base);
+	if (*c == '+')
+		item->due = get_seconds(&c, item->since);
+	if (*c == '/')
+		item->line = strtol(c + 1, unconstify(char **, &c), 10);
+	if (*c == '"')
+		item->name = get_name(&c);
+	if (word_of(item->kind) == NULL || (*c != ' ' && *c != '\0'))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("could not read what an instance waits for: \"%s\"", *cursor)));
+	*cursor = *c == ' ' ? c + 1 : c;
+	return true;
+}
+
+static TimestampTz
+get_seconds(const char **cursor, TimestampTz from)
+{
+	const char *c = *cursor + 1;
+	bool		negative = *c == '-';
+	uint64		us;
+
+	if (negative)
+		c++;
+	us = strtoull(c, unconstify(char **, &c), 10) * USECS_PER_SEC;
+	if (*c == '.')
+		for (int unit = USECS_PER_SEC / 10; *++c >= '0' && *c <= '9'; unit /= 10)
+			us += (*c - '0') * unit;
+	*cursor = c;
+	return (TimestampTz) ((uint64) from + (negative ? -us : us));
+}
+
+static char *
+get_name(const char **cursor)
+{
+	const char *c = *cursor + 1;
+	char	   *name = palloc(strlen(c) + 1);
+	int			length = 0;
+
+	while (*c != '\0' && (*c != '"' || *++c == '"'))
+		name[length++] = *c++;
+	name[length] = '\0';
+	*cursor = c;
+	return name;
+}
+
+static char
+letter_of(HistoryType type)
+{
+	switch (type)
+	{
+		case HISTORY_TASK_SCHEDULED:
+			return 'a';
+		case HISTORY_TIMER_CREATED:
+			return 't';
+		case HISTORY_EVENT_WAIT_CREATED:
+			return 'e';
+		case HISTORY_SUB_CREATED:
+			return 'o';
+		default:
+			return '\0';
+	}
+}
+
+static const char *
+word_of(char kind)
+{
+	switch (kind)
+	{
+		case 'a':
+			return "activity";
+		case 't':
+			return "timer";
+		case 'e':
+			return "event";
+		case 'o':
+			return "orchestration";
+		case 's':
+			return "start";
+		case 'b':
+			return "buffered";
+		case 'p':
+			return "pending";
+		case 'm':
+			return "more";
+		default:
+			return NULL;
+	}
+}
