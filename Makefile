@@ -8,6 +8,7 @@
 # These need nothing prepared, touch nothing outside a directory of their own, and start servers of their own:
 #   make play            play the game (without a terminal: play one by itself);  make stop, make clean-play
 #   make check           every test there is
+#   make check-versions  every test on other PostgreSQL versions, and with assertions (as root, in Debian systems of its own)
 #   make devserver       a scratch server with the current build
 #
 # Settings: PG_CONFIG=/path/to/pg_config; GAME=no leaves the game and its client out; DURABLE_TESTING=1 compiles the
@@ -64,7 +65,7 @@ endif
 
 # --- targets that bring their own server; they do not need pg_config to be there yet -------------------------------------
 
-OWN_SERVER = play stop clean-play check devserver bench bench-peers
+OWN_SERVER = play stop clean-play check check-versions devserver bench bench-peers
 
 ifneq ($(filter $(OWN_SERVER),$(MAKECMDGOALS)),)
 
@@ -73,7 +74,7 @@ ifneq ($(filter $(OWN_SERVER),$(MAKECMDGOALS)),)
 .PHONY: $(MAKECMDGOALS)
 $(filter $(OWN_SERVER),$(MAKECMDGOALS)):
 	@PG_CONFIG='$(if $(filter environment command,$(origin PG_CONFIG)),$(PG_CONFIG))' \
-	KEEP='$(KEEP)' SUITES='$(SUITES)' TESTS='$(TESTS)' scripts/$@
+	KEEP='$(KEEP)' SUITES='$(SUITES)' TESTS='$(TESTS)' VERSIONS='$(VERSIONS)' scripts/$@
 
 $(filter-out $(OWN_SERVER),$(MAKECMDGOALS)):
 	@$(MAKE) $@
