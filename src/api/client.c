@@ -13,7 +13,7 @@
  * that remains (it finishes while the sender has not committed) is the engine's:
  * it discards messages for instances that are finished or purged.
  *
- * Owns:	durable.engine (with admin_api.c); rows that clients put into durable.inbox
+ * Owns:	durable.engine (with admin_api.c)
  * Called by: start_api.c, control_api.c, wait_api.c, history_api.c, purge_api.c,
  *			admin_api.c
  * Locks:	those of plain inserts and reads; purging locks finished instances
@@ -35,12 +35,11 @@
 
 #include "client.h"
 #include "clock.h"
+#include "inbox_table.h"
 #include "shmem.h"
 #include "sql.h"
 #include "table_scan.h"
-#include "table_write.h"
 #include "turn.h"
-#include "wakeup.h"
 
 /* How much of an instance id or a name an error message shows, in bytes. */
 #define SHOWN_NAME	200
@@ -50,23 +49,8 @@ enum
 	INSTANCE_ID, INSTANCE_KEY, INSTANCE_OWNER, INSTANCE_STATUS, INSTANCE_COLUMNS
 };
 static DurableTable instance_table = {
-	"instance", "instance_id_key", INSTANCE_COLUMNS,
+	"instance", {"instance_id_key"}, INSTANCE_COLUMNS,
 	{"instance_id", "key", "owner", "status"}
-};
-
-enum
-{
-	MESSAGE_ID, MESSAGE_OWNER, MESSAGE_KEY, MESSAGE_KIND, MESSAGE_NAME, MESSAGE_PAYLOAD,
-	MESSAGE_SENT_AT, MESSAGE_COLUMNS
-};
-static DurableWritable messages = {
-	.table = {
-		.name = "inbox",
-		.ncolumns = MESSAGE_COLUMNS,
-		.columns = {"id", "owner", "key", "kind", "name", "payload", "sent_at"}
-	},
-	.sequence = "inbox_id_seq",
-	.deletes = true
 };
 
 /*
@@ -199,7 +183,7 @@ durable_client_look_up(const char *instance_id, ClientInstance *instance)
 	DurableScan scan;
 	bool		found;
 
-	durable_scan_open_latest(&scan, &instance_table);
+	durable_scan_open_latest(&scan, &instance_table, 0);
 	durable_scan_key(&scan, INSTANCE_ID, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(instance_id));
 	durable_scan_begin(&scan);
 	found = durable_scan_next(&scan);
@@ -284,19 +268,16 @@ void
 durable_client_send(const ClientInstance *instance, char kind, const char *name,
 					const Jsonb *payload)
 {
-	DurableWriter *writer = durable_writer_open(&messages);
+	Message		message = {
+		.owner = instance->owner,
+		.key = instance->key,
+		.kind = kind,
+		.name = unconstify(char *, name),
+		.payload = unconstify(Jsonb *, payload),
+		.at = durable_clock_now()
+	};
 
-	durable_writer_set(writer, MESSAGE_ID, Int64GetDatum(durable_writer_next(writer)));
-	durable_writer_set(writer, MESSAGE_OWNER, ObjectIdGetDatum(instance->owner));
-	durable_writer_set(writer, MESSAGE_KEY, Int64GetDatum(instance->key));
-	durable_writer_set(writer, MESSAGE_KIND, CharGetDatum(kind));
-	durable_writer_set_text(writer, MESSAGE_NAME, name);
-	durable_writer_set_jsonb(writer, MESSAGE_PAYLOAD, payload);
-	durable_writer_set(writer, MESSAGE_SENT_AT, TimestampTzGetDatum(durable_clock_now()));
-	durable_writer_insert(writer);
-	durable_writer_close(writer);
-
-	durable_wakeup_inbox(instance->owner, instance->key);
+	durable_inbox_insert(list_make1(&message));
 }
 
 bool

@@ -43,12 +43,13 @@
 #include "clock.h"
 #include "failpoint.h"
 #include "handler.h"
+#include "inbox_table.h"
 #include "json.h"
 #include "registry.h"
 #include "sql.h"
 #include "table_write.h"
+#include "timer_table.h"
 #include "waiting.h"
-#include "wakeup.h"
 
 /* The end of a version 7 UUID; two bits of it are fixed. */
 #define RANDOM_PER_ID	8
@@ -88,32 +89,15 @@ static DurableSql insert_unless_taken = {
 	.argtypes = {TEXTOID, REGROLEOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID, JSONBOID, TEXTOID}
 };
 
+static DurableTable instance_table = {
+	.name = "instance",
+	.ncolumns = START_VALUES + 1,
+	.columns = {"instance_id", "owner", "name", "handler", "version", "created_at", "input",
+	"tags", "waiting", "key"}
+};
 static DurableWritable instances = {
-	.table = {
-		.name = "instance",
-		.ncolumns = START_VALUES + 1,
-		.columns = {"instance_id", "owner", "name", "handler", "version", "created_at", "input",
-		"tags", "waiting", "key"}
-	},
+	.table = &instance_table,
 	.sequence = "instance_key_seq"
-};
-
-static DurableWritable messages = {
-	.table = {
-		.name = "inbox",
-		.ncolumns = 5,
-		.columns = {"id", "owner", "key", "kind", "sent_at"}
-	},
-	.deletes = true
-};
-
-static DurableWritable timers = {
-	.table = {
-		.name = "timer",
-		.ncolumns = 5,
-		.columns = {"owner", "due_at", "key", "execution", "task"}
-	},
-	.deletes = true
 };
 
 static void check_request(const StartRequest *request);
@@ -130,8 +114,6 @@ static bool insert(const StartRequest *request, const StartTarget *target, Oid o
 static bool insert_instance(const StartRequest *request, const StartTarget *target, Oid owner,
 							const char *instance_id, TimestampTz now, int64 *key);
 static void put(Datum *values, char *nulls, int i, Datum value);
-static void insert_timer(Oid owner, int64 key, TimestampTz due);
-static void insert_message(Oid owner, int64 key, TimestampTz now);
 static bool settle_conflict(const StartRequest *request, int64 *key);
 
 PG_FUNCTION_INFO_V1(durable_start);
@@ -183,8 +165,8 @@ void
 durable_client_check_tables(void)
 {
 	durable_writer_check(&instances, true);
-	durable_writer_check(&messages, true);
-	durable_writer_check(&timers, true);
+	durable_inbox_check_table();
+	durable_timer_check_table();
 }
 
 /* --- checks --------------------------------------------------------------------------- */
@@ -399,20 +381,22 @@ insert(const StartRequest *request, const StartTarget *target, Oid owner,
 	   const char *instance_id, int64 *key)
 {
 	TimestampTz now = durable_clock_now();
-	bool		later = request->start_at > now;
 
 	if (!insert_instance(request, target, owner, instance_id, now, key))
 		return false;
-	if (later)
-		insert_timer(owner, *key, request->start_at);
-	else
-		insert_message(owner, *key, now);
-	durable_failpoint_pass(FAILPOINT_START_INSERTED);
+	if (request->start_at > now)
+	{
+		TimerRow	timer = {.key = *key, .execution = 1, .due = request->start_at};
 
-	if (later)
-		durable_wakeup_timer(owner, request->start_at);
+		durable_timer_insert(owner, list_make1(&timer));
+	}
 	else
-		durable_wakeup_inbox(owner, *key);
+	{
+		Message		message = {.owner = owner, .key = *key, .kind = MESSAGE_START, .at = now};
+
+		durable_inbox_insert(list_make1(&message));
+	}
+	durable_failpoint_pass(FAILPOINT_START_INSERTED);
 	return true;
 }
 
@@ -465,35 +449,6 @@ put(Datum *values, char *nulls, int i, Datum value)
 {
 	values[i] = value;
 	nulls[i] = ' ';
-}
-
-static void
-insert_timer(Oid owner, int64 key, TimestampTz due)
-{
-	DurableWriter *writer = durable_writer_open(&timers);
-
-	durable_writer_set(writer, 0, ObjectIdGetDatum(owner));
-	durable_writer_set(writer, 1, TimestampTzGetDatum(due));
-	durable_writer_set(writer, 2, Int64GetDatum(key));
-	durable_writer_set(writer, 3, Int32GetDatum(1));
-	durable_writer_set(writer, 4, Int32GetDatum(0));
-	durable_writer_insert(writer);
-	durable_writer_close(writer);
-}
-
-/* The first message that there can be for the instance: it takes no number. */
-static void
-insert_message(Oid owner, int64 key, TimestampTz now)
-{
-	DurableWriter *writer = durable_writer_open(&messages);
-
-	durable_writer_set(writer, 0, Int64GetDatum(0));
-	durable_writer_set(writer, 1, ObjectIdGetDatum(owner));
-	durable_writer_set(writer, 2, Int64GetDatum(key));
-	durable_writer_set(writer, 3, CharGetDatum(MESSAGE_START));
-	durable_writer_set(writer, 4, TimestampTzGetDatum(now));
-	durable_writer_insert(writer);
-	durable_writer_close(writer);
 }
 
 /*

@@ -33,7 +33,7 @@ enum
 	INSTANCE_OUTPUT, INSTANCE_FAILURE, INSTANCE_TAGS, INSTANCE_COLUMNS
 };
 static DurableTable instance_table = {
-	"instance", "instance_id_key", INSTANCE_COLUMNS,
+	"instance", {"instance_id_key"}, INSTANCE_COLUMNS,
 	{"instance_id", "name", "status", "created_at", "started_at", "updated_at",
 		"completed_at", "compute_us", "turns", "execution", "parent_key", "version", "owner", "custom_status", "input",
 	"output", "failure", "tags"}
@@ -67,7 +67,7 @@ durable_status_of_ended(const char *instance_id, TupleDesc desc, Datum *result)
 	if (desc->natts != ROW_COLUMNS)
 		elog(ERROR, "durable.instance_status has %d columns, expected %d", desc->natts, (int) ROW_COLUMNS);
 
-	durable_scan_open_latest(&scan, &instance_table);
+	durable_scan_open_latest(&scan, &instance_table, 0);
 	durable_scan_key(&scan, INSTANCE_ID, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(instance_id));
 	durable_scan_begin(&scan);
 	simple = durable_scan_next(&scan) && is_simple(&scan);

@@ -59,12 +59,14 @@ durable_batch_send(Batch * batch, int64 key, char kind, int32 execution, int32 t
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	Message    *message = palloc0(sizeof(Message));
 
+	message->owner = batch->owner;
 	message->key = key;
 	message->kind = kind;
 	message->execution = execution;
 	message->task = task;
 	message->name = unconstify(char *, name);
 	message->payload = unconstify(Jsonb *, payload);
+	message->at = batch->clock;
 	batch->outbox = lappend(batch->outbox, message);
 	MemoryContextSwitchTo(old);
 }
@@ -79,24 +81,4 @@ durable_batch_keys(List *instances)
 	foreach(cell, instances)
 		keys[n++] = Int64GetDatum(((Instance *) lfirst(cell))->key);
 	return durable_columns_array(keys, NULL, n, INT8OID);
-}
-
-/* Where their rows are: [0] of the inbox, [1] of the timers. */
-void
-durable_batch_tids(List *messages, Datum *tids[2], int ntids[2])
-{
-	ListCell   *cell;
-
-	for (int timers = 0; timers <= 1; timers++)
-	{
-		tids[timers] = palloc(list_length(messages) * sizeof(Datum));
-		ntids[timers] = 0;
-	}
-	foreach(cell, messages)
-	{
-		Message    *message = lfirst(cell);
-		int			timers = message->kind == MESSAGE_TIMER;
-
-		tids[timers][ntids[timers]++] = PointerGetDatum(&message->tid);
-	}
 }

@@ -6,36 +6,10 @@
 #define DURABLE_BATCH_H
 
 #include "durable.h"
+#include "inbox_table.h"
 #include "nodes/pg_list.h"
+#include "timer_table.h"
 #include "turn.h"
-
-/* inbox.kind of our own: go on where the last batch had to stop. */
-#define MESSAGE_CONTINUE	'k'
-/* In memory only: a timer that is due. */
-#define MESSAGE_TIMER		'T'
-
-typedef struct Message
-{
-	ItemPointerData tid;		/* of the row in durable.inbox or durable.timer */
-	int64		id;				/* inbox only */
-	int64		key;
-	char		kind;
-	int32		execution;
-	int32		task;
-	char	   *name;
-	Jsonb	   *payload;
-	TimestampTz at;				/* sent, or due */
-	bool		live;			/* still there after the instance was locked */
-}			Message;
-
-/* Rows to be written.  A timer that is only to be deleted has no payload. */
-typedef struct TimerRow
-{
-	int64		key;
-	int32		execution;
-	int32		task;
-	TimestampTz due;
-}			TimerRow;
 
 /* task_queue.crashes: not blamed for any, but run under suspicion all the same. */
 #define TASK_CAUTIOUS	(-1)
@@ -130,33 +104,17 @@ extern void durable_batch_store(Batch * batch);
 /* Raises 55000 when somebody has added something to a table that keeps us from writing to it. */
 extern void durable_batch_check_tables(void);
 
-/*
- * Reading.  All as the extension's owner, between user code.
- * inbox: messages for instances from *from on, at most limit, ordered by key and id;
- * *from becomes where the next ones may be, INT64_MAX: nowhere.  keys: for just these
- * instances, in the order of the keys.
- */
-extern List *durable_batch_read_inbox(Batch * batch, int64 *from, int part, int nparts, int limit,
-									  int64 remains_us);
-extern List *durable_batch_read_keys(Batch * batch, const int64 *keys, int nkeys, int limit);
-extern List *durable_batch_read_timers(Batch * batch, TimestampTz from, int64 from_key, int limit);
+/* Reading, as the extension's owner, between user code. */
 extern List *durable_batch_lock_instances(Batch * batch, int64 *keys, int nkeys);
-extern void durable_batch_check_live(Batch * batch, List *messages);
-extern void durable_batch_discard_orphans(Batch * batch, List *messages);
 extern void durable_batch_load_history(Batch * batch, List *instances);
-
-/* The next timer that is due after the given time; DT_NOEND: none. */
-extern TimestampTz durable_batch_next_timer(Batch * batch, TimestampTz after);
 
 /* Parts of it: what is written with statements (batch_statements.c). */
 extern void durable_batch_store_children(Batch * batch);
 extern void durable_batch_terminate(Batch * batch);
 extern void durable_batch_store_sends(Batch * batch);
-extern void durable_batch_store_gone_timers(Batch * batch);
 extern void durable_batch_store_tasks(Batch * batch);
 
-/* For the statements of both: keys of instances, and where messages' rows are. */
+/* Keys of instances, as a bigint[]. */
 extern Datum durable_batch_keys(List *instances);
-extern void durable_batch_tids(List *messages, Datum *tids[2], int ntids[2]);
 
 #endif							/* DURABLE_BATCH_H */

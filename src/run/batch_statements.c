@@ -3,8 +3,7 @@
  * batch_statements.c
  *		Writes with statements what few units write, or what depends on what is there.
  *
- * Children, events for others, tasks, timers that are given up, and what a
- * termination takes along: one statement for all rows, with an array for each
+ * Children, events for others, tasks, and what a termination takes along: one statement for all rows, with an array for each
  * column.  An array cannot be larger than 1 GB, and a unit's payloads together can:
  * then there are several statements.
  *
@@ -44,15 +43,6 @@ static void start_children(Batch * batch);
 static void report_conflicts(Batch * batch);
 static void insert_events(Batch * batch, List *rows);
 
-static DurableSql delete_timers = {
-	"DELETE FROM durable.timer t USING "
-	"unnest($2::timestamptz[], $3::int8[], $4::int4[], $5::int4[]) "
-	"AS u (due_at, key, execution, task) "
-	"WHERE t.owner = $1 AND t.due_at = u.due_at AND t.key = u.key "
-	"AND t.execution = u.execution AND t.task = u.task",
-	5, {REGROLEOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID}
-};
-
 static DurableSql insert_tasks = {
 	"INSERT INTO durable.task_queue (id, owner, scheduled_at, run_at, key, execution, task, attempt, "
 	"name, handler, input, retry, timeout, last_failure, crashes) "
@@ -76,15 +66,6 @@ static DurableSql delete_tasks = {
 	1, {INT8ARRAYOID}
 };
 
-static DurableSql terminate_children = {
-	"INSERT INTO durable.inbox (id, owner, key, kind, payload, sent_at) "
-	"SELECT pg_catalog.nextval('durable.inbox_id_seq'), owner, key, 't', "
-	"'{\"reason\": \"parent was terminated\"}'::jsonb, $2 "
-	"FROM durable.instance WHERE parent_key = ANY ($1) AND status IN ('P', 'R', 'S') "
-	"RETURNING key",
-	2, {INT8ARRAYOID, TIMESTAMPTZOID}
-};
-
 static DurableSql allocate_keys = {
 	"SELECT pg_catalog.nextval('durable.instance_key_seq') "
 	"FROM pg_catalog.generate_series(1, $1)",
@@ -105,42 +86,6 @@ static DurableSql insert_children = {
 		TEXTARRAYOID, JSONBARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
 	TEXTARRAYOID}
 };
-
-/* Instances that the sender may see and that have not ended; others get nothing. */
-static DurableSql send_events = {
-	"INSERT INTO durable.inbox (id, owner, key, kind, name, payload, sent_at) "
-	"SELECT pg_catalog.nextval('durable.inbox_id_seq'), i.owner, i.key, 'e', u.name, u.payload, $2 "
-	"FROM unnest($3::text[], $4::text[], $5::jsonb[]) WITH ORDINALITY "
-	"AS u (instance_id, name, payload, n) "
-	"JOIN durable.instance i ON i.instance_id = u.instance_id "
-	"WHERE i.status IN ('P', 'R', 'S') AND pg_catalog.pg_has_role($1, i.owner, 'USAGE') "
-	"ORDER BY u.n RETURNING owner, key",
-	5, {OIDOID, TIMESTAMPTZOID, TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID}
-};
-
-void
-durable_batch_store_gone_timers(Batch * batch)
-{
-	static const Oid types[] = {TIMESTAMPTZOID, INT8OID, INT4OID, INT4OID, InvalidOid};
-	Columns    *columns = durable_columns_create(list_length(batch->gone_timers), types);
-	int			row = 0;
-	ListCell   *cell;
-	Datum		values[5];
-
-	foreach(cell, batch->gone_timers)
-	{
-		TimerRow   *timer = lfirst(cell);
-
-		durable_columns_set(columns, row, 0, TimestampTzGetDatum(timer->due));
-		durable_columns_set(columns, row, 1, Int64GetDatum(timer->key));
-		durable_columns_set(columns, row, 2, Int32GetDatum(timer->execution));
-		durable_columns_set(columns, row, 3, Int32GetDatum(timer->task));
-		row++;
-	}
-	values[0] = ObjectIdGetDatum(batch->owner);
-	durable_columns_arrays(columns, values + 1);
-	durable_sql_run(&delete_timers, values, NULL, false, 0);
-}
 
 void
 durable_batch_store_tasks(Batch * batch)
@@ -331,8 +276,7 @@ insert_events(Batch * batch, List *rows)
 	Columns    *columns = durable_columns_create(list_length(rows), types);
 	int			row = 0;
 	ListCell   *cell;
-	Datum		values[5];
-	uint64		nsent;
+	Datum		values[3];
 
 	foreach(cell, rows)
 	{
@@ -343,26 +287,19 @@ insert_events(Batch * batch, List *rows)
 		durable_columns_set_jsonb(columns, row, 2, send->payload);
 		row++;
 	}
-	values[0] = ObjectIdGetDatum(batch->owner);
-	values[1] = TimestampTzGetDatum(batch->clock);
-	durable_columns_arrays(columns, values + 2);
-	nsent = durable_sql_run(&send_events, values, NULL, false, 0);
-	for (uint64 i = 0; i < nsent; i++)
-		durable_wakeup_inbox(durable_sql_oid(i, 1), durable_sql_int8(i, 2));
+	durable_columns_arrays(columns, values);
+	durable_inbox_send_events(batch->owner, values[0], values[1], values[2], batch->clock);
 }
 
 /* Terminated instances: their tasks go, running ones are stopped, children follow. */
 void
 durable_batch_terminate(Batch * batch)
 {
-	Datum		values[2] = {durable_batch_keys(batch->gone_tasks), TimestampTzGetDatum(batch->clock)};
+	Datum		values[1] = {durable_batch_keys(batch->gone_tasks)};
 	ListCell   *cell;
-	uint64		rows;
 
 	durable_sql_run(&delete_tasks, values, NULL, false, 0);
-	rows = durable_sql_run(&terminate_children, values, NULL, false, 0);
-	for (uint64 i = 0; i < rows; i++)
-		durable_wakeup_inbox(batch->owner, durable_sql_int8(i, 1));
+	durable_inbox_terminate_children(batch->owner, values[0], batch->clock);
 	foreach(cell, batch->gone_tasks)
 		durable_wakeup_cancel(((Instance *) lfirst(cell))->key);
 }

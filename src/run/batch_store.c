@@ -21,7 +21,6 @@
 #include "failpoint.h"
 #include "sql.h"
 #include "table_write.h"
-#include "wakeup.h"
 
 /* A history row is cut at about this size. */
 #define HISTORY_ROW_BYTES	(1024 * 1024)
@@ -30,10 +29,6 @@ static void store_history(Batch * batch);
 static void discard_histories(Batch * batch);
 static void insert_history(DurableWriter *writer, Instance *instance);
 static void store_instances(Batch * batch);
-static void delete_consumed(Batch * batch);
-static void delete_rows(DurableWritable *table, Datum *tids, int n);
-static void store_new_timers(Batch * batch);
-static void store_messages(Batch * batch);
 
 /* What is written without statements: an enum for each table, and its columns in the same order. */
 enum
@@ -41,13 +36,12 @@ enum
 	HISTORY_KEY, HISTORY_EXECUTION, HISTORY_SEQ, HISTORY_AT, HISTORY_EVENTS, HISTORY_FORMAT_OF_EVENTS,
 	HISTORY_COLUMNS
 };
-static DurableWritable history = {
-	.table = {
-		.name = "history",
-		.ncolumns = HISTORY_COLUMNS,
-		.columns = {"key", "execution", "seq", "at", "events", "format"}
-	}
+static DurableTable history_table = {
+	.name = "history",
+	.ncolumns = HISTORY_COLUMNS,
+	.columns = {"key", "execution", "seq", "at", "events", "format"}
 };
+static DurableWritable history = {.table = &history_table};
 
 enum
 {
@@ -56,44 +50,15 @@ enum
 	INSTANCE_OUTPUT, INSTANCE_FAILURE, INSTANCE_CUSTOM_STATUS, INSTANCE_WAITING,
 	INSTANCE_SUSPEND_REASON, INSTANCE_CODE_HASH, INSTANCE_CRASHES, INSTANCE_COLUMNS
 };
-static DurableWritable instances = {
-	.table = {
-		.name = "instance",
-		.ncolumns = INSTANCE_COLUMNS,
-		.columns = {"status", "execution", "events", "turns", "compute_us",
-			"started_at", "updated_at", "completed_at", "input",
-			"output", "failure", "custom_status", "waiting",
-		"suspend_reason", "code_hash", "crashes"}
-	}
+static DurableTable instance_table = {
+	.name = "instance",
+	.ncolumns = INSTANCE_COLUMNS,
+	.columns = {"status", "execution", "events", "turns", "compute_us",
+		"started_at", "updated_at", "completed_at", "input",
+		"output", "failure", "custom_status", "waiting",
+	"suspend_reason", "code_hash", "crashes"}
 };
-
-enum
-{
-	INBOX_ID, INBOX_OWNER, INBOX_KEY, INBOX_KIND, INBOX_EXECUTION, INBOX_TASK, INBOX_NAME,
-	INBOX_PAYLOAD, INBOX_SENT_AT, INBOX_COLUMNS
-};
-static DurableWritable inbox = {
-	.table = {
-		.name = "inbox",
-		.ncolumns = INBOX_COLUMNS,
-		.columns = {"id", "owner", "key", "kind", "execution", "task", "name", "payload", "sent_at"}
-	},
-	.sequence = "inbox_id_seq",
-	.deletes = true
-};
-
-enum
-{
-	TIMER_OWNER, TIMER_DUE_AT, TIMER_KEY, TIMER_EXECUTION, TIMER_TASK, TIMER_COLUMNS
-};
-static DurableWritable timers = {
-	.table = {
-		.name = "timer",
-		.ncolumns = TIMER_COLUMNS,
-		.columns = {"owner", "due_at", "key", "execution", "task"}
-	},
-	.deletes = true
-};
+static DurableWritable instances = {.table = &instance_table};
 
 static DurableSql discard_history = {
 	"DELETE FROM durable.history WHERE key = ANY ($1)",
@@ -118,16 +83,16 @@ durable_batch_store(Batch * batch)
 		durable_failpoint_pass(FAILPOINT_HISTORY_WRITTEN);
 		store_instances(batch);
 	}
-	if (batch->consumed != NIL)
-		delete_consumed(batch);
+	durable_inbox_delete(batch->consumed);
+	durable_timer_delete(batch->consumed);
 	if (batch->gone_timers != NIL)
-		durable_batch_store_gone_timers(batch);
+		durable_timer_cancel(batch->owner, batch->gone_timers);
 	if (batch->new_timers != NIL)
-		store_new_timers(batch);
+		durable_timer_insert(batch->owner, batch->new_timers);
 	if (batch->new_tasks != NIL)
 		durable_batch_store_tasks(batch);
 	if (batch->outbox != NIL)
-		store_messages(batch);
+		durable_inbox_insert(batch->outbox);
 	durable_sql_finish();
 	durable_failpoint_pass(FAILPOINT_BATCH_WRITTEN);
 
@@ -139,8 +104,8 @@ durable_batch_check_tables(void)
 {
 	durable_writer_check(&instances, false);
 	durable_writer_check(&history, true);
-	durable_writer_check(&inbox, true);
-	durable_writer_check(&timers, true);
+	durable_inbox_check_table();
+	durable_timer_check_table();
 }
 
 /* New events, one row for each instance, or several when they are large. */
@@ -237,76 +202,6 @@ store_instances(Batch * batch)
 			durable_writer_set(writer, INSTANCE_CODE_HASH, Int64GetDatum(instance->code_hash));
 		durable_writer_set(writer, INSTANCE_CRASHES, Int16GetDatum(0));
 		durable_writer_update(writer, &instance->ctid);
-	}
-	durable_writer_close(writer);
-}
-
-static void
-delete_consumed(Batch * batch)
-{
-	Datum	   *tids[2];
-	int			ntids[2];
-
-	durable_batch_tids(batch->consumed, tids, ntids);
-	delete_rows(&inbox, tids[0], ntids[0]);
-	delete_rows(&timers, tids[1], ntids[1]);
-}
-
-static void
-delete_rows(DurableWritable *table, Datum *tids, int n)
-{
-	DurableWriter *writer;
-
-	if (n == 0)
-		return;
-	writer = durable_writer_open(table);
-	for (int i = 0; i < n; i++)
-		durable_writer_delete(writer, (ItemPointer) DatumGetPointer(tids[i]));
-	durable_writer_close(writer);
-}
-
-static void
-store_new_timers(Batch * batch)
-{
-	DurableWriter *writer = durable_writer_open(&timers);
-	ListCell   *cell;
-
-	foreach(cell, batch->new_timers)
-	{
-		TimerRow   *timer = lfirst(cell);
-
-		durable_writer_set(writer, TIMER_OWNER, ObjectIdGetDatum(batch->owner));
-		durable_writer_set(writer, TIMER_DUE_AT, TimestampTzGetDatum(timer->due));
-		durable_writer_set(writer, TIMER_KEY, Int64GetDatum(timer->key));
-		durable_writer_set(writer, TIMER_EXECUTION, Int32GetDatum(timer->execution));
-		durable_writer_set(writer, TIMER_TASK, Int32GetDatum(timer->task));
-		durable_writer_insert(writer);
-		durable_wakeup_timer(batch->owner, timer->due);
-	}
-	durable_writer_close(writer);
-}
-
-static void
-store_messages(Batch * batch)
-{
-	DurableWriter *writer = durable_writer_open(&inbox);
-	ListCell   *cell;
-
-	foreach(cell, batch->outbox)
-	{
-		Message    *message = lfirst(cell);
-
-		durable_writer_set(writer, INBOX_ID, Int64GetDatum(durable_writer_next(writer)));
-		durable_writer_set(writer, INBOX_OWNER, ObjectIdGetDatum(batch->owner));
-		durable_writer_set(writer, INBOX_KEY, Int64GetDatum(message->key));
-		durable_writer_set(writer, INBOX_KIND, CharGetDatum(message->kind));
-		durable_writer_set(writer, INBOX_EXECUTION, Int32GetDatum(message->execution));
-		durable_writer_set(writer, INBOX_TASK, Int32GetDatum(message->task));
-		durable_writer_set_text(writer, INBOX_NAME, message->name);
-		durable_writer_set_jsonb(writer, INBOX_PAYLOAD, message->payload);
-		durable_writer_set(writer, INBOX_SENT_AT, TimestampTzGetDatum(batch->clock));
-		durable_writer_insert(writer);
-		durable_wakeup_inbox(batch->owner, message->key);
 	}
 	durable_writer_close(writer);
 }

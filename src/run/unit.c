@@ -268,7 +268,8 @@ claim(Batch * batch, UnitScan *scan, bool *full)
 		if (work->instance != NULL)
 			taken = list_concat(taken, work->messages);
 	}
-	durable_batch_check_live(batch, taken);
+	durable_inbox_check_live(taken);
+	durable_timer_check_live(taken);
 
 	foreach(cell, works)
 	{
@@ -305,7 +306,7 @@ read_messages(Batch * batch, UnitScan *scan, int limit, bool *full)
 
 	if (scan->hinted != NULL)
 	{
-		messages = durable_batch_read_keys(batch, scan->hinted, scan->nhinted, limit);
+		messages = durable_inbox_read_keys(batch->owner, scan->hinted, scan->nhinted, limit);
 		*full = list_length(messages) >= limit;
 		if (*full)
 			look_from(scan, ((Message *) llast(messages))->key);
@@ -324,16 +325,16 @@ read_messages(Batch * batch, UnitScan *scan, int limit, bool *full)
 
 	if (scan->timer_due <= batch->clock)
 	{
-		timers = durable_batch_read_timers(batch, scan->timer_due,
-										   scan->timer_due == scan->passed_due ?
-										   scan->passed_key : PG_INT64_MIN, limit);
+		timers = durable_timer_read(batch->owner, scan->timer_due,
+									scan->timer_due == scan->passed_due ?
+									scan->passed_key : PG_INT64_MIN, batch->clock, limit);
 		if (list_length(timers) == limit)
 		{
 			scan->timer_due = ((Message *) linitial(timers))->at;
 			*full = true;
 		}
 		else
-			scan->timer_due = durable_batch_next_timer(batch, batch->clock);
+			scan->timer_due = durable_timer_next(batch->owner, batch->clock);
 		messages = list_concat(messages, timers);
 	}
 	return messages;
@@ -363,7 +364,7 @@ read_inbox(Batch * batch, UnitScan *scan, int64 *from, int nparts, int limit)
 	List	   *messages;
 
 	INSTR_TIME_SET_CURRENT(start);
-	messages = durable_batch_read_inbox(batch, from, scan->part, nparts, limit, scan->remains_us);
+	messages = durable_inbox_read(batch->owner, from, scan->part, nparts, limit, scan->remains_us);
 	INSTR_TIME_SET_CURRENT(end);
 	INSTR_TIME_SUBTRACT(end, start);
 	scan->walked_us += INSTR_TIME_GET_MICROSEC(end);
@@ -514,7 +515,10 @@ discard_orphans(Batch * batch, List *works)
 			messages = list_concat(messages, work->messages);
 	}
 	if (messages != NIL)
-		durable_batch_discard_orphans(batch, messages);
+	{
+		durable_inbox_delete_orphans(messages);
+		durable_timer_delete_orphans(messages);
+	}
 }
 
 /* This unit has read the messages, but another one is to take them. */

@@ -30,6 +30,7 @@ static DurableTable *tables = NULL;
 
 static void watch(DurableTable *table);
 static void forget(Datum arg, Oid relation);
+static bool concerns(const DurableTable *table, Oid relation);
 static Oid	find(const char *name);
 static AttrNumber column_of(Relation rel, const char *name);
 
@@ -56,7 +57,8 @@ durable_table_open(DurableTable *table, LOCKMODE mode)
 			table->version++;
 			table->oid = InvalidOid;
 			oid = find(table->name);
-			table->index_oid = table->index ? find(table->index) : InvalidOid;
+			for (int i = 0; i < DURABLE_TABLE_MAX_INDEXES; i++)
+				table->index_oids[i] = table->indexes[i] ? find(table->indexes[i]) : InvalidOid;
 		}
 		rel = try_table_open(oid, mode);
 		if (rel == NULL)
@@ -77,9 +79,9 @@ durable_table_open(DurableTable *table, LOCKMODE mode)
 }
 
 Relation
-durable_table_open_index(DurableTable *table)
+durable_table_open_index(DurableTable *table, int which)
 {
-	return index_open(table->index_oid, AccessShareLock);
+	return index_open(table->index_oids[which], AccessShareLock);
 }
 
 static void
@@ -98,9 +100,19 @@ static void
 forget(Datum arg, Oid relation)
 {
 	for (DurableTable *table = tables; table != NULL; table = table->next)
-		if (!OidIsValid(relation) || !OidIsValid(table->oid) ||
-			relation == table->oid || relation == table->index_oid)
+		if (!OidIsValid(relation) || !OidIsValid(table->oid) || concerns(table, relation))
 			table->known = false;
+}
+
+static bool
+concerns(const DurableTable *table, Oid relation)
+{
+	if (relation == table->oid)
+		return true;
+	for (int i = 0; i < DURABLE_TABLE_MAX_INDEXES; i++)
+		if (relation == table->index_oids[i])
+			return true;
+	return false;
 }
 
 static Oid

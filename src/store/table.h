@@ -2,8 +2,8 @@
  * table.h
  *		The engine's tables without SQL: opening them, and their columns by name.
  *
- * A table as one file sees it is a static DurableTable: its name, the index it
- * goes by, and the columns it needs, in the order of an enum of that file's own.
+ * A table is one DurableTable, of the file that owns it: its name, the indexes that
+ * it is searched by, and its columns, in the order of an enum in that file's header.
  * Where the columns are is found out at first use and remembered.
  */
 #ifndef DURABLE_TABLE_H
@@ -12,12 +12,13 @@
 #include "durable.h"
 #include "utils/rel.h"
 
-#define DURABLE_TABLE_MAX_COLUMNS	32
+#define DURABLE_TABLE_MAX_COLUMNS	48
+#define DURABLE_TABLE_MAX_INDEXES	2
 
 typedef struct DurableTable
 {
 	const char *name;			/* in schema durable */
-	const char *index;			/* same; NULL: none is used */
+	const char *indexes[DURABLE_TABLE_MAX_INDEXES];	/* same; NULL: no more are used */
 	int			ncolumns;
 	const char *columns[DURABLE_TABLE_MAX_COLUMNS];
 
@@ -26,7 +27,7 @@ typedef struct DurableTable
 	bool		watched;
 	uint64		version;		/* counted up whenever it is found out anew */
 	Oid			oid;
-	Oid			index_oid;
+	Oid			index_oids[DURABLE_TABLE_MAX_INDEXES];
 	AttrNumber	attnums[DURABLE_TABLE_MAX_COLUMNS];
 	struct DurableTable *next;
 }			DurableTable;
@@ -38,7 +39,7 @@ typedef struct DurableTable
  */
 extern Relation durable_table_open(DurableTable *table, LOCKMODE mode);
 
-/* Its index, when the table is open; AccessShareLock as every scan takes. */
-extern Relation durable_table_open_index(DurableTable *table);
+/* One of its indexes, when the table is open; AccessShareLock as every scan takes. */
+extern Relation durable_table_open_index(DurableTable *table, int which);
 
 #endif							/* DURABLE_TABLE_H */

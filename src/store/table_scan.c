@@ -7,7 +7,7 @@
  * Index entries of rows that are dead to everybody are marked by the scan, as
  * always, so the next one does not visit them.
  *
- * Called by: batch_read.c, client.c, status_row.c
+ * Called by: the files that own a table (*_table.c), client.c, status_row.c
  * Locks: on the table what the caller says, AccessShareLock on the index; FOR NO
  * KEY UPDATE on rows.
  * Memory: CurrentMemoryContext, until the scan is closed.
@@ -26,7 +26,7 @@
 /* Of index entries, until the time is looked at again. */
 #define VISITS_BETWEEN_LOOKS	64
 
-static void open_table(DurableScan *scan, DurableTable *table, LOCKMODE mode);
+static void open_table(DurableScan *scan, DurableTable *table, int by, LOCKMODE mode);
 static void close_table(DurableScan *scan, LOCKMODE mode);
 static bool next_within(DurableScan *scan);
 static bool stop(DurableScan *scan);
@@ -34,9 +34,9 @@ static AttrNumber place_in_index(DurableScan *scan, int column);
 
 /* The snapshot is taken after the lock. */
 void
-durable_scan_open(DurableScan *scan, DurableTable *table, LOCKMODE mode)
+durable_scan_open(DurableScan *scan, DurableTable *table, int by, LOCKMODE mode)
 {
-	open_table(scan, table, mode);
+	open_table(scan, table, by, mode);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	scan->snapshot = GetActiveSnapshot();
 }
@@ -48,9 +48,9 @@ durable_scan_close(DurableScan *scan)
 }
 
 void
-durable_scan_open_latest(DurableScan *scan, DurableTable *table)
+durable_scan_open_latest(DurableScan *scan, DurableTable *table, int by)
 {
-	open_table(scan, table, AccessShareLock);
+	open_table(scan, table, by, AccessShareLock);
 	PushActiveSnapshot(GetLatestSnapshot());
 	scan->snapshot = GetActiveSnapshot();
 }
@@ -62,9 +62,10 @@ durable_scan_close_latest(DurableScan *scan)
 }
 
 static void
-open_table(DurableScan *scan, DurableTable *table, LOCKMODE mode)
+open_table(DurableScan *scan, DurableTable *table, int by, LOCKMODE mode)
 {
 	scan->table = table;
+	scan->by = by;
 	scan->heap = durable_table_open(table, mode);
 	scan->index = NULL;
 	scan->scan = NULL;
@@ -94,7 +95,7 @@ durable_scan_key(DurableScan *scan, int column, StrategyNumber strategy,
 {
 	Assert(scan->nkeys < DURABLE_SCAN_MAX_KEYS);
 	if (scan->index == NULL)
-		scan->index = durable_table_open_index(scan->table);
+		scan->index = durable_table_open_index(scan->table, scan->by);
 
 	/* Its collation is "C", which is that of all text in our indexes. */
 	ScanKeyInit(&scan->keys[scan->nkeys++], place_in_index(scan, column), strategy, function, value);
@@ -183,7 +184,7 @@ place_in_index(DurableScan *scan, int column)
 	for (int i = 0; i < index->indnkeyatts; i++)
 		if (index->indkey.values[i] == scan->table->attnums[column])
 			return i + 1;
-	elog(ERROR, "index durable.%s has no column \"%s\"", scan->table->index, scan->table->columns[column]);
+	elog(ERROR, "index durable.%s has no column \"%s\"", scan->table->indexes[scan->by], scan->table->columns[column]);
 }
 
 /* The table is locked since the place was read, so its file has not become shorter. */

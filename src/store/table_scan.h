@@ -4,14 +4,14 @@
  *
  *		DurableScan scan;
  *
- *		durable_scan_open(&scan, &inbox, AccessShareLock);
+ *		durable_scan_open(&scan, &durable_inbox_table, INBOX_BY_KEY, AccessShareLock);
  *		durable_scan_key(&scan, INBOX_OWNER, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(owner));
  *		durable_scan_begin(&scan);
  *		while (durable_scan_next(&scan))
  *			... durable_scan_int8(&scan, INBOX_KEY) ...
  *		durable_scan_close(&scan);
  *
- * Columns are those of the DurableTable, by the index in its array.  Each open
+ * Columns and indexes are those of the DurableTable, by the place in its arrays.  Each open
  * takes a snapshot as a statement does: under read committed, what was committed
  * before is seen.  On an error the abort of the (sub)transaction lets go of
  * everything.
@@ -35,6 +35,7 @@ typedef struct DurableScan
 {
 	DurableTable *table;
 	Relation	heap;
+	int			by;				/* which of its indexes */
 	Relation	index;			/* NULL: rows are fetched by their place only */
 	Snapshot	snapshot;
 	IndexScanDesc scan;
@@ -51,11 +52,11 @@ typedef struct DurableScan
 }			DurableScan;
 
 /* The lock on the table stays until the end of the transaction. */
-extern void durable_scan_open(DurableScan *scan, DurableTable *table, LOCKMODE mode);
+extern void durable_scan_open(DurableScan *scan, DurableTable *table, int by, LOCKMODE mode);
 extern void durable_scan_close(DurableScan *scan);
 
 /* How things are now, whatever the isolation level; no lock is left behind. */
-extern void durable_scan_open_latest(DurableScan *scan, DurableTable *table);
+extern void durable_scan_open_latest(DurableScan *scan, DurableTable *table, int by);
 extern void durable_scan_close_latest(DurableScan *scan);
 
 /*

@@ -21,7 +21,7 @@
  *
  * Owns:	heap and indexes of durable.instance, history, inbox and timer, as far as
  *			rows are not written by statements
- * Called by: start_api.c, batch_store.c, client.c
+ * Called by: the files that own a table (*_table.c), start_api.c, batch_store.c
  * Locks:	RowExclusiveLock on table and indexes until the end of the transaction,
  *			as statements take it
  * Memory:	what is known about a table under CacheMemoryContext; a writer and
@@ -72,6 +72,8 @@ typedef struct WritableState
 	uint64		version;		/* of the DurableTable; 0: nothing is known */
 	MemoryContext context;		/* of the rest; it is made anew with it */
 	Oid			sequence;
+	int			nwritten;		/* columns that are written, by their place in the table's list */
+	int			written[DURABLE_TABLE_MAX_COLUMNS];
 	TupleDesc	row;
 	int			nindexes;
 	WrittenIndex *indexes;
@@ -105,7 +107,7 @@ static void refuse_missing(const WritableState *state, Relation relation);
 static pg_noreturn_compat void refuse(Relation relation, const char *kind, const char *name);
 static void find_defaults(const DurableTable *table, WritableState *state, Relation relation);
 static void find_indexes(const DurableTable *table, WritableState *state, Relation relation);
-static bool is_written(const DurableTable *table, AttrNumber column);
+static bool is_written(const DurableTable *table, const WritableState *state, AttrNumber column);
 static void take_values(DurableWriter *writer, TupleTableSlot *row);
 static pg_noreturn_compat void lost_row(DurableWriter *writer, TM_Result result);
 static TupleTableSlot *next_row(DurableWriter *writer);
@@ -127,7 +129,7 @@ durable_writer_open(DurableWritable *writable)
 
 	writer = palloc(sizeof(DurableWriter));
 	writer->context = CurrentMemoryContext;
-	writer->table = &writable->table;
+	writer->table = writable->table;
 	writer->relation = durable_table_open(writer->table, RowExclusiveLock);
 	know(writable, writer->relation);
 	writer->state = state = writable->state;
@@ -153,7 +155,7 @@ durable_writer_open(DurableWritable *writable)
 void
 durable_writer_check(DurableWritable *writable, bool inserts)
 {
-	Relation	relation = durable_table_open(&writable->table, AccessShareLock);
+	Relation	relation = durable_table_open(writable->table, AccessShareLock);
 
 	know(writable, relation);
 	if (inserts)
@@ -166,14 +168,14 @@ durable_writer_check(DurableWritable *writable, bool inserts)
 static void
 know(DurableWritable *writable, Relation relation)
 {
-	if (writable->state == NULL || writable->state->version != writable->table.version)
+	if (writable->state == NULL || writable->state->version != writable->table->version)
 		find_out(writable, relation);
 }
 
 static void
 find_out(DurableWritable *writable, Relation relation)
 {
-	WritableState found = {.version = writable->table.version};
+	WritableState found = {.version = writable->table->version};
 	MemoryContext old;
 
 	refuse_what_we_skip(writable, relation);
@@ -181,11 +183,14 @@ find_out(DurableWritable *writable, Relation relation)
 	old = MemoryContextSwitchTo(found.context);
 	/* With what rows have that were there before a column was. */
 	found.row = CreateTupleDescCopyConstr(RelationGetDescr(relation));
+	for (int i = 0; i < writable->table->ncolumns; i++)
+		if (writable->columns == 0 || (writable->columns & DURABLE_COLUMN_BIT(i)) != 0)
+			found.written[found.nwritten++] = i;
 	found.estate = CreateExecutorState();
 	if (writable->sequence != NULL)
 		found.sequence = get_relname_relid(writable->sequence, RelationGetNamespace(relation));
-	find_defaults(&writable->table, &found, relation);
-	find_indexes(&writable->table, &found, relation);
+	find_defaults(writable->table, &found, relation);
+	find_indexes(writable->table, &found, relation);
 	MemoryContextSwitchTo(old);
 
 	if (writable->state == NULL)
@@ -266,7 +271,7 @@ find_defaults(const DurableTable *table, WritableState *state, Relation relation
 		Form_pg_attribute column = TupleDescAttr(RelationGetDescr(relation), i);
 		Node	   *expression;
 
-		if (column->attisdropped || is_written(table, column->attnum))
+		if (column->attisdropped || is_written(table, state, column->attnum))
 			continue;
 		if (column->attgenerated != '\0')
 			refuse(relation, "generated column", NameStr(column->attname));
@@ -300,7 +305,7 @@ find_indexes(const DurableTable *table, WritableState *state, Relation relation)
 		entry->info = BuildIndexInfo(index);
 		entry->written = entry->info->ii_Expressions != NIL;
 		for (int i = 0; i < entry->info->ii_NumIndexKeyAttrs; i++)
-			if (is_written(table, entry->info->ii_IndexAttrNumbers[i]))
+			if (is_written(table, state, entry->info->ii_IndexAttrNumbers[i]))
 				entry->written = true;
 		if (entry->info->ii_ExclusionOps != NULL)
 			refuse(relation, "exclusion constraint", RelationGetRelationName(index));
@@ -309,10 +314,10 @@ find_indexes(const DurableTable *table, WritableState *state, Relation relation)
 }
 
 static bool
-is_written(const DurableTable *table, AttrNumber column)
+is_written(const DurableTable *table, const WritableState *state, AttrNumber column)
 {
-	for (int i = 0; i < table->ncolumns; i++)
-		if (table->attnums[i] == column)
+	for (int i = 0; i < state->nwritten; i++)
+		if (table->attnums[state->written[i]] == column)
 			return true;
 	return false;
 }
@@ -359,9 +364,12 @@ static void
 take_values(DurableWriter *writer, TupleTableSlot *row)
 {
 	const DurableTable *table = writer->table;
+	const WritableState *state = writer->state;
 
-	for (int i = 0; i < table->ncolumns; i++)
+	for (int n = 0; n < state->nwritten; n++)
 	{
+		int			i = state->written[n];
+
 		if (!writer->kept[i])
 		{
 			row->tts_values[table->attnums[i] - 1] = writer->values[i];

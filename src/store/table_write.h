@@ -2,6 +2,7 @@
  * table_write.h
  *		Writing to the engine's tables without a statement.
  *
+ *		static DurableWritable inbox = {.table = &durable_inbox_table, .sequence = "inbox_id_seq"};
  *		DurableWriter *writer = durable_writer_open(&inbox);
  *
  *		durable_writer_set(writer, INBOX_KEY, Int64GetDatum(key));
@@ -9,7 +10,7 @@
  *		durable_writer_insert(writer);
  *		durable_writer_close(writer);
  *
- * The columns of the DurableTable are those that are written.  A writer is open
+ * Columns are those of the DurableTable, by the place in its array.  A writer is open
  * for as long as rows are written, within one (sub)transaction; there is an active
  * snapshot, no user code runs, and there is one writer at a time for a table.  On
  * an error the abort of the (sub)transaction lets go of everything.
@@ -23,11 +24,14 @@
 
 typedef struct DurableWritable
 {
-	DurableTable table;			/* without an index: all that there are are kept up */
+	DurableTable *table;		/* all its indexes are kept up */
+	uint64		columns;		/* those that are written, a bit for each; 0: all */
 	const char *sequence;		/* in schema durable; for durable_writer_next, or NULL */
 	bool		deletes;		/* rows go without statements, too: in all of those of the table */
 	struct WritableState *state;	/* table_write.c's: NULL until first use */
 }			DurableWritable;
+
+#define DURABLE_COLUMN_BIT(column)	(UINT64CONST(1) << (column))
 
 typedef struct DurableWriter DurableWriter;
 
@@ -56,7 +60,7 @@ extern void durable_writer_set_jsonb(DurableWriter *writer, int column, const Js
 extern void durable_writer_keep(DurableWriter *writer, int column);
 
 /*
- * Writes the row; nothing is set afterwards.  Columns that the table does not name
+ * Writes the row; nothing is set afterwards.  Columns that the writer does not write
  * get their defaults in an insert, and stay as they are in an update.  Inserted
  * rows may be collected until the writer is closed.
  *

@@ -1,0 +1,267 @@
+/*-------------------------------------------------------------------------
+ *
+ * inbox_table.c
+ *		The table durable.inbox: messages that make an instance runnable.
+ *
+ * Clients, units and activities insert messages; the unit that holds the row lock
+ * of the instance deletes them.  A message is numbered from a sequence, in the
+ * order in which messages are sent.  The start of an instance is the first message
+ * that there can be, so it takes no number and has 0.
+ *
+ * Owns:	durable.inbox; only purging (client.c, purge_api.c, retention.c) deletes
+ *			its rows elsewhere, together with their instances
+ * Called by: unit.c, batch_store.c, batch_statements.c, client.c, start_api.c
+ * Locks:	none on what it reads; those of the rows that it writes
+ * Memory:	rows in CurrentMemoryContext
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+
+#include "columns.h"
+#include "inbox_table.h"
+#include "sql.h"
+#include "table_scan.h"
+#include "table_write.h"
+#include "wakeup.h"
+
+DurableTable durable_inbox_table = {
+	.name = "inbox",
+	.indexes = {[INBOX_BY_KEY] = "inbox_pkey"},
+	.ncolumns = INBOX_COLUMNS,
+	.columns = {
+		[INBOX_ID] = "id",
+		[INBOX_OWNER] = "owner",
+		[INBOX_KEY] = "key",
+		[INBOX_KIND] = "kind",
+		[INBOX_EXECUTION] = "execution",
+		[INBOX_TASK] = "task",
+		[INBOX_NAME] = "name",
+		[INBOX_PAYLOAD] = "payload",
+		[INBOX_SENT_AT] = "sent_at"
+	}
+};
+
+static DurableWritable writable = {
+	.table = &durable_inbox_table,
+	.sequence = "inbox_id_seq",
+	.deletes = true
+};
+
+/*
+ * A message that is visible was committed together with its instance, or after it:
+ * where there is no instance, it was purged.
+ */
+static DurableSql delete_orphans = {
+	"DELETE FROM durable.inbox m WHERE ctid = ANY ($1) AND NOT EXISTS "
+	"(SELECT FROM durable.instance i WHERE i.key = m.key)",
+	1, {TIDARRAYOID}
+};
+
+static DurableSql terminate_children = {
+	"INSERT INTO durable.inbox (id, owner, key, kind, payload, sent_at) "
+	"SELECT pg_catalog.nextval('durable.inbox_id_seq'), owner, key, 't', "
+	"'{\"reason\": \"parent was terminated\"}'::jsonb, $2 "
+	"FROM durable.instance WHERE parent_key = ANY ($1) AND status IN ('P', 'R', 'S') "
+	"RETURNING key",
+	2, {INT8ARRAYOID, TIMESTAMPTZOID}
+};
+
+static DurableSql send_events = {
+	"INSERT INTO durable.inbox (id, owner, key, kind, name, payload, sent_at) "
+	"SELECT pg_catalog.nextval('durable.inbox_id_seq'), i.owner, i.key, 'e', u.name, u.payload, $2 "
+	"FROM unnest($3::text[], $4::text[], $5::jsonb[]) WITH ORDINALITY "
+	"AS u (instance_id, name, payload, n) "
+	"JOIN durable.instance i ON i.instance_id = u.instance_id "
+	"WHERE i.status IN ('P', 'R', 'S') AND pg_catalog.pg_has_role($1, i.owner, 'USAGE') "
+	"ORDER BY u.n RETURNING owner, key",
+	5, {OIDOID, TIMESTAMPTZOID, TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID}
+};
+
+static Message *read_message(DurableScan *scan, Oid owner);
+
+/* --- reading ------------------------------------------------------------------------------ */
+
+List *
+durable_inbox_read(Oid owner, int64 *from, int part, int nparts, int limit, int64 remains_us)
+{
+	List	   *messages = NIL;
+	DurableScan scan;
+
+	durable_scan_open(&scan, &durable_inbox_table, INBOX_BY_KEY, AccessShareLock);
+	durable_scan_key(&scan, INBOX_OWNER, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(owner));
+	durable_scan_key(&scan, INBOX_KEY, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(*from));
+	if (remains_us > 0)
+		durable_scan_limit(&scan, INBOX_KEY, *from, remains_us);
+	durable_scan_begin(&scan);
+	while (list_length(messages) < limit && durable_scan_next(&scan))
+		if (nparts <= 1 || durable_scan_int8(&scan, INBOX_KEY) % nparts == part)
+			messages = lappend(messages, read_message(&scan, owner));
+	*from = list_length(messages) < limit ? scan.stopped_at : ((Message *) llast(messages))->key;
+	durable_scan_close(&scan);
+	return messages;
+}
+
+List *
+durable_inbox_read_keys(Oid owner, const int64 *keys, int nkeys, int limit)
+{
+	List	   *messages = NIL;
+	DurableScan scan;
+
+	durable_scan_open(&scan, &durable_inbox_table, INBOX_BY_KEY, AccessShareLock);
+	for (int i = 0; i < nkeys && list_length(messages) < limit; i++)
+	{
+		durable_scan_forget_keys(&scan);
+		durable_scan_key(&scan, INBOX_OWNER, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(owner));
+		durable_scan_key(&scan, INBOX_KEY, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(keys[i]));
+		durable_scan_begin(&scan);
+		while (list_length(messages) < limit && durable_scan_next(&scan))
+			messages = lappend(messages, read_message(&scan, owner));
+	}
+	durable_scan_close(&scan);
+	return messages;
+}
+
+static Message *
+read_message(DurableScan *scan, Oid owner)
+{
+	Message    *message = palloc0(sizeof(Message));
+
+	message->tid = durable_scan_tid(scan);
+	message->id = durable_scan_int8(scan, INBOX_ID);
+	message->owner = owner;
+	message->key = durable_scan_int8(scan, INBOX_KEY);
+	message->kind = durable_scan_char(scan, INBOX_KIND);
+	message->execution = durable_scan_int4(scan, INBOX_EXECUTION);
+	message->task = durable_scan_int4(scan, INBOX_TASK);
+	message->name = durable_scan_text(scan, INBOX_NAME);
+	message->payload = durable_scan_jsonb(scan, INBOX_PAYLOAD);
+	message->at = durable_scan_timestamptz(scan, INBOX_SENT_AT);
+	return message;
+}
+
+/* Another row may be at its place by now, so numbers are compared. */
+void
+durable_inbox_check_live(List *messages)
+{
+	bool		opened = false;
+	DurableScan scan;
+	ListCell   *cell;
+
+	foreach(cell, messages)
+	{
+		Message    *message = lfirst(cell);
+
+		if (message->kind == MESSAGE_TIMER)
+			continue;
+		if (!opened)
+			durable_scan_open(&scan, &durable_inbox_table, INBOX_BY_KEY, AccessShareLock);
+		opened = true;
+		message->live = durable_scan_fetch(&scan, &message->tid) &&
+			message->key == durable_scan_int8(&scan, INBOX_KEY) &&
+			message->id == durable_scan_int8(&scan, INBOX_ID);
+	}
+	if (opened)
+		durable_scan_close(&scan);
+}
+
+/* --- writing ------------------------------------------------------------------------------ */
+
+void
+durable_inbox_insert(List *messages)
+{
+	DurableWriter *writer = durable_writer_open(&writable);
+	ListCell   *cell;
+
+	foreach(cell, messages)
+	{
+		Message    *message = lfirst(cell);
+
+		message->id = message->kind == MESSAGE_START ? 0 : durable_writer_next(writer);
+		durable_writer_set(writer, INBOX_ID, Int64GetDatum(message->id));
+		durable_writer_set(writer, INBOX_OWNER, ObjectIdGetDatum(message->owner));
+		durable_writer_set(writer, INBOX_KEY, Int64GetDatum(message->key));
+		durable_writer_set(writer, INBOX_KIND, CharGetDatum(message->kind));
+		if (message->execution != 0)
+			durable_writer_set(writer, INBOX_EXECUTION, Int32GetDatum(message->execution));
+		if (message->task != 0)
+			durable_writer_set(writer, INBOX_TASK, Int32GetDatum(message->task));
+		durable_writer_set_text(writer, INBOX_NAME, message->name);
+		durable_writer_set_jsonb(writer, INBOX_PAYLOAD, message->payload);
+		durable_writer_set(writer, INBOX_SENT_AT, TimestampTzGetDatum(message->at));
+		durable_writer_insert(writer);
+		durable_wakeup_inbox(message->owner, message->key);
+	}
+	durable_writer_close(writer);
+}
+
+void
+durable_inbox_delete(List *messages)
+{
+	DurableWriter *writer = NULL;
+	ListCell   *cell;
+
+	foreach(cell, messages)
+	{
+		Message    *message = lfirst(cell);
+
+		if (message->kind == MESSAGE_TIMER)
+			continue;
+		if (writer == NULL)
+			writer = durable_writer_open(&writable);
+		durable_writer_delete(writer, &message->tid);
+	}
+	if (writer != NULL)
+		durable_writer_close(writer);
+}
+
+void
+durable_inbox_delete_orphans(List *messages)
+{
+	Datum	   *tids = palloc(list_length(messages) * sizeof(Datum));
+	int			ntids = 0;
+	ListCell   *cell;
+	Datum		values[1];
+
+	foreach(cell, messages)
+	{
+		Message    *message = lfirst(cell);
+
+		if (message->kind != MESSAGE_TIMER)
+			tids[ntids++] = PointerGetDatum(&message->tid);
+	}
+	if (ntids == 0)
+		return;
+	values[0] = durable_columns_array(tids, NULL, ntids, TIDOID);
+	durable_sql_connect();
+	durable_sql_run(&delete_orphans, values, NULL, false, 0);
+	durable_sql_finish();
+}
+
+void
+durable_inbox_terminate_children(Oid owner, Datum keys, TimestampTz now)
+{
+	Datum		values[2] = {keys, TimestampTzGetDatum(now)};
+	uint64		nsent = durable_sql_run(&terminate_children, values, NULL, false, 0);
+
+	for (uint64 i = 0; i < nsent; i++)
+		durable_wakeup_inbox(owner, durable_sql_int8(i, 1));
+}
+
+void
+durable_inbox_send_events(Oid sender, Datum ids, Datum names, Datum data, TimestampTz now)
+{
+	Datum		values[5] = {ObjectIdGetDatum(sender), TimestampTzGetDatum(now), ids, names, data};
+	uint64		nsent = durable_sql_run(&send_events, values, NULL, false, 0);
+
+	for (uint64 i = 0; i < nsent; i++)
+		durable_wakeup_inbox(durable_sql_oid(i, 1), durable_sql_int8(i, 2));
+}
+
+void
+durable_inbox_check_table(void)
+{
+	durable_writer_check(&writable, true);
+}
