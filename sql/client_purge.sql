@@ -13,7 +13,7 @@ CREATE FUNCTION app.patient(input jsonb) RETURNS jsonb LANGUAGE plpgsql
 CREATE VIEW app.left_over AS
 SELECT (SELECT count(*) FROM durable.instance) AS instances, (SELECT count(*) FROM durable.history) AS history,
        (SELECT count(*) FROM durable.inbox) AS inbox, (SELECT count(*) FROM durable.timer) AS timers,
-       (SELECT count(*) FROM durable.task_queue) AS tasks;
+       (SELECT count(*) FROM durable.task_queue) AS tasks, (SELECT count(*) FROM durable.finished) AS finished;
 
 -- one
 SELECT durable.start('quick', 1, 'one');
@@ -64,6 +64,46 @@ SELECT instance_id, runtime_status FROM durable.instances ORDER BY 1;
 SELECT durable.purge_history('0');
 TABLE left_over;
 SELECT durable.purge_history(older_than => '0', batch => 1);
+
+-- sub-orchestrations go with their parent, and theirs with them; not one that goes on
+CREATE FUNCTION app.parent(ids jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM durable.schedule_sub_orchestrator('patient', 1, ids ->> 0);
+    PERFORM durable.call_sub_orchestrator('grandparent', ids -> 2, ids ->> 1);
+    RETURN '"done"';
+END $$;
+CREATE FUNCTION app.grandparent(id jsonb) RETURNS jsonb LANGUAGE sql
+    AS $$ SELECT durable.call_sub_orchestrator('quick', 1, id #>> '{}') $$;
+SELECT durable.start('parent', '["patient", "middle", "lowest"]'::jsonb, 'parent');
+CALL durable.drain();
+SELECT durable.purge('parent');
+SELECT instance_id, runtime_status, parent_instance_id FROM durable.instances ORDER BY 1;
+SELECT (left_over).finished FROM left_over;
+SELECT durable.terminate(instance_id) FROM durable.instances WHERE instance_id = 'patient' AND runtime_status = 'Running';
+CALL durable.drain();
+SELECT durable.start('parent', '["patient too", "middle", "lowest"]'::jsonb, 'parent');
+CALL durable.drain();
+SELECT durable.start('quick', 1, 'parent', on_conflict => 'replace_finished');
+CALL durable.drain();
+SELECT instance_id FROM durable.instances WHERE instance_id IN ('middle', 'lowest');
+SELECT durable.terminate(instance_id) FROM durable.instances WHERE runtime_status = 'Running';
+CALL durable.drain();
+SELECT durable.purge_history('0') > 0 AS purged;
+TABLE left_over;
+
+-- the list of what has ended: how each ended, once
+SELECT durable.start('quick', 1, 'completes'), durable.start('fail', 1, 'fails'), durable.start('patient', 1, 'is terminated');
+CALL durable.drain();
+SELECT durable.terminate('is terminated');
+CALL durable.drain();
+CREATE FUNCTION app.again(n jsonb) RETURNS jsonb LANGUAGE plpgsql
+    AS $$ BEGIN IF n::int < 3 THEN PERFORM durable.continue_as_new(n::int + 1); END IF; RETURN n; END $$;
+SELECT durable.start('again', 1, 'continues as new');
+CALL durable.drain();
+SELECT i.instance_id, f.name, f.status, f.owner = i.owner AND f.completed_at = i.completed_time AS same
+FROM durable.finished f JOIN durable.instance USING (key) JOIN durable.instances i USING (instance_id) ORDER BY 1;
+SELECT durable.purge_history('0');
+TABLE left_over;
 
 -- refused; a sign too many would delete everything
 SELECT durable.start('quick', 1, 'kept');

@@ -28,6 +28,7 @@ CREATE TABLE durable.engine (
     database          oid     NOT NULL,
     paused            boolean NOT NULL DEFAULT false
 );
+ALTER TABLE durable.engine REPLICA IDENTITY FULL;
 
 -- Columns are in this order so that none is padded: there may be millions of rows,
 -- and each has room for another version of itself on its page.
@@ -89,6 +90,23 @@ CREATE TABLE durable.history (
     events            jsonb       NOT NULL,
     PRIMARY KEY (key, execution, seq) WITH (fillfactor = 75)
 );
+
+-- The list of instances that have ended.  The unit that ends an instance inserts the
+-- row, the deletion of the instance deletes it, and nothing updates it: retention and
+-- queries by status, name and time go by these indexes, and durable.instance needs
+-- none on a column that changes.  Instances that end in one unit of work have one
+-- completed_at, so the first index keeps owner, name and time once for all of them.
+-- Few instances fail or are terminated, so the second index is small.
+CREATE TABLE durable.finished (
+    completed_at      timestamptz NOT NULL,
+    key               bigint      NOT NULL,
+    owner             regrole     NOT NULL,
+    status            "char"      NOT NULL,
+    name              text        COLLATE "C" NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX finished_name ON durable.finished (owner, name, completed_at);
+CREATE INDEX finished_badly ON durable.finished (owner, completed_at) WHERE status <> 'C';
+ALTER TABLE durable.finished REPLICA IDENTITY FULL;
 
 -- Messages that make an instance runnable.  kind: s start, e event,
 -- c completed and f failed (of the task with that number), t terminate,
@@ -198,6 +216,7 @@ SELECT pg_catalog.pg_extension_config_dump('durable.engine', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.instance', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.instance_key_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.history', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.finished', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.inbox', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.inbox_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.timer', '');
@@ -213,6 +232,7 @@ COMMENT ON SCHEMA durable IS 'durable workflows: tables, views and functions of 
 COMMENT ON TABLE durable.engine IS 'identity of this engine and whether it is paused';
 COMMENT ON TABLE durable.instance IS 'one row for each run of an orchestration; see the view durable.instances';
 COMMENT ON TABLE durable.history IS 'what happened in each instance; see durable.history(instance_id)';
+COMMENT ON TABLE durable.finished IS 'one row for each instance that has ended: owner, name, status and time';
 COMMENT ON TABLE durable.inbox IS 'messages that instances have not yet taken';
 COMMENT ON TABLE durable.timer IS 'open timers';
 COMMENT ON TABLE durable.task_queue IS 'activities waiting for, or in, a transaction of their own';

@@ -35,6 +35,7 @@
 
 #include "client.h"
 #include "clock.h"
+#include "finished.h"
 #include "inbox_table.h"
 #include "shmem.h"
 #include "sql.h"
@@ -51,22 +52,6 @@ enum
 static DurableTable instance_table = {
 	"instance", {"instance_id_key"}, INSTANCE_COLUMNS,
 	{"instance_id", "key", "owner", "status"}
-};
-
-/*
- * Timers are not looked for: they have no index by key, and finishing an
- * instance deletes its timers.
- */
-static DurableSql purge_instance = {
-	.text = "WITH gone AS (DELETE FROM durable.instance "
-	"  WHERE key = $1 AND status = ANY ('{C,F,T}'::\"char\"[]) RETURNING key, owner), "
-	"events AS (DELETE FROM durable.history h USING gone g WHERE h.key = g.key), "
-	"messages AS (DELETE FROM durable.inbox m USING gone g "
-	"  WHERE m.owner = g.owner AND m.key = g.key), "
-	"tasks AS (DELETE FROM durable.task_queue t USING gone g WHERE t.key = g.key) "
-	"SELECT key FROM gone",
-	.nargs = 1,
-	.argtypes = {INT8OID}
 };
 
 static DurableSql find_engine = {
@@ -283,13 +268,12 @@ durable_client_send(const ClientInstance *instance, char kind, const char *name,
 bool
 durable_client_purge(int64 key)
 {
-	Datum		values[1] = {Int64GetDatum(key)};
-	bool		purged;
+	int64		purged;
 
 	durable_sql_connect();
-	purged = durable_sql_run(&purge_instance, values, NULL, false, 0) > 0;
+	(void) durable_finished_delete(&key, 1, true, &purged);
 	durable_sql_finish();
-	return purged;
+	return purged > 0;
 }
 
 /* --- identity ------------------------------------------------------------------------- */

@@ -72,7 +72,10 @@ extern void durable_client_send(const ClientInstance *instance, char kind,
 /* Makes sure that the tables know which cluster they live in. */
 extern void durable_client_seed_engine(void);
 
-/* Deletes a finished instance and all that belongs to it; false if it is gone or not finished. */
+/*
+ * Deletes a finished instance with its finished sub-orchestrations and all that belongs
+ * to them; false if it is gone or not finished.
+ */
 extern bool durable_client_purge(int64 key);
 
 /*

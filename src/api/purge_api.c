@@ -5,7 +5,8 @@
  *
  * purge_history goes through the instances in the order of their keys, a batch
  * at a time, all in the caller's transaction.  Instances that somebody else has
- * locked are left for the next call.
+ * locked are left for the next call.  Sub-orchestrations that have ended go with
+ * their parents (finished.c).
  *
  * Owns:	nothing; client.c purges a single instance
  * Called by: clients
@@ -25,19 +26,17 @@
 
 #include "client.h"
 #include "clock.h"
+#include "finished.h"
 #include "sql.h"
 
-/* As client.c's statement for one: no timers, a finished instance has none. */
-static DurableSql purge_batch = {
-	.text = "WITH victim AS (SELECT key, owner FROM durable.instance "
-	"  WHERE key > $1 AND status = ANY ($2) AND completed_at < $3 "
-	"    AND ($4 IS NULL OR name = $4) AND pg_has_role($5, owner, 'USAGE') "
-	"  ORDER BY key LIMIT $6 FOR UPDATE SKIP LOCKED), "
-	"events AS (DELETE FROM durable.history h USING victim v WHERE h.key = v.key), "
-	"messages AS (DELETE FROM durable.inbox m USING victim v WHERE m.owner = v.owner AND m.key = v.key), "
-	"tasks AS (DELETE FROM durable.task_queue t USING victim v WHERE t.key = v.key), "
-	"gone AS (DELETE FROM durable.instance i USING victim v WHERE i.key = v.key RETURNING i.key) "
-	"SELECT count(*), coalesce(max(key), 0) FROM gone",
+/* More keys than this are not put into one array. */
+#define LARGEST_BATCH	100000
+
+static DurableSql find_batch = {
+	.text = "SELECT key FROM durable.instance "
+	"WHERE key > $1 AND status = ANY ($2) AND completed_at < $3 "
+	"AND ($4 IS NULL OR name = $4) AND pg_has_role($5, owner, 'USAGE') "
+	"ORDER BY key LIMIT $6",
 	.nargs = 6,
 	.argtypes = {INT8OID, CHARARRAYOID, TIMESTAMPTZOID, TEXTOID, OIDOID, INT4OID}
 };
@@ -80,6 +79,7 @@ durable_purge_history(PG_FUNCTION_ARGS)
 	int32		batch = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3);
 	int64		purged = 0;
 	int64		after = 0;
+	int64	   *keys;
 	Datum		values[6];
 	char		nulls[7] = "      ";
 
@@ -108,22 +108,27 @@ durable_purge_history(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(2))
 		nulls[3] = 'n';
 	values[4] = ObjectIdGetDatum(GetUserId());
+	batch = Min(batch, LARGEST_BATCH);
 	values[5] = Int32GetDatum(batch);
+	keys = palloc(batch * sizeof(int64));
 
 	for (;;)
 	{
-		int64		gone;
+		uint64		found;
 
 		CHECK_FOR_INTERRUPTS();
 		values[0] = Int64GetDatum(after);
 		durable_sql_connect();
-		durable_sql_run(&purge_batch, values, nulls, false, 0);
-		gone = durable_sql_int8(0, 1);
-		after = durable_sql_int8(0, 2);
+		found = durable_sql_run(&find_batch, values, nulls, false, 0);
+		for (uint64 i = 0; i < found; i++)
+			keys[i] = durable_sql_int8(i, 1);
+		if (found > 0)
+		{
+			after = keys[found - 1];
+			purged += durable_finished_delete(keys, found, false, NULL);
+		}
 		durable_sql_finish();
-
-		purged += gone;
-		if (gone < batch)
+		if (found < batch)
 			break;
 	}
 	PG_RETURN_INT64(purged);

@@ -19,6 +19,7 @@
 
 #include "batch.h"
 #include "failpoint.h"
+#include "finished.h"
 #include "sql.h"
 #include "table_write.h"
 
@@ -29,6 +30,7 @@ static void store_history(Batch * batch);
 static void discard_histories(Batch * batch);
 static void insert_history(DurableWriter *writer, Instance *instance);
 static void store_instances(Batch * batch);
+static void store_finished(Batch * batch);
 
 /* What is written without statements: an enum for each table, and its columns in the same order. */
 enum
@@ -82,6 +84,7 @@ durable_batch_store(Batch * batch)
 		store_history(batch);
 		durable_failpoint_pass(FAILPOINT_HISTORY_WRITTEN);
 		store_instances(batch);
+		store_finished(batch);
 	}
 	durable_inbox_delete(batch->consumed);
 	durable_timer_delete(batch->consumed);
@@ -106,6 +109,7 @@ durable_batch_check_tables(void)
 	durable_writer_check(&history, true);
 	durable_inbox_check_table();
 	durable_timer_check_table();
+	durable_finished_check_table();
 }
 
 /* New events, one row for each instance, or several when they are large. */
@@ -204,4 +208,29 @@ store_instances(Batch * batch)
 		durable_writer_update(writer, &instance->ctid);
 	}
 	durable_writer_close(writer);
+}
+
+/* Those that have ended in this unit: one that had ended before is not run, and so not changed. */
+static void
+store_finished(Batch * batch)
+{
+	FinishedRow *rows = palloc(list_length(batch->changed) * sizeof(FinishedRow));
+	int			nrows = 0;
+	ListCell   *cell;
+
+	foreach(cell, batch->changed)
+	{
+		Instance   *instance = lfirst(cell);
+
+		if (STATUS_IS_FINISHED(instance->status))
+			rows[nrows++] = (FinishedRow) {
+				.owner = batch->owner,
+				.name = instance->name,
+				.status = instance->status,
+				.completed_at = instance->completed_at,
+				.key = instance->key
+			};
+	}
+	if (nrows > 0)
+		durable_finished_insert(rows, nrows);
 }

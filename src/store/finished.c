@@ -1,0 +1,269 @@
+/*-------------------------------------------------------------------------
+ *
+ * finished.c
+ *		The list of instances that have ended, and their deletion.
+ *
+ * Everything here goes by an index of durable.finished or by the keys of instances,
+ * so what is kept costs nothing: the deletion of what is past its retention looks at
+ * the oldest entry of each owner and name.
+ *
+ * An instance is kept for as long as its registration says, else for
+ * durable.retention, else for ever.  That is a registration of the instance's owner,
+ * else one that counts for everybody; not one of another role, which must not be able
+ * to have somebody else's instances deleted.
+ *
+ * Locks are asked for with SKIP LOCKED wherever the caller must not wait.  Only the row
+ * of the instance needs one: whoever changes its history or deletes its messages has
+ * locked that row before.  A task that is running has its own row locked, for hours
+ * perhaps, and is left to the worker that runs it.
+ *
+ * Owns:	durable.finished
+ * Called by: batch_store.c (inserting), retention.c, client.c, purge_api.c (deleting)
+ * Locks:	rows of finished instances and of their tasks
+ * Memory:	CurrentMemoryContext
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "columns.h"
+#include "finished.h"
+#include "sql.h"
+#include "table_write.h"
+
+enum
+{
+	FINISHED_OWNER, FINISHED_NAME, FINISHED_STATUS, FINISHED_COMPLETED_AT, FINISHED_KEY, FINISHED_COLUMNS
+};
+static DurableTable finished_table = {
+	.name = "finished",
+	.ncolumns = FINISHED_COLUMNS,
+	.columns = {
+		[FINISHED_OWNER] = "owner",
+		[FINISHED_NAME] = "name",
+		[FINISHED_STATUS] = "status",
+		[FINISHED_COMPLETED_AT] = "completed_at",
+		[FINISHED_KEY] = "key"
+	}
+};
+static DurableWritable finished = {
+	.table = &finished_table
+};
+
+/*
+ * Timers are not looked for: they have no index by key, and the end of an instance
+ * deletes its timers.  An entry without an instance, which a partial restore may
+ * leave, goes too.
+ */
+#define DELETE_INSTANCES(lock) \
+	"WITH RECURSIVE family (key) AS (" \
+	"  SELECT k FROM pg_catalog.unnest($1) k" \
+	"  UNION" \
+	"  SELECT c.key FROM family f JOIN durable.instance c ON c.parent_key = f.key" \
+	"  WHERE c.status IN ('C', 'F', 'T'))," \
+	" victim AS (SELECT i.key, i.owner, i.name, i.completed_at" \
+	"  FROM family f JOIN durable.instance i ON i.key = f.key" \
+	"  WHERE i.status IN ('C', 'F', 'T') FOR UPDATE OF i" lock ")," \
+	" events AS (DELETE FROM durable.history h USING victim v WHERE h.key = v.key)," \
+	" messages AS (DELETE FROM durable.inbox m USING victim v WHERE m.owner = v.owner AND m.key = v.key)," \
+	" idle AS (SELECT t.owner, t.run_at, t.id FROM victim v JOIN durable.task_queue t ON t.key = v.key" \
+	"  FOR UPDATE OF t SKIP LOCKED)," \
+	" tasks AS (DELETE FROM durable.task_queue t USING idle d" \
+	"  WHERE t.owner = d.owner AND t.run_at = d.run_at AND t.id = d.id)," \
+	" entries AS (DELETE FROM durable.finished e USING victim v" \
+	"  WHERE e.owner = v.owner AND e.name = v.name AND e.completed_at = v.completed_at AND e.key = v.key)," \
+	" gone AS (DELETE FROM durable.instance i USING victim v WHERE i.key = v.key RETURNING i.key)" \
+	" SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE key = ANY ($1)) FROM gone"
+
+static DurableSql delete_or_skip = {
+	.text = DELETE_INSTANCES(" SKIP LOCKED"),
+	.nargs = 1,
+	.argtypes = {INT8ARRAYOID}
+};
+
+static DurableSql delete_or_wait = {
+	.text = DELETE_INSTANCES(""),
+	.nargs = 1,
+	.argtypes = {INT8ARRAYOID}
+};
+
+/*
+ * Of each owner and name the oldest entry, and how long it is kept.  The limits keep
+ * times in range whatever a registration says.
+ */
+static DurableSql oldest_entries = {
+	.text = "WITH RECURSIVE kind (owner, name, oldest) AS ("
+	" (SELECT owner, name, completed_at FROM durable.finished ORDER BY owner, name, completed_at LIMIT 1)"
+	" UNION ALL"
+	" SELECT n.* FROM kind k, LATERAL (SELECT f.owner, f.name, f.completed_at FROM durable.finished f"
+	"  WHERE (f.owner, f.name) > (k.owner, k.name) ORDER BY f.owner, f.name, f.completed_at LIMIT 1) n)"
+	" SELECT k.owner, k.name, k.oldest < $1 - r.bounded, $1 - r.bounded, k.oldest + r.bounded"
+	" FROM kind k, LATERAL (SELECT coalesce((SELECT r.retention FROM durable.orchestration r"
+	"   WHERE r.name = k.name AND r.retention IS NOT NULL AND (r.owner = k.owner"
+	"    OR EXISTS (SELECT 1 FROM pg_catalog.pg_authid a WHERE a.oid = r.owner AND a.rolsuper)"
+	"    OR EXISTS (SELECT 1 FROM pg_catalog.pg_extension e"
+	"     WHERE e.extname = 'durable' AND e.extowner = r.owner))"
+	"   ORDER BY (r.owner = k.owner) DESC LIMIT 1), $2) AS retention OFFSET 0) x,"
+	" LATERAL (SELECT greatest('0', least('1000 years', x.retention)) AS bounded) r"
+	" WHERE x.retention IS NOT NULL",
+	.nargs = 2,
+	.argtypes = {TIMESTAMPTZOID, INTERVALOID}
+};
+
+static DurableSql shortest_retention = {
+	.text = "SELECT $1 + greatest('0', least('1000 years', pg_catalog.min(retention), $2))"
+	" FROM durable.orchestration HAVING least(pg_catalog.min(retention), $2) IS NOT NULL",
+	.nargs = 2,
+	.argtypes = {TIMESTAMPTZOID, INTERVALOID}
+};
+
+static DurableSql expired = {
+	.text = "SELECT key, completed_at FROM durable.finished"
+	" WHERE owner = $1 AND name = $2 AND completed_at > $3 AND completed_at < $4"
+	" ORDER BY completed_at LIMIT $5",
+	.nargs = 5,
+	.argtypes = {REGROLEOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}
+};
+
+/* Instances of one owner and name whose entries are too old. */
+typedef struct ExpiredKind
+{
+	Oid			owner;
+	char	   *name;
+	TimestampTz before;
+}			ExpiredKind;
+
+static List *find_expired_kinds(Datum *values, const char *nulls, TimestampTz *next);
+static int64 expire_kind(const ExpiredKind * kind, int limit);
+
+/* --- inserting ------------------------------------------------------------------------ */
+
+void
+durable_finished_insert(const FinishedRow * rows, int nrows)
+{
+	DurableWriter *writer = durable_writer_open(&finished);
+
+	for (int i = 0; i < nrows; i++)
+	{
+		durable_writer_set(writer, FINISHED_OWNER, ObjectIdGetDatum(rows[i].owner));
+		durable_writer_set_text(writer, FINISHED_NAME, rows[i].name);
+		durable_writer_set(writer, FINISHED_STATUS, CharGetDatum(rows[i].status));
+		durable_writer_set(writer, FINISHED_COMPLETED_AT, TimestampTzGetDatum(rows[i].completed_at));
+		durable_writer_set(writer, FINISHED_KEY, Int64GetDatum(rows[i].key));
+		durable_writer_insert(writer);
+	}
+	durable_writer_close(writer);
+}
+
+void
+durable_finished_check_table(void)
+{
+	durable_writer_check(&finished, true);
+}
+
+/* --- deleting ------------------------------------------------------------------------- */
+
+int64
+durable_finished_delete(const int64 *keys, int nkeys, bool waits, int64 *asked_for)
+{
+	Datum	   *datums = palloc(nkeys * sizeof(Datum));
+	Datum		values[1];
+
+	for (int i = 0; i < nkeys; i++)
+		datums[i] = Int64GetDatum(keys[i]);
+	values[0] = durable_columns_array(datums, NULL, nkeys, INT8OID);
+	durable_sql_run(waits ? &delete_or_wait : &delete_or_skip, values, NULL, false, 0);
+	if (asked_for != NULL)
+		*asked_for = durable_sql_int8(0, 2);
+	return durable_sql_int8(0, 1);
+}
+
+int64
+durable_finished_expire(TimestampTz now, const Interval *general, int limit, TimestampTz *next)
+{
+	Datum		values[2] = {TimestampTzGetDatum(now), IntervalPGetDatum(general)};
+	const char *nulls = general != NULL ? NULL : " n";
+	int64		deleted = 0;
+	ListCell   *cell;
+	List	   *kinds;
+	bool		isnull;
+
+	*next = DT_NOEND;
+	if (durable_sql_run(&shortest_retention, values, nulls, false, 0) == 0)
+		return 0;				/* everything is kept for ever */
+	*next = durable_sql_timestamptz(0, 1, &isnull); /* what ends from now on */
+
+	kinds = find_expired_kinds(values, nulls, next);
+	foreach(cell, kinds)
+	{
+		deleted += expire_kind(lfirst(cell), limit);
+		if (deleted >= limit)
+		{
+			*next = now;
+			break;
+		}
+	}
+	return deleted;
+}
+
+/* Those that have something to delete; of the others, when they will. */
+static List *
+find_expired_kinds(Datum *values, const char *nulls, TimestampTz *next)
+{
+	uint64		rows = durable_sql_run(&oldest_entries, values, nulls, false, 0);
+	List	   *kinds = NIL;
+
+	for (uint64 i = 0; i < rows; i++)
+	{
+		bool		isnull;
+		ExpiredKind *kind;
+
+		if (!DatumGetBool(durable_sql_datum(i, 3, &isnull)))
+		{
+			*next = Min(*next, durable_sql_timestamptz(i, 5, &isnull));
+			continue;
+		}
+		kind = palloc(sizeof(ExpiredKind));
+		kind->owner = durable_sql_oid(i, 1);
+		kind->name = durable_sql_text(i, 2);
+		kind->before = durable_sql_timestamptz(i, 4, &isnull);
+		kinds = lappend(kinds, kind);
+	}
+	return kinds;
+}
+
+/*
+ * In the order of time.  Where instances are locked, it goes on behind them for a
+ * while, and leaves the rest for the next time.
+ */
+static int64
+expire_kind(const ExpiredKind * kind, int limit)
+{
+	Datum		values[5] = {ObjectIdGetDatum(kind->owner), CStringGetTextDatum(kind->name),
+		TimestampTzGetDatum(DT_NOBEGIN), TimestampTzGetDatum(kind->before), Int64GetDatum(limit)};
+	int64	   *keys = palloc(limit * sizeof(int64));
+	int64		deleted = 0;
+	uint64		found;
+
+	for (int tries = 0; tries < 2; tries++)
+	{
+		bool		isnull;
+
+		CHECK_FOR_INTERRUPTS();
+		found = durable_sql_run(&expired, values, NULL, false, 0);
+		if (found == 0)
+			break;
+		for (uint64 i = 0; i < found; i++)
+			keys[i] = durable_sql_int8(i, 1);
+		values[2] = TimestampTzGetDatum(durable_sql_timestamptz(found - 1, 2, &isnull));
+		deleted += durable_finished_delete(keys, found, false, NULL);
+		if (found < limit || deleted >= limit)
+			break;
+	}
+	return deleted;
+}
