@@ -50,6 +50,7 @@ static bool ended_idle = false;
 
 static void set_short_since(DurableDatabase *db, TimestampTz since);
 static void free_slot(int slotno);
+static int	tell_peers(DurableDatabase *db, Oid owner, Latch **latches);
 static void detach(int code, Datum arg);
 
 void
@@ -160,7 +161,9 @@ durable_slot_release(int slotno, uint32 generation, WorkerExit how)
 	DurableDatabase *db = NULL;
 	Oid			owner = InvalidOid;
 	Latch	   *short_of_workers[DURABLE_MAX_DATABASES];
+	Latch	   *peers[DURABLE_MAX_SLOTS];
 	int			nshort = 0;
+	int			npeers = 0;
 
 	LWLockAcquire(durable_shared->lock, LW_EXCLUSIVE);
 	if (slot->state != SLOT_UNUSED && slot->generation == generation)
@@ -168,6 +171,8 @@ durable_slot_release(int slotno, uint32 generation, WorkerExit how)
 		db = &durable_shared->databases[slot->database_index];
 		owner = slot->owner;
 		free_slot(slotno);
+		if (how == EXIT_LOST || how == EXIT_FAILED)
+			npeers = tell_peers(db, owner, peers);
 
 		SpinLockAcquire(&db->mutex);
 		if (db->nexits < MAX_EXITS)
@@ -190,12 +195,38 @@ durable_slot_release(int slotno, uint32 generation, WorkerExit how)
 
 	for (int i = 0; i < nshort; i++)
 		SetLatch(short_of_workers[i]);
+	for (int i = 0; i < npeers; i++)
+		SetLatch(peers[i]);
 	if (db)
 	{
 		/* What it left undone is in the tables. */
 		durable_coordinator_wake(db, true);
 		durable_task_wake_denied();
 	}
+}
+
+/*
+ * Under the LWLock.  The other workers of that owner have passed over the rows that
+ * a lost worker had locked, and believe that nothing is due where those are.
+ */
+static int
+tell_peers(DurableDatabase *db, Oid owner, Latch **latches)
+{
+	int			n = 0;
+
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+	{
+		DurableSlot *slot = &durable_shared->slots[i];
+
+		if (slot->state == SLOT_UNUSED || slot->owner != owner || slot->database != db->database)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		EVERYTHING_NEW(slot);
+		if (slot->latch)
+			latches[n++] = slot->latch;
+		SpinLockRelease(&slot->mutex);
+	}
+	return n;
 }
 
 /* There is a reservation but no process for it: nobody failed. */

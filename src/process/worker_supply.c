@@ -37,6 +37,7 @@
 #define SPARE_AFTER			1000	/* idle for so long, a worker goes for another owner's second */
 #define SHORTAGE_POLL		50
 #define NO_PROCESS_DELAY	2000
+#define LEAVES_WITHIN		1000	/* a worker that was asked to leave does so, unless its batch is stuck */
 
 /* Workers that were registered and have not attached yet. */
 typedef struct Start
@@ -53,7 +54,7 @@ static void dismiss(bool all);
 static int	by_need(const void *a, const void *b);
 static bool role_can_work(Owner *owner);
 static bool start_worker(Owner *owner, Need need, long *ms);
-static void make_room(Oid owner, Need need);
+static void make_room(Oid owner, Need need, int nwaiting);
 static int	count_all_workers(Oid database, Oid owner);
 
 /*
@@ -64,6 +65,7 @@ durable_supply_workers(bool running)
 {
 	long		next = durable_recheck_interval;
 	int			n = 0;
+	int			nwaiting = 0;
 	bool		shortage = false;
 	Owner	  **needing;
 	Owner	   *owner;
@@ -105,8 +107,22 @@ durable_supply_workers(bool running)
 
 		owner = needing[i];
 		shortage |= owner->need == NEEDS_WORKER;
-		if (!start_worker(owner, owner->need, &ms))
-			make_room(owner->owner, owner->need);
+
+		/*
+		 * A slot that becomes free during this round belongs to the first owner
+		 * that found none: the next round serves that one first.
+		 */
+		if (nwaiting == 0)
+		{
+			if (!start_worker(owner, owner->need, &ms))
+				make_room(owner->owner, owner->need, ++nwaiting);
+		}
+		else if (owner->need == NEEDS_WORKER && role_can_work(owner))
+		{
+			if (owner->waits_since == 0)
+				owner->waits_since = GetCurrentTimestamp();
+			make_room(owner->owner, owner->need, ++nwaiting);
+		}
 		next = Min(next, ms);
 	}
 	if (!shortage)
@@ -310,6 +326,7 @@ start_worker(Owner *owner, Need need, long *ms)
 	}
 	else
 	{
+		elog(DEBUG1, "starting a worker of role %u in slot %d", owner->owner, start.slot);
 		owner->wanted = false;
 		owner->solo = false;
 		owner->waits_since = 0;
@@ -320,21 +337,23 @@ start_worker(Owner *owner, Need need, long *ms)
 }
 
 /*
- * Somebody has to leave for that owner: an idle worker of another one, else a
+ * A worker has to leave for that owner: an idle one of another owner, else a
  * busy one whose owner has more than one, else a busy one that has had its time
- * slice; of any database.  One at a time: the next round sees whether that was
- * enough.
+ * slice; of any database.  Not more of them than there are owners that wait,
+ * nwaiting up to this one.  A worker whose batch is stuck does not leave soon,
+ * so it is not counted on.
  *
  * For a further worker nobody who works has to leave, nor who may be about to: the
  * next workflow of an owner without a worker waits for a process to start.
  */
 static void
-make_room(Oid owner, Need need)
+make_room(Oid owner, Need need, int nwaiting)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz best_since = DT_NOEND;
 	int			best_rank = 0;
 	int			best = -1;
+	int			nleaving = 0;
 	uint32		best_generation = 0;
 
 	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
@@ -345,6 +364,7 @@ make_room(Oid owner, Need need)
 		SlotState	state;
 		bool		leaving;
 		TimestampTz started_at;
+		TimestampTz state_since;
 		TimestampTz since;
 		uint32		generation;
 		int			rank = 0;
@@ -355,12 +375,21 @@ make_room(Oid owner, Need need)
 		state = slot->state;
 		leaving = slot->leave;
 		started_at = slot->started_at;
-		since = state == SLOT_IDLE ? slot->state_since : started_at;
+		state_since = slot->state_since;
+		since = state == SLOT_IDLE ? state_since : started_at;
 		generation = slot->generation;
 		SpinLockRelease(&slot->mutex);
 
-		if (leaving && (state == SLOT_IDLE || state == SLOT_BATCH || state == SLOT_STARTING))
-			return;
+		/* One that has just connected is about to run its first batch. */
+		if (state == SLOT_IDLE && pg_atomic_read_u64(&slot->units) == 0)
+			state = SLOT_STARTING;
+		if (leaving)
+		{
+			if (state == SLOT_IDLE || state == SLOT_STARTING ||
+				(state == SLOT_BATCH && !durable_clock_passed(state_since, now, LEAVES_WITHIN)))
+				nleaving++;
+			continue;
+		}
 		if (database == MyDatabaseId && its_owner == owner)
 			continue;
 		if (need == NEEDS_PEER)
@@ -379,7 +408,7 @@ make_room(Oid owner, Need need)
 			best_generation = generation;
 		}
 	}
-	if (best >= 0)
+	if (best >= 0 && nleaving < nwaiting)
 	{
 		elog(DEBUG1, "role %u waits for the worker in slot %d", owner, best);
 		durable_slot_ask_to_leave(best, best_generation);
