@@ -92,7 +92,7 @@ SELECT 0, owner, key, 'e', durable.clock() - interval '5 minutes' FROM durable.i
 UPDATE durable.instance SET owner = 'regress_client_owner' WHERE instance_id = 'stuck';
 SELECT check_name, regexp_replace(detail, 'for 3\d\d s$', 'for 5 minutes') AS detail, hint FROM app.ills;
 ALTER ROLE regress_client_owner NOLOGIN;
-SELECT check_name, replace(detail, 'regress_client_owner', 'OWNER') AS detail FROM app.ills WHERE check_name = 'owners' AND current_setting('server_version_num')::int < 170000;
+SELECT check_name, replace(detail, 'regress_client_owner', 'OWNER') AS detail FROM app.ills WHERE check_name = 'owners';
 DROP ROLE regress_client_owner;
 SELECT check_name, regexp_replace(detail, '\d+', 'OID') AS detail FROM app.ills WHERE check_name = 'owners';
 

@@ -130,7 +130,7 @@ SET search_path = other, app, public;
 SELECT find_handler('common') AS first_schema, find_handler('reverse') AS pg_catalog_last, find_handler('greet');
 SET search_path = app, public;
 SELECT find_handler('common') AS first_schema, find_handler('hidden', 'other') AS extra_schema, find_handler('hidden(text)', 'other') AS extra_schema,
-       find_handler('common', 'other') AS search_path_first;
+       find_handler('common', 'other') AS extra_schema_first;
 SELECT call_handler('"Odd (name).with dots"', '{"x": {"name": "owl"}, "Y": "y"}');
 
 -- Every signature leads back to its function, whatever the search_path.

@@ -192,8 +192,6 @@ check_owners(Doctor *doctor)
 		bool		isnull;
 		bool		is_gone = DatumGetBool(durable_sql_datum(i, 2, &isnull));
 
-		if (!is_gone && DURABLE_CAN_BYPASS_LOGIN)
-			continue;
 		appendStringInfo(&detail, "%s%s %s, and has %s", detail.len > 0 ? "; " : "",
 						 durable_sql_text(i, 1), is_gone ? "is gone" : "cannot log in",
 						 durable_doctor_count(durable_sql_int8(i, 3), "instance", "instances"));

@@ -208,9 +208,6 @@ check_owner(Oid owner)
 	HeapTuple	tuple;
 	bool		can_login;
 
-	if (DURABLE_CAN_BYPASS_LOGIN)
-		return;
-
 	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(owner));
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for role %u", owner);
@@ -225,7 +222,7 @@ check_owner(Oid owner)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("role \"%s\" cannot own workflows because it cannot log in",
 						GetUserNameFromId(owner, false)),
-				 errdetail("The workers of the engine connect as the owner of a workflow, and before PostgreSQL 17 that takes LOGIN."),
+				 errdetail("The workers of the engine connect as the owner of a workflow, which takes LOGIN."),
 				 errhint("Use ALTER ROLE %s LOGIN. A role without a password still cannot log in over the network where a password is asked for.",
 						 role)));
 	}

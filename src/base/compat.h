@@ -48,14 +48,6 @@
 extern PGDLLEXPORT void _PG_init(void);
 #endif
 
-/* Before 17 a background worker cannot connect as a role without LOGIN. */
-#if PG_VERSION_NUM >= 170000
-#define DURABLE_CAN_BYPASS_LOGIN	true
-#else
-#define DURABLE_CAN_BYPASS_LOGIN	false
-#define BGWORKER_BYPASS_ROLELOGINCHECK	0
-#endif
-
 /*
  * Wait events.  They get names of their own from 17 on; registering a name
  * needs shared memory, so it happens at the first wait of a process.

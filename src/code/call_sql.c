@@ -27,6 +27,7 @@
 #include "json.h"
 
 static int	parameter_types(const char *query, Oid **types);
+static void check_columns(TupleDesc desc);
 static Jsonb *rows_to_jsonb(MemoryContext outer);
 
 Jsonb *
@@ -126,6 +127,21 @@ parameter_types(const char *query, Oid **types)
 	return count;
 }
 
+/* An object has one member of a name: the other column would be lost. */
+static void
+check_columns(TupleDesc desc)
+{
+	for (int i = 1; i < desc->natts; i++)
+		for (int j = 0; j < i; j++)
+			if (strcmp(NameStr(TupleDescAttr(desc, i)->attname), NameStr(TupleDescAttr(desc, j)->attname)) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_DUPLICATE_COLUMN),
+						 errmsg("result of the query has more than one column \"%s\"",
+								NameStr(TupleDescAttr(desc, i)->attname)),
+						 errdetail("Each row becomes a JSON object, which has one member for each name."),
+						 errhint("Use AS to give each column a name of its own.")));
+}
+
 static Jsonb *
 rows_to_jsonb(MemoryContext outer)
 {
@@ -138,6 +154,7 @@ rows_to_jsonb(MemoryContext outer)
 	{
 		TupleDesc	desc = BlessTupleDesc(SPI_tuptable->tupdesc);
 
+		check_columns(desc);
 		for (uint64 row = 0; row < SPI_tuptable->numvals; row++)
 		{
 			Datum		record = heap_copy_tuple_as_datum(SPI_tuptable->vals[row], desc);

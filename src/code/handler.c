@@ -152,7 +152,8 @@ durable_handler_code_hash(const Handler *handler)
 	Datum		function = ObjectIdGetDatum(handler->function);
 	HeapTuple	tuple;
 	StringInfoData code;
-	char	   *hash;
+	bytea	   *hash;
+	int64		result = 0;
 	int			path;
 
 	tuple = SearchSysCache1(PROCOID, function);
@@ -188,11 +189,14 @@ durable_handler_code_hash(const Handler *handler)
 	durable_search_path_unpin(path);
 
 	ReleaseSysCache(tuple);
-	hash = TextDatumGetCString(DirectFunctionCall1(md5_text,
-												   PointerGetDatum(cstring_to_text_with_len(code.data,
-																							code.len))));
-	hash[16] = '\0';
-	return (int64) strtoull(hash, NULL, 16) | 1;	/* 0 is for none */
+
+	/* SHA-256: a server in FIPS mode refuses MD5, and hash_bytes() depends on the byte order. */
+	hash = DatumGetByteaPP(DirectFunctionCall1(sha256_bytea,
+											   PointerGetDatum(cstring_to_text_with_len(code.data,
+																						code.len))));
+	for (int i = 0; i < sizeof(result); i++)
+		result = (result << 8) | (unsigned char) VARDATA_ANY(hash)[i];
+	return result | 1;			/* 0 is for none */
 }
 
 /* A signature is never shorter than "()", and quotes a name that begins like that. */

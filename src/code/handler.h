@@ -42,9 +42,9 @@ typedef struct Handler
 
 /*
  * Finds a function by what a user wrote: name, schema.name, or either with an
- * argument list.  Searches the current search_path (the first schema that has
- * such a function counts; pg_catalog is the last), then extra_namespace (the
- * schema of the orchestration that asks) if that is not InvalidOid.  Raises
+ * argument list.  Searches extra_namespace (the schema of the orchestration that
+ * asks) if that is not InvalidOid, then the current search_path (the first schema
+ * that has such a function counts; pg_catalog is the last).  Raises
  * 42883 if there is none (naming "kind", "orchestration" or "activity", with a
  * "Did you mean" hint), 42725 if it is ambiguous, 42809 if it cannot be a handler
  * (procedure, aggregate, window, set-returning, trigger, polymorphic, temporary).
@@ -72,7 +72,7 @@ extern Handler *durable_handler_from_oid(Oid function, const char *kind);
 /* Why that function cannot be a handler, as a sentence; NULL if it can. */
 extern const char *durable_handler_objection(Oid function);
 
-/* md5 of what makes up the code: source, language, configuration, parameters... */
+/* A hash of what makes up the code: source, language, configuration, parameters... */
 extern int64 durable_handler_code_hash(const Handler *handler);
 
 /*

@@ -6,10 +6,13 @@
  * what is stored is the signature.
  *
  * SQL would choose among functions of one name by the types of the arguments.
- * Here there are none: the first schema of the search_path that has a suitable
- * function decides, and two in that schema are ambiguous.  pg_catalog comes last,
- * although it is searched first by default, so that its function of the same name
- * does not get in the way of a user's.
+ * Here there are none: the first schema that has a suitable function decides, and
+ * two in that schema are ambiguous.  The schema of the orchestration that asks is
+ * searched first: a schema of the owner's search_path in which others may create
+ * functions cannot put one in the place of the orchestration's neighbour.  The
+ * search_path follows.  pg_catalog comes last, although it is searched first by
+ * default, so that its function of the same name does not get in the way of a
+ * user's.
  *
  * Called by:	client API, durable calls
  * Memory:		CurrentMemoryContext
@@ -53,6 +56,7 @@ static bool is_function(const char *name, const char *kind, Oid extra_namespace)
 static bool any_suitable(FuncCandidateList candidates);
 static bool parse(Written *written, const char *name, const char *kind);
 static Oid	find_with_arguments(Written *written, Oid extra_namespace);
+static char *schema_to_search(const Written *written, Oid extra_namespace);
 static Oid	function_of_signature(const char *signature);
 static Oid	find_by_name(Written *written, Oid extra_namespace);
 static Oid	choose(Written *written, FuncCandidateList candidates);
@@ -162,20 +166,25 @@ parse(Written *written, const char *name, const char *kind)
 static Oid
 find_with_arguments(Written *written, Oid extra_namespace)
 {
-	Oid			function = function_of_signature(written->name);
-	char	   *schema;
+	char	   *schema = schema_to_search(written, extra_namespace);
+	Oid			function = InvalidOid;
 
-	if (OidIsValid(function) || !OidIsValid(extra_namespace) || list_length(written->names) > 1)
-		return function;
+	if (schema != NULL)
+		function = function_of_signature(psprintf("%s%s",
+												  quote_qualified_identifier(schema, linitial(written->names)),
+												  written->arguments));
+	return OidIsValid(function) ? function : function_of_signature(written->name);
+}
 
-	schema = get_namespace_name(extra_namespace);
-	if (schema == NULL ||
+/* The schema that comes before the search_path, or NULL. */
+static char *
+schema_to_search(const Written *written, Oid extra_namespace)
+{
+	if (!OidIsValid(extra_namespace) || extra_namespace == PG_CATALOG_NAMESPACE ||
+		list_length(written->names) > 1 || get_namespace_name(extra_namespace) == NULL ||
 		durable_schema_aclcheck(extra_namespace, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
-		return InvalidOid;
-
-	return function_of_signature(psprintf("%s%s",
-										  quote_qualified_identifier(schema, linitial(written->names)),
-										  written->arguments));
+		return NULL;
+	return get_namespace_name(extra_namespace);
 }
 
 static Oid
@@ -197,25 +206,24 @@ function_of_signature(const char *signature)
 static Oid
 find_by_name(Written *written, Oid extra_namespace)
 {
+	char	   *schema = schema_to_search(written, extra_namespace);
 	List	   *names = NIL;
 	ListCell   *cell;
+	Oid			own = InvalidOid;
 	Oid			function;
-	char	   *schema;
 
 	foreach(cell, written->names)
 		names = lappend(names, makeString(lfirst(cell)));
 
+	if (schema != NULL)
+		own = choose(written, FuncnameGetCandidates(list_make2(makeString(schema), linitial(names)),
+													-1, NIL, false, false, false, true));
+	if (OidIsValid(own) && durable_handler_objection(own) == NULL)
+		return own;
+
 	function = choose(written, FuncnameGetCandidates(names, -1, NIL, false, false, false, true));
-	if (OidIsValid(function) || !OidIsValid(extra_namespace) || list_length(names) > 1)
-		return function;
-
-	schema = get_namespace_name(extra_namespace);
-	if (schema == NULL ||
-		durable_schema_aclcheck(extra_namespace, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
-		return InvalidOid;
-
-	return choose(written, FuncnameGetCandidates(lcons(makeString(schema), names),
-												 -1, NIL, false, false, false, true));
+	return OidIsValid(function) && (!OidIsValid(own) || durable_handler_objection(function) == NULL) ?
+		function : own;
 }
 
 /*
@@ -301,6 +309,8 @@ not_found(Written *written, const char *name, const char *kind, Oid extra_namesp
 			 errmsg("%s \"%s\" does not exist", kind, clipped(name)),
 			 list_length(written->names) == 2
 			 ? errdetail("No registration and no function has that name.")
+			 : OidIsValid(extra_namespace)
+			 ? errdetail("No registration has that name, and no function in the schema of the orchestration or in the search_path.")
 			 : errdetail("No registration and no function in the search_path has that name."),
 			 like == NULL ? 0 : like[0] == '"'
 			 ? errhint("Did you mean %s?", like)

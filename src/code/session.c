@@ -4,7 +4,7 @@
  *
  * Owns: the settings of our processes; undoing what user code leaves behind.
  * Called by: worker.c, coordinator.c.
- * Locks: user-level advisory locks are released.
+ * Locks: advisory locks of the session are released, after the commit.
  * Memory: none.
  *
  * All units of a worker are of the same owner, so what one activity leaves in
@@ -19,8 +19,10 @@
 #include "durable.h"
 #include "session.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
 #include "commands/prepare.h"
 #include "miscadmin.h"
@@ -31,6 +33,7 @@
 #include "utils/lsyscache.h"
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 /* For messages, as they were when the process connected. */
 static NameData user_name = {"?"};
@@ -49,7 +52,8 @@ durable_session_connect(Oid database, Oid owner)
 	 */
 	char	   *synchronous_commit = pstrdup(GetConfigOption("synchronous_commit", false, false));
 
-	BackgroundWorkerInitializeConnectionByOid(database, owner, BGWORKER_BYPASS_ROLELOGINCHECK);
+	/* The role needs LOGIN, on all versions: ALTER ROLE ... NOLOGIN stops its workflows. */
+	BackgroundWorkerInitializeConnectionByOid(database, owner, 0);
 	durable_process_settings("durable worker");
 	pin("synchronous_commit", synchronous_commit);
 
@@ -63,6 +67,19 @@ durable_session_connect(Oid database, Oid owner)
 		pin("role", "none");
 	if (GetUserId() != owner)
 		elog(FATAL, "could not become role %u", owner);
+}
+
+bool
+durable_session_may_go_on(void)
+{
+	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetSessionUserId()));
+	bool		may;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	may = ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
+	ReleaseSysCache(tuple);
+	return may;
 }
 
 /*
@@ -144,17 +161,24 @@ pin(const char *name, const char *value)
 
 /*
  * Cursors WITH HOLD have to go before the commit, which would run their queries
- * to the end.  The others cost next to nothing when there is nothing.
+ * to the end.  The others cost next to nothing when there is nothing.  Locks stay
+ * until the commit has made visible the changes that they protect.
  */
 void
 durable_session_before_commit(void)
 {
 	PortalHashTableDeleteAll();
 	DropAllPreparedStatements();
-	LockReleaseAll(USER_LOCKMETHOD, true);
 	if (OidIsValid(GetCurrentRoleId()))
 		pin("role", "none");
 	ResetAllOptions();
+}
+
+/* PostgreSQL itself has released those of the transaction. */
+void
+durable_session_after_commit(void)
+{
+	LockReleaseSession(USER_LOCKMETHOD);
 }
 
 bool

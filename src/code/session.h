@@ -10,6 +10,9 @@
 /* Connects this process to the database as that role. FATAL if that is impossible. */
 extern void durable_session_connect(Oid database, Oid owner);
 
+/* Within a transaction: may its owner still have workers? Without LOGIN it may not. */
+extern bool durable_session_may_go_on(void);
+
 /* Settings of a process of ours, after it has connected. */
 extern void durable_process_settings(const char *application_name);
 
@@ -26,11 +29,12 @@ extern void durable_session_strip_context(ErrorData *error);
 
 /*
  * What user code left behind in the session goes away before the next unit.  In
- * the unit's transaction: what is cheap.  After it, and only if
- * durable_session_left_something() said so before the commit: what needs a
- * transaction of its own.
+ * the unit's transaction: what is cheap.  After it: advisory locks, which have to
+ * outlive the commit.  And only if durable_session_left_something() said so before
+ * the commit: what needs a transaction of its own.
  */
 extern void durable_session_before_commit(void);
+extern void durable_session_after_commit(void);
 extern bool durable_session_left_something(void);
 extern void durable_session_reset(void);
 

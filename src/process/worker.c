@@ -281,7 +281,7 @@ run(Unit unit, UnitScan *where)
 	pgstat_report_activity(STATE_RUNNING, "durable unit of work");
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	present = durable_engine_lock();
+	present = durable_engine_lock() && durable_session_may_go_on();
 	if (present)
 	{
 		durable_registry_load(false);
@@ -293,11 +293,17 @@ run(Unit unit, UnitScan *where)
 		durable_failpoint_pass(FAILPOINT_BEFORE_COMMIT);
 	if ((unit == durable_unit_task || unit == durable_unit_marked_task) && where->ran_task != 0)
 	{
-		if (!commit_task())
+		bool		committed = commit_task();
+
+		durable_session_after_commit();
+		if (!committed)
 			return run(durable_unit_put_off, where);
 	}
 	else
+	{
 		CommitTransactionCommand();
+		durable_session_after_commit();
+	}
 	if (result != UNIT_NOTHING)
 		durable_failpoint_pass(FAILPOINT_AFTER_COMMIT);
 	MemoryContextSwitchTo(unit_context);

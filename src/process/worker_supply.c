@@ -30,7 +30,7 @@
 #include "process.h"
 
 /* Microseconds. */
-#define ROLE_RETRY			(60 * USECS_PER_SEC)
+#define ROLE_RETRY			(5 * USECS_PER_SEC)
 
 /* Milliseconds. */
 #define TIME_SLICE			200		/* a worker of a busy owner, when others wait */
@@ -218,7 +218,7 @@ role_can_work(Owner *owner)
 	exists = HeapTupleIsValid(tuple);
 	if (exists)
 	{
-		can_login = ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin || DURABLE_CAN_BYPASS_LOGIN;
+		can_login = ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
 		owner->name = ((Form_pg_authid) GETSTRUCT(tuple))->rolname;
 		ReleaseSysCache(tuple);
 	}

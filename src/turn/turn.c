@@ -105,6 +105,8 @@ durable_turn_current(const char *function)
 		ereport(ERROR,
 				(errcode(ERRCODE_DURABLE_OUTSIDE),
 				 errmsg("durable.%s() can only be called by a running orchestration", function),
+				 durable_usercall_active() ?
+				 errhint("It was called by an activity. An orchestration calls another one with durable.call_sub_orchestrator().") :
 				 errhint("Start the function that calls it with durable.start() or durable.run().")));
 	if (durable_usercall_is_ending())
 		CHECK_FOR_INTERRUPTS();

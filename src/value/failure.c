@@ -4,7 +4,7 @@
  *
  * A failed activity is remembered as jsonb and raised again in the orchestration,
  * at each replay, with what users handle and read: SQLSTATE, message, detail,
- * hint.
+ * hint, the names of the objects that the error is about, and where it was raised.
  *
  * Called by:	usercall and turn (recording), durable calls (raising)
  * Memory:		results in CurrentMemoryContext
@@ -21,6 +21,21 @@
 #define MAX_DETAIL		8192
 #define MAX_HINT		2048
 #define MAX_CONTEXT		4096
+#define MAX_OBJECT		(2 * NAMEDATALEN)
+
+/* The objects that an error is about, named as the options of RAISE are. */
+static const struct
+{
+	const char *member;
+	size_t		offset;			/* in ErrorData */
+	int			field;
+}			objects[] = {
+	{"schema", offsetof(ErrorData, schema_name), PG_DIAG_SCHEMA_NAME},
+	{"table", offsetof(ErrorData, table_name), PG_DIAG_TABLE_NAME},
+	{"column", offsetof(ErrorData, column_name), PG_DIAG_COLUMN_NAME},
+	{"datatype", offsetof(ErrorData, datatype_name), PG_DIAG_DATATYPE_NAME},
+	{"constraint", offsetof(ErrorData, constraint_name), PG_DIAG_CONSTRAINT_NAME},
+};
 
 static void push_text(JsonbParseState **state, const char *member, const char *text, int limit);
 static void push_int(JsonbParseState **state, const char *member, int value);
@@ -38,6 +53,9 @@ durable_json_failure(const ErrorData *edata, const char *activity, int attempt)
 	push_text(&state, "detail", edata->detail, MAX_DETAIL);
 	push_text(&state, "hint", edata->hint, MAX_HINT);
 	push_text(&state, "context", edata->context, MAX_CONTEXT);
+	for (int i = 0; i < lengthof(objects); i++)
+		push_text(&state, objects[i].member,
+				  *(char *const *) ((const char *) edata + objects[i].offset), MAX_OBJECT);
 	push_text(&state, "activity", activity, DURABLE_MAX_NAME);
 	if (attempt > 0)
 		push_int(&state, "attempt", attempt);
@@ -52,12 +70,26 @@ durable_json_throw_failure(const Jsonb *failure)
 	char	   *message = durable_json_get_text(failure, "message");
 	char	   *detail = durable_json_get_text(failure, "detail");
 	char	   *hint = durable_json_get_text(failure, "hint");
+	char	   *context = durable_json_get_text(failure, "context");
+	char	   *names[lengthof(objects)];
 
-	ereport(ERROR,
-			(errcode(sqlstate_from_text(sqlstate)),
-			 errmsg_internal("%s", message ? message : "missing error text"),
-			 detail ? errdetail_internal("%s", detail) : 0,
-			 hint ? errhint("%s", hint) : 0));
+	for (int i = 0; i < lengthof(objects); i++)
+		names[i] = durable_json_get_text(failure, objects[i].member);
+
+	errstart(ERROR, TEXTDOMAIN);
+	errcode(sqlstate_from_text(sqlstate));
+	errmsg_internal("%s", message ? message : "missing error text");
+	if (detail)
+		errdetail_internal("%s", detail);
+	if (hint)
+		errhint("%s", hint);
+	if (context)
+		errcontext("%s", context);
+	for (int i = 0; i < lengthof(objects); i++)
+		if (names[i])
+			err_generic_string(objects[i].field, names[i]);
+	errfinish(__FILE__, __LINE__, PG_FUNCNAME_MACRO);
+	pg_unreachable();
 }
 
 /*

@@ -79,8 +79,8 @@ extern void durable_json_push_member(JsonbParseState **state, const char *member
 extern int	durable_json_pin(Datum value, Oid type);
 
 /*
- * An error as jsonb: {sqlstate, message, detail, hint, context, activity,
- * attempt}; members without a value are left out (attempt when 0); texts are cut
+ * An error as jsonb: {sqlstate, message, detail, hint, context, schema, table,
+ * column, datatype, constraint, activity, attempt}; members without a value are left out (attempt when 0); texts are cut
  * at character boundaries (message 8 kB, detail 8 kB, hint 2 kB, context 4 kB).
  * durable_json_failure and durable_json_throw_failure are in failure.c.
  */
@@ -89,7 +89,7 @@ extern Jsonb *durable_json_failure(const ErrorData *edata, const char *activity,
 /* A failure that the engine itself found. */
 extern Jsonb *durable_json_make_failure(int sqlerrcode, const char *message);
 
-/* Raises that failure with its own SQLSTATE, message, detail and hint. */
+/* Raises that failure, with all of that except activity and attempt. */
 extern pg_noreturn_compat void durable_json_throw_failure(const Jsonb *failure);
 
 #endif							/* DURABLE_JSON_H */

@@ -1,0 +1,80 @@
+--
+-- The border to user code: which function a name means, what of an error comes across, and what a result may be.
+--
+\set ECHO none
+\getenv top PG_ABS_SRCDIR
+\set file :top '/test/lib/engine.sql'
+\i :file
+\set ECHO all
+
+-- a function of the same name in a schema of the search_path does not take the place of the orchestration's neighbour
+CREATE SCHEMA shared;
+CREATE SCHEMA shop;
+CREATE FUNCTION shop.charge(amount integer) RETURNS text LANGUAGE sql AS $$ SELECT 'shop charges ' || amount $$;
+CREATE FUNCTION shop.ship() RETURNS text LANGUAGE sql AS $$ SELECT 'shop ships' $$;
+CREATE FUNCTION shop.refuse() RETURNS SETOF text LANGUAGE sql AS $$ SELECT 'unsuitable' $$;
+CREATE FUNCTION shop.order_placed() RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN jsonb_build_array(durable.call_activity('charge', 5), durable.call_activity('charge(integer)', 6),
+        durable.call_sub_orchestrator('ship'), durable.call_activity('elsewhere'), durable.call_activity('refuse'));
+END $$;
+CREATE FUNCTION shared.charge(amount integer) RETURNS text LANGUAGE sql AS $$ SELECT 'hijacked' $$;
+CREATE FUNCTION shared.ship() RETURNS text LANGUAGE sql AS $$ SELECT 'hijacked' $$;
+CREATE FUNCTION shared.elsewhere() RETURNS text LANGUAGE sql AS $$ SELECT 'from the search_path' $$;
+CREATE FUNCTION shared.refuse() RETURNS text LANGUAGE sql AS $$ SELECT 'suitable' $$;
+SET search_path TO shared, app, public;
+SELECT durable.start('shop.order_placed', NULL, 'order');
+CALL durable.drain();
+SELECT status, jsonb_array_elements_text(output) FROM run WHERE instance_id = 'order';
+SET search_path TO app, public;
+
+-- an error's objects come across, inline and as a task, and are in the failure
+CREATE TABLE account (id integer CONSTRAINT account_key PRIMARY KEY, owner text NOT NULL, balance integer CONSTRAINT not_overdrawn CHECK (balance >= 0));
+CREATE DOMAIN positive AS integer CONSTRAINT above_zero CHECK (VALUE > 0);
+CREATE FUNCTION withdraw(how text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    CASE how
+        WHEN 'check' THEN INSERT INTO app.account VALUES (1, 'Pat', -1);
+        WHEN 'not null' THEN INSERT INTO app.account VALUES (1, NULL, 1);
+        WHEN 'domain' THEN PERFORM (-1)::app.positive;
+        WHEN 'raise' THEN RAISE EXCEPTION 'own' USING SCHEMA = 's', TABLE = 't', COLUMN = 'c', DATATYPE = 'd', CONSTRAINT = 'k';
+    END CASE;
+END $$;
+SELECT durable.register_activity('Withdraw as a task', 'withdraw(text)', execution => 'task');
+SELECT durable.register_activity('Withdraw inline', 'withdraw(text)', execution => 'inline');
+CREATE FUNCTION tells(activity text) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    told jsonb := '[]';
+    how text; s text; t text; c text; d text; k text; x text;
+BEGIN
+    FOREACH how IN ARRAY '{check,not null,domain,raise}'::text[] LOOP
+        BEGIN
+            PERFORM durable.call_activity(activity, how);
+        EXCEPTION WHEN OTHERS THEN
+            GET STACKED DIAGNOSTICS s = SCHEMA_NAME, t = TABLE_NAME, c = COLUMN_NAME, d = PG_DATATYPE_NAME, k = CONSTRAINT_NAME, x = PG_EXCEPTION_CONTEXT;
+            told := told || to_jsonb(concat_ws(' ', how, s, t, c, d, k, '/', substring(x FROM 'function withdraw\(text\) line \d')));
+        END;
+    END LOOP;
+    RETURN told;
+END $$;
+SELECT durable.start('tells', activity, activity) FROM unnest('{Withdraw as a task,Withdraw inline}'::text[]) activity;
+CALL durable.drain();
+SELECT instance_id, status, jsonb_array_elements_text(output) FROM run WHERE instance_id LIKE 'Withdraw%' ORDER BY instance_id;
+CREATE FUNCTION fails_to_withdraw() RETURNS void LANGUAGE sql AS $$ SELECT durable.call_activity('Withdraw inline', 'check') $$;
+SELECT durable.start('fails_to_withdraw', NULL, 'uncaught');
+CALL durable.drain();
+SELECT failure ->> 'schema', failure ->> 'table', failure ->> 'constraint', failure ->> 'activity', failure ->> 'context' LIKE '%withdraw(text)%' AS "says where" FROM durable.instances WHERE instance_id = 'uncaught';
+
+-- two columns of one name would be one member of the row's object
+CREATE FUNCTION asks(query text) RETURNS jsonb LANGUAGE sql AS $$ SELECT durable.call_sql(query) $$;
+SELECT durable.start('asks', query, query) FROM (VALUES ('SELECT 1 AS a, 2 AS a'), ('SELECT 1 AS a, 2 AS a WHERE false'), ('SELECT 1 AS a, 2 AS "A"')) AS q (query);
+CALL durable.drain();
+SELECT instance_id, status, output, failure ->> 'sqlstate' AS sqlstate, failure ->> 'message' AS message, failure ->> 'hint' AS hint FROM run WHERE instance_id LIKE 'SELECT%' ORDER BY 1;
+
+-- an orchestration that is called as an activity is told what it should be
+CREATE FUNCTION nested() RETURNS jsonb LANGUAGE sql AS $$ SELECT durable.call_activity('twice', 1) $$;
+CREATE FUNCTION nests() RETURNS jsonb LANGUAGE sql AS $$ SELECT durable.call_activity('nested') $$;
+SELECT durable.start('nests', NULL, 'nests');
+CALL durable.drain();
+SELECT failure ->> 'sqlstate' AS sqlstate, failure ->> 'hint' AS hint FROM run WHERE instance_id = 'nests';
+SELECT durable.call_activity('twice', 1);
