@@ -9,7 +9,7 @@
 SET TimeZone = 'UTC';
 
 -- every kind of item
-SELECT * FROM durable.waits('a1@0.5/7"bump" t2+2592000/8 t3@-1.25+-0.000001 e4@90"say ""when"" to ""x" o5"a b" s0+60 b6@1"" p7 p8 m12', '2026-01-01Z');
+SELECT * FROM durable.waits('a1@0.5/7"bump" t2+2592000/8 t3@-1.25+-0.000001 e4@90"say ""when"" to ""x" o5"a b" s0+60 b6@1"" m12', '2026-01-01Z');
 SELECT * FROM durable.waits('x1', '2026-01-01Z');
 SELECT * FROM durable.waits('t1+1,', '2026-01-01Z');
 SELECT count(*) FROM durable.waits('', '2026-01-01Z');

@@ -41,6 +41,10 @@ ALTER TABLE durable.engine REPLICA IDENTITY FULL;
 -- updated_at: the time of its last unit of work, NULL when that is started_at, or
 -- created_at before it has started.  What is NULL has never been anything: 0.
 -- started_at: when this execution began, which is the time its first turn sees.
+-- next_activity: the first call of an activity that no unit has run yet, nor made a
+-- task of; NULL: there is none, as a rule.
+-- runs_at: it waits for several tasks, so that no turn gets further before the history
+-- has so many events; NULL: not known.
 -- events:  number of history events of this execution = the next event's seq - 1.
 CREATE TABLE durable.instance (
     key               bigint      NOT NULL,
@@ -58,6 +62,8 @@ CREATE TABLE durable.instance (
     parent_execution  integer,
     parent_task       integer,
     parent_attempt    integer,
+    next_activity     integer,
+    runs_at           integer,
     crashes           smallint    NOT NULL DEFAULT 0,
     status            "char"      NOT NULL DEFAULT 'P',
     instance_id       text        COLLATE "C" NOT NULL,
@@ -110,7 +116,8 @@ ALTER TABLE durable.finished REPLICA IDENTITY FULL;
 
 -- Messages that make an instance runnable.  kind: s start, e event,
 -- c completed and f failed (of the task with that number), t terminate,
--- u suspend, r resume.  id: in the order in which they were sent; 0 for a start
+-- u suspend, r resume, k go on after a batch that had no more time.  attempt: which
+-- one of the task this answers.  id: in the order in which they were sent; 0 for a start
 -- by a client, before which there can be nothing.
 CREATE TABLE durable.inbox (
     id                bigint      NOT NULL,
@@ -119,6 +126,7 @@ CREATE TABLE durable.inbox (
     kind              "char"      NOT NULL,
     execution         integer,
     task              integer,
+    attempt           integer,
     name              text,
     payload           jsonb,
     sent_at           timestamptz NOT NULL,

@@ -54,9 +54,10 @@ SELECT i.instance_id,
        END AS runtime_status,
        CASE WHEN i.status = 'S' THEN 'resume'
             WHEN i.status IN ('P', 'R') THEN
-                (SELECT string_agg(concat_ws(' ', w.kind, w.detail, w.due), ', ' ORDER BY w.ordinality)
-                            FILTER (WHERE w.kind NOT IN ('buffered', 'pending', 'more'))
-                        || coalesce(' and ' || max(w.number) FILTER (WHERE w.kind = 'more') || ' more', '')
+                (SELECT nullif(concat_ws(' and ',
+                               string_agg(concat_ws(' ', w.kind, w.detail, w.due), ', ' ORDER BY w.ordinality)
+                                   FILTER (WHERE w.kind NOT IN ('buffered', 'more')),
+                               max(w.number) FILTER (WHERE w.kind = 'more') || ' more'), '')
                  FROM durable.waits(i.waiting, coalesce(i.started_at, i.created_at))
                       WITH ORDINALITY AS w)
        END AS waiting_on,
@@ -90,7 +91,7 @@ SELECT i.instance_id,
 FROM durable.instance i
      CROSS JOIN LATERAL durable.waits(i.waiting, coalesce(i.started_at, i.created_at)) AS w
 WHERE i.status IN ('P', 'R', 'S') AND durable.may_see(i.owner)
-  AND w.kind NOT IN ('buffered', 'pending', 'more')
+  AND w.kind NOT IN ('buffered', 'more')
 UNION ALL
 SELECT i.instance_id, i.name, 'resume',
        CASE WHEN durable.may_read(i.owner) THEN i.suspend_reason END,

@@ -213,7 +213,7 @@ end_type(char status)
 	}
 }
 
-/* What is kept beside the payload; the due time of a timer in a readable form. */
+/* What is kept beside the payload, with names for what are just numbers in the history. */
 static const Jsonb *
 detail_of(const HistoryEvent *event)
 {
@@ -221,9 +221,25 @@ detail_of(const HistoryEvent *event)
 	JsonbValue	value;
 	Jsonb	   *due;
 
-	if (event->extra == NULL ||
-		(event->type != HISTORY_TIMER_CREATED && event->type != HISTORY_TIMER_CANCELED))
-		return event->extra;
+	if (event->extra == NULL)
+		return NULL;
+	switch (event->type)
+	{
+		case HISTORY_TASK_COMPLETED:
+		case HISTORY_TASK_FAILED:
+		case HISTORY_SUB_COMPLETED:
+		case HISTORY_SUB_FAILED:
+			pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+			durable_json_push_member(&state, "attempt", event->extra);
+			return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+
+		case HISTORY_TIMER_CREATED:
+		case HISTORY_TIMER_CANCELED:
+			break;
+
+		default:
+			return event->extra;
+	}
 
 	due = durable_json_from_datum(TimestampTzGetDatum(durable_history_get_number(event->extra)),
 								  TIMESTAMPTZOID, false);

@@ -54,7 +54,7 @@ durable_batch_us_left(const Batch * batch)
 
 void
 durable_batch_send(Batch * batch, int64 key, char kind, int32 execution, int32 task,
-				   const char *name, const Jsonb *payload)
+				   int32 attempt, const char *name, const Jsonb *payload)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	Message    *message = palloc0(sizeof(Message));
@@ -64,6 +64,7 @@ durable_batch_send(Batch * batch, int64 key, char kind, int32 execution, int32 t
 	message->kind = kind;
 	message->execution = execution;
 	message->task = task;
+	message->attempt = attempt;
 	message->name = unconstify(char *, name);
 	message->payload = unconstify(Jsonb *, payload);
 	message->at = batch->clock;

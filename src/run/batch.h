@@ -96,7 +96,7 @@ extern int64 durable_batch_us_left(const Batch * batch);
 
 /* A message for an instance of the same owner. */
 extern void durable_batch_send(Batch * batch, int64 key, char kind, int32 execution,
-							   int32 task, const char *name, const Jsonb *payload);
+							   int32 task, int32 attempt, const char *name, const Jsonb *payload);
 
 /* Writes everything, one table after the other. */
 extern void durable_batch_store(Batch * batch);

@@ -35,6 +35,7 @@ enum
 	INSTANCE_COMPUTE_US, INSTANCE_CREATED_AT, INSTANCE_STARTED_AT, INSTANCE_PARENT_KEY,
 	INSTANCE_PARENT_EXECUTION, INSTANCE_PARENT_TASK, INSTANCE_PARENT_ATTEMPT, INSTANCE_INPUT,
 	INSTANCE_CUSTOM_STATUS, INSTANCE_WAITING, INSTANCE_SUSPEND_REASON, INSTANCE_CRASHES,
+	INSTANCE_NEXT_ACTIVITY, INSTANCE_RUNS_AT,
 	INSTANCE_COLUMNS
 };
 static DurableTable instance_table = {
@@ -42,16 +43,16 @@ static DurableTable instance_table = {
 	{"key", "owner", "instance_id", "status", "name", "handler", "version", "code_hash",
 		"execution", "events", "turns", "compute_us", "created_at", "started_at",
 		"parent_key", "parent_execution", "parent_task", "parent_attempt", "input",
-	"custom_status", "waiting", "suspend_reason", "crashes"}
+	"custom_status", "waiting", "suspend_reason", "crashes", "next_activity", "runs_at"}
 };
 
 enum
 {
-	HISTORY_KEY, HISTORY_EXECUTION, HISTORY_AT, HISTORY_FORM, HISTORY_EVENTS, HISTORY_COLUMNS
+	HISTORY_KEY, HISTORY_EXECUTION, HISTORY_SEQ, HISTORY_AT, HISTORY_FORM, HISTORY_EVENTS, HISTORY_COLUMNS
 };
 static DurableTable history = {
 	"history", {"history_pkey"}, HISTORY_COLUMNS,
-	{"key", "execution", "at", "format", "events"}
+	{"key", "execution", "seq", "at", "format", "events"}
 };
 
 static bool find_instance(DurableScan *scan, int64 key);
@@ -131,6 +132,8 @@ read_instance(Batch * batch, DurableScan *scan)
 	instance->waiting = durable_scan_text(scan, INSTANCE_WAITING);
 	instance->suspend_reason = durable_scan_text(scan, INSTANCE_SUSPEND_REASON);
 	instance->crashes = durable_scan_int2(scan, INSTANCE_CRASHES);
+	instance->dispatched = durable_scan_int4(scan, INSTANCE_NEXT_ACTIVITY) - 1;
+	instance->runs_at = durable_scan_int4(scan, INSTANCE_RUNS_AT);
 	instance->replay.started = instance->started_at;
 	MemoryContextSwitchTo(old);
 	return instance;
@@ -160,7 +163,8 @@ durable_batch_load_history(Batch * batch, List *instances)
 	{
 		Instance   *instance = lfirst(cell);
 
-		if (instance->stored_events == 0 || durable_recall_history(instance))
+		durable_recall_history(instance);
+		if (instance->replay.nevents == instance->stored_events)
 			continue;
 		if (!opened)
 			durable_scan_open(&scan, &history, 0, AccessShareLock);
@@ -177,7 +181,7 @@ durable_batch_load_history(Batch * batch, List *instances)
 		durable_scan_close(&scan);
 }
 
-/* Of its present execution, in order. */
+/* Of its present execution, in order, behind those that are known already. */
 static void
 load_history_of(DurableScan *scan, Instance *instance)
 {
@@ -186,6 +190,7 @@ load_history_of(DurableScan *scan, Instance *instance)
 	durable_scan_forget_keys(scan);
 	durable_scan_key(scan, HISTORY_KEY, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(instance->key));
 	durable_scan_key(scan, HISTORY_EXECUTION, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(instance->execution));
+	durable_scan_key(scan, HISTORY_SEQ, BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(instance->replay.nevents));
 	durable_scan_begin(scan);
 	while (durable_scan_next(scan))
 	{

@@ -229,7 +229,7 @@ start_children(Batch * batch)
 			batch->new_timers = lappend(batch->new_timers, timer);
 		}
 		else
-			durable_batch_send(batch, child->key, MESSAGE_START, 1, 0, NULL, NULL);
+			durable_batch_send(batch, child->key, MESSAGE_START, 1, 0, 0, NULL, NULL);
 	}
 }
 
@@ -249,7 +249,7 @@ report_conflicts(Batch * batch)
 		if (child->parent_key != 0)
 			durable_batch_send(batch, child->parent_key, MESSAGE_FAILED,
 							   child->parent_execution, child->parent_task,
-							   psprintf("%d", child->parent_attempt),
+							   child->parent_attempt, NULL,
 							   durable_json_make_failure(ERRCODE_DURABLE_INSTANCE_EXISTS, message));
 		else
 			ereport(LOG,

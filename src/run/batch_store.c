@@ -50,7 +50,8 @@ enum
 	INSTANCE_STATUS, INSTANCE_EXECUTION, INSTANCE_EVENTS, INSTANCE_TURNS, INSTANCE_COMPUTE_US,
 	INSTANCE_STARTED_AT, INSTANCE_UPDATED_AT, INSTANCE_COMPLETED_AT, INSTANCE_INPUT,
 	INSTANCE_OUTPUT, INSTANCE_FAILURE, INSTANCE_CUSTOM_STATUS, INSTANCE_WAITING,
-	INSTANCE_SUSPEND_REASON, INSTANCE_CODE_HASH, INSTANCE_CRASHES, INSTANCE_COLUMNS
+	INSTANCE_SUSPEND_REASON, INSTANCE_CODE_HASH, INSTANCE_CRASHES, INSTANCE_NEXT_ACTIVITY,
+	INSTANCE_RUNS_AT, INSTANCE_COLUMNS
 };
 static DurableTable instance_table = {
 	.name = "instance",
@@ -58,7 +59,7 @@ static DurableTable instance_table = {
 	.columns = {"status", "execution", "events", "turns", "compute_us",
 		"started_at", "updated_at", "completed_at", "input",
 		"output", "failure", "custom_status", "waiting",
-	"suspend_reason", "code_hash", "crashes"}
+	"suspend_reason", "code_hash", "crashes", "next_activity", "runs_at"}
 };
 static DurableWritable instances = {.table = &instance_table};
 
@@ -205,6 +206,13 @@ store_instances(Batch * batch)
 		if (instance->code_hash != 0)
 			durable_writer_set(writer, INSTANCE_CODE_HASH, Int64GetDatum(instance->code_hash));
 		durable_writer_set(writer, INSTANCE_CRASHES, Int16GetDatum(0));
+		if (!STATUS_IS_FINISHED(instance->status))
+		{
+			if (instance->dispatched >= 0 && instance->dispatched < instance->replay.ncalls)
+				durable_writer_set(writer, INSTANCE_NEXT_ACTIVITY, Int32GetDatum(instance->dispatched + 1));
+			if (instance->runs_at > instance->replay.nevents + 1)
+				durable_writer_set(writer, INSTANCE_RUNS_AT, Int32GetDatum(instance->runs_at));
+		}
 		durable_writer_update(writer, &instance->ctid);
 	}
 	durable_writer_close(writer);

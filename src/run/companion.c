@@ -170,7 +170,7 @@ is_large(const Replay *replay, int from)
 	return bytes > MESSAGE_BYTES;
 }
 
-/* Its calls become ours: events of the history, and activities to run. */
+/* Its calls become ours: events of the history. */
 static void
 take_calls(Instance *instance, const Jsonb *body)
 {
@@ -186,12 +186,9 @@ take_calls(Instance *instance, const Jsonb *body)
 		HistoryEvent *event = events[i];
 
 		durable_replay_add(&instance->replay, event);
-		if (event->type == HISTORY_TASK_SCHEDULED)
-			instance->activities = lappend(instance->activities,
-										   durable_turn_decision_of(event));
-		else if (event->type == HISTORY_LOG_WRITTEN)
+		if (event->type == HISTORY_LOG_WRITTEN)
 			durable_turn_log(instance, event);
-		else
+		else if (event->type != HISTORY_TASK_SCHEDULED)
 			elog(ERROR, "companion sent event of type %d", event->type);
 	}
 	instance->custom_status = element(body, 1);

@@ -23,7 +23,7 @@ extern bool durable_companion_runs(const Instance *instance);
 
 /*
  * Tells it the new events and takes the activities that the orchestration asks for
- * next: their calls are added to the history and to instance->activities.  False:
+ * next: their calls are added to the history.  False:
  * the orchestration did something else; it is the worker's turn.
  */
 extern bool durable_companion_step(Instance *instance, TimestampTz clock);

@@ -191,8 +191,6 @@ at_frontier(Turn *turn)
 						   JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL))))
 		proc_exit(0);
 
-	list_free_deep(instance->activities);
-	instance->activities = NIL;
 	if (durable_link_receive(&to_worker, &answers, RUN_IDLE_MS) != MESSAGE_ANSWER)
 		return false;			/* stopped, alone, or forgotten */
 	add_answers(instance, answers);

@@ -23,7 +23,6 @@
 #include "failpoint.h"
 #include "instance.h"
 #include "retry.h"
-#include "waiting.h"
 
 static bool run_activity(Batch * batch, Instance *instance, Decision *decision, ActivityTarget * target);
 static void make_task(Batch * batch, Instance *instance, Decision *decision, ActivityTarget * target,
@@ -40,9 +39,11 @@ bool
 durable_dispatch_run(Batch * batch, Instance *instance, Handler *handler, bool ending)
 {
 	bool		answered = false;
-	while (instance->activities != NIL)
+	HistoryEvent *call;
+
+	while ((call = durable_turn_next_activity(instance)) != NULL)
 	{
-		Decision   *decision = linitial(instance->activities);
+		Decision   *decision = durable_turn_decision_of(call);
 		ActivityTarget *target;
 		MemoryContext old = MemoryContextSwitchTo(batch->context);
 
@@ -61,7 +62,7 @@ durable_dispatch_run(Batch * batch, Instance *instance, Handler *handler, bool e
 		}
 		else if (run_activity(batch, instance, decision, target))
 			answered = true;
-		instance->activities = list_delete_first(instance->activities);
+		instance->dispatched = call->task;
 	}
 
 	if (answered && !ending && durable_batch_exhausted(batch))
@@ -78,8 +79,6 @@ run_activity(Batch * batch, Instance *instance, Decision *decision, ActivityTarg
 {
 	ActivityRun run = {0};
 	ActivityOutcome outcome;
-	RetryPolicy policy;
-	const Jsonb *retry;
 	int64		delay;
 
 	if (target->failure != NULL)
@@ -118,17 +117,12 @@ run_activity(Batch * batch, Instance *instance, Decision *decision, ActivityTarg
 			return true;
 
 		case ACTIVITY_FAILED:
-			retry = decision->retry ? decision->retry : target->retry;
-			if (retry != NULL)
+			if (durable_retry_after(decision->retry ? decision->retry : target->retry,
+									1, batch->clock, batch->clock, run.sqlerrcode, &delay))
 			{
-				durable_retry_parse(retry, &policy);
-				if (durable_retry_next(&policy, 1, batch->clock, batch->clock,
-									   run.sqlerrcode, &delay))
-				{
-					make_task(batch, instance, decision, target, batch->clock + delay,
-							  2, run.payload);
-					return false;
-				}
+				make_task(batch, instance, decision, target, batch->clock + delay,
+						  2, run.payload);
+				return false;
 			}
 			durable_instance_add_event(batch, instance, HISTORY_TASK_FAILED, decision->task, NULL, run.payload);
 			return true;
@@ -164,35 +158,14 @@ make_task(Batch * batch, Instance *instance, Decision *decision, ActivityTarget 
 }
 
 /*
- * The batch is exhausted: go on in the next one.  The activities that are still to
- * be run inline stay with the instance (instance.waiting), since history does not
- * tell them from those that became tasks; the message only makes it runnable.
- * Whatever makes it run next, be it another message that was read first, picks
- * them up.
+ * The batch is exhausted: go on in the next one.  The message only makes the instance
+ * runnable.  Activities that are still to be run inline are the calls behind
+ * instance->dispatched, which is stored with the instance, so whatever makes it run
+ * next, be it another message that was read first, finds them.
  */
 void
 durable_dispatch_put_off(Batch * batch, Instance *instance)
 {
-	durable_batch_send(batch, instance->key, MESSAGE_CONTINUE, instance->execution, 0, NULL, NULL);
+	durable_batch_send(batch, instance->key, MESSAGE_CONTINUE, instance->execution, 0, 0, NULL, NULL);
 	instance->put_off = true;
-}
-
-/* The other side of it: before the first turn of a unit. */
-void
-durable_dispatch_pick_up(Instance *instance)
-{
-	Replay	   *replay = &instance->replay;
-	ListCell   *cell;
-
-	foreach(cell, durable_waiting_take_pending(instance))
-	{
-		int			task = lfirst_int(cell);
-
-		if (task < 1 || task > replay->ncalls)
-			elog(ERROR, "instance " INT64_FORMAT " has no task %d to go on with",
-				 instance->key, task);
-		instance->activities =
-			lappend(instance->activities,
-					durable_turn_decision_of(replay->events[replay->calls[task - 1]]));
-	}
 }

@@ -9,6 +9,5 @@
 
 extern bool durable_dispatch_run(Batch * batch, Instance *instance, Handler *handler, bool ending);
 extern void durable_dispatch_put_off(Batch * batch, Instance *instance);
-extern void durable_dispatch_pick_up(Instance *instance);
 
 #endif							/* DURABLE_DISPATCH_H */

@@ -88,18 +88,27 @@ durable_execution_run(Batch * batch, Instance *instance, List *messages)
 	MemoryContext old = MemoryContextSwitchTo(instance->context);
 	ListCell   *cell;
 	bool		runnable = false;
+	bool		forced = false; /* run it, however much it waits for */
 	bool		ran = false;
 
 	foreach(cell, messages)
 	{
+		Message    *message = lfirst(cell);
+
 		if (STATUS_IS_FINISHED(instance->status))
 			break;				/* the rest is too late: dropped */
-		if (apply_message(batch, instance, lfirst(cell)))
+		if (apply_message(batch, instance, message))
 			runnable = true;
+		forced |= message->kind == MESSAGE_CONTINUE || message->kind == MESSAGE_RESUME ||
+			message->kind == MESSAGE_EVENT;
 	}
 
-	/* What comes before the start waits for it; what comes while it is suspended, too. */
+	/*
+	 * What comes before the start waits for it; what comes while it is suspended, too.
+	 * One that waits for many tasks is not run for each of them.
+	 */
 	if (runnable && instance->started_at != 0 &&
+		(forced || instance->replay.nevents >= instance->runs_at || instance->dispatched >= 0) &&
 		(instance->status == STATUS_PENDING || instance->status == STATUS_RUNNING))
 		ran = run_turns(batch, instance);
 	if (!ran && !STATUS_IS_FINISHED(instance->status))
@@ -222,10 +231,10 @@ apply_answer(Batch * batch, Instance *instance, Message *message)
 	if (failed && is_child && retry_child(batch, instance, message, call))
 		return false;
 
-	durable_instance_add_event(batch, instance,
-			  is_child ? (failed ? HISTORY_SUB_FAILED : HISTORY_SUB_COMPLETED) :
-			  (failed ? HISTORY_TASK_FAILED : HISTORY_TASK_COMPLETED),
-			  message->task, NULL, message->payload);
+	durable_instance_add_answer(batch, instance,
+								is_child ? (failed ? HISTORY_SUB_FAILED : HISTORY_SUB_COMPLETED) :
+								(failed ? HISTORY_TASK_FAILED : HISTORY_TASK_COMPLETED),
+								message->task, message->attempt, message->payload);
 	return true;
 }
 
@@ -239,16 +248,12 @@ retry_child(Batch * batch, Instance *instance, Message *message, HistoryEvent *c
 	Jsonb	   *retry = durable_json_get_member(call->extra, "retry");
 	char	   *sqlstate = message->payload ?
 		durable_json_get_text(message->payload, "sqlstate") : NULL;
-	int			attempt = message->name ? atoi(message->name) : 1;
-	RetryPolicy policy;
+	int			attempt = Max(message->attempt, 1);
 	int64		delay;
 	Decision   *decision;
 	char	   *base;
 
-	if (retry == NULL)
-		return false;
-	durable_retry_parse(retry, &policy);
-	if (!durable_retry_next(&policy, attempt, call->time, batch->clock,
+	if (!durable_retry_after(retry, attempt, call->time, batch->clock,
 							sqlstate ? MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2],
 													 sqlstate[3], sqlstate[4]) :
 							ERRCODE_INTERNAL_ERROR, &delay))
@@ -294,12 +299,11 @@ run_turns(Batch * batch, Instance *instance)
 	turn.fresh_events = instance->stored_events;
 
 	/* Activities that an earlier batch had no time for. */
-	durable_dispatch_pick_up(instance);
-	if (instance->activities != NIL)
+	if (durable_turn_next_activity(instance) != NULL)
 	{
 		progress.in_burst = instance->replay.nevents >= BURST_EVENTS;
-		if (!durable_dispatch_run(batch, instance, handler, false))
-			again = !instance->put_off; /* a turn finds out what it waits for */
+		(void) durable_dispatch_run(batch, instance, handler, false);
+		again = !instance->put_off && instance->replay.nevents >= instance->runs_at;
 	}
 
 	while (again)
@@ -310,13 +314,15 @@ run_turns(Batch * batch, Instance *instance)
 		switch (turn.outcome)
 		{
 			case TURN_WAITS:
-				again = instance->activities != NIL &&
-					durable_dispatch_run(batch, instance, handler, false);
+				again = durable_turn_next_activity(instance) != NULL &&
+					durable_dispatch_run(batch, instance, handler, false) &&
+					instance->replay.nevents >= instance->runs_at;
 				break;
 
 			case TURN_COMPLETED:
 				if (progress.turns > 1 && progress.turns <= STRAIGHT_TURNS &&
-					ntasks == list_length(batch->new_tasks) && instance->activities == NIL)
+					ntasks == list_length(batch->new_tasks) &&
+					durable_turn_next_activity(instance) == NULL)
 					durable_straight_learn(&turn, batch->writes > writes);
 				(void) durable_dispatch_run(batch, instance, handler, true);
 				durable_outcome_finish(batch, instance, STATUS_COMPLETED, turn.result, NULL);
@@ -355,8 +361,8 @@ run_turns(Batch * batch, Instance *instance)
 	}
 
 	durable_outcome_carry_out(batch, instance);
-	instance->waiting = instance->put_off ? durable_waiting_put_off(instance) :
-		durable_waiting_build(instance);
+	instance->waiting = instance->replay.run != NULL ? durable_waiting_build(instance) :
+		durable_waiting_keep(instance);
 	return true;
 }
 

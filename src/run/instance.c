@@ -29,6 +29,16 @@ durable_instance_add_event(Batch * batch, Instance *instance, HistoryType type, 
 	durable_replay_add(&instance->replay, event);
 }
 
+/* Which attempt it was is recorded for those who read the history; a replay does not look at it. */
+void
+durable_instance_add_answer(Batch * batch, Instance *instance, HistoryType type, int32 task,
+							int32 attempt, const Jsonb *payload)
+{
+	durable_instance_add_event(batch, instance, type, task, NULL, payload);
+	if (attempt > 1)
+		instance->replay.events[instance->replay.nevents - 1]->extra = durable_history_number(attempt);
+}
+
 /* The only place that changes the status. */
 void
 durable_instance_set_status(Instance *instance, char status, const char *reason)

@@ -11,6 +11,10 @@
 extern void durable_instance_add_event(Batch * batch, Instance *instance, HistoryType type,
 										int32 task, const char *name, const Jsonb *payload);
 
+/* The same for the answer to a call of an activity or sub-orchestration; attempt 0: not known. */
+extern void durable_instance_add_answer(Batch * batch, Instance *instance, HistoryType type,
+										 int32 task, int32 attempt, const Jsonb *payload);
+
 /* All transitions; the states are drawn in execution.c. */
 extern void durable_instance_set_status(Instance *instance, char status, const char *reason);
 

@@ -211,7 +211,8 @@ durable_outcome_finish(Batch * batch, Instance *instance, char status, Jsonb *ou
 	{
 		if (status == STATUS_COMPLETED)
 			durable_batch_send(batch, instance->parent_key, MESSAGE_COMPLETED,
-							   instance->parent_execution, instance->parent_task, NULL, output);
+							   instance->parent_execution, instance->parent_task,
+							   instance->parent_attempt, NULL, output);
 		else
 		{
 			if (status == STATUS_TERMINATED)
@@ -220,7 +221,7 @@ durable_outcome_finish(Batch * batch, Instance *instance, char status, Jsonb *ou
 															 instance->instance_id));
 			durable_batch_send(batch, instance->parent_key, MESSAGE_FAILED,
 							   instance->parent_execution, instance->parent_task,
-							   psprintf("%d", instance->parent_attempt), failure);
+							   instance->parent_attempt, NULL, failure);
 		}
 	}
 }
@@ -260,6 +261,9 @@ durable_outcome_continue_as_new(Batch * batch, Instance *instance, Turn *turn)
 	instance->execution++;
 	instance->input = turn->continue_input;
 	instance->input_changed = true;
+	instance->dispatched = 0;
+	instance->waiting = NULL;
+	instance->runs_at = 0;
 	memset(replay, 0, sizeof(Replay));
 	instance->started_at = replay->started = batch->clock;
 	for (int i = 0; i < nkept; i++)

@@ -7,11 +7,10 @@
  * burst, or one event after the other - would have all of it read and decoded in
  * each unit.  Whoever ran it last mostly runs it next, and knows it already.
  *
- * What is in memory counts only if the instance's row, read under its lock, is as
- * this process has left it: same execution, number of events and number of turns.
- * Only a unit that holds the row lock appends to a history; each append changes the
- * number of events, and no event is ever changed.  (created_at, because
- * keys begin anew with a new extension.)
+ * What is in memory is the beginning of the history of the same execution, and of
+ * what other processes have appended since only the rest is read: only a unit that
+ * holds the row lock appends to a history, and no event is ever changed.
+ * (created_at, because keys begin anew with a new extension.)
  *
  * It is kept before the transaction commits.  If that or the subtransaction around
  * it is rolled back, which only durable.drain survives, everything is forgotten: the
@@ -47,7 +46,6 @@ typedef struct Entry
 	TimestampTz created_at;
 	bool		valid;			/* else it only waits to be forgotten */
 	int32		execution;
-	int32		turns;
 	Replay		replay;			/* events and calls only */
 	uint64		used;			/* when last, in units of this process */
 }			Entry;
@@ -72,7 +70,7 @@ static uint64 units = 0;
 /* The subtransaction in which something was kept, until it is committed. */
 static SubTransactionId kept_in = InvalidSubTransactionId;
 
-bool
+void
 durable_recall_history(Instance *instance)
 {
 	Entry	   *entry = find_entry(instance);
@@ -80,8 +78,8 @@ durable_recall_history(Instance *instance)
 	int			room;
 
 	if (entry == NULL || !entry->valid || entry->execution != instance->execution ||
-		entry->turns != instance->turns || entry->replay.nevents != instance->stored_events)
-		return false;
+		entry->replay.nevents > instance->stored_events)
+		return;
 
 	/* The events themselves are shared; they never change. */
 	room = entry->replay.nevents + Max(64, entry->replay.nevents / 4);
@@ -93,7 +91,6 @@ durable_recall_history(Instance *instance)
 	memcpy(replay->calls, entry->replay.calls, entry->replay.ncalls * sizeof(int));
 	replay->ncalls = entry->replay.ncalls;
 	replay->calls_allocated = room;
-	return true;
 }
 
 /*
@@ -115,7 +112,7 @@ durable_recall_keep(List *instances)
 			continue;
 		entry->valid &= !STATUS_IS_FINISHED(instance->status) &&
 			entry->execution == instance->execution &&
-			entry->replay.nevents == instance->stored_events;
+			entry->replay.nevents <= instance->stored_events;
 		if (entry->valid)
 			append(entry, instance);
 	}
@@ -200,7 +197,6 @@ append(Entry *entry, const Instance *instance)
 	kept_in = Max(kept_in, GetCurrentSubTransactionId());
 	while (known->nevents < instance->replay.nevents)
 		durable_replay_add(known, copy_event(instance->replay.events[known->nevents]));
-	entry->turns = instance->turns;
 	entry->used = units;
 	MemoryContextSwitchTo(old);
 }

@@ -8,10 +8,10 @@
 #include "turn.h"
 
 /*
- * Gives a locked instance its stored history if it is known, and it is as it was left
- * here.  False: read it.  What was given stays valid until the next durable_recall_keep.
+ * Gives a locked instance the beginning of its stored history, as far as it is known
+ * here.  What was given stays valid until the next durable_recall_keep.
  */
-extern bool durable_recall_history(Instance *instance);
+extern void durable_recall_history(Instance *instance);
 
 /* The unit has stored these instances: keeps the histories of those that may go on. */
 extern void durable_recall_keep(List *instances);

@@ -117,7 +117,7 @@ typedef struct Attempt
 
 static Score *score_of(Oid function);
 static bool run_within_turn(Turn *turn);
-static bool run_activity(Turn *turn, Decision *decision);
+static bool run_activity(Turn *turn, HistoryEvent *call);
 static bool has_time(Attempt *attempt, TurnMode mode);
 static void get_setting(Setting *setting);
 static bool is_setting(const Setting *setting);
@@ -155,7 +155,7 @@ durable_straight_run(Batch * batch, Instance *instance, Handler *handler, Turn *
 		score->passed_over--;
 		return false;
 	}
-	if (!(is_known || in_burst) || turn->changed_settings || batch->cautious || instance->activities != NIL ||
+	if (!(is_known || in_burst) || turn->changed_settings || batch->cautious || durable_turn_next_activity(instance) != NULL ||
 		durable_batch_exhausted(batch))
 		return false;
 
@@ -200,7 +200,8 @@ run_within_turn(Turn *turn)
 	Attempt    *attempt = turn->frontier_arg;
 	Instance   *instance = turn->instance;
 	MemoryContext old = CurrentMemoryContext;
-	bool		completed = instance->activities != NIL && !turn->spoiled;
+	HistoryEvent *call = durable_turn_next_activity(instance);
+	bool		completed = call != NULL && !turn->spoiled;
 
 	if (completed && (!is_setting(&attempt->setting) || durable_usercall_changed_settings()))
 	{
@@ -209,12 +210,13 @@ run_within_turn(Turn *turn)
 	}
 	durable_turn_leave(turn);
 	MemoryContextSwitchTo(instance->context);
-	while (completed && instance->activities != NIL)
+	for (; completed && call != NULL; call = durable_turn_next_activity(instance))
 	{
-		completed = has_time(attempt, turn->mode) &&
-			run_activity(turn, linitial(instance->activities));
+		completed = has_time(attempt, turn->mode) && run_activity(turn, call);
 		if (completed)
-			instance->activities = list_delete_first(instance->activities);
+			instance->dispatched = call->task;
+		else
+			break;
 	}
 	MemoryContextSwitchTo(old);
 	durable_turn_reenter(turn, completed);
@@ -222,11 +224,12 @@ run_within_turn(Turn *turn)
 }
 
 static bool
-run_activity(Turn *turn, Decision *decision)
+run_activity(Turn *turn, HistoryEvent *call)
 {
 	Attempt    *attempt = turn->frontier_arg;
 	Batch	   *batch = attempt->batch;
 	Instance   *instance = turn->instance;
+	Decision   *decision = durable_turn_decision_of(call);
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	ActivityTarget *target;
 	ActivityRun run = {0};

@@ -325,7 +325,7 @@ give_up(Batch * batch, const Task *task)
 	ereport(LOG,
 			(errmsg("%s: it has failed", message)));
 	delete_task(task);
-	durable_batch_send(batch, task->key, MESSAGE_FAILED, task->execution, task->task, NULL,
+	durable_batch_send(batch, task->key, MESSAGE_FAILED, task->execution, task->task, task->attempt, NULL,
 					   durable_json_make_failure(ERRCODE_CRASH_SHUTDOWN, message));
 }
 
@@ -334,7 +334,6 @@ run_task(Batch * batch, Task *task, UnitScan *scan)
 {
 	ActivityRun run = {0};
 	ActivityOutcome outcome;
-	RetryPolicy policy;
 	CancelReason reason;
 	bool		wanted;
 	int64		delay;
@@ -375,7 +374,7 @@ run_task(Batch * batch, Task *task, UnitScan *scan)
 		case ACTIVITY_COMPLETED:
 			delete_task(task);
 			durable_batch_send(batch, task->key, MESSAGE_COMPLETED, task->execution,
-							   task->task, NULL, run.payload);
+							   task->task, task->attempt, NULL, run.payload);
 			break;
 
 		case ACTIVITY_STOPPED:
@@ -388,21 +387,17 @@ run_task(Batch * batch, Task *task, UnitScan *scan)
 			break;
 
 		case ACTIVITY_FAILED:
-			if (task->retry != NULL)
+			/* The delay counts from the end of the attempt. */
+			if (durable_retry_after(task->retry, task->attempt, task->scheduled_at,
+									durable_clock_now(), run.sqlerrcode, &delay))
 			{
-				durable_retry_parse(task->retry, &policy);
-				/* The delay counts from the end of the attempt. */
-				if (durable_retry_next(&policy, task->attempt, task->scheduled_at,
-									   durable_clock_now(), run.sqlerrcode, &delay))
-				{
-					postpone_task(batch->owner, task, durable_clock_now() + delay,
-								  task->attempt + 1, run.payload);
-					break;
-				}
+				postpone_task(batch->owner, task, durable_clock_now() + delay,
+							  task->attempt + 1, run.payload);
+				break;
 			}
 			delete_task(task);
 			durable_batch_send(batch, task->key, MESSAGE_FAILED, task->execution,
-							   task->task, NULL, run.payload);
+							   task->task, task->attempt, NULL, run.payload);
 			break;
 	}
 }

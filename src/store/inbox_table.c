@@ -38,6 +38,7 @@ DurableTable durable_inbox_table = {
 		[INBOX_KIND] = "kind",
 		[INBOX_EXECUTION] = "execution",
 		[INBOX_TASK] = "task",
+		[INBOX_ATTEMPT] = "attempt",
 		[INBOX_NAME] = "name",
 		[INBOX_PAYLOAD] = "payload",
 		[INBOX_SENT_AT] = "sent_at"
@@ -136,6 +137,7 @@ read_message(DurableScan *scan, Oid owner)
 	message->kind = durable_scan_char(scan, INBOX_KIND);
 	message->execution = durable_scan_int4(scan, INBOX_EXECUTION);
 	message->task = durable_scan_int4(scan, INBOX_TASK);
+	message->attempt = durable_scan_int4(scan, INBOX_ATTEMPT);
 	message->name = durable_scan_text(scan, INBOX_NAME);
 	message->payload = durable_scan_jsonb(scan, INBOX_PAYLOAD);
 	message->at = durable_scan_timestamptz(scan, INBOX_SENT_AT);
@@ -188,6 +190,8 @@ durable_inbox_insert(List *messages)
 			durable_writer_set(writer, INBOX_EXECUTION, Int32GetDatum(message->execution));
 		if (message->task != 0)
 			durable_writer_set(writer, INBOX_TASK, Int32GetDatum(message->task));
+		if (message->attempt > 1)	/* none: the first, or not known */
+			durable_writer_set(writer, INBOX_ATTEMPT, Int32GetDatum(message->attempt));
 		durable_writer_set_text(writer, INBOX_NAME, message->name);
 		durable_writer_set_jsonb(writer, INBOX_PAYLOAD, message->payload);
 		durable_writer_set(writer, INBOX_SENT_AT, TimestampTzGetDatum(message->at));

@@ -16,7 +16,7 @@
 
 enum
 {
-	INBOX_ID, INBOX_OWNER, INBOX_KEY, INBOX_KIND, INBOX_EXECUTION, INBOX_TASK, INBOX_NAME,
+	INBOX_ID, INBOX_OWNER, INBOX_KEY, INBOX_KIND, INBOX_EXECUTION, INBOX_TASK, INBOX_ATTEMPT, INBOX_NAME,
 	INBOX_PAYLOAD, INBOX_SENT_AT, INBOX_COLUMNS
 };
 
@@ -37,6 +37,7 @@ typedef struct Message
 	char		kind;
 	int32		execution;		/* 0: any */
 	int32		task;			/* 0: none */
+	int32		attempt;		/* of the task, that this answers; 0: not known */
 	char	   *name;
 	Jsonb	   *payload;
 	TimestampTz at;				/* sent, or due */

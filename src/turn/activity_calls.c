@@ -79,16 +79,6 @@ record_activity(Turn *turn, const char *name, Jsonb *(*input) (FunctionCallInfo)
 	task = durable_turn_record(turn, HISTORY_TASK_SCHEDULED, name, call.extra, call.payload,
 							   &recorded);
 	durable_call_refuse_again(turn, task, recorded);
-	if (recorded == NULL)
-	{
-		Replay	   *replay = &turn->instance->replay;
-		MemoryContext old = MemoryContextSwitchTo(turn->instance->context);
-
-		turn->instance->activities =
-			lappend(turn->instance->activities,
-					durable_turn_decision_of(replay->events[replay->nevents - 1]));
-		MemoryContextSwitchTo(old);
-	}
 	return task;
 }
 

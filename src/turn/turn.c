@@ -28,6 +28,7 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "nodes/bitmapset.h"
 #include "storage/ipc.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -47,7 +48,8 @@ static bool went_straight(void *arg);
 static void show_time(const Turn *turn);
 static Jsonb *turn_body(void *arg);
 static void condemn_at_exit(int code, Datum arg);
-static void take_back(Turn *turn, int nevents, int ndecisions, int nactivities);
+static void take_back(Turn *turn, int nevents, int ndecisions, int dispatched);
+static int	count_unanswered(Replay *replay, const int *tasks, int ntasks);
 static void interpret_error(Turn *turn, UserCall *call);
 static bool is_failure_of_call(const Turn *turn, const ErrorData *error);
 static int	line_of_context(const char *context);
@@ -112,6 +114,8 @@ durable_turn_current(const char *function)
 		CHECK_FOR_INTERRUPTS();
 	if (current_turn->stopped)
 		durable_turn_stop(current_turn, current_turn->outcome);
+	current_turn->awaited = NULL;	/* of a call that has been left by an error */
+	current_turn->nawaited = 0;
 	return current_turn;
 }
 
@@ -123,7 +127,7 @@ durable_turn_run(Turn *turn)
 	MemoryContext old = CurrentMemoryContext;
 	int			nevents = replay->nevents;
 	int			ndecisions = list_length(instance->decisions);
-	int			nactivities = list_length(instance->activities);
+	int			dispatched = instance->dispatched;
 	Jsonb	   *custom_status = instance->custom_status;
 	UserCall	call = {0};
 	char	   *leftover = NULL;
@@ -152,6 +156,9 @@ durable_turn_run(Turn *turn)
 	turn->known_calls = replay->ncalls;
 	instance->turns++;
 	instance->wait_line = 0;
+	instance->runs_at = 0;
+	turn->awaited = NULL;
+	turn->nawaited = 0;
 
 	call.body = turn_body;
 	call.arg = turn;
@@ -211,7 +218,7 @@ durable_turn_run(Turn *turn)
 		(turn->mode == TURN_PIECE && call.timed_out);
 	if (turn->discarded)
 	{
-		take_back(turn, nevents, ndecisions, nactivities);
+		take_back(turn, nevents, ndecisions, dispatched);
 		instance->custom_status = custom_status;
 		if (turn->outcome == TURN_COMPLETED)
 			turn->outcome = TURN_WAITS;
@@ -304,12 +311,29 @@ durable_turn_decide(Turn *turn, DecisionKind kind, int task)
 	decision->kind = kind;
 	decision->task = task;
 	decision->attempt = 1;
-	if (kind == DECISION_ACTIVITY)
-		instance->activities = lappend(instance->activities, decision);
-	else
-		instance->decisions = lappend(instance->decisions, decision);
+	Assert(kind != DECISION_ACTIVITY);
+	instance->decisions = lappend(instance->decisions, decision);
 	MemoryContextSwitchTo(old);
 	return decision;
+}
+
+HistoryEvent *
+durable_turn_next_activity(Instance *instance)
+{
+	Replay	   *replay = &instance->replay;
+
+	if (instance->dispatched < 0)
+		instance->dispatched = replay->ncalls;
+	for (; instance->dispatched < replay->ncalls; instance->dispatched++)
+	{
+		HistoryEvent *call = replay->events[replay->calls[instance->dispatched]];
+
+		/* One whose arguments were refused has its answer. */
+		if (call->type == HISTORY_TASK_SCHEDULED &&
+			(call->extra == NULL || durable_json_get_member(call->extra, "failure") == NULL))
+			return call;
+	}
+	return NULL;
 }
 
 Decision *
@@ -362,13 +386,46 @@ durable_turn_await(Turn *turn, int task)
 }
 
 void
+durable_turn_await_all(Turn *turn, const int *tasks, int ntasks)
+{
+	turn->awaited = tasks;
+	turn->nawaited = ntasks;
+	for (int i = 0; i < ntasks; i++)
+		(void) durable_turn_await(turn, tasks[i]);
+	turn->awaited = NULL;
+	turn->nawaited = 0;
+}
+
+void
 durable_turn_advance(Turn *turn)
 {
+	Replay	   *replay = &turn->instance->replay;
+
 	CHECK_FOR_INTERRUPTS();
-	while (!durable_replay_advance(&turn->instance->replay))
+	while (!durable_replay_advance(replay))
 		if (turn->at_frontier == NULL || !turn->at_frontier(turn))
+		{
+			if (turn->nawaited > 1)
+				turn->instance->runs_at = replay->nevents +
+					count_unanswered(replay, turn->awaited, turn->nawaited);
 			durable_turn_stop(turn, TURN_WAITS);
+		}
 	show_time(turn);
+}
+
+/* One event answers one task, so at least so many events are missing.  A task may be listed twice. */
+static int
+count_unanswered(Replay *replay, const int *tasks, int ntasks)
+{
+	Bitmapset  *counted = NULL;
+	int			result = 0;
+
+	for (int i = 0; i < ntasks; i++)
+		if (!durable_replay_task(replay, tasks[i])->done)
+			counted = bms_add_member(counted, tasks[i]);
+	result = bms_num_members(counted);
+	bms_free(counted);
+	return result;
 }
 
 /*
@@ -400,7 +457,7 @@ went_straight(void *arg)
 	Replay	   *replay = &turn->instance->replay;
 
 	return !turn->stopped && !turn->spoiled && replay->ntasks >= replay->ncalls &&
-		turn->instance->activities == NIL;
+		durable_turn_next_activity(turn->instance) == NULL;
 }
 
 void
@@ -451,13 +508,14 @@ condemn_at_exit(int code, Datum arg)
 
 /* Takes back what a discarded turn has recorded and decided. */
 static void
-take_back(Turn *turn, int nevents, int ndecisions, int nactivities)
+take_back(Turn *turn, int nevents, int ndecisions, int dispatched)
 {
 	Instance   *instance = turn->instance;
 
 	durable_replay_truncate(&instance->replay, nevents);
 	instance->decisions = list_truncate(instance->decisions, ndecisions);
-	instance->activities = list_truncate(instance->activities, nactivities);
+	instance->dispatched = dispatched;
+	instance->runs_at = 0;
 }
 
 static void

@@ -80,13 +80,16 @@ typedef struct Instance
 	char	   *waiting;		/* see waiting.c */
 	char	   *suspend_reason;
 	int			crashes;		/* see crash.c; 0 as a rule */
+	int32		dispatched;		/* activities of calls up to this one run or have run, or are
+								 * tasks; -1: those of all calls */
+	int32		runs_at;		/* the orchestration cannot get further before its history has
+								 * so many events; 0: not known */
 
 	/* in memory */
 	MemoryContext context;		/* lives as long as the instance does */
 	MemoryContext run;			/* state of the replay, reset for each turn */
 	Replay		replay;
 	List	   *decisions;		/* of this unit, not yet carried out */
-	List	   *activities;		/* DECISION_ACTIVITY to run inline */
 	int			wait_line;		/* line of the orchestration that waits, 0 unknown */
 	bool		put_off;		/* goes on in the next batch */
 	bool		input_changed;	/* by continue_as_new */
@@ -120,6 +123,8 @@ typedef struct Turn
 	bool		continue_preserve_events;
 	int			fresh_events;	/* events from here on are new to this run */
 	int			known_calls;	/* recorded before this run */
+	const int  *awaited;		/* tasks that all must be answered before it goes on; NULL: not known */
+	int			nawaited;
 	/*
 	 * Asked when the history ends, true if there is more now.  In a companion, and
 	 * when activities are run within the turn (straight_through.c).
@@ -173,6 +178,13 @@ extern Decision *durable_turn_decide(Turn *turn, DecisionKind kind, int task);
 /* An answer that is known at once, in the turn that made the call. */
 extern void durable_turn_answer(Turn *turn, HistoryType type, int task, const Jsonb *payload);
 
+/*
+ * The next call of an activity that has not been dispatched, or NULL.  Calls are
+ * dispatched in their order: whoever has dispatched it sets instance->dispatched to
+ * its task.
+ */
+extern HistoryEvent *durable_turn_next_activity(Instance *instance);
+
 /* The decision that belongs to a recorded call of an activity. */
 extern Decision *durable_turn_decision_of(HistoryEvent *call);
 
@@ -181,6 +193,9 @@ extern void durable_turn_log(const Instance *instance, const HistoryEvent *event
 
 /* Waits until the task is answered: returns, or suspends the turn. */
 extern TaskState *durable_turn_await(Turn *turn, int task);
+
+/* The same for several: the turn is not worth running before all of them can be answered. */
+extern void durable_turn_await_all(Turn *turn, const int *tasks, int ntasks);
 
 /* Sees one more event, or suspends the turn. */
 extern void durable_turn_advance(Turn *turn);

@@ -197,8 +197,7 @@ durable_when_all(PG_FUNCTION_ARGS)
 	int			dims[1] = {ntasks};
 	int			lower[1] = {1};
 
-	for (int i = 0; i < ntasks; i++)
-		(void) durable_turn_await(turn, tasks[i]);
+	durable_turn_await_all(turn, tasks, ntasks);
 	for (int i = 0; i < ntasks; i++)
 	{
 		TaskState  *state = durable_replay_task(&turn->instance->replay, tasks[i]);

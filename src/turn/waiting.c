@@ -14,7 +14,6 @@
  *				is the task
  *	b			an event that has come and that nobody has consumed; number is its number
  *				in the history
- *	p			an activity that is still to be run inline; number is the task
  *	m			number of items that are not listed
  *
  * since is in seconds after the base, which is the time the execution has begun, or
@@ -33,6 +32,7 @@
 
 #include "funcapi.h"
 #include "lib/stringinfo.h"
+#include "nodes/bitmapset.h"
 #include "utils/builtins.h"
 #include "waiting.h"
 
@@ -60,17 +60,22 @@ static char *result_of(StringInfo out);
 static bool next(const char **cursor, TimestampTz base, Wait *item);
 static TimestampTz get_seconds(const char **cursor, TimestampTz from);
 static char *get_name(const char **cursor);
+static bool is_answer(HistoryType type);
 static char letter_of(HistoryType type);
 static const char *word_of(char kind);
 
 char *
-durable_waiting_build(const Instance *instance)
+durable_waiting_build(Instance *instance)
 {
-	const Replay *replay = &instance->replay;
+	Replay	   *replay = &instance->replay;
 	TimestampTz base = base_of(instance);
 	StringInfoData out;
 	int			listed = 0;
 	int			more = 0;
+
+	/* Answers that have come since the last turn. */
+	while (durable_replay_advance(replay))
+		 /* see them all */ ;
 
 	initStringInfo(&out);
 	/* A turn that was taken back may have made more calls than are recorded. */
@@ -114,21 +119,27 @@ durable_waiting_keep(const Instance *instance)
 	const Replay *replay = &instance->replay;
 	TimestampTz base = base_of(instance);
 	const char *cursor = instance->waiting;
+	Bitmapset  *answered = NULL;
 	StringInfoData out;
 	Wait		item;
 	int			listed = 0;
 	int			more = 0;
 
 	initStringInfo(&out);
+	for (int i = instance->stored_events; i < replay->nevents; i++)
+		if (is_answer(replay->events[i]->type))
+			answered = bms_add_member(answered, replay->events[i]->task);
 	while (next(&cursor, base, &item))
 	{
 		if (item.kind == 'm')
+			more += Max(item.number - bms_num_members(answered), 0);
+		else if (item.kind != 'b' && bms_is_member(item.number, answered))
+			answered = bms_del_member(answered, item.number);
+		else
 		{
-			more += item.number;
-			continue;
+			listed += item.kind == 'b';
+			put(&out, base, &item);
 		}
-		listed += item.kind == 'b';
-		put(&out, base, &item);
 	}
 	for (int i = instance->stored_events; i < replay->nevents; i++)
 	{
@@ -157,42 +168,6 @@ durable_waiting_start(const Instance *instance, TimestampTz started)
 		if (item.kind != 's')
 			put(&out, started, &item);
 	return result_of(&out);
-}
-
-char *
-durable_waiting_put_off(const Instance *instance)
-{
-	StringInfoData out;
-	ListCell   *cell;
-
-	initStringInfo(&out);
-	foreach(cell, instance->activities)
-		put_number(&out, 'p', ((Decision *) lfirst(cell))->task);
-	return result_of(&out);
-}
-
-List *
-durable_waiting_take_pending(Instance *instance)
-{
-	TimestampTz base = base_of(instance);
-	const char *cursor = instance->waiting;
-	List	   *pending = NIL;
-	StringInfoData out;
-	Wait		item;
-
-	if (cursor == NULL)
-		return NIL;
-	initStringInfo(&out);
-	while (next(&cursor, base, &item))
-	{
-		if (item.kind == 'p')
-			pending = lappend_int(pending, item.number);
-		else
-			put(&out, base, &item);
-	}
-	if (pending != NIL)
-		instance->waiting = result_of(&out);
-	return pending;
 }
 
 /* Of an instance that waits for its start. */
@@ -237,7 +212,7 @@ durable_waits(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	while (next(&cursor, base, &item))
 	{
-		bool		timed = item.kind != 'p' && item.kind != 'm';
+		bool		timed = item.kind != 'm';
 		Datum		values[WAITS_COLUMNS];
 		bool		nulls[WAITS_COLUMNS] = {0};
 
@@ -268,7 +243,7 @@ static void
 put(StringInfo out, TimestampTz base, const Wait *item)
 {
 	put_number(out, item->kind, item->number);
-	if (item->kind == 'p' || item->kind == 'm')
+	if (item->kind == 'm')
 		return;
 	if (item->since != base)
 		put_seconds(out, '@', base, item->since);
@@ -394,6 +369,14 @@ get_name(const char **cursor)
 	return name;
 }
 
+static bool
+is_answer(HistoryType type)
+{
+	return type == HISTORY_TASK_COMPLETED || type == HISTORY_TASK_FAILED ||
+		type == HISTORY_SUB_COMPLETED || type == HISTORY_SUB_FAILED ||
+		type == HISTORY_TIMER_FIRED;
+}
+
 static char
 letter_of(HistoryType type)
 {
@@ -429,8 +412,6 @@ word_of(char kind)
 			return "start";
 		case 'b':
 			return "buffered";
-		case 'p':
-			return "pending";
 		case 'm':
 			return "more";
 		default:

@@ -74,6 +74,39 @@ durable_retry_next(const RetryPolicy *policy, int attempt, TimestampTz first_sch
 	return true;
 }
 
+bool
+durable_retry_after(const Jsonb *retry, int attempt, TimestampTz first_scheduled,
+					TimestampTz now, int sqlerrcode, int64 *delay_us)
+{
+	MemoryContext context = CurrentMemoryContext;
+	RetryPolicy policy;
+	volatile bool readable = true;
+
+	if (retry == NULL)
+		return false;
+	PG_TRY();
+	{
+		durable_retry_parse(retry, &policy);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION)
+			ReThrowError(error);
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg("could not read a retry policy, there is no further attempt: %s", error->message)));
+		readable = false;
+	}
+	PG_END_TRY();
+	return readable &&
+		durable_retry_next(&policy, attempt, first_scheduled, now, sqlerrcode, delay_us);
+}
+
 static bool
 is_retryable(const RetryPolicy *policy, int sqlerrcode)
 {

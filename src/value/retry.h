@@ -36,6 +36,13 @@ extern bool durable_retry_next(const RetryPolicy *policy, int attempt,
 							   TimestampTz first_scheduled, TimestampTz now,
 							   int sqlerrcode, int64 *delay_us);
 
+/*
+ * The same for a policy as it travels, which may be NULL.  One that cannot be read is
+ * none: it was checked when it was made, by another version perhaps.
+ */
+extern bool durable_retry_after(const Jsonb *retry, int attempt, TimestampTz first_scheduled,
+								TimestampTz now, int sqlerrcode, int64 *delay_us);
+
 /* In microseconds, a day having 24 hours and a month 30 days; INT64_MAX and INT64_MIN if it does not fit. */
 extern int64 durable_retry_interval_us(const Interval *interval);
 
