@@ -83,6 +83,12 @@ CREATE SEQUENCE durable.instance_key_seq OWNED BY durable.instance.key;
 CREATE UNIQUE INDEX instance_pkey ON durable.instance (key) WITH (fillfactor = 96);
 ALTER TABLE durable.instance ADD CONSTRAINT instance_pkey PRIMARY KEY USING INDEX instance_pkey;
 CREATE UNIQUE INDEX instance_id_key ON durable.instance (instance_id) WITH (fillfactor = 96);
+-- For durable.query.  No column that is ever updated is in an index: updates stay HOT.
+-- instance_sample has every 64th instance: it says between which keys a time of
+-- creation lies, for half a byte an instance (src/api/query_api.c).
+CREATE INDEX instance_name ON durable.instance (name);
+CREATE INDEX instance_sample ON durable.instance (created_at, key) WHERE key % 64 = 0;
+CREATE INDEX instance_tags ON durable.instance USING gin (tags jsonb_path_ops) WITH (gin_pending_list_limit = 256) WHERE tags IS NOT NULL;
 CREATE INDEX instance_parent ON durable.instance (parent_key) WHERE parent_key IS NOT NULL;
 
 -- One row holds the events that one unit of work appended: seq is the first

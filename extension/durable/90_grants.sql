@@ -10,7 +10,7 @@ BEGIN ATOMIC
     WHERE p.pronamespace = 'durable'::regnamespace
       AND p.proname = ANY (ARRAY[
           -- clients
-          'start', 'run', 'raise_event', 'wait', 'status', 'history',
+          'start', 'run', 'raise_event', 'wait', 'status', 'history', 'query',
           'terminate', 'suspend', 'resume', 'purge', 'purge_history',
           'version', 'doctor', 'retry',
           'register_orchestration', 'register_activity',
@@ -90,7 +90,8 @@ GRANT SELECT ON durable.instances, durable.waiting, durable.buffered_events, dur
     durable.registrations
 TO pg_monitor;
 GRANT EXECUTE ON FUNCTION
-    durable.status(text), durable.history(text), durable.doctor(), durable.version(),
+    durable.status(text), durable.history(text),
+    durable.query(text, text[], timestamptz, timestamptz, text, jsonb, integer, text), durable.doctor(), durable.version(),
     durable.may_see(regrole), durable.may_read(regrole), durable.clock(),
     durable.waits(text, timestamptz), durable.worker_slots()
 TO pg_monitor;

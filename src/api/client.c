@@ -74,8 +74,6 @@ static TransactionId seeding_transaction = InvalidTransactionId;
 /* For whom a view is read, when that is not the current user. */
 static Oid	asking_role = InvalidOid;
 
-static char *shown(const char *name);
-
 PG_FUNCTION_INFO_V1(durable_may_read);
 PG_FUNCTION_INFO_V1(durable_may_see);
 
@@ -199,7 +197,7 @@ durable_client_no_instance(const char *instance_id)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DURABLE_NO_INSTANCE),
-			 errmsg("instance \"%s\" does not exist", shown(instance_id)),
+			 errmsg("instance \"%s\" does not exist", durable_client_shown(instance_id)),
 			 errhint("The view durable.instances lists the instances you may see; one that was started in a transaction is there when that has committed.")));
 }
 
@@ -235,9 +233,8 @@ durable_may_see(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(durable_client_may_see(PG_GETARG_OID(0)));
 }
 
-/* Error messages stay readable whatever was passed for a name. */
-static char *
-shown(const char *name)
+char *
+durable_client_shown(const char *name)
 {
 	int			len = strlen(name);
 

@@ -38,6 +38,9 @@ extern void durable_client_refuse_in_turn(const char *function, const char *inst
 extern char *durable_client_name(FunctionCallInfo fcinfo, int argno, const char *what);
 extern void durable_client_check_name(const char *name, const char *what);
 
+/* A name for an error message, which stays readable whatever was passed for it. */
+extern char *durable_client_shown(const char *name);
+
 /* A text argument or NULL. */
 extern char *durable_client_text(FunctionCallInfo fcinfo, int argno);
 
