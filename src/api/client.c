@@ -37,6 +37,7 @@
 #include "clock.h"
 #include "finished.h"
 #include "inbox_table.h"
+#include "instance_table.h"
 #include "shmem.h"
 #include "sql.h"
 #include "table_scan.h"
@@ -44,15 +45,6 @@
 
 /* How much of an instance id or a name an error message shows, in bytes. */
 #define SHOWN_NAME	200
-
-enum
-{
-	INSTANCE_ID, INSTANCE_KEY, INSTANCE_OWNER, INSTANCE_STATUS, INSTANCE_COLUMNS
-};
-static DurableTable instance_table = {
-	"instance", {"instance_id_key"}, INSTANCE_COLUMNS,
-	{"instance_id", "key", "owner", "status"}
-};
 
 static DurableSql find_engine = {
 	.text = "SELECT xmin FROM durable.engine",
@@ -166,7 +158,7 @@ durable_client_look_up(const char *instance_id, ClientInstance *instance)
 	DurableScan scan;
 	bool		found;
 
-	durable_scan_open_latest(&scan, &instance_table, 0);
+	durable_scan_open_latest(&scan, &durable_instance_table, INSTANCE_BY_ID);
 	durable_scan_key(&scan, INSTANCE_ID, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(instance_id));
 	durable_scan_begin(&scan);
 	found = durable_scan_next(&scan);

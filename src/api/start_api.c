@@ -44,10 +44,10 @@
 #include "failpoint.h"
 #include "handler.h"
 #include "inbox_table.h"
+#include "instance_table.h"
 #include "json.h"
 #include "registry.h"
 #include "sql.h"
-#include "table_write.h"
 #include "timer_table.h"
 #include "waiting.h"
 
@@ -73,33 +73,6 @@ static struct
 	char	   *signature;
 }			last_function;
 
-/*
- * What an instance has when it is started.  One with an id that the caller chose
- * is inserted with a statement, all others directly; the first START_VALUES
- * columns are the statement's parameters.
- */
-#define START_VALUES	9
-
-static DurableSql insert_unless_taken = {
-	.text = "INSERT INTO durable.instance "
-	"(key, instance_id, owner, name, handler, version, created_at, input, tags, waiting) "
-	"VALUES (nextval('durable.instance_key_seq'), $1, $2, $3, $4, $5, $6, $7, $8, $9) "
-	"ON CONFLICT (instance_id) DO NOTHING RETURNING key",
-	.nargs = START_VALUES,
-	.argtypes = {TEXTOID, REGROLEOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID, JSONBOID, TEXTOID}
-};
-
-static DurableTable instance_table = {
-	.name = "instance",
-	.ncolumns = START_VALUES + 1,
-	.columns = {"instance_id", "owner", "name", "handler", "version", "created_at", "input",
-	"tags", "waiting", "key"}
-};
-static DurableWritable instances = {
-	.table = &instance_table,
-	.sequence = "instance_key_seq"
-};
-
 static void check_request(const StartRequest *request);
 static void check_owner(Oid owner);
 static void resolve(const char *name, Oid owner, StartTarget *target);
@@ -111,9 +84,6 @@ static char *new_instance_id(void);
 static void draw_random(unsigned char *bytes);
 static bool insert(const StartRequest *request, const StartTarget *target, Oid owner,
 				   const char *instance_id, int64 *key);
-static bool insert_instance(const StartRequest *request, const StartTarget *target, Oid owner,
-							const char *instance_id, TimestampTz now, int64 *key);
-static void put(Datum *values, char *nulls, int i, Datum value);
 static bool settle_conflict(const StartRequest *request, int64 *key);
 
 PG_FUNCTION_INFO_V1(durable_start);
@@ -164,7 +134,7 @@ durable_client_start(const StartRequest *request, int64 *key)
 void
 durable_client_check_tables(void)
 {
-	durable_writer_check(&instances, true);
+	durable_instance_check_table();
 	durable_inbox_check_table();
 	durable_timer_check_table();
 }
@@ -378,74 +348,45 @@ insert(const StartRequest *request, const StartTarget *target, Oid owner,
 	   const char *instance_id, int64 *key)
 {
 	TimestampTz now = durable_clock_now();
+	NewInstance row = {
+		.instance_id = instance_id,
+		.owner = owner,
+		.name = target->name,
+		.handler = target->handler->signature,
+		.version = target->version,
+		.input = request->input,
+		.tags = request->tags,
+		.created_at = now
+	};
 
-	if (!insert_instance(request, target, owner, instance_id, now, key))
+	if (request->start_at > now)
+		row.waiting = durable_waiting_for_start(now, request->start_at);
+	if (request->instance_id == NULL)
+		durable_instance_insert(&row);
+	else
+	{
+		durable_sql_connect();
+		durable_instance_insert_unless_taken(&row);
+		durable_sql_finish();
+	}
+	if (!row.created)
 		return false;
+
+	*key = row.key;
 	if (request->start_at > now)
 	{
-		TimerRow	timer = {.key = *key, .execution = 1, .due = request->start_at};
+		TimerRow	timer = {.key = row.key, .execution = 1, .due = request->start_at};
 
 		durable_timer_insert(owner, list_make1(&timer));
 	}
 	else
 	{
-		Message		message = {.owner = owner, .key = *key, .kind = MESSAGE_START, .at = now};
+		Message		message = {.owner = owner, .key = row.key, .kind = MESSAGE_START, .at = now};
 
 		durable_inbox_insert(list_make1(&message));
 	}
 	durable_failpoint_pass(FAILPOINT_START_INSERTED);
 	return true;
-}
-
-static bool
-insert_instance(const StartRequest *request, const StartTarget *target, Oid owner,
-				const char *instance_id, TimestampTz now, int64 *key)
-{
-	Datum		values[START_VALUES] = {0};
-	char		nulls[START_VALUES + 1] = "nnnnnnnnn";
-	bool		inserted;
-
-	put(values, nulls, 0, CStringGetTextDatum(instance_id));
-	put(values, nulls, 1, ObjectIdGetDatum(owner));
-	put(values, nulls, 2, CStringGetTextDatum(target->name));
-	put(values, nulls, 3, CStringGetTextDatum(durable_handler_shorten(target->handler->signature, target->name)));
-	if (target->version)
-		put(values, nulls, 4, CStringGetTextDatum(target->version));
-	put(values, nulls, 5, TimestampTzGetDatum(now));
-	if (request->input)
-		put(values, nulls, 6, JsonbPGetDatum(request->input));
-	if (request->tags)
-		put(values, nulls, 7, JsonbPGetDatum(request->tags));
-	if (request->start_at > now)
-		put(values, nulls, 8, CStringGetTextDatum(durable_waiting_for_start(now, request->start_at)));
-
-	if (request->instance_id == NULL)
-	{
-		DurableWriter *writer = durable_writer_open(&instances);
-
-		*key = durable_writer_next(writer);
-		for (int i = 0; i < START_VALUES; i++)
-			if (nulls[i] != 'n')
-				durable_writer_set(writer, i, values[i]);
-		durable_writer_set(writer, START_VALUES, Int64GetDatum(*key));
-		durable_writer_insert(writer);
-		durable_writer_close(writer);
-		return true;
-	}
-
-	durable_sql_connect();
-	inserted = durable_sql_run(&insert_unless_taken, values, nulls, false, 0) > 0;
-	if (inserted)
-		*key = durable_sql_int8(0, 1);
-	durable_sql_finish();
-	return inserted;
-}
-
-static void
-put(Datum *values, char *nulls, int i, Datum value)
-{
-	values[i] = value;
-	nulls[i] = ' ';
 }
 
 /*

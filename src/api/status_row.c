@@ -23,21 +23,8 @@
 #include "utils/timestamp.h"
 
 #include "client.h"
+#include "instance_table.h"
 #include "table_scan.h"
-
-enum
-{
-	INSTANCE_ID, INSTANCE_NAME, INSTANCE_STATUS, INSTANCE_CREATED_AT, INSTANCE_STARTED_AT,
-	INSTANCE_UPDATED_AT, INSTANCE_COMPLETED_AT, INSTANCE_COMPUTE_US, INSTANCE_TURNS, INSTANCE_EXECUTION,
-	INSTANCE_PARENT_KEY, INSTANCE_VERSION, INSTANCE_OWNER, INSTANCE_CUSTOM_STATUS, INSTANCE_INPUT,
-	INSTANCE_OUTPUT, INSTANCE_FAILURE, INSTANCE_TAGS, INSTANCE_COLUMNS
-};
-static DurableTable instance_table = {
-	"instance", {"instance_id_key"}, INSTANCE_COLUMNS,
-	{"instance_id", "name", "status", "created_at", "started_at", "updated_at",
-		"completed_at", "compute_us", "turns", "execution", "parent_key", "version", "owner", "custom_status", "input",
-	"output", "failure", "tags"}
-};
 
 /* Columns of durable.instance_status. */
 enum
@@ -67,7 +54,7 @@ durable_status_of_ended(const char *instance_id, TupleDesc desc, Datum *result)
 	if (desc->natts != ROW_COLUMNS)
 		elog(ERROR, "durable.instance_status has %d columns, expected %d", desc->natts, (int) ROW_COLUMNS);
 
-	durable_scan_open_latest(&scan, &instance_table, 0);
+	durable_scan_open_latest(&scan, &durable_instance_table, INSTANCE_BY_ID);
 	durable_scan_key(&scan, INSTANCE_ID, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(instance_id));
 	durable_scan_begin(&scan);
 	simple = durable_scan_next(&scan) && is_simple(&scan);

@@ -127,7 +127,7 @@ ActivityOutcome
 durable_activity_run(ActivityRun * run)
 {
 	UserCall	call = {0};
-	int64		limit = run->timeout_us > 0 ? run->timeout_us :
+	int64		limit = run->timeout_us > 0 ? Min(run->timeout_us, MAX_TIMEOUT_US) :
 		(int64) durable_activity_timeout * 1000;
 	int64		overrun = (int64) durable_inline_limit * INLINE_OVERRUN;
 	bool		may_overrun = run->is_inline && overrun > 0 &&

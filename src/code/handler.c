@@ -199,22 +199,6 @@ durable_handler_code_hash(const Handler *handler)
 	return result | 1;			/* 0 is for none */
 }
 
-/* A signature is never shorter than "()", and quotes a name that begins like that. */
-const char *
-durable_handler_shorten(const char *signature, const char *name)
-{
-	size_t		length = strlen(name);
-
-	return strncmp(signature, name, length) == 0 && signature[length] == '(' ?
-		signature + length : signature;
-}
-
-char *
-durable_handler_lengthen(const char *stored, const char *name)
-{
-	return stored[0] == '(' ? psprintf("%s%s", name, stored) : pstrdup(stored);
-}
-
 /* --- cache -------------------------------------------------------------------------------------------------------------- */
 
 static dlist_head *

@@ -75,13 +75,6 @@ extern const char *durable_handler_objection(Oid function);
 /* A hash of what makes up the code: source, language, configuration, parameters... */
 extern int64 durable_handler_code_hash(const Handler *handler);
 
-/*
- * durable.instance.handler: the signature, without the instance's name where it
- * begins with that, as it does unless the orchestration is registered.
- */
-extern const char *durable_handler_shorten(const char *signature, const char *name);
-extern char *durable_handler_lengthen(const char *stored, const char *name);
-
 /* Raises 42501 unless the current user may EXECUTE it. */
 extern void durable_handler_check_privilege(const Handler *handler);
 

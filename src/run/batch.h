@@ -7,27 +7,11 @@
 
 #include "durable.h"
 #include "inbox_table.h"
+#include "instance_table.h"
 #include "nodes/pg_list.h"
+#include "task_table.h"
 #include "timer_table.h"
 #include "turn.h"
-
-/* task_queue.crashes: not blamed for any, but run under suspicion all the same. */
-#define TASK_CAUTIOUS	(-1)
-
-typedef struct TaskRow
-{
-	int64		key;
-	int32		execution;
-	int32		task;
-	int32		attempt;
-	TimestampTz run_at;
-	const char *name;
-	const char *handler;
-	const Jsonb *input;
-	const Jsonb *retry;
-	int64		timeout_us;
-	const Jsonb *last_failure;
-}			TaskRow;
 
 typedef struct SendRow
 {
@@ -35,22 +19,6 @@ typedef struct SendRow
 	const char *name;
 	const Jsonb *payload;
 }			SendRow;
-
-typedef struct ChildRow
-{
-	int64		key;			/* given when it is written */
-	const char *instance_id;
-	const char *name;
-	const char *handler;
-	const char *version;
-	const Jsonb *input;
-	int64		parent_key;		/* 0: detached */
-	int32		parent_execution;
-	int32		parent_task;
-	int32		parent_attempt;
-	TimestampTz start_at;		/* 0: at once */
-	bool		created;		/* no other instance has the id */
-}			ChildRow;
 
 /* An orchestration's function as this unit knows it. */
 typedef struct HandlerTarget
@@ -82,7 +50,7 @@ typedef struct Batch
 	List	   *gone_timers;	/* TimerRow */
 	List	   *new_tasks;		/* TaskRow */
 	List	   *gone_tasks;		/* Instance: terminated, delete its tasks, stop its children */
-	List	   *children;		/* ChildRow */
+	List	   *children;		/* NewInstance */
 	List	   *sends;			/* SendRow */
 }			Batch;
 
@@ -104,9 +72,8 @@ extern void durable_batch_store(Batch * batch);
 /* Raises 55000 when somebody has added something to a table that keeps us from writing to it. */
 extern void durable_batch_check_tables(void);
 
-/* Reading, as the extension's owner, between user code. */
-extern List *durable_batch_lock_instances(Batch * batch, int64 *keys, int nkeys);
-extern void durable_batch_load_history(Batch * batch, List *instances);
+/* Histories, from memory where this process has them (recall.c). */
+extern void durable_batch_load_history(List *instances);
 
 /* Parts of it: what is written with statements (batch_statements.c). */
 extern void durable_batch_store_children(Batch * batch);

@@ -146,6 +146,7 @@ make_task(Batch * batch, Instance *instance, Decision *decision, ActivityTarget 
 	row->execution = instance->execution;
 	row->task = decision->task;
 	row->attempt = attempt;
+	row->scheduled_at = batch->clock;
 	row->run_at = run_at;
 	row->name = decision->name;
 	row->handler = target->handler;
@@ -153,6 +154,7 @@ make_task(Batch * batch, Instance *instance, Decision *decision, ActivityTarget 
 	row->retry = decision->retry ? decision->retry : target->retry;
 	row->timeout_us = decision->timeout_us > 0 ? decision->timeout_us : target->timeout_us;
 	row->last_failure = failure;
+	row->crashes = batch->cautious ? TASK_CAUTIOUS : 0;
 	batch->new_tasks = lappend(batch->new_tasks, row);
 	MemoryContextSwitchTo(old);
 }

@@ -66,13 +66,15 @@ durable_outcome_carry_out(Batch * batch, Instance *instance)
 			case DECISION_CHILD:
 			case DECISION_START:
 				{
-					ChildRow   *row = palloc0(sizeof(ChildRow));
+					NewInstance *row = palloc0(sizeof(NewInstance));
 
 					row->instance_id = decision->instance_id;
 					row->name = decision->registered_name;
 					row->handler = decision->handler;
 					row->version = decision->version;
 					row->input = decision->input;
+					row->owner = batch->owner;
+					row->created_at = batch->clock;
 					row->start_at = decision->due;
 					if (decision->kind == DECISION_CHILD)
 					{

@@ -104,7 +104,7 @@ durable_unit_mark(Oid owner, UnitScan *scan)
 			}
 			else
 			{
-				durable_batch_load_history(batch, list_make1(work->instance));
+				durable_batch_load_history(list_make1(work->instance));
 				durable_execution_park(batch, work->instance,
 									   psprintf("the server crashed %s while it ran", durable_crash_times(crashes, 1)));
 				batch->changed = list_make1(work->instance);
@@ -188,7 +188,7 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 		if (!STATUS_IS_FINISHED(work->instance->status))
 			loaded = lappend(loaded, work->instance);
 	}
-	durable_batch_load_history(batch, loaded);
+	durable_batch_load_history(loaded);
 
 	foreach(cell, works)
 	{
@@ -485,7 +485,7 @@ attach_instances(Batch * batch, List *works)
 
 	foreach(cell, works)
 		keys[nkeys++] = ((Work *) lfirst(cell))->key;
-	instances = durable_batch_lock_instances(batch, keys, nkeys);
+	instances = durable_instance_lock(batch->owner, keys, nkeys, batch->context);
 	foreach(cell, works)
 	{
 		Work	   *work = lfirst(cell);

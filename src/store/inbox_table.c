@@ -8,8 +8,7 @@
  * order in which messages are sent.  The start of an instance is the first message
  * that there can be, so it takes no number and has 0.
  *
- * Owns:	durable.inbox; only purging (client.c, purge_api.c, retention.c) deletes
- *			its rows elsewhere, together with their instances
+ * Owns:	durable.inbox; finished.c deletes its rows together with their instances
  * Called by: unit.c, batch_store.c, batch_statements.c, client.c, start_api.c
  * Locks:	none on what it reads; those of the rows that it writes
  * Memory:	rows in CurrentMemoryContext

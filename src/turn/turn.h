@@ -1,15 +1,15 @@
 /*
  * turn.h
- *		An instance in memory, and one turn of it.
+ *		One turn of an instance.
  */
 #ifndef DURABLE_TURN_H
 #define DURABLE_TURN_H
 
 #include "durable.h"
 #include "handler.h"
+#include "instance_table.h"
 #include "nodes/pg_list.h"
 #include "replay.h"
-#include "storage/itemptr.h"
 
 /* What a turn decided, beyond the events it recorded. */
 typedef enum DecisionKind
@@ -47,54 +47,6 @@ typedef enum TurnOutcome
 	TURN_MISMATCH,
 	TURN_ERROR					/* infrastructure: error says what */
 }			TurnOutcome;
-
-/* One row of durable.instance, with its history and what it decided. */
-typedef struct Instance
-{
-	/* as loaded */
-	int64		key;
-	ItemPointerData ctid;
-	char	   *instance_id;
-	Oid			owner;
-	char		status;
-	char	   *name;
-	char	   *handler_signature;
-	char	   *version;
-	int64		code_hash;		/* 0: it has not run yet */
-	int32		execution;
-	int32		stored_events;	/* events already in durable.history */
-	int32		turns;
-	int64		compute_us;
-	TimestampTz created_at;
-	TimestampTz started_at;		/* 0: not yet */
-	TimestampTz completed_at;	/* 0: not yet */
-	char	   *parent_instance_id; /* NULL: none, or gone */
-	int64		parent_key;		/* 0: none */
-	int32		parent_execution;
-	int32		parent_task;
-	int32		parent_attempt;
-	Jsonb	   *input;
-	Jsonb	   *output;
-	Jsonb	   *failure;
-	Jsonb	   *custom_status;
-	char	   *waiting;		/* see waiting.c */
-	char	   *suspend_reason;
-	int			crashes;		/* see crash.c; 0 as a rule */
-	int32		dispatched;		/* activities of calls up to this one run or have run, or are
-								 * tasks; -1: those of all calls */
-	int32		runs_at;		/* the orchestration cannot get further before its history has
-								 * so many events; 0: not known */
-
-	/* in memory */
-	MemoryContext context;		/* lives as long as the instance does */
-	MemoryContext run;			/* state of the replay, reset for each turn */
-	Replay		replay;
-	List	   *decisions;		/* of this unit, not yet carried out */
-	int			wait_line;		/* line of the orchestration that waits, 0 unknown */
-	bool		put_off;		/* goes on in the next batch */
-	bool		input_changed;	/* by continue_as_new */
-	bool		discard_history;	/* continued as new: delete the old execution's rows */
-}			Instance;
 
 /* Where a turn's activities run; see straight_through.c. */
 typedef enum TurnMode

@@ -1,0 +1,414 @@
+/*-------------------------------------------------------------------------
+ *
+ * instance_table.c
+ *		The table durable.instance: one row for each run of an orchestration.
+ *
+ * Clients and units insert rows; the unit that has a row locked updates it.  What an
+ * instance has not got yet is NULL, since there may be millions that wait.  The
+ * column handler leaves out what name says already: it begins with "(" then.
+ *
+ * Owns:	durable.instance; client.c, status_row.c, wait_api.c and history_api.c read
+ *			single rows of it, and finished.c deletes them
+ * Called by: unit.c, task_unit.c, batch_store.c, batch_statements.c, start_api.c
+ * Locks:	FOR NO KEY UPDATE SKIP LOCKED on rows
+ * Memory:	a context for each Instance; other results in CurrentMemoryContext
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "columns.h"
+#include "instance_table.h"
+#include "sql.h"
+#include "table_scan.h"
+#include "table_write.h"
+
+DurableTable durable_instance_table = {
+	.name = "instance",
+	.indexes = {[INSTANCE_BY_KEY] = "instance_pkey", [INSTANCE_BY_ID] = "instance_id_key"},
+	.ncolumns = INSTANCE_COLUMNS,
+	.columns = {
+		[INSTANCE_KEY] = "key",
+		[INSTANCE_CREATED_AT] = "created_at",
+		[INSTANCE_OWNER] = "owner",
+		[INSTANCE_EXECUTION] = "execution",
+		[INSTANCE_UPDATED_AT] = "updated_at",
+		[INSTANCE_COMPUTE_US] = "compute_us",
+		[INSTANCE_EVENTS] = "events",
+		[INSTANCE_TURNS] = "turns",
+		[INSTANCE_STARTED_AT] = "started_at",
+		[INSTANCE_COMPLETED_AT] = "completed_at",
+		[INSTANCE_CODE_HASH] = "code_hash",
+		[INSTANCE_PARENT_KEY] = "parent_key",
+		[INSTANCE_PARENT_EXECUTION] = "parent_execution",
+		[INSTANCE_PARENT_TASK] = "parent_task",
+		[INSTANCE_PARENT_ATTEMPT] = "parent_attempt",
+		[INSTANCE_NEXT_ACTIVITY] = "next_activity",
+		[INSTANCE_RUNS_AT] = "runs_at",
+		[INSTANCE_CRASHES] = "crashes",
+		[INSTANCE_STATUS] = "status",
+		[INSTANCE_ID] = "instance_id",
+		[INSTANCE_NAME] = "name",
+		[INSTANCE_HANDLER] = "handler",
+		[INSTANCE_VERSION] = "version",
+		[INSTANCE_INPUT] = "input",
+		[INSTANCE_OUTPUT] = "output",
+		[INSTANCE_FAILURE] = "failure",
+		[INSTANCE_CUSTOM_STATUS] = "custom_status",
+		[INSTANCE_TAGS] = "tags",
+		[INSTANCE_WAITING] = "waiting",
+		[INSTANCE_SUSPEND_REASON] = "suspend_reason"
+	}
+};
+
+#define BIT(column)	DURABLE_COLUMN_BIT(INSTANCE_##column)
+
+/* What a start sets; the rest has defaults. */
+static DurableWritable inserted = {
+	.table = &durable_instance_table,
+	.columns = BIT(KEY) | BIT(CREATED_AT) | BIT(OWNER) | BIT(ID) | BIT(NAME) | BIT(HANDLER) |
+	BIT(VERSION) | BIT(INPUT) | BIT(TAGS) | BIT(WAITING),
+	.sequence = "instance_key_seq"
+};
+
+/* What a unit sets; the rest stays. */
+static DurableWritable updated = {
+	.table = &durable_instance_table,
+	.columns = BIT(STATUS) | BIT(EXECUTION) | BIT(EVENTS) | BIT(TURNS) | BIT(COMPUTE_US) |
+	BIT(STARTED_AT) | BIT(UPDATED_AT) | BIT(COMPLETED_AT) | BIT(INPUT) | BIT(OUTPUT) | BIT(FAILURE) |
+	BIT(CUSTOM_STATUS) | BIT(WAITING) | BIT(SUSPEND_REASON) | BIT(CODE_HASH) | BIT(CRASHES) |
+	BIT(NEXT_ACTIVITY) | BIT(RUNS_AT)
+};
+
+static DurableSql status_of = {
+	"SELECT status FROM durable.instance WHERE key = $1",
+	1, {INT8OID}
+};
+
+static DurableSql insert_unless_taken = {
+	"INSERT INTO durable.instance "
+	"(key, instance_id, owner, name, handler, version, created_at, input, tags, waiting) "
+	"VALUES (nextval('durable.instance_key_seq'), $1, $2, $3, $4, $5, $6, $7, $8, $9) "
+	"ON CONFLICT (instance_id) DO NOTHING RETURNING key",
+	9, {TEXTOID, REGROLEOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID, JSONBOID, TEXTOID}
+};
+
+static DurableSql allocate_keys = {
+	"SELECT pg_catalog.nextval('durable.instance_key_seq') "
+	"FROM pg_catalog.generate_series(1, $1)",
+	1, {INT4OID}
+};
+
+static DurableSql insert_many = {
+	"INSERT INTO durable.instance (key, instance_id, owner, name, handler, version, input, "
+	"created_at, parent_key, parent_execution, parent_task, parent_attempt, waiting) "
+	"SELECT u.key, u.instance_id, $1, u.name, u.handler, u.version, u.input, $2, "
+	"u.parent_key, u.parent_execution, u.parent_task, u.parent_attempt, u.waiting "
+	"FROM unnest($3::int8[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[], "
+	"$9::int8[], $10::int4[], $11::int4[], $12::int4[], $13::text[]) "
+	"AS u (key, instance_id, name, handler, version, input, parent_key, parent_execution, "
+	"parent_task, parent_attempt, waiting) "
+	"ON CONFLICT (instance_id) DO NOTHING RETURNING key",
+	13, {REGROLEOID, TIMESTAMPTZOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+		TEXTARRAYOID, JSONBARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
+	TEXTARRAYOID}
+};
+
+static bool find(DurableScan *scan, int64 key);
+static Instance *read_instance(DurableScan *scan, Oid owner, MemoryContext parent);
+static char *parent_id(DurableScan *scan, const Instance *instance);
+static void set_changes(DurableWriter *writer, const Instance *instance, TimestampTz now);
+static void allocate(List *rows);
+static const char *shorten(const char *signature, const char *name);
+static char *lengthen(const char *stored, const char *name);
+
+/* --- reading ------------------------------------------------------------------------------ */
+
+List *
+durable_instance_lock(Oid owner, const int64 *keys, int nkeys, MemoryContext parent)
+{
+	List	   *instances = NIL;
+	DurableScan scan;
+
+	durable_scan_open(&scan, &durable_instance_table, INSTANCE_BY_KEY, RowShareLock);
+	for (int i = 0; i < nkeys; i++)
+	{
+		Instance   *instance;
+
+		/* Its newest version may be another one than was found; key and owner never change. */
+		if (!find(&scan, keys[i]) ||
+			durable_scan_oid(&scan, INSTANCE_OWNER) != owner ||
+			!durable_scan_lock(&scan))
+			continue;
+		instance = read_instance(&scan, owner, parent);
+		if (instance->parent_key != 0)
+			instance->parent_instance_id = parent_id(&scan, instance);
+		instances = lappend(instances, instance);
+	}
+	durable_scan_close(&scan);
+	return instances;
+}
+
+static bool
+find(DurableScan *scan, int64 key)
+{
+	durable_scan_forget_keys(scan);
+	durable_scan_key(scan, INSTANCE_KEY, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(key));
+	durable_scan_begin(scan);
+	return durable_scan_next(scan);
+}
+
+static Instance *
+read_instance(DurableScan *scan, Oid owner, MemoryContext parent)
+{
+	MemoryContext context = AllocSetContextCreate(parent, "durable instance", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Instance   *instance = palloc0(sizeof(Instance));
+
+	instance->context = context;
+	instance->owner = owner;
+	instance->ctid = durable_scan_tid(scan);
+	instance->key = durable_scan_int8(scan, INSTANCE_KEY);
+	instance->instance_id = durable_scan_text(scan, INSTANCE_ID);
+	instance->status = durable_scan_char(scan, INSTANCE_STATUS);
+	instance->name = durable_scan_text(scan, INSTANCE_NAME);
+	instance->handler_signature = lengthen(durable_scan_text(scan, INSTANCE_HANDLER), instance->name);
+	instance->version = durable_scan_text(scan, INSTANCE_VERSION);
+	instance->code_hash = durable_scan_int8(scan, INSTANCE_CODE_HASH);
+	instance->execution = durable_scan_int4(scan, INSTANCE_EXECUTION);
+	instance->stored_events = durable_scan_int4(scan, INSTANCE_EVENTS);
+	instance->turns = durable_scan_int4(scan, INSTANCE_TURNS);
+	instance->compute_us = durable_scan_int8(scan, INSTANCE_COMPUTE_US);
+	instance->created_at = durable_scan_timestamptz(scan, INSTANCE_CREATED_AT);
+	instance->started_at = durable_scan_timestamptz(scan, INSTANCE_STARTED_AT);
+	instance->parent_key = durable_scan_int8(scan, INSTANCE_PARENT_KEY);
+	instance->parent_execution = durable_scan_int4(scan, INSTANCE_PARENT_EXECUTION);
+	instance->parent_task = durable_scan_int4(scan, INSTANCE_PARENT_TASK);
+	instance->parent_attempt = durable_scan_int4(scan, INSTANCE_PARENT_ATTEMPT);
+	instance->input = durable_scan_jsonb(scan, INSTANCE_INPUT);
+	instance->custom_status = durable_scan_jsonb(scan, INSTANCE_CUSTOM_STATUS);
+	instance->waiting = durable_scan_text(scan, INSTANCE_WAITING);
+	instance->suspend_reason = durable_scan_text(scan, INSTANCE_SUSPEND_REASON);
+	instance->crashes = durable_scan_int2(scan, INSTANCE_CRASHES);
+	instance->dispatched = durable_scan_int4(scan, INSTANCE_NEXT_ACTIVITY) - 1;
+	instance->runs_at = durable_scan_int4(scan, INSTANCE_RUNS_AT);
+	instance->replay.started = instance->started_at;
+	MemoryContextSwitchTo(old);
+	return instance;
+}
+
+/* NULL: the parent was purged. */
+static char *
+parent_id(DurableScan *scan, const Instance *instance)
+{
+	MemoryContext old = MemoryContextSwitchTo(instance->context);
+	char	   *result = NULL;
+
+	if (find(scan, instance->parent_key))
+		result = durable_scan_text(scan, INSTANCE_ID);
+	MemoryContextSwitchTo(old);
+	return result;
+}
+
+char
+durable_instance_status(int64 key)
+{
+	Datum		values[1] = {Int64GetDatum(key)};
+	char		status = '\0';
+
+	durable_sql_connect();
+	if (durable_sql_run(&status_of, values, NULL, false, 0) > 0)
+		status = durable_sql_char(0, 1);
+	durable_sql_finish();
+	return status;
+}
+
+/* --- what a unit writes ------------------------------------------------------------------- */
+
+void
+durable_instance_update(List *instances, TimestampTz now)
+{
+	DurableWriter *writer = durable_writer_open(&updated);
+	ListCell   *cell;
+
+	foreach(cell, instances)
+	{
+		Instance   *instance = lfirst(cell);
+
+		set_changes(writer, instance, now);
+		durable_writer_update(writer, &instance->ctid);
+	}
+	durable_writer_close(writer);
+}
+
+static void
+set_changes(DurableWriter *writer, const Instance *instance, TimestampTz now)
+{
+	durable_writer_set(writer, INSTANCE_STATUS, CharGetDatum(instance->status));
+	durable_writer_set(writer, INSTANCE_EXECUTION, Int32GetDatum(instance->execution));
+	durable_writer_set(writer, INSTANCE_EVENTS, Int32GetDatum(instance->replay.nevents));
+	durable_writer_set(writer, INSTANCE_TURNS, Int32GetDatum(instance->turns));
+	durable_writer_set(writer, INSTANCE_COMPUTE_US, Int64GetDatum(instance->compute_us));
+	if (instance->started_at != 0)
+		durable_writer_set(writer, INSTANCE_STARTED_AT, TimestampTzGetDatum(instance->started_at));
+	if (instance->started_at != now)	/* else that says it */
+		durable_writer_set(writer, INSTANCE_UPDATED_AT, TimestampTzGetDatum(now));
+	if (instance->completed_at != 0)
+		durable_writer_set(writer, INSTANCE_COMPLETED_AT, TimestampTzGetDatum(instance->completed_at));
+	if (instance->input_changed)
+		durable_writer_set_jsonb(writer, INSTANCE_INPUT, instance->input);
+	else
+		durable_writer_keep(writer, INSTANCE_INPUT);
+	durable_writer_set_jsonb(writer, INSTANCE_OUTPUT, instance->output);
+	durable_writer_set_jsonb(writer, INSTANCE_FAILURE, instance->failure);
+	durable_writer_set_jsonb(writer, INSTANCE_CUSTOM_STATUS, instance->custom_status);
+	durable_writer_set_text(writer, INSTANCE_WAITING, instance->waiting);
+	durable_writer_set_text(writer, INSTANCE_SUSPEND_REASON, instance->suspend_reason);
+	if (instance->code_hash != 0)
+		durable_writer_set(writer, INSTANCE_CODE_HASH, Int64GetDatum(instance->code_hash));
+	durable_writer_set(writer, INSTANCE_CRASHES, Int16GetDatum(0));
+	if (STATUS_IS_FINISHED(instance->status))
+		return;
+	if (instance->dispatched >= 0 && instance->dispatched < instance->replay.ncalls)
+		durable_writer_set(writer, INSTANCE_NEXT_ACTIVITY, Int32GetDatum(instance->dispatched + 1));
+	if (instance->runs_at > instance->replay.nevents + 1)
+		durable_writer_set(writer, INSTANCE_RUNS_AT, Int32GetDatum(instance->runs_at));
+}
+
+/* --- new instances ------------------------------------------------------------------------ */
+
+void
+durable_instance_insert(NewInstance *row)
+{
+	DurableWriter *writer = durable_writer_open(&inserted);
+
+	row->key = durable_writer_next(writer);
+	durable_writer_set(writer, INSTANCE_KEY, Int64GetDatum(row->key));
+	durable_writer_set_text(writer, INSTANCE_ID, row->instance_id);
+	durable_writer_set(writer, INSTANCE_OWNER, ObjectIdGetDatum(row->owner));
+	durable_writer_set_text(writer, INSTANCE_NAME, row->name);
+	durable_writer_set_text(writer, INSTANCE_HANDLER, shorten(row->handler, row->name));
+	durable_writer_set_text(writer, INSTANCE_VERSION, row->version);
+	durable_writer_set(writer, INSTANCE_CREATED_AT, TimestampTzGetDatum(row->created_at));
+	durable_writer_set_jsonb(writer, INSTANCE_INPUT, row->input);
+	durable_writer_set_jsonb(writer, INSTANCE_TAGS, row->tags);
+	durable_writer_set_text(writer, INSTANCE_WAITING, row->waiting);
+	durable_writer_insert(writer);
+	durable_writer_close(writer);
+	row->created = true;
+}
+
+void
+durable_instance_insert_unless_taken(NewInstance *row)
+{
+	Datum		values[9] = {
+		CStringGetTextDatum(row->instance_id),
+		ObjectIdGetDatum(row->owner),
+		CStringGetTextDatum(row->name),
+		CStringGetTextDatum(shorten(row->handler, row->name)),
+		row->version ? CStringGetTextDatum(row->version) : (Datum) 0,
+		TimestampTzGetDatum(row->created_at),
+		JsonbPGetDatum(row->input),
+		JsonbPGetDatum(row->tags),
+		row->waiting ? CStringGetTextDatum(row->waiting) : (Datum) 0
+	};
+	char		nulls[10] = "         ";
+
+	nulls[4] = row->version ? ' ' : 'n';
+	nulls[6] = row->input ? ' ' : 'n';
+	nulls[7] = row->tags ? ' ' : 'n';
+	nulls[8] = row->waiting ? ' ' : 'n';
+	row->created = durable_sql_run(&insert_unless_taken, values, nulls, false, 0) > 0;
+	if (row->created)
+		row->key = durable_sql_int8(0, 1);
+}
+
+void
+durable_instance_insert_many(Oid owner, TimestampTz created_at, List *rows)
+{
+	static const Oid types[] = {INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, INT8OID,
+	INT4OID, INT4OID, INT4OID, TEXTOID, InvalidOid};
+	Columns    *columns = durable_columns_create(list_length(rows), types);
+	int			n = 0;
+	ListCell   *cell;
+	Datum		values[13];
+	uint64		ncreated;
+
+	allocate(rows);
+	foreach(cell, rows)
+	{
+		NewInstance *row = lfirst(cell);
+
+		durable_columns_set(columns, n, 0, Int64GetDatum(row->key));
+		durable_columns_set_text(columns, n, 1, row->instance_id);
+		durable_columns_set_text(columns, n, 2, row->name);
+		durable_columns_set_text(columns, n, 3, shorten(row->handler, row->name));
+		durable_columns_set_text(columns, n, 4, row->version);
+		durable_columns_set_jsonb(columns, n, 5, row->input);
+		if (row->parent_key != 0)
+		{
+			durable_columns_set(columns, n, 6, Int64GetDatum(row->parent_key));
+			durable_columns_set(columns, n, 7, Int32GetDatum(row->parent_execution));
+			durable_columns_set(columns, n, 8, Int32GetDatum(row->parent_task));
+			durable_columns_set(columns, n, 9, Int32GetDatum(row->parent_attempt));
+		}
+		durable_columns_set_text(columns, n, 10, row->waiting);
+		n++;
+	}
+	values[0] = ObjectIdGetDatum(owner);
+	values[1] = TimestampTzGetDatum(created_at);
+	durable_columns_arrays(columns, values + 2);
+	ncreated = durable_sql_run(&insert_many, values, NULL, false, 0);
+
+	/* Keys come back in the order in which they went in, without those that conflict. */
+	cell = list_head(rows);
+	for (uint64 i = 0; i < ncreated; i++)
+	{
+		int64		key = durable_sql_int8(i, 1);
+
+		while (((NewInstance *) lfirst(cell))->key != key)
+			cell = lnext(rows, cell);
+		((NewInstance *) lfirst(cell))->created = true;
+	}
+}
+
+static void
+allocate(List *rows)
+{
+	Datum		values[1] = {Int32GetDatum(list_length(rows))};
+	uint64		n = 0;
+	ListCell   *cell;
+
+	durable_sql_run(&allocate_keys, values, NULL, false, 0);
+	foreach(cell, rows)
+		((NewInstance *) lfirst(cell))->key = durable_sql_int8(n++, 1);
+}
+
+void
+durable_instance_check_table(void)
+{
+	durable_writer_check(&inserted, true);
+	durable_writer_check(&updated, false);
+}
+
+/* --- the column handler ------------------------------------------------------------------- */
+
+/* A signature is never shorter than "()", and quotes a name that begins like that. */
+static const char *
+shorten(const char *signature, const char *name)
+{
+	size_t		length = strlen(name);
+
+	return strncmp(signature, name, length) == 0 && signature[length] == '(' ?
+		signature + length : signature;
+}
+
+static char *
+lengthen(const char *stored, const char *name)
+{
+	return stored[0] == '(' ? psprintf("%s%s", name, stored) : pstrdup(stored);
+}

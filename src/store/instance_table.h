@@ -1,0 +1,127 @@
+/*
+ * instance_table.h
+ *		The table durable.instance: one row for each run of an orchestration.
+ */
+#ifndef DURABLE_INSTANCE_TABLE_H
+#define DURABLE_INSTANCE_TABLE_H
+
+#include "durable.h"
+#include "nodes/pg_list.h"
+#include "replay.h"
+#include "storage/itemptr.h"
+#include "table.h"
+
+enum
+{
+	INSTANCE_KEY, INSTANCE_CREATED_AT, INSTANCE_OWNER, INSTANCE_EXECUTION, INSTANCE_UPDATED_AT,
+	INSTANCE_COMPUTE_US, INSTANCE_EVENTS, INSTANCE_TURNS, INSTANCE_STARTED_AT, INSTANCE_COMPLETED_AT,
+	INSTANCE_CODE_HASH, INSTANCE_PARENT_KEY, INSTANCE_PARENT_EXECUTION, INSTANCE_PARENT_TASK,
+	INSTANCE_PARENT_ATTEMPT, INSTANCE_NEXT_ACTIVITY, INSTANCE_RUNS_AT, INSTANCE_CRASHES, INSTANCE_STATUS, INSTANCE_ID, INSTANCE_NAME,
+	INSTANCE_HANDLER, INSTANCE_VERSION, INSTANCE_INPUT, INSTANCE_OUTPUT, INSTANCE_FAILURE,
+	INSTANCE_CUSTOM_STATUS, INSTANCE_TAGS, INSTANCE_WAITING, INSTANCE_SUSPEND_REASON, INSTANCE_COLUMNS
+};
+
+enum
+{
+	INSTANCE_BY_KEY,			/* key */
+	INSTANCE_BY_ID				/* instance_id */
+};
+
+extern DurableTable durable_instance_table;
+
+/* A row, while a unit has it locked; and what the unit knows of the instance besides. */
+typedef struct Instance
+{
+	/* as loaded */
+	int64		key;
+	ItemPointerData ctid;
+	char	   *instance_id;
+	Oid			owner;
+	char		status;
+	char	   *name;
+	char	   *handler_signature;
+	char	   *version;
+	int64		code_hash;		/* 0: it has not run yet */
+	int32		execution;
+	int32		stored_events;	/* events already in durable.history */
+	int32		turns;
+	int64		compute_us;
+	TimestampTz created_at;
+	TimestampTz started_at;		/* 0: not yet */
+	TimestampTz completed_at;	/* 0: not yet */
+	char	   *parent_instance_id; /* NULL: none, or gone */
+	int64		parent_key;		/* 0: none */
+	int32		parent_execution;
+	int32		parent_task;
+	int32		parent_attempt;
+	Jsonb	   *input;
+	Jsonb	   *output;
+	Jsonb	   *failure;
+	Jsonb	   *custom_status;
+	char	   *waiting;		/* see waiting.c */
+	char	   *suspend_reason;
+	int			crashes;		/* see crash.c; 0 as a rule */
+	int32		dispatched;		/* activities of calls up to this one run or have run, or are
+								 * tasks; -1: those of all calls */
+	int32		runs_at;		/* the orchestration cannot get further before its history has
+								 * so many events; 0: not known */
+
+	/* in memory */
+	MemoryContext context;		/* lives as long as the instance does */
+	MemoryContext run;			/* state of the replay, reset for each turn */
+	Replay		replay;
+	List	   *decisions;		/* of this unit, not yet carried out (turn.h) */
+	int			wait_line;		/* line of the orchestration that waits, 0 unknown */
+	bool		put_off;		/* goes on in the next batch */
+	bool		input_changed;	/* by continue_as_new */
+	bool		discard_history;	/* continued as new: delete the old execution's rows */
+}			Instance;
+
+/* An instance that is to be made. */
+typedef struct NewInstance
+{
+	int64		key;			/* given when it is written */
+	const char *instance_id;
+	Oid			owner;
+	const char *name;
+	const char *handler;		/* signature */
+	const char *version;		/* or NULL */
+	const Jsonb *input;			/* or NULL */
+	const Jsonb *tags;			/* or NULL */
+	TimestampTz start_at;		/* not before created_at: at once */
+	const char *waiting;		/* for its start (waiting.c), or NULL */
+	TimestampTz created_at;
+	int64		parent_key;		/* 0: none, and then the rest is nothing */
+	int32		parent_execution;
+	int32		parent_task;
+	int32		parent_attempt;
+	bool		created;		/* false: the id is taken */
+}			NewInstance;
+
+/*
+ * The owner's instances of these keys that could be locked (FOR NO KEY UPDATE SKIP
+ * LOCKED), as Instance, each in a memory context of its own in the given one.  Others
+ * are being run, or are gone.
+ */
+extern List *durable_instance_lock(Oid owner, const int64 *keys, int nkeys, MemoryContext parent);
+
+/* The status of an instance; '\0': it is gone. */
+extern char durable_instance_status(int64 key);
+
+/* Instance: writes what a unit may change of them. */
+extern void durable_instance_update(List *instances, TimestampTz now);
+
+/* Makes an instance with an id that nobody else can have. */
+extern void durable_instance_insert(NewInstance *row);
+
+/*
+ * Makes one with an id that may be taken: sets created.  The caller is in SPI, here
+ * and in the next one, which makes many of one owner, all at the same time.
+ */
+extern void durable_instance_insert_unless_taken(NewInstance *row);
+extern void durable_instance_insert_many(Oid owner, TimestampTz created_at, List *rows);
+
+/* Raises 55000 when something was added to the table that keeps it from being written. */
+extern void durable_instance_check_table(void);
+
+#endif							/* DURABLE_INSTANCE_TABLE_H */

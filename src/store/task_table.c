@@ -1,0 +1,284 @@
+/*-------------------------------------------------------------------------
+ *
+ * task_table.c
+ *		The table durable.task_queue: activities that run in a transaction of their own.
+ *
+ * A unit inserts tasks.  The worker that runs one has its row locked meanwhile, and
+ * deletes or postpones it.  A termination deletes the tasks that are not running.
+ *
+ * Owns:	durable.task_queue; finished.c deletes its rows together with their instances
+ * Called by: task_unit.c, batch_statements.c
+ * Locks:	row locks as the functions say
+ * Memory:	rows in CurrentMemoryContext
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "columns.h"
+#include "retry.h"
+#include "sql.h"
+#include "task_table.h"
+#include "wakeup.h"
+
+/* What is read of a row, in the order of read_task. */
+#define TASK_COLUMNS \
+	"ctid, key, execution, task, attempt, name, handler, input, retry, timeout, " \
+	"run_at, scheduled_at, id, crashes"
+
+static DurableSql insert_tasks = {
+	"INSERT INTO durable.task_queue (id, owner, scheduled_at, run_at, key, execution, task, attempt, "
+	"name, handler, input, retry, timeout, last_failure, crashes) "
+	"SELECT pg_catalog.nextval('durable.task_queue_id_seq'), $1, u.scheduled_at, u.run_at, u.key, "
+	"u.execution, u.task, u.attempt, u.name, u.handler, u.input, u.retry, "
+	"u.timeout_us * '1 microsecond'::interval, u.failure, u.crashes "
+	"FROM unnest($2::timestamptz[], $3::timestamptz[], $4::int8[], $5::int4[], $6::int4[], $7::int4[], "
+	"$8::text[], $9::text[], $10::jsonb[], $11::jsonb[], $12::int8[], $13::jsonb[], $14::int4[]) "
+	"AS u (scheduled_at, run_at, key, execution, task, attempt, name, handler, input, retry, timeout_us, "
+	"failure, crashes)",
+	14, {REGROLEOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID,
+		INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID, JSONBARRAYOID,
+	INT8ARRAYOID, JSONBARRAYOID, INT4ARRAYOID}
+};
+
+static DurableSql claim_one = {
+	"SELECT " TASK_COLUMNS " FROM durable.task_queue "
+	"WHERE owner = $1 AND run_at >= $2 AND run_at <= $3 "
+	"AND ($4 = '-infinity' OR (scheduled_at > $4 AND crashes = 0)) "
+	"ORDER BY run_at, id LIMIT 1 FOR UPDATE SKIP LOCKED",
+	4, {REGROLEOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+};
+
+static DurableSql claim_at = {
+	"SELECT " TASK_COLUMNS " FROM durable.task_queue WHERE ctid = $1 AND id = $2 FOR UPDATE",
+	2, {TIDOID, INT8OID}
+};
+
+static DurableSql claim_again = {
+	"SELECT " TASK_COLUMNS " FROM durable.task_queue "
+	"WHERE owner = $1 AND run_at = $2 AND id = $3 FOR UPDATE SKIP LOCKED",
+	3, {REGROLEOID, TIMESTAMPTZOID, INT8OID}
+};
+
+static DurableSql next_task = {
+	"SELECT run_at FROM durable.task_queue WHERE owner = $1 AND run_at > $2 ORDER BY run_at LIMIT 1",
+	2, {REGROLEOID, TIMESTAMPTZOID}
+};
+
+static DurableSql delete_one = {
+	"DELETE FROM durable.task_queue WHERE ctid = $1",
+	1, {TIDOID}
+};
+
+static DurableSql postpone_one = {
+	"UPDATE durable.task_queue SET run_at = $2, attempt = $3, last_failure = $4, crashes = 0 "
+	"WHERE ctid = $1",
+	4, {TIDOID, TIMESTAMPTZOID, INT4OID, JSONBOID}
+};
+
+static DurableSql mark_one = {
+	"UPDATE durable.task_queue SET crashes = $2 WHERE ctid = $1 RETURNING ctid",
+	2, {TIDOID, INT2OID}
+};
+
+/* Rows that are being run are locked: their worker sees that the instance has ended. */
+static DurableSql delete_idle = {
+	"DELETE FROM durable.task_queue t USING (SELECT owner, run_at, id FROM durable.task_queue "
+	"WHERE key = ANY ($1) FOR UPDATE SKIP LOCKED) d "
+	"WHERE t.owner = d.owner AND t.run_at = d.run_at AND t.id = d.id",
+	1, {INT8ARRAYOID}
+};
+
+static TaskRow *claim(DurableSql *sql, Datum *values);
+static TaskRow *read_task(MemoryContext context);
+static Size size_of(const Jsonb *value);
+static void change_one(DurableSql *sql, Datum *values, const char *nulls, const TaskRow *task);
+
+/* --- reading ------------------------------------------------------------------------------ */
+
+TaskRow *
+durable_task_claim(Oid owner, TimestampTz from, TimestampTz now, TimestampTz after)
+{
+	Datum		values[4] = {ObjectIdGetDatum(owner), TimestampTzGetDatum(from),
+	TimestampTzGetDatum(now), TimestampTzGetDatum(after)};
+
+	return claim(&claim_one, values);
+}
+
+TaskRow *
+durable_task_claim_at(ItemPointer tid, int64 id)
+{
+	Datum		values[2] = {PointerGetDatum(tid), Int64GetDatum(id)};
+
+	return claim(&claim_at, values);
+}
+
+TaskRow *
+durable_task_claim_again(Oid owner, TimestampTz run_at, int64 id)
+{
+	Datum		values[3] = {ObjectIdGetDatum(owner), TimestampTzGetDatum(run_at), Int64GetDatum(id)};
+
+	return claim(&claim_again, values);
+}
+
+static TaskRow *
+claim(DurableSql *sql, Datum *values)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TaskRow    *task = NULL;
+
+	durable_sql_connect();
+	if (durable_sql_run(sql, values, NULL, false, 0) > 0)
+		task = read_task(context);
+	durable_sql_finish();
+	return task;
+}
+
+/* TASK_COLUMNS of the first row. */
+static TaskRow *
+read_task(MemoryContext context)
+{
+	MemoryContext spi = MemoryContextSwitchTo(context);
+	TaskRow    *task = palloc0(sizeof(TaskRow));
+	Datum		timeout;
+	bool		isnull;
+
+	task->tid = *(ItemPointer) DatumGetPointer(durable_sql_datum(0, 1, &isnull));
+	task->key = durable_sql_int8(0, 2);
+	task->execution = durable_sql_int4(0, 3);
+	task->task = durable_sql_int4(0, 4);
+	task->attempt = durable_sql_int4(0, 5);
+	task->name = durable_sql_text(0, 6);
+	task->handler = durable_sql_text(0, 7);
+	task->input = durable_sql_jsonb(0, 8);
+	task->retry = durable_sql_jsonb(0, 9);
+	timeout = durable_sql_datum(0, 10, &isnull);
+	task->timeout_us = isnull ? 0 : durable_retry_interval_us(DatumGetIntervalP(timeout));
+	task->run_at = durable_sql_timestamptz(0, 11, &isnull);
+	task->scheduled_at = durable_sql_timestamptz(0, 12, &isnull);
+	task->id = durable_sql_int8(0, 13);
+	task->crashes = DatumGetInt16(durable_sql_datum(0, 14, &isnull));
+	MemoryContextSwitchTo(spi);
+	return task;
+}
+
+TimestampTz
+durable_task_next(Oid owner, TimestampTz after)
+{
+	Datum		values[2] = {ObjectIdGetDatum(owner), TimestampTzGetDatum(after)};
+	TimestampTz result = DT_NOEND;
+	bool		isnull;
+
+	durable_sql_connect();
+	if (durable_sql_run(&next_task, values, NULL, false, 0) > 0)
+		result = durable_sql_timestamptz(0, 1, &isnull);
+	durable_sql_finish();
+	return result;
+}
+
+/* --- writing ------------------------------------------------------------------------------ */
+
+void
+durable_task_insert(Oid owner, List *tasks)
+{
+	static const Oid types[] = {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT4OID, INT4OID, INT4OID,
+	TEXTOID, TEXTOID, JSONBOID, JSONBOID, INT8OID, JSONBOID, INT4OID, InvalidOid};
+	Columns    *columns = durable_columns_create(list_length(tasks), types);
+	int			row = 0;
+	ListCell   *cell;
+	Datum		values[14];
+
+	foreach(cell, tasks)
+	{
+		TaskRow    *task = lfirst(cell);
+
+		durable_columns_set(columns, row, 0, TimestampTzGetDatum(task->scheduled_at));
+		durable_columns_set(columns, row, 1, TimestampTzGetDatum(task->run_at));
+		durable_columns_set(columns, row, 2, Int64GetDatum(task->key));
+		durable_columns_set(columns, row, 3, Int32GetDatum(task->execution));
+		durable_columns_set(columns, row, 4, Int32GetDatum(task->task));
+		durable_columns_set(columns, row, 5, Int32GetDatum(task->attempt));
+		durable_columns_set_text(columns, row, 6, task->name);
+		durable_columns_set_text(columns, row, 7, task->handler);
+		durable_columns_set_jsonb(columns, row, 8, task->input);
+		durable_columns_set_jsonb(columns, row, 9, task->retry);
+		if (task->timeout_us > 0)
+			durable_columns_set(columns, row, 10, Int64GetDatum(task->timeout_us));
+		durable_columns_set_jsonb(columns, row, 11, task->last_failure);
+		durable_columns_set(columns, row, 12, Int32GetDatum(task->crashes));
+		row++;
+		durable_wakeup_task(owner, task->run_at);
+	}
+	values[0] = ObjectIdGetDatum(owner);
+	durable_columns_arrays(columns, values + 1);
+	durable_sql_connect();
+	durable_sql_run(&insert_tasks, values, NULL, false, 0);
+	durable_sql_finish();
+}
+
+Size
+durable_task_size(const TaskRow *task)
+{
+	return size_of(task->input) + size_of(task->retry) + size_of(task->last_failure);
+}
+
+static Size
+size_of(const Jsonb *value)
+{
+	return value ? VARSIZE(value) : 0;
+}
+
+void
+durable_task_delete(const TaskRow *task)
+{
+	Datum		values[1] = {PointerGetDatum(&task->tid)};
+
+	change_one(&delete_one, values, NULL, task);
+}
+
+void
+durable_task_postpone(Oid owner, const TaskRow *task, TimestampTz run_at, int attempt,
+					  const Jsonb *failure)
+{
+	Datum		values[4] = {PointerGetDatum(&task->tid), TimestampTzGetDatum(run_at),
+	Int32GetDatum(attempt), PointerGetDatum(failure)};
+
+	change_one(&postpone_one, values, failure ? NULL : "   n", task);
+	durable_wakeup_task(owner, run_at);
+}
+
+static void
+change_one(DurableSql *sql, Datum *values, const char *nulls, const TaskRow *task)
+{
+	durable_sql_connect();
+	if (durable_sql_run(sql, values, nulls, false, 0) != 1)
+		elog(ERROR, "task %d of instance " INT64_FORMAT " has gone", task->task, task->key);
+	durable_sql_finish();
+}
+
+void
+durable_task_mark(TaskRow *task, int crashes)
+{
+	Datum		values[2] = {PointerGetDatum(&task->tid), Int16GetDatum(crashes)};
+	bool		isnull;
+
+	durable_sql_connect();
+	if (durable_sql_run(&mark_one, values, NULL, false, 0) != 1)
+		elog(ERROR, "task %d of instance " INT64_FORMAT " has gone", task->task, task->key);
+	task->tid = *(ItemPointer) DatumGetPointer(durable_sql_datum(0, 1, &isnull));
+	durable_sql_finish();
+}
+
+void
+durable_task_delete_idle(Datum keys)
+{
+	Datum		values[1] = {keys};
+
+	durable_sql_connect();
+	durable_sql_run(&delete_idle, values, NULL, false, 0);
+	durable_sql_finish();
+}
