@@ -28,6 +28,7 @@
 #include "clock.h"
 #include "finished.h"
 #include "sql.h"
+#include "time_after.h"
 
 /* More keys than this are not put into one array. */
 #define LARGEST_BATCH	100000
@@ -96,9 +97,8 @@ durable_purge_history(PG_FUNCTION_ARGS)
 				 errmsg("batch must be greater than zero")));
 
 	values[1] = PointerGetDatum(finished_statuses(fcinfo, 1));
-	values[2] = DirectFunctionCall2(timestamptz_mi_interval,
-									TimestampTzGetDatum(durable_clock_now()),
-									PG_GETARG_DATUM(0));
+	values[2] = TimestampTzGetDatum(durable_time_before(durable_clock_now(), PG_GETARG_INTERVAL_P(0),
+														"older_than"));
 	if (DatumGetTimestampTz(values[2]) > durable_clock_now())
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

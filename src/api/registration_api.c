@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "activity.h"
 #include "client.h"
 #include "durable.h"
 #include "fmgr.h"
@@ -26,9 +27,13 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+/* So long what has ended can be kept, unless it is kept for good. */
+#define LONGEST_RETENTION_YEARS	1000
+#define LONGEST_RETENTION_US	(LONGEST_RETENTION_YEARS * 366 * USECS_PER_DAY)
+
 static Handler *handler_argument(FunctionCallInfo fcinfo, const char *kind);
 static void check_execution(const char *word);
-static void check_interval(FunctionCallInfo fcinfo, int argno, int64 minimum, const char *message);
+static void check_retention(FunctionCallInfo fcinfo, int argno);
 static Datum text_or_null(const char *value, char *null);
 static void run(DurableSql *sql, Datum *values, const char *nulls);
 static void unregister(FunctionCallInfo fcinfo, const char *kind, DurableSql *sql);
@@ -87,7 +92,7 @@ durable_register_orchestration(PG_FUNCTION_ARGS)
 	version = durable_client_text(fcinfo, 2);
 	if (version != NULL)
 		durable_client_check_name(version, "version of the orchestration");
-	check_interval(fcinfo, 3, 0, "retention must not be negative");
+	check_retention(fcinfo, 3);
 
 	values[0] = ObjectIdGetDatum(GetUserId());
 	values[1] = CStringGetTextDatum(name);
@@ -135,7 +140,8 @@ durable_register_activity(PG_FUNCTION_ARGS)
 
 		durable_retry_parse(PG_GETARG_JSONB_P(3), &policy);
 	}
-	check_interval(fcinfo, 4, 1, "timeout must be positive");
+	if (!PG_ARGISNULL(4))
+		(void) durable_activity_timeout_us(PG_GETARG_INTERVAL_P(4));
 
 	values[0] = ObjectIdGetDatum(GetUserId());
 	values[1] = CStringGetTextDatum(name);
@@ -231,13 +237,21 @@ check_execution(const char *word)
 				 errhint("It is \"auto\" (the engine learns how long the activity takes), \"inline\" (in the transaction of the turn) or \"task\" (in a transaction of its own).")));
 }
 
+/* Longer ones would lead to times that there are not. */
 static void
-check_interval(FunctionCallInfo fcinfo, int argno, int64 minimum, const char *message)
+check_retention(FunctionCallInfo fcinfo, int argno)
 {
-	if (!PG_ARGISNULL(argno) && durable_retry_interval_us(PG_GETARG_INTERVAL_P(argno)) < minimum)
+	int64		us = PG_ARGISNULL(argno) ? 0 : durable_retry_interval_us(PG_GETARG_INTERVAL_P(argno));
+
+	if (us < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg_internal("%s", message)));
+				 errmsg("retention must not be negative")));
+	if (us > LONGEST_RETENTION_US)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("retention must not be longer than %d years", LONGEST_RETENTION_YEARS),
+				 errhint("Leave it out to keep finished instances for good.")));
 }
 
 static Datum

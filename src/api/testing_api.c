@@ -28,11 +28,17 @@
 #include "guc.h"
 #include "registry.h"
 #include "shmem.h"
+#include "time_after.h"
 #include "turn.h"
 #include "unit.h"
 
 static UnitResult run(UnitResult (*unit) (Oid owner, UnitScan *scan), Oid owner, UnitScan *scan);
 static void require_testing(const char *function);
+
+/* So that times that are computed from it, such as the end of a retention, are times. */
+#define CLOCK_YEARS		250000
+#define LATEST_CLOCK	((TimestampTz) CLOCK_YEARS * 366 * USECS_PER_DAY)
+#define EARLIEST_CLOCK	((TimestampTz) -2000 * 365 * USECS_PER_DAY)
 
 PG_FUNCTION_INFO_V1(durable_drain);
 PG_FUNCTION_INFO_V1(durable_advance_clock);
@@ -61,9 +67,7 @@ durable_drain(PG_FUNCTION_ARGS)
 				 errmsg("durable.drain() cannot run inside a transaction block"),
 				 errhint("Each of its units is a transaction of its own.")));
 	deadline = PG_ARGISNULL(0) ? DT_NOEND :
-		DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
-												TimestampTzGetDatum(GetCurrentTimestamp()),
-												PG_GETARG_DATUM(0)));
+		durable_time_after(GetCurrentTimestamp(), PG_GETARG_INTERVAL_P(0), "timeout");
 
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
@@ -145,13 +149,13 @@ durable_advance_clock(PG_FUNCTION_ARGS)
 
 	/* From the time it shows, so that what it shows then is a time, too. */
 	now = durable_clock_now();
-	moved = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
-													TimestampTzGetDatum(now),
-													IntervalPGetDatum(step)));
-	if (TIMESTAMP_NOT_FINITE(moved))
+	moved = durable_time_after(now, step, "step");
+	if (moved > LATEST_CLOCK || moved < EARLIEST_CLOCK)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("the clock cannot be moved to infinity")));
+				 errmsg("step is out of range: \"%s\"",
+						DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(step)))),
+				 errdetail("The clock can be moved by %d years at most.", CLOCK_YEARS)));
 	durable_clock_advance(moved - now);
 	PG_RETURN_TIMESTAMPTZ(durable_clock_now());
 }

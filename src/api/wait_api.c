@@ -39,6 +39,7 @@
 #include "json.h"
 #include "shmem.h"
 #include "sql.h"
+#include "time_after.h"
 #include "usercall.h"
 #include "waiter.h"
 
@@ -228,9 +229,7 @@ deadline_of(FunctionCallInfo fcinfo, int argno)
 {
 	if (PG_ARGISNULL(argno))
 		return DT_NOEND;
-	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
-												   TimestampTzGetDatum(GetCurrentTimestamp()),
-												   PG_GETARG_DATUM(argno)));
+	return durable_time_after(GetCurrentTimestamp(), PG_GETARG_INTERVAL_P(argno), "timeout");
 }
 
 /* Until the deadline or the next look, whichever is first; 0 when the deadline is over. */

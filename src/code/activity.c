@@ -94,7 +94,7 @@ durable_activity_target(List **known, const char *name, Oid owner, Oid asking_na
 		target->execution = lookup.registration->execution;
 		target->retry = lookup.registration->retry;
 		if (lookup.registration->timeout != NULL)
-			target->timeout_us = durable_activity_timeout_us(lookup.registration->timeout);
+			target->timeout_us = durable_activity_stored_timeout_us(lookup.registration->timeout);
 	}
 
 	call.body = lookup_body;
@@ -195,6 +195,14 @@ durable_activity_timeout_us(const Interval *timeout)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("timeout must be positive")));
 	return Min(us, MAX_TIMEOUT_US);
+}
+
+int64
+durable_activity_stored_timeout_us(const Interval *timeout)
+{
+	int64		us = durable_retry_interval_us(timeout);
+
+	return us <= 0 ? 0 : Min(us, MAX_TIMEOUT_US);
 }
 
 static Jsonb *

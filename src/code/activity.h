@@ -58,6 +58,9 @@ typedef struct ActivityRun
 /* A time limit in us: days of 24 hours, months of 30 days; 22023 unless positive. */
 extern int64 durable_activity_timeout_us(const Interval *timeout);
 
+/* The same for one that is stored: never raises, 0 (none) unless positive. */
+extern int64 durable_activity_stored_timeout_us(const Interval *timeout);
+
 /* Finds what the name stands for, as the current user; never raises for a bad name. */
 extern ActivityTarget * durable_activity_target(List **known, const char *name,
 												Oid owner, Oid asking_namespace);

@@ -127,6 +127,7 @@ struct DurableSlot
 	CancelReason cancel;		/* (S) */
 	TimestampTz cancelled_at;	/* (S) */
 	TimestampTz pressed_at;		/* (S) the last signal for it */
+	int			signallers;		/* (S) processes that are about to signal its task */
 	pg_atomic_uint64 units;		/* (A) written by the worker only */
 	pg_atomic_uint64 turns;		/* (A) */
 	pg_atomic_uint64 activities;	/* (A) */
@@ -244,7 +245,7 @@ extern void durable_slot_connected(void);
 extern void durable_slot_ask_to_leave(int slotno, uint32 generation);
 extern int	durable_slots_used(void);
 
-extern void durable_slot_change_state(DurableSlot *slot, SlotState state);	/* under its spinlock */
+extern void durable_slot_change_state(DurableSlot *slot, SlotState state, TimestampTz now);	/* under its spinlock */
 
 /* slot_hints.c; these under the slot's spinlock */
 #define EVERYTHING_NEW(slot) \

@@ -453,9 +453,9 @@ durable_database_terminate(DurableDatabase *db, int *pids)
 
 	SpinLockAcquire(&db->mutex);
 	pid = db->coordinator_pid;
+	SpinLockRelease(&db->mutex);
 	if (pid != 0)
 		(void) kill(pid, SIGTERM);
-	SpinLockRelease(&db->mutex);
 	if (pid != 0 && pids)
 		pids[n] = pid;
 	n += pid != 0;
@@ -468,9 +468,9 @@ durable_database_terminate(DurableDatabase *db, int *pids)
 			continue;
 		SpinLockAcquire(&slot->mutex);
 		pid = slot->database == db->database ? slot->pid : 0;
+		SpinLockRelease(&slot->mutex);
 		if (pid != 0)
 			(void) kill(pid, SIGTERM);
-		SpinLockRelease(&slot->mutex);
 		if (pid != 0 && pids)
 			pids[n] = pid;
 		n += pid != 0;

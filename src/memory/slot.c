@@ -77,6 +77,7 @@ durable_slot_init(void)
 int
 durable_slot_reserve(DurableDatabase *db, Oid owner, bool solo, bool in_need, uint32 *generation)
 {
+	TimestampTz now = GetCurrentTimestamp();
 	int			used = 0;
 	int			ahead = 0;
 	int			result = -1;
@@ -116,7 +117,8 @@ durable_slot_reserve(DurableDatabase *db, Oid owner, bool solo, bool in_need, ui
 		slot->task_allowed = false;
 		slot->task_denied = false;
 		slot->sleeps_until = DT_NOEND;
-		slot->started_at = slot->state_since = GetCurrentTimestamp();
+		slot->started_at = slot->state_since = now;
+		slot->signallers = 0;
 		slot->light_at = 0;
 		slot->task_key = 0;
 		slot->task = 0;
@@ -136,7 +138,7 @@ durable_slot_reserve(DurableDatabase *db, Oid owner, bool solo, bool in_need, ui
 	if (in_need && result >= 0)
 		set_short_since(db, 0);
 	else if (in_need && db->short_since == 0)
-		set_short_since(db, GetCurrentTimestamp());
+		set_short_since(db, now);
 	LWLockRelease(durable_shared->lock);
 	return result;
 }
@@ -374,9 +376,11 @@ durable_slot_attach(int slotno, uint32 generation)
 void
 durable_slot_connected(void)
 {
+	TimestampTz now = GetCurrentTimestamp();
+
 	SpinLockAcquire(&my_slot->mutex);
 	my_slot->connected = true;
-	durable_slot_change_state(my_slot, SLOT_IDLE);
+	durable_slot_change_state(my_slot, SLOT_IDLE, now);
 	SpinLockRelease(&my_slot->mutex);
 }
 
@@ -423,30 +427,34 @@ detach(int code, Datum arg)
  * question of its own time.
  */
 void
-durable_slot_change_state(DurableSlot *slot, SlotState state)
+durable_slot_change_state(DurableSlot *slot, SlotState state, TimestampTz now)
 {
 	if (slot->state == state && state != SLOT_BATCH)
 		return;
 	slot->state = state;
-	slot->state_since = GetCurrentTimestamp();
+	slot->state_since = now;
 }
 
 void
 durable_slot_set_state(SlotState state)
 {
+	TimestampTz now;
+
 	if (my_slot == NULL)
 		return;					/* durable.drain in a session */
 	Assert(state == SLOT_IDLE || state == SLOT_BATCH || state == SLOT_TASK);
 	if (state == SLOT_BATCH)
 		pg_atomic_write_u64(&my_slot->units, pg_atomic_read_u64(&my_slot->units) + 1);
+	now = GetCurrentTimestamp();
 	SpinLockAcquire(&my_slot->mutex);
-	durable_slot_change_state(my_slot, state);
+	durable_slot_change_state(my_slot, state, now);
 	SpinLockRelease(&my_slot->mutex);
 }
 
 bool
 durable_slot_sleep(TimestampTz until)
 {
+	TimestampTz now = GetCurrentTimestamp();
 	bool		nothing_new;
 
 	full_batches = 0;
@@ -455,7 +463,7 @@ durable_slot_sleep(TimestampTz until)
 		my_slot->task_due == DT_NOEND && !my_slot->leave;
 	if (nothing_new)
 	{
-		durable_slot_change_state(my_slot, SLOT_IDLE);
+		durable_slot_change_state(my_slot, SLOT_IDLE, now);
 		my_slot->sleeps_until = until;
 	}
 	SpinLockRelease(&my_slot->mutex);
@@ -508,8 +516,10 @@ durable_slot_want_peer(void)
 void
 durable_slot_was_light(void)
 {
+	TimestampTz now = GetCurrentTimestamp();
+
 	SpinLockAcquire(&my_slot->mutex);
-	my_slot->light_at = GetCurrentTimestamp();
+	my_slot->light_at = now;
 	SpinLockRelease(&my_slot->mutex);
 }
 
@@ -523,7 +533,8 @@ bool
 durable_slot_is_surplus(void)
 {
 	static int	processors = 0;
-	TimestampTz since = GetCurrentTimestamp() - LIGHT_WINDOW;
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz since = now - LIGHT_WINDOW;
 	int			light = 0;
 	int			ahead = 0;
 
@@ -547,7 +558,7 @@ durable_slot_is_surplus(void)
 
 	/* It is going to wait; that is not being stuck in its batch. */
 	SpinLockAcquire(&my_slot->mutex);
-	durable_slot_change_state(my_slot, SLOT_BATCH);
+	durable_slot_change_state(my_slot, SLOT_BATCH, now);
 	SpinLockRelease(&my_slot->mutex);
 	return true;
 }

@@ -27,6 +27,7 @@
 #define CANCEL_PATIENCE		10000
 #define PRESS_INTERVAL		1000
 
+static void signal_task(DurableSlot *slot, int pid, int signal);
 static bool peer_is_idle(DurableSlot *self);
 static void count_tasks(DurableSlot *except, int *allowed, int *denied_before);
 
@@ -34,6 +35,7 @@ void
 durable_slot_begin_task(int64 key, int32 task)
 {
 	DurableSlot *my_slot = durable_my_slot();
+	TimestampTz now = GetCurrentTimestamp();
 
 	if (my_slot == NULL)
 		return;
@@ -42,7 +44,7 @@ durable_slot_begin_task(int64 key, int32 task)
 	my_slot->task = task;
 	my_slot->cancel = CANCEL_NONE;
 	my_slot->task_denied = false;
-	durable_slot_change_state(my_slot, SLOT_TASK);
+	durable_slot_change_state(my_slot, SLOT_TASK, now);
 	SpinLockRelease(&my_slot->mutex);
 
 	/* Somebody has to be there for the other tasks and the turns. */
@@ -79,12 +81,23 @@ durable_slot_end_task(void)
 
 	if (my_slot == NULL)
 		return CANCEL_NONE;
-	SpinLockAcquire(&my_slot->mutex);
-	reason = my_slot->cancel;
-	my_slot->cancel = CANCEL_NONE;
-	my_slot->task_key = 0;
-	my_slot->task = 0;
-	SpinLockRelease(&my_slot->mutex);
+	for (;;)
+	{
+		bool		signaled;
+
+		SpinLockAcquire(&my_slot->mutex);
+		signaled = my_slot->signallers > 0;
+		reason = my_slot->cancel;
+		my_slot->task_key = 0;
+		my_slot->task = 0;
+		if (!signaled)
+			my_slot->cancel = CANCEL_NONE;
+		SpinLockRelease(&my_slot->mutex);
+		if (!signaled)
+			break;
+		/* Somebody is between his decision and his signal, a matter of microseconds. */
+		pg_usleep(100);
+	}
 	if (reason != CANCEL_NONE)
 		QueryCancelPending = false;
 	return reason;
@@ -156,8 +169,9 @@ durable_task_ended(void)
 
 /*
  * Somebody terminated that instance: stop its running activities.  Called after
- * commit.  The signal is sent under the spinlock, so that it cannot hit whatever
- * that process does after durable_slot_end_task.
+ * commit.  Until the signal is sent the slot says that somebody is about to send it,
+ * and durable_slot_end_task waits for that, so the signal cannot hit what the process
+ * does afterwards.
  */
 void
 durable_slot_cancel(DurableDatabase *db, int64 key, CancelReason reason)
@@ -169,6 +183,8 @@ durable_slot_cancel(DurableDatabase *db, int64 key, CancelReason reason)
 	{
 		DurableSlot *slot = &durable_shared->slots[i];
 
+		int			pid = 0;
+
 		if ((slots & SLOT_BIT(i)) == 0 || slot->state != SLOT_TASK)
 			continue;
 		SpinLockAcquire(&slot->mutex);
@@ -177,10 +193,23 @@ durable_slot_cancel(DurableDatabase *db, int64 key, CancelReason reason)
 		{
 			slot->cancel = reason;
 			slot->cancelled_at = slot->pressed_at = now;
-			(void) kill(slot->pid, SIGINT);
+			slot->signallers++;
+			pid = slot->pid;
 		}
 		SpinLockRelease(&slot->mutex);
+		if (pid != 0)
+			signal_task(slot, pid, SIGINT);
 	}
+}
+
+/* The caller has added itself to the signallers.  No interrupt is served in between. */
+static void
+signal_task(DurableSlot *slot, int pid, int signal)
+{
+	(void) kill(pid, signal);
+	SpinLockAcquire(&slot->mutex);
+	slot->signallers--;
+	SpinLockRelease(&slot->mutex);
 }
 
 /*
@@ -198,6 +227,7 @@ durable_slot_press_cancels(DurableDatabase *db)
 	{
 		DurableSlot *slot = &durable_shared->slots[i];
 		bool		gave_up = false;
+		int			pid = 0;
 
 		if ((slots & SLOT_BIT(i)) == 0 || slot->cancel == CANCEL_NONE)
 			continue;
@@ -210,10 +240,13 @@ durable_slot_press_cancels(DurableDatabase *db)
 			{
 				gave_up = durable_clock_passed(slot->cancelled_at, now, CANCEL_PATIENCE);
 				slot->pressed_at = now;
-				(void) kill(slot->pid, gave_up ? SIGTERM : SIGINT);
+				slot->signallers++;
+				pid = slot->pid;
 			}
 		}
 		SpinLockRelease(&slot->mutex);
+		if (pid != 0)
+			signal_task(slot, pid, gave_up ? SIGTERM : SIGINT);
 		if (gave_up)
 			ereport(LOG,
 					(errmsg("ending a worker whose activity does not heed that it is cancelled")));

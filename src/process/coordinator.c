@@ -183,6 +183,7 @@ reason_to_look(DurableDatabase *db, TimestampTz looked_at, TimestampTz not_befor
 static void
 look(DurableDatabase *db)
 {
+	TimestampTz now;
 	bool		paused;
 	HeldReason	held;
 	bool		present;
@@ -211,8 +212,9 @@ look(DurableDatabase *db)
 	}
 	report_held(held);
 
+	now = GetCurrentTimestamp();
 	SpinLockAcquire(&db->mutex);
-	db->looked_at = GetCurrentTimestamp();
+	db->looked_at = now;
 	SpinLockRelease(&db->mutex);
 }
 

@@ -157,7 +157,7 @@ read_task(MemoryContext context)
 	task->input = durable_sql_jsonb(0, 8);
 	task->retry = durable_sql_jsonb(0, 9);
 	timeout = durable_sql_datum(0, 10, &isnull);
-	task->timeout_us = isnull ? 0 : durable_retry_interval_us(DatumGetIntervalP(timeout));
+	task->timeout_us = isnull ? 0 : Max(durable_retry_interval_us(DatumGetIntervalP(timeout)), 0);
 	task->run_at = durable_sql_timestamptz(0, 11, &isnull);
 	task->scheduled_at = durable_sql_timestamptz(0, 12, &isnull);
 	task->id = durable_sql_int8(0, 13);

@@ -21,6 +21,7 @@
 
 #include "calls.h"
 #include "json.h"
+#include "time_after.h"
 
 static int record_timer(Turn *turn, TimestampTz due);
 static int record_wait(Turn *turn, const char *name);
@@ -28,7 +29,6 @@ static void cancel_task(Turn *turn, int task);
 static TaskState * get_task(Turn *turn, int64 task);
 static TaskState * get_open_task(Turn *turn, int64 task);
 static int * get_tasks(FunctionCallInfo fcinfo, Turn *turn, int *ntasks);
-static TimestampTz time_after(TimestampTz start, Interval *interval);
 
 PG_FUNCTION_INFO_V1(durable_create_timer);
 PG_FUNCTION_INFO_V1(durable_sleep);
@@ -63,8 +63,9 @@ durable_sleep(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("duration must not be null")));
 	(void) durable_turn_await(turn,
-							  record_timer(turn, time_after(turn->instance->replay.now,
-															PG_GETARG_INTERVAL_P(0))));
+							  record_timer(turn, durable_time_after(turn->instance->replay.now,
+																	PG_GETARG_INTERVAL_P(0),
+																	"duration")));
 	PG_RETURN_VOID();
 }
 
@@ -111,7 +112,7 @@ durable_wait_for_external_event(PG_FUNCTION_ARGS)
 
 	/* A timeout that is refused must not leave the wait open. */
 	if (!PG_ARGISNULL(1))
-		due = time_after(replay->now, PG_GETARG_INTERVAL_P(1));
+		due = durable_time_after(replay->now, PG_GETARG_INTERVAL_P(1), "timeout");
 	wait = record_wait(turn, name);
 
 	/* An event that is there already needs no timer. */
@@ -330,12 +331,4 @@ get_tasks(FunctionCallInfo fcinfo, Turn *turn, int *ntasks)
 		tasks[i] = (int) DatumGetInt64(values[i]);
 	}
 	return tasks;
-}
-
-static TimestampTz
-time_after(TimestampTz start, Interval *interval)
-{
-	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
-												   TimestampTzGetDatum(start),
-												   IntervalPGetDatum(interval)));
 }

@@ -51,6 +51,7 @@ typedef struct Wait
 	const char *name;			/* NULL: none */
 }			Wait;
 
+static bool is_time(TimestampTz time);
 static TimestampTz base_of(const Instance *instance);
 static void put(StringInfo out, TimestampTz base, const Wait *item);
 static void put_number(StringInfo out, char kind, int number);
@@ -58,6 +59,7 @@ static void put_event(StringInfo out, TimestampTz base, const HistoryEvent *even
 static void put_seconds(StringInfo out, char mark, TimestampTz from, TimestampTz to);
 static char *result_of(StringInfo out);
 static bool next(const char **cursor, TimestampTz base, Wait *item);
+static bool parse(const char **cursor, TimestampTz base, Wait *item);
 static TimestampTz get_seconds(const char **cursor, TimestampTz from);
 static char *get_name(const char **cursor);
 static bool is_answer(HistoryType type);
@@ -210,12 +212,18 @@ durable_waits(PG_FUNCTION_ARGS)
 	Wait		item;
 
 	InitMaterializedSRF(fcinfo, 0);
-	while (next(&cursor, base, &item))
+	while (*cursor != '\0')
 	{
-		bool		timed = item.kind != 'm';
+		bool		timed;
 		Datum		values[WAITS_COLUMNS];
 		bool		nulls[WAITS_COLUMNS] = {0};
 
+		if (!parse(&cursor, base, &item) || !is_time(item.since) || !is_time(item.due))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("waiting must be a value of the column durable.instance.waiting"),
+					 errdetail("It cannot be read from here on: \"%s\".", cursor)));
+		timed = item.kind != 'm';
 		values[0] = CStringGetTextDatum(word_of(item.kind));
 		values[1] = Int32GetDatum(item.number);
 		nulls[2] = item.name == NULL;
@@ -229,6 +237,12 @@ durable_waits(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;
+}
+
+static bool
+is_time(TimestampTz time)
+{
+	return TIMESTAMP_NOT_FINITE(time) || IS_VALID_TIMESTAMP(time);
 }
 
 static TimestampTz
@@ -317,6 +331,19 @@ next(const char **cursor, TimestampTz base, Wait *item)
 
 	if (c == NULL || *c == '\0')
 		return false;
+	if (!parse(cursor, base, item))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("could not read what an instance waits for: \"%s\"", c)));
+	return true;
+}
+
+/* False: there is none. */
+static bool
+parse(const char **cursor, TimestampTz base, Wait *item)
+{
+	const char *c = *cursor;
+
 	memset(item, 0, sizeof(Wait));
 	item->kind = *c++;
 	item->number = strtol(c, unconstify(char **, &c), 10);
@@ -331,9 +358,7 @@ next(const char **cursor, TimestampTz base, Wait *item)
 	if (*c == '"')
 		item->name = get_name(&c);
 	if (word_of(item->kind) == NULL || (*c != ' ' && *c != '\0'))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("could not read what an instance waits for: \"%s\"", *cursor)));
+		return false;
 	*cursor = *c == ' ' ? c + 1 : c;
 	return true;
 }

@@ -37,6 +37,7 @@ static const char *const members[] = {
 
 static void check_members(const Jsonb *retry);
 static pg_noreturn_compat void invalid(const char *member, const char *must);
+static void name_member(void *arg);
 static Datum get_member(const Jsonb *retry, const char *member, Oid type, bool *isnull);
 static void parse_attempts(const Jsonb *retry, RetryPolicy *policy);
 static void parse_interval(const Jsonb *retry, const char *member, int64 minimum, int64 *us);
@@ -200,11 +201,25 @@ invalid(const char *member, const char *must)
 			 errmsg("%s of a retry policy %s", member, must)));
 }
 
+static void
+name_member(void *arg)
+{
+	errcontext("member \"%s\" of a retry policy", (const char *) arg);
+}
+
 /* isnull is set for a member that is missing, too. */
 static Datum
 get_member(const Jsonb *retry, const char *member, Oid type, bool *isnull)
 {
-	return durable_json_to_datum(durable_json_get_member(retry, member), type, -1, isnull);
+	ErrorContextCallback callback = {
+		.previous = error_context_stack, .callback = name_member, .arg = unconstify(char *, member)
+	};
+	Datum		result;
+
+	error_context_stack = &callback;
+	result = durable_json_to_datum(durable_json_get_member(retry, member), type, -1, isnull);
+	error_context_stack = callback.previous;
+	return result;
 }
 
 /* Here JSON null says something: no limit. */
