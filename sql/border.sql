@@ -78,3 +78,51 @@ SELECT durable.start('nests', NULL, 'nests');
 CALL durable.drain();
 SELECT failure ->> 'sqlstate' AS sqlstate, failure ->> 'hint' AS hint FROM run WHERE instance_id = 'nests';
 SELECT durable.call_activity('twice', 1);
+
+-- errors that only look as if the server had raised them are the activity's: no attempt more than the policy allows
+CREATE FUNCTION looks_like_the_server(how text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM nextval('app.attempts');
+    CASE how
+        WHEN 'missing file' THEN PERFORM pg_read_file('no such file');
+        WHEN 'missing file for COPY' THEN EXECUTE $c$ COPY app.effects FROM '/nowhere/at/all' $c$;
+        WHEN 'assigned' THEN
+            BEGIN
+                RAISE deadlock_detected;
+            EXCEPTION WHEN deadlock_detected THEN
+                RAISE;
+            END;
+        ELSE RAISE EXCEPTION USING ERRCODE = how, MESSAGE = 'raised';
+    END CASE;
+END $$;
+SELECT durable.register_activity('Looks inline', 'looks_like_the_server(text)', execution => 'inline');
+SELECT durable.register_activity('Looks as a task', 'looks_like_the_server(text)', execution => 'task', retry => durable.retry(3, '0 s'));
+CREATE FUNCTION looks(activity text, how text) RETURNS jsonb LANGUAGE sql AS $$ SELECT durable.call_activity(activity, how) $$;
+SELECT setval('attempts', 1, false);
+SELECT count(durable.start('looks', jsonb_build_array(activity, how), activity || ', ' || how))
+FROM unnest('{Looks inline,Looks as a task}'::text[]) activity,
+    unnest('{missing file,missing file for COPY,assigned,40001,40P01,57014,57P01,53100,58030,XX001,XX002}'::text[]) how;
+CALL durable.drain();
+SELECT status, failure ->> 'activity' AS activity, failure ->> 'sqlstate' AS sqlstate, failure ->> 'attempt' AS attempt, count(*)
+FROM run WHERE instance_id LIKE 'Looks%' GROUP BY 1, 2, 3, 4 ORDER BY 2, 3;
+SELECT last_value AS attempts FROM attempts;
+-- an orchestration, too
+CREATE FUNCTION raises_itself(how text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = how, MESSAGE = 'raised';
+END $$;
+SELECT count(durable.start('raises_itself', how, 'itself ' || how)) FROM unnest('{40001,57014,57P01,53100,58030,XX001}'::text[]) how;
+CALL durable.drain();
+SELECT instance_id, status, failure ->> 'sqlstate' AS sqlstate FROM run WHERE instance_id LIKE 'itself%' ORDER BY 1;
+
+-- no isolation level can be chosen
+CREATE FUNCTION sets_isolation() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    SET TRANSACTION ISOLATION LEVEL SERIALIZABLE;
+    RETURN current_setting('transaction_isolation');
+END $$;
+SELECT durable.register_activity('Set isolation', 'sets_isolation()', execution => 'task');
+CREATE FUNCTION chooses() RETURNS jsonb LANGUAGE sql AS $$ SELECT durable.call_activity('Set isolation') $$;
+SELECT durable.start('chooses', NULL, 'chooses');
+CALL durable.drain();
+SELECT status, failure ->> 'sqlstate' AS sqlstate, failure ->> 'message' AS message FROM run WHERE instance_id = 'chooses';

@@ -9,6 +9,7 @@
  * activities take is learned in shared memory.  An inline activity that hits a
  * deadlock or a serialization failure, or overruns its limit (it may wait for
  * somebody's lock), is rolled back and made a task, without using up an attempt.
+ * So is one that fails because of the server (error_origin.c).
  *
  * Called by: execution.c (inline), task_unit.c (tasks)
  * Locks:	whatever the activity takes
@@ -32,6 +33,7 @@
 #include "call_sql.h"
 #include "compat.h"
 #include "duration.h"
+#include "error_origin.h"
 #include "guc.h"
 #include "handler.h"
 #include "json.h"
@@ -40,6 +42,9 @@
 
 /* An inline activity is given up after so many times the inline limit. */
 #define INLINE_OVERRUN	20
+
+/* So often an attempt is repeated after a conflict of which nobody knows whether the code has made it up. */
+#define MAX_REPEATS		5
 
 /* Longer limits on activities are this one: added to any time there is, it is one. */
 #define MAX_TIMEOUT_US	(100 * INT64CONST(365) * USECS_PER_DAY)
@@ -55,6 +60,7 @@ static Jsonb *lookup_body(void *arg);
 static bool is_trusted(Oid function);
 static Jsonb *activity_body(void *arg);
 static bool activity_keep(void *arg);
+static bool is_repeated(const ActivityRun * run, const ErrorData *error);
 static Oid	duration_key(Oid function, const Jsonb *input);
 
 ActivityTarget *
@@ -103,7 +109,7 @@ durable_activity_target(List **known, const char *name, Oid owner, Oid asking_na
 	durable_usercall_run(&call);
 	if (!call.returned)
 	{
-		if (durable_usercall_is_infrastructure(call.error->sqlerrcode))
+		if (durable_error_is_infrastructure(call.error))
 			ReThrowError(call.error);
 		target->failure = durable_json_failure(call.error, name, 1);
 	}
@@ -143,6 +149,7 @@ durable_activity_run(ActivityRun * run)
 
 	durable_usercall_run(&call);
 	run->wrote = call.wrote;
+	run->notified = call.notified;
 	run->set_constraints = call.kept && call.set_constraints;
 	run->elapsed_us = call.elapsed_us;
 	durable_duration_learn(duration_key(run->function, run->input), call.elapsed_us);
@@ -167,22 +174,39 @@ durable_activity_run(ActivityRun * run)
 	else if (call.error->sqlerrcode == ERRCODE_QUERY_CANCELED &&
 			 run->keep != NULL && !run->keep(run))
 		return ACTIVITY_STOPPED;
-	else if (durable_usercall_is_infrastructure(call.error->sqlerrcode) &&
-			 call.error->sqlerrcode != ERRCODE_OUT_OF_MEMORY)
+	else if (is_repeated(run, call.error))
 	{
 		/* Conflicts with others are everyday things; the rest is for the log. */
 		if (ERRCODE_TO_CATEGORY(call.error->sqlerrcode) != ERRCODE_TRANSACTION_ROLLBACK)
 			ereport(LOG,
 					(errcode(call.error->sqlerrcode),
 					 errmsg("activity \"%s\" will be tried again: %s",
-							run->name, call.error->message)));
-		run->payload = durable_json_failure(call.error, run->name, run->attempt);
+							run->name, durable_clip(call.error->message))));
+		run->payload = durable_json_failure_repeated(call.error, run->name, run->attempt,
+													 run->repeats + 1);
 		return ACTIVITY_TRY_LATER;
 	}
 
 	run->sqlerrcode = call.error->sqlerrcode;
 	run->payload = durable_json_failure(call.error, run->name, run->attempt);
 	return ACTIVITY_FAILED;
+}
+
+/* Is it run again without using up an attempt? */
+static bool
+is_repeated(const ActivityRun * run, const ErrorData *error)
+{
+	switch (durable_error_origin(error))
+	{
+		case ERROR_OF_SERVER:
+			/* An activity may need more memory than there is. */
+			return error->sqlerrcode != ERRCODE_OUT_OF_MEMORY;
+		case ERROR_OF_EITHER:
+			return run->repeats < MAX_REPEATS;
+		case ERROR_OF_CODE:
+			break;
+	}
+	return false;
 }
 
 int64

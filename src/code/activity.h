@@ -46,10 +46,12 @@ typedef struct ActivityRun
 	bool		must_leave_nothing; /* in the database: else it is stopped */
 	bool		(*keep) (void *arg);	/* NULL, or asked before its effects are kept */
 	int			attempt;
+	int			repeats;		/* of this attempt, after conflicts that count as such only a few times */
 
 	Jsonb	   *payload;		/* result, or failure */
 	int			sqlerrcode;		/* of the failure */
 	bool		set_constraints;	/* and was kept: the modes of constraints are not what they were */
+	bool		notified;		/* its notifications wait for the commit */
 	bool		wrote;
 	bool		left;			/* stopped for that reason */
 	int64		elapsed_us;

@@ -3,7 +3,7 @@
  * usercall.c
  *		Runs user code in a subtransaction of its own, with a time limit.
  *
- * This is the only PG_TRY of the engine that does not rethrow.  User code runs
+ * This file has the only PG_TRY of the engine that do not rethrow.  User code runs
  * as the owner of the instance: the worker has connected as that role, so
  * RESET ROLE and deferred triggers lead nowhere else.
  *
@@ -23,6 +23,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "commands/async.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
@@ -47,6 +48,7 @@
 static void arm_timeout(int64 timeout_us);
 static void disarm_timeout(void);
 static void timeout_handler(void);
+static bool has_notifications(void);
 static void run_body(UserCall *call, MemoryContext outer);
 
 static TimeoutId timeout_id = MAX_TIMEOUTS;
@@ -171,6 +173,8 @@ durable_usercall_run(UserCall *call)
 	MemoryContextSwitchTo(outer);
 	CurrentResourceOwner = owner;
 
+	call->notified = call->kept && has_notifications();
+
 	/* What ran within another call has taken its timeout's place. */
 	if (deadline != 0 && call->timeout_us > 0)
 		enable_timeout_every(timeout_id, deadline, TIMEOUT_REPEAT_MS);
@@ -178,33 +182,6 @@ durable_usercall_run(UserCall *call)
 	INSTR_TIME_SET_CURRENT(end);
 	INSTR_TIME_SUBTRACT(end, start);
 	call->elapsed_us = (int64) INSTR_TIME_GET_MICROSEC(end);
-}
-
-bool
-durable_usercall_is_infrastructure(int sqlerrcode)
-{
-	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
-	{
-		case ERRCODE_INSUFFICIENT_RESOURCES:	/* class 53 */
-		case ERRCODE_SYSTEM_ERROR:	/* class 58 */
-			return true;
-		default:
-			break;
-	}
-	switch (sqlerrcode)
-	{
-		case ERRCODE_T_R_SERIALIZATION_FAILURE:
-		case ERRCODE_T_R_DEADLOCK_DETECTED:
-		case ERRCODE_ADMIN_SHUTDOWN:
-		case ERRCODE_CRASH_SHUTDOWN:
-		case ERRCODE_CANNOT_CONNECT_NOW:
-		case ERRCODE_QUERY_CANCELED:
-		case ERRCODE_DATA_CORRUPTED:
-		case ERRCODE_INDEX_CORRUPTED:
-			return true;
-		default:
-			return false;
-	}
 }
 
 static void
@@ -230,6 +207,31 @@ run_body(UserCall *call, MemoryContext outer)
 	AtEOXact_GUC(false, nestlevel);
 	if ((!call->read_only || call->may_keep) && !call->within_turn)
 		AfterTriggerFireDeferred();
+}
+
+/*
+ * Are there notifications in this transaction?  PostgreSQL tells in no other way
+ * than by refusing to prepare it.  That check takes nothing that would have to be
+ * given back.
+ */
+static bool
+has_notifications(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool found = false;
+
+	PG_TRY();
+	{
+		AtPrepare_Notify();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		found = true;
+	}
+	PG_END_TRY();
+	return found;
 }
 
 static void

@@ -28,6 +28,7 @@ typedef struct UserCall
 	bool		timed_out;
 	bool		wrote;			/* the subtransaction had a transaction id */
 	bool		changed_settings;	/* as far as it was seen; they are put back */
+	bool		notified;		/* notifications wait for the commit */
 	bool		set_constraints;	/* SET CONSTRAINTS was run: it holds for the transaction */
 	int64		elapsed_us;
 	Jsonb	   *result;			/* in the caller's context */
@@ -48,8 +49,5 @@ extern bool durable_usercall_changed_settings(void);
 
 /* Is it losing its process? */
 extern bool durable_usercall_is_ending(void);
-
-/* Errors that are no fault of the user's code: the unit is tried again. */
-extern bool durable_usercall_is_infrastructure(int sqlerrcode);
 
 #endif							/* DURABLE_USERCALL_H */

@@ -105,9 +105,11 @@ run_activity(Batch * batch, Instance *instance, Decision *decision, ActivityTarg
 
 	/*
 	 * Temporary tables and modes of constraints last until the end of the
-	 * transaction: the next activity would find those of this one.
+	 * transaction: the next activity would find those of this one.  And PostgreSQL
+	 * drops a notification if there is one like it in the transaction already, even
+	 * if two activities have sent them.
 	 */
-	if ((MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) || run.set_constraints)
+	if (run.notified || (MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) || run.set_constraints)
 		batch->closed = true;
 
 	switch (outcome)

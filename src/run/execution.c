@@ -34,6 +34,7 @@
 
 #include "companion.h"
 #include "dispatch.h"
+#include "error_origin.h"
 #include "execution.h"
 #include "failpoint.h"
 #include "instance.h"
@@ -123,7 +124,8 @@ durable_execution_park(Batch * batch, Instance *instance, const char *reason)
 	MemoryContext old = MemoryContextSwitchTo(instance->context);
 
 	ereport(LOG,
-			(errmsg("instance \"%s\" is suspended: %s", instance->instance_id, reason)));
+			(errmsg("instance \"%s\" is suspended: %s", instance->instance_id,
+					durable_clip(reason))));
 	durable_instance_set_status(instance, STATUS_SUSPENDED, reason);
 	MemoryContextSwitchTo(old);
 }
@@ -456,23 +458,13 @@ run_steps(Batch * batch, Instance *instance, Handler *handler, int *steps)
 }
 
 /*
- * Errors that are the server's as a rule, and gone when the turn is run again: it has
- * written nothing.  But code can raise them, too, and then each time.  A cancel that
- * somebody has asked for is his.
+ * A conflict is gone when the turn is run again: it has written nothing.  But code can
+ * bring it about each time.  Every other error that reaches this point is the server's.
  */
 static bool
 may_be_raised(const ErrorData *error)
 {
-	switch (error->sqlerrcode)
-	{
-		case ERRCODE_T_R_SERIALIZATION_FAILURE:
-		case ERRCODE_T_R_DEADLOCK_DETECTED:
-			return true;
-		case ERRCODE_QUERY_CANCELED:
-			return error->funcname == NULL || strcmp(error->funcname, "ProcessInterrupts") != 0;
-		default:
-			return false;
-	}
+	return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK;
 }
 
 /* The function to run, or NULL: then the instance is parked. */
@@ -506,7 +498,7 @@ find_handler(Batch * batch, Instance *instance)
 		durable_usercall_run(&call);
 		if (call.returned)
 			target->code_hash = durable_handler_code_hash(target->handler);
-		else if (durable_usercall_is_infrastructure(call.error->sqlerrcode))
+		else if (durable_error_is_infrastructure(call.error))
 			ReThrowError(call.error);
 		else
 		{

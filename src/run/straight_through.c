@@ -262,6 +262,8 @@ run_activity(Turn *turn, HistoryEvent *call)
 		return false;
 	}
 
+	/* See dispatch.c. */
+	batch->closed |= run.notified;
 	attempt->refused = false;
 	batch->activities++;
 	batch->user_us += run.elapsed_us;

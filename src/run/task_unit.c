@@ -199,6 +199,7 @@ run_task(Batch * batch, TaskRow *task, UnitScan *scan)
 	ActivityRun run = {0};
 	ActivityOutcome outcome;
 	CancelReason reason;
+	char	   *repeats;
 	bool		wanted;
 	int64		delay;
 
@@ -211,6 +212,8 @@ run_task(Batch * batch, TaskRow *task, UnitScan *scan)
 	run.timeout_us = task->timeout_us;
 	run.keep = keep_effects;
 	run.attempt = task->attempt;
+	repeats = durable_json_get_text(task->last_failure, "repeats");
+	run.repeats = repeats ? atoi(repeats) : 0;
 
 	durable_slot_begin_task(task->key, task->task);
 

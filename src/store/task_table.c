@@ -28,7 +28,7 @@
 /* What is read of a row, in the order of read_task. */
 #define TASK_COLUMNS \
 	"ctid, key, execution, task, attempt, name, handler, input, retry, timeout, " \
-	"run_at, scheduled_at, id, crashes"
+	"run_at, scheduled_at, id, crashes, last_failure"
 
 static DurableSql insert_tasks = {
 	"INSERT INTO durable.task_queue (id, owner, scheduled_at, run_at, key, execution, task, attempt, "
@@ -162,6 +162,7 @@ read_task(MemoryContext context)
 	task->scheduled_at = durable_sql_timestamptz(0, 12, &isnull);
 	task->id = durable_sql_int8(0, 13);
 	task->crashes = DatumGetInt16(durable_sql_datum(0, 14, &isnull));
+	task->last_failure = durable_sql_jsonb(0, 15);
 	MemoryContextSwitchTo(spi);
 	return task;
 }

@@ -27,7 +27,7 @@ typedef struct TaskRow
 	const Jsonb *input;
 	const Jsonb *retry;			/* NULL: none */
 	int64		timeout_us;		/* 0: none */
-	const Jsonb *last_failure;	/* written only */
+	const Jsonb *last_failure;	/* NULL: none */
 	int			crashes;
 }			TaskRow;
 

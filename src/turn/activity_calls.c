@@ -21,6 +21,7 @@
 
 #include "activity.h"
 #include "calls.h"
+#include "error_origin.h"
 #include "json.h"
 #include "retry.h"
 #include "usercall.h"
@@ -178,7 +179,7 @@ durable_call_read(NewCall *call, HistoryType type, void (*read) (NewCall *call))
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
-		if (durable_usercall_is_infrastructure(error->sqlerrcode))
+		if (durable_error_is_infrastructure(error))
 			ReThrowError(error);
 
 		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);

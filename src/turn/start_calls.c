@@ -18,6 +18,7 @@
 #include "utils/uuid.h"
 
 #include "calls.h"
+#include "error_origin.h"
 #include "handler.h"
 #include "json.h"
 #include "registry.h"
@@ -259,7 +260,7 @@ look_up_start(StartLookup *lookup, Jsonb **failure)
 	durable_usercall_run(&call);
 	if (call.returned)
 		return true;
-	if (durable_usercall_is_infrastructure(call.error->sqlerrcode))
+	if (durable_error_is_infrastructure(call.error))
 		ReThrowError(call.error);
 	*failure = durable_json_failure(call.error, NULL, 0);
 	return false;

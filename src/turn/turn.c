@@ -35,6 +35,7 @@
 
 #include "clock.h"
 #include "compat.h"
+#include "error_origin.h"
 #include "guc.h"
 #include "json.h"
 #include "suspect.h"
@@ -533,7 +534,7 @@ interpret_error(Turn *turn, UserCall *call)
 								  turn->instance->name, durable_turn_timeout);
 		error->hint = pstrdup("An orchestration only decides; work belongs into activities. See durable.turn_timeout.");
 	}
-	else if (durable_usercall_is_infrastructure(call->error->sqlerrcode) && !of_call)
+	else if (durable_error_origin(call->error) != ERROR_OF_CODE && !of_call)
 	{
 		turn->outcome = TURN_ERROR;
 		turn->error = call->error;

@@ -21,6 +21,7 @@
 #define MAX_DETAIL		8192
 #define MAX_HINT		2048
 #define MAX_CONTEXT		4096
+#define MAX_LOGGED		1000
 #define MAX_OBJECT		(2 * NAMEDATALEN)
 
 /* The objects that an error is about, named as the options of RAISE are. */
@@ -45,6 +46,12 @@ static int	sqlstate_from_text(const char *text);
 Jsonb *
 durable_json_failure(const ErrorData *edata, const char *activity, int attempt)
 {
+	return durable_json_failure_repeated(edata, activity, attempt, 0);
+}
+
+Jsonb *
+durable_json_failure_repeated(const ErrorData *edata, const char *activity, int attempt, int repeats)
+{
 	JsonbParseState *state = NULL;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
@@ -59,6 +66,8 @@ durable_json_failure(const ErrorData *edata, const char *activity, int attempt)
 	push_text(&state, "activity", activity, DURABLE_MAX_NAME);
 	if (attempt > 0)
 		push_int(&state, "attempt", attempt);
+	if (repeats > 0)
+		push_int(&state, "repeats", repeats);
 
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
@@ -90,6 +99,16 @@ durable_json_throw_failure(const Jsonb *failure)
 			err_generic_string(objects[i].field, names[i]);
 	errfinish(__FILE__, __LINE__, PG_FUNCNAME_MACRO);
 	pg_unreachable();
+}
+
+char *
+durable_clip(const char *text)
+{
+	int			length = strlen(text);
+
+	if (length <= MAX_LOGGED)
+		return pstrdup(text);
+	return psprintf("%.*s... (%d bytes)", pg_mbcliplen(text, length, MAX_LOGGED), text, length);
 }
 
 /*

@@ -86,6 +86,13 @@ extern int	durable_json_pin(Datum value, Oid type);
  */
 extern Jsonb *durable_json_failure(const ErrorData *edata, const char *activity, int attempt);
 
+/* The same for an attempt that is repeated without using one up, and how often that has been done. */
+extern Jsonb *durable_json_failure_repeated(const ErrorData *edata, const char *activity, int attempt,
+											int repeats);
+
+/* A text of any size for the server's log: the beginning of it, and how long it is. */
+extern char *durable_clip(const char *text);
+
 /* A failure that the engine itself found. */
 extern Jsonb *durable_json_make_failure(int sqlerrcode, const char *message);
 

@@ -1,7 +1,7 @@
 /*
  * crashing.c
- *		Functions that no server should have to run; see test/t/231_chaos_containment.pl
- *		and test/t/236_failed_commits.pl.
+ *		Functions that no server should have to run; see test/t/231_chaos_containment.pl,
+ *		test/t/236_failed_commits.pl and test/t/240_border.pl.
  */
 #include "postgres.h"
 
@@ -11,6 +11,8 @@
 
 #include "access/xact.h"
 #include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
 
 PG_MODULE_MAGIC;
 
@@ -19,6 +21,7 @@ PG_FUNCTION_INFO_V1(crashing_abort);
 PG_FUNCTION_INFO_V1(crashing_oom);
 PG_FUNCTION_INFO_V1(crashing_exit);
 PG_FUNCTION_INFO_V1(crashing_fail_commit);
+PG_FUNCTION_INFO_V1(crashing_raise_from);
 
 Datum
 crashing_segfault(PG_FUNCTION_ARGS)
@@ -74,4 +77,18 @@ crashing_fail_commit(PG_FUNCTION_ARGS)
 	registered = true;
 	commit_fails = true;
 	PG_RETURN_VOID();
+}
+
+/* An error with that SQLSTATE, as if that source file of the server had raised it. */
+Datum
+crashing_raise_from(PG_FUNCTION_ARGS)
+{
+	const char *sqlstate = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	const char *file = MemoryContextStrdup(TopMemoryContext, text_to_cstring(PG_GETARG_TEXT_PP(1)));
+
+	errstart(ERROR, TEXTDOMAIN);
+	errcode(MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2], sqlstate[3], sqlstate[4]));
+	errmsg("raised for a test");
+	errfinish(file, 1, "crashing_raise_from");
+	pg_unreachable();
 }

@@ -1,5 +1,6 @@
-# What user code takes, sends and leaves behind, with real workers: advisory locks are held until the effects that they protect
-# are visible, and a role without LOGIN has no workers.
+# What user code takes, sends, raises and leaves behind, with real workers: advisory locks are held until the effects that they
+# protect are visible, no notification is lost, an error that says nothing about the code uses up no attempt and every other
+# one does, and a role without LOGIN has no workers.
 
 use strict;
 use warnings;
@@ -51,6 +52,163 @@ foreach my $kind ('transaction', 'session')
 }
 ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND pid IN (SELECT pid FROM pg_stat_activity WHERE backend_type = 'durable worker')}),
 	'no lock is left in the end');
+
+# --- notifications ----------------------------------------------------------------------------------------------------------
+
+$node->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION tell() RETURNS void LANGUAGE sql AS $$ SELECT pg_notify('news', 'the same') $$;
+SELECT durable.register_activity('tell inline', 'tell()', execution => 'inline'),
+	durable.register_activity('tell as a task', 'tell()', execution => 'task');
+CREATE FUNCTION tells(activity text, times int) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1..times LOOP
+		PERFORM durable.call_activity(activity);
+	END LOOP;
+END $$;
+CREATE FUNCTION tells_at_once(activity text, times int) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	tasks durable.task[];
+BEGIN
+	FOR i IN 1..times LOOP
+		tasks := tasks || durable.schedule_activity(activity);
+	END LOOP;
+	PERFORM durable.when_all(VARIADIC tasks);
+END $$;
+SQL
+
+# notifications(id, SQL that starts N instances 'id 1' ...): how many arrive in a session that listens.
+sub notifications
+{
+	my ($id, $count, $start) = @_;
+	my $out = $node->safe_psql('postgres', qq{
+		LISTEN news;
+		$start;
+		SELECT count(*) FROM generate_series(1, $count) i, durable.wait('$id ' || i, '3 min') w WHERE w.runtime_status = 'Completed';
+		SELECT 'listened';
+		SELECT 'listened once more'});
+	my $arrived = () = $out =~ /Asynchronous notification "news" with payload "the same"/g;
+
+	return $arrived;
+}
+foreach my $activity ('tell inline', 'tell as a task')
+{
+	is(notifications("many $activity", 200, qq{SELECT count(durable.start('tells', '["$activity", 1]'::jsonb, 'many $activity ' || i)) FROM generate_series(1, 200) i}),
+		200, "$activity: of 200 instances each has its notification");
+	is(notifications("$activity", 5, qq{SELECT count(durable.start('tells', '["$activity", 10]'::jsonb, '$activity ' || i)) FROM generate_series(1, 5) i}),
+		50, "$activity: each call in a series has its notification");
+	is(notifications("$activity at once", 1, qq{SELECT durable.start('tells_at_once', '["$activity", 30]'::jsonb, '$activity at once 1')}),
+		30, "$activity: each call of those at once has its notification");
+}
+
+# --- whose error it is ------------------------------------------------------------------------------------------------------
+
+my $lib = $INC{'DurableTest.pm'} =~ s{[^/]+$}{}r;
+my $library = PostgreSQL::Test::Utils::tempdir . '/crashing.so';
+my $config = $ENV{PG_CONFIG} // 'pg_config';
+chomp(my $includes = `$config --includedir-server`);
+chomp(my $compiler = `$config --cc`);
+system("$compiler -shared -fPIC -I$includes -o $library ${lib}crashing.c") == 0 or BAIL_OUT('could not compile crashing.c');
+
+# The first so many calls raise an error as if it came from that source file of the server; no retry policy.
+$node->safe_psql('postgres', <<SQL . <<'SQL');
+CREATE FUNCTION raise_from(sqlstate text, file text) RETURNS void LANGUAGE c STRICT AS '$library', 'crashing_raise_from';
+SQL
+CREATE FUNCTION trouble(what text, sqlstate text, file text, times int) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	IF nextval(what::regclass) <= times THEN
+		PERFORM raise_from(sqlstate, file);
+	END IF;
+	RETURN 'done';
+END $$;
+SELECT durable.register_activity('trouble inline', 'trouble(text,text,text,int)', execution => 'inline'),
+	durable.register_activity('trouble as a task', 'trouble(text,text,text,int)', execution => 'task');
+CREATE FUNCTION troubled(activity text, input jsonb) RETURNS jsonb LANGUAGE sql AS 'SELECT durable.call_activity(activity, input)';
+SQL
+my $number = 0;
+foreach my $case (
+	[ '53100', 'md.c', 2, 'Completed 3', 'a full disk' ],
+	[ '53100', 'fd.c', 2, 'Completed 3', 'a full disk for a temporary file' ],
+	[ '53100', 'copyto.c', 2, 'Failed 1', 'a full disk for what COPY TO writes' ],
+	[ '53400', 'fd.c', 2, 'Failed 1', 'temp_file_limit' ],
+	[ '58030', 'md.c', 2, 'Completed 3', 'an input error' ],
+	[ '58P01', 'genfile.c', 2, 'Failed 1', 'a file that pg_read_file does not find' ],
+	[ '40P01', 'deadlock.c', 2, 'Completed 3', 'a deadlock' ],
+	[ '40001', 'nodeModifyTable.c', 2, 'Completed 3', 'a row that has changed' ],
+	[ '40001', 'connection.c', 2, 'Completed 3', 'a conflict of a foreign server' ],
+	[ '40P01', 'plpy_elog.c', 1000, 'Failed 6', 'a deadlock that comes again and again through another language' ],
+	[ '57014', 'dblink.c', 2, 'Failed 1', 'a cancel of a foreign server' ],
+	[ '57014', 'postgres.c', 2, 'Completed 3', 'a cancel' ],
+	[ 'XX002', 'nbtpage.c', 2, 'Completed 3', 'a broken index' ],
+	[ 'XX002', 'verify_nbtree.c', 2, 'Failed 1', 'a broken index that amcheck has found' ],
+	[ '23505', 'nbtinsert.c', 2, 'Failed 1', 'a duplicate key' ])
+{
+	my ($sqlstate, $file, $times, $expected, $what) = @$case;
+
+	foreach my $activity ('trouble inline', 'trouble as a task')
+	{
+		my $sequence = 'trouble_' . ++$number;
+
+		$node->safe_psql('postgres', qq{
+			CREATE SEQUENCE $sequence;
+			SELECT durable.start('troubled', jsonb_build_object('activity', '$activity', 'input', jsonb_build_array('$sequence', '$sqlstate', '$file', $times)), '$sequence')});
+		is($node->safe_psql('postgres', qq{
+			SELECT runtime_status || ' ' || (SELECT last_value FROM $sequence) FROM durable.wait('$sequence', '3 min')}),
+			$expected, "$activity: $what");
+	}
+}
+
+# Two activities that lock the same rows in opposite orders. Whoever is the victim is run again, without a retry policy.
+$node->safe_psql('postgres', <<'SQL');
+CREATE EXTENSION plpython3u;
+CREATE TABLE pair (n int PRIMARY KEY, updates int DEFAULT 0);
+INSERT INTO pair VALUES (1), (2);
+CREATE FUNCTION updates_pair(a int, b int) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE pair SET updates = updates + 1 WHERE n = a;
+	PERFORM pg_sleep(0.5);
+	UPDATE pair SET updates = updates + 1 WHERE n = b;
+END $$;
+CREATE FUNCTION updates_pair_in_python(a int, b int) RETURNS void LANGUAGE plpython3u AS $$
+plpy.execute("UPDATE pair SET updates = updates + 1 WHERE n = %d" % a)
+plpy.execute("SELECT pg_sleep(0.5)")
+plpy.execute("UPDATE pair SET updates = updates + 1 WHERE n = %d" % b)
+$$;
+SELECT durable.register_activity('pair in plpgsql', 'updates_pair(int,int)', execution => 'task'),
+	durable.register_activity('pair in plpython3u', 'updates_pair_in_python(int,int)', execution => 'task');
+SQL
+foreach my $language ('plpgsql', 'plpython3u')
+{
+	my $deadlocks = $node->safe_psql('postgres', 'SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()');
+
+	$node->safe_psql('postgres', qq{
+		UPDATE pair SET updates = 0;
+		SELECT durable.start('troubled', jsonb_build_object('activity', 'pair in $language', 'input', jsonb_build_array(n, 3 - n)), '$language ' || n) FROM pair});
+	ok($node->poll_query_until('postgres', qq{SELECT count(*) = 2 FROM durable.instances WHERE instance_id LIKE '$language _' AND runtime_status IN ('Completed', 'Failed')}),
+		"$language: both come to an end");
+	is($node->safe_psql('postgres', qq{SELECT string_agg(runtime_status, ' ') FROM durable.instances WHERE instance_id LIKE '$language _'}),
+		'Completed Completed', "$language: a deadlock fails neither");
+	is($node->safe_psql('postgres', 'SELECT string_agg(updates::text, $$ $$) FROM pair'), '2 2', "$language: both took effect once");
+	ok($node->poll_query_until('postgres', "SELECT deadlocks > $deadlocks FROM pg_stat_database WHERE datname = current_database()"),
+		"$language: there was a deadlock");
+}
+
+# --- isolation --------------------------------------------------------------------------------------------------------------
+
+$node->safe_psql('postgres', <<'SQL');
+CREATE ROLE strict LOGIN;
+ALTER ROLE strict SET default_transaction_isolation TO 'serializable';
+SELECT durable.grant_usage('strict');
+GRANT CREATE ON SCHEMA public TO strict;
+SET ROLE strict;
+CREATE FUNCTION isolation() RETURNS text LANGUAGE sql AS $$ SELECT current_setting('transaction_isolation') $$;
+SELECT durable.register_activity('isolation inline', 'isolation()', execution => 'inline'),
+	durable.register_activity('isolation as a task', 'isolation()', execution => 'task');
+CREATE FUNCTION tells_isolation() RETURNS text LANGUAGE sql AS $$
+	SELECT concat_ws(', ', durable.call_activity('isolation inline')::text, durable.call_activity('isolation as a task')::text) $$;
+SELECT durable.start('tells_isolation', NULL, 'isolation');
+SQL
+is($node->safe_psql('postgres', q{SELECT output #>> '{}' FROM durable.wait('isolation', '1 min')}), '"read committed", "read committed"',
+	'activities run in READ COMMITTED, whatever the default of their role is');
 
 # --- LOGIN ------------------------------------------------------------------------------------------------------------------
 

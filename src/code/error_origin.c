@@ -1,0 +1,134 @@
+/*-------------------------------------------------------------------------
+ *
+ * error_origin.c
+ *		Whose error is it: the server's, or that of the code that ran?
+ *
+ * An error of the server's, such as a deadlock, a cancel or a full disk, says
+ * nothing about the code: it is run again, and no attempt is used up.  The SQLSTATE
+ * does not tell: RAISE can have any, dblink passes on those of another server, and
+ * a file that pg_read_file() does not find has the class of a disk that fails.  So
+ * the place counts as well.  Every error knows the source file in which it was
+ * raised, and the server raises each of these errors in few files.  Whatever comes
+ * from elsewhere is an error of the code.
+ *
+ * PL/pgSQL passes an error on as it is.  PL/Python raises it anew, and a foreign
+ * server's conflict is raised by the library that has received it.  For conflicts,
+ * whose SQLSTATE means that the transaction is to be repeated, the origin is open
+ * then: the caller repeats them a limited number of times.
+ *
+ * Called by:	activity.c, turn.c, the *_calls.c, execution.c
+ * Locks:		none
+ * Memory:		none
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "error_origin.h"
+
+/* Source files; a last letter '*' stands for any end. */
+typedef const char *const *Files;
+
+static const char *const locking[] = {"deadlock.c", "postgres.c", NULL};
+static const char *const cancelling[] = {"postgres.c", NULL};
+
+/* "could not serialize access", and a row that has moved to another partition */
+static const char *const serializing[] = {
+	"nodeModifyTable.c", "nodeLockRows.c", "heapam.c", "heapam_handler.c", "execReplication.c",
+	"trigger.c", "predicate.c", "postgres.c", NULL
+};
+
+/* what reads and writes the files of the cluster, temporary files and shared memory */
+static const char *const storing[] = {
+	"md.c", "smgr.c", "bulk_write.c", "bufmgr.c", "localbuf.c", "buffile.c", "fd.c", "fileset.c",
+	"sharedfileset.c", "logtape.c", "tuplestore.c", "sharedtuplestore.c", "slru.c", "multixact.c",
+	"xlog*", "twophase.c", "relmapper.c", "copydir.c", "storage.c", "dsm.c", "dsm_impl.c", "aio*",
+	"method_*", NULL
+};
+
+static const char *const allocating[] = {
+	"mcxt.c", "aset.c", "generation.c", "slab.c", "bump.c", "dsa.c", "shmem.c", "dynahash.c", "lock.c",
+	"predicate.c", "fd.c", NULL
+};
+
+/* what finds pages that cannot be right */
+static const char *const reading[] = {
+	"md.c", "bufmgr.c", "bufpage.c", "heapam*", "heaptoast.c", "detoast.c", "toast_internals.c",
+	"slru.c", "multixact.c", "nbt*", "hash*", "gin*", "gist*", "spg*", "brin*", NULL
+};
+
+/* Raises what the code asks it to raise. */
+static const char *const raising[] = {"pl_exec.c", "plpy_plpymodule.c", NULL};
+
+static Files files_that_raise(int sqlerrcode);
+static bool is_among(const char *file, Files files);
+
+ErrorOrigin
+durable_error_origin(const ErrorData *error)
+{
+	Files		files = files_that_raise(error->sqlerrcode);
+
+	if (files == NULL || error->filename == NULL)
+		return ERROR_OF_CODE;
+	if (is_among(error->filename, files))
+		return ERROR_OF_SERVER;
+	if ((error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE ||
+		 error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED) &&
+		!is_among(error->filename, raising))
+		return ERROR_OF_EITHER;
+	return ERROR_OF_CODE;
+}
+
+bool
+durable_error_is_infrastructure(const ErrorData *error)
+{
+	return durable_error_origin(error) == ERROR_OF_SERVER;
+}
+
+/*
+ * Where the server raises errors with that code; NULL where they are the code's in
+ * any case.  It is the code that goes beyond temp_file_limit.
+ */
+static Files
+files_that_raise(int sqlerrcode)
+{
+	switch (sqlerrcode)
+	{
+		case ERRCODE_T_R_DEADLOCK_DETECTED:
+			return locking;
+		case ERRCODE_T_R_SERIALIZATION_FAILURE:
+			return serializing;
+		case ERRCODE_QUERY_CANCELED:
+		case ERRCODE_ADMIN_SHUTDOWN:
+		case ERRCODE_CRASH_SHUTDOWN:
+			return cancelling;
+		case ERRCODE_DATA_CORRUPTED:
+		case ERRCODE_INDEX_CORRUPTED:
+			return reading;
+		case ERRCODE_OUT_OF_MEMORY:
+			return allocating;
+		case ERRCODE_CONFIGURATION_LIMIT_EXCEEDED:
+			return NULL;
+	}
+	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
+	{
+		case ERRCODE_INSUFFICIENT_RESOURCES:	/* class 53 */
+		case ERRCODE_SYSTEM_ERROR:	/* class 58 */
+			return storing;
+	}
+	return NULL;
+}
+
+static bool
+is_among(const char *file, Files files)
+{
+	for (; *files != NULL; files++)
+	{
+		size_t		length = strlen(*files);
+
+		if ((*files)[length - 1] == '*' ? strncmp(file, *files, length - 1) == 0 :
+			strcmp(file, *files) == 0)
+			return true;
+	}
+	return false;
+}
