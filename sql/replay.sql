@@ -160,7 +160,7 @@ CREATE FUNCTION cut_off() RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM durable.call_activity('Effect', 'once');
     PERFORM durable.schedule_activity('Effect', 'never');
-    RAISE EXCEPTION 'as on a full disk' USING ERRCODE = 'disk_full';
+    PERFORM pg_cancel_backend(pg_backend_pid()), pg_sleep(10);
 END $$;
 SELECT durable.start('cut_off', NULL, 'cut_off');
 CALL durable.drain();

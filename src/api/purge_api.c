@@ -164,7 +164,7 @@ finished_statuses(FunctionCallInfo fcinfo, int argno)
 			if (status == lengthof(finished))
 				ereport(ERROR,
 						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						 errmsg("\"%s\" is not the status of a finished instance", word),
+						 errmsg("\"%s\" is not the status of a finished instance", durable_client_shown(word)),
 						 errhint("Statuses to purge are Completed, Failed and Terminated.")));
 			is_chosen[status] = true;
 		}

@@ -233,7 +233,7 @@ check_execution(const char *word)
 	if (!durable_registry_execution(word, &execution))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid execution \"%s\"", word),
+				 errmsg("invalid execution \"%s\"", durable_client_shown(word)),
 				 errhint("It is \"auto\" (the engine learns how long the activity takes), \"inline\" (in the transaction of the turn) or \"task\" (in a transaction of its own).")));
 }
 

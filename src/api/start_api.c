@@ -167,7 +167,7 @@ check_request(const StartRequest *request)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("on_conflict \"%s\" is not known",
-						request->on_conflict ? request->on_conflict : "null"),
+						request->on_conflict ? durable_clip(request->on_conflict) : "null"),
 				 errhint("It is one of error, return, replace_finished.")));
 }
 
@@ -210,7 +210,7 @@ check_target(const StartRequest *request, const StartTarget *target)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("orchestration \"%s\" is not there in version \"%s\"",
-						target->name, request->version),
+						target->name, durable_clip(request->version)),
 				 target->version ?
 				 errdetail("It is registered in version \"%s\".", target->version) :
 				 errdetail("It has no version."),

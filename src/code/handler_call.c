@@ -127,6 +127,8 @@ durable_handler_check_input(Handler *handler, const Jsonb *input)
 		MemoryContextSwitchTo(caller);
 		error = CopyErrorData();
 		FlushErrorState();
+		/* Input functions quote the input, which may be megabytes. */
+		error->message = durable_clip(error->message);
 		if (error->detail == NULL && binding->parameter >= 0)
 			error->detail = psprintf("%s of %s takes a value of type %s.",
 									 parameter_label(handler, binding->parameter),
@@ -348,7 +350,7 @@ unknown_member(Handler *handler, const Jsonb *input)
 		like = durable_suggest(member, names);
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s has no parameter \"%s\"", handler->signature, member),
+				 errmsg("%s has no parameter \"%s\"", handler->signature, durable_clip(member)),
 				 errdetail("Its parameters are %s.", parameter_names(handler)),
 				 like ? errhint("Did you mean \"%s\"?", like) : 0));
 	}

@@ -205,7 +205,8 @@ durable_turn_run(Turn *turn)
 		interpret_error(turn, &call);
 		if (turn->outcome == TURN_FAILED)
 			leftover = durable_replay_leftover(replay,
-											   psprintf("fails with \"%s\"", call.error->message));
+											   psprintf("fails with \"%s\"",
+														durable_clip(call.error->message)));
 	}
 
 	if (leftover != NULL)
@@ -361,7 +362,7 @@ durable_turn_log(const Instance *instance, const HistoryEvent *event)
 		!JsonbExtractScalar(&event->payload->root, &line) || line.type != jbvString)
 		return;
 	ereport(LOG,
-			(errmsg("%.*s", line.val.string.len, line.val.string.val),
+			(errmsg("%s", durable_clip(pnstrdup(line.val.string.val, line.val.string.len))),
 			 errdetail("Orchestration \"%s\", instance \"%s\".",
 					   instance->name, instance->instance_id),
 			 errhidecontext(true)));

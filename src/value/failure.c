@@ -21,7 +21,7 @@
 #define MAX_DETAIL		8192
 #define MAX_HINT		2048
 #define MAX_CONTEXT		4096
-#define MAX_LOGGED		1000
+#define MAX_LOGGED		2000
 #define MAX_OBJECT		(2 * NAMEDATALEN)
 
 /* The objects that an error is about, named as the options of RAISE are. */

@@ -90,7 +90,10 @@ extern Jsonb *durable_json_failure(const ErrorData *edata, const char *activity,
 extern Jsonb *durable_json_failure_repeated(const ErrorData *edata, const char *activity, int attempt,
 											int repeats);
 
-/* A text of any size for the server's log: the beginning of it, and how long it is. */
+/*
+ * A text of any size for a message, which is quoted in the server's log: all of it, or
+ * the beginning and how long it is.
+ */
 extern char *durable_clip(const char *text);
 
 /* A failure that the engine itself found. */

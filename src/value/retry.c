@@ -187,7 +187,7 @@ check_members(const Jsonb *retry)
 		like = durable_suggest(member, names);
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a retry policy has no member \"%s\"", member),
+				 errmsg("a retry policy has no member \"%s\"", durable_clip(member)),
 				 errdetail("Its members are those of durable.retry(): max_attempts, first_interval, backoff, max_interval, timeout, non_retryable."),
 				 like ? errhint("Did you mean \"%s\"?", like) : 0));
 	}
@@ -297,7 +297,7 @@ parse_codes(const Jsonb *retry, RetryPolicy *policy)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("non_retryable of a retry policy must be SQLSTATEs, or the first two characters of some"),
-					 errdetail("\"%s\" is neither.", code),
+					 errdetail("\"%s\" is neither.", durable_clip(code)),
 					 errhint("For example '{23505}' for unique_violation, '{23}' for all integrity constraint violations.")));
 		policy->codes[policy->ncodes++] = code;
 	}

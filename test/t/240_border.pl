@@ -14,6 +14,7 @@ durable.max_workers = 4
 durable.recheck_interval = 1s
 fsync = off
 CONF
+my $stderr;
 $node->start;
 create_durable($node, 'postgres');
 
@@ -192,6 +193,50 @@ foreach my $language ('plpgsql', 'plpython3u')
 		"$language: there was a deadlock");
 }
 
+# --- what an error leaves ---------------------------------------------------------------------------------------------------
+
+$node->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION inner_fails(x text) RETURNS text LANGUAGE plpython3u AS $$
+def inner(x):
+    raise ValueError("a value of %d characters" % len(x))
+inner(x)
+$$;
+CREATE FUNCTION quotes(x text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no good: %', x; END $$;
+CREATE FUNCTION number(n int, m int DEFAULT 1) RETURNS int LANGUAGE sql AS 'SELECT n';
+SELECT durable.register_activity('in Python', 'inner_fails(text)', execution => 'task');
+CREATE FUNCTION calls_it(how text, x text) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+	CASE how
+		WHEN 'executes' THEN EXECUTE format('SELECT durable.call_activity(%L, %L)', 'quotes', x);
+		WHEN 'logs' THEN PERFORM durable.log(x);
+		WHEN 'raises' THEN RAISE EXCEPTION 'no good: %', x;
+		WHEN 'number' THEN PERFORM durable.call_sub_orchestrator(how, x);
+		ELSE PERFORM durable.call_activity(how, x);
+	END CASE;
+	RETURN NULL;
+END $$;
+SELECT durable.start('calls_it', jsonb_build_array(how, repeat('x', 3000000)), 'big ' || how)
+FROM unnest('{in Python,quotes,executes,logs,raises,number}'::text[]) how;
+SQL
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM durable.instances WHERE instance_id LIKE 'big %' AND runtime_status NOT IN ('Completed', 'Failed')}), 'all have ended');
+like($node->safe_psql('postgres', q{SELECT failure ->> 'context' FROM durable.status('big in Python')}),
+	qr/Traceback \(most recent call last\):.*PL\/Python function "inner_fails", line 4, in <module>\s+inner\(x\).*line 3, in inner/s, 'the traceback is in the failure');
+is($node->safe_psql('postgres', q{SELECT max(length(failure::text)) < 20000 FROM durable.instances WHERE instance_id LIKE 'big %'}), 't', 'failures are of bounded size');
+foreach my $statement (
+	q{durable.start('number', repeat('x', 3000000))}, q{durable.start('number', jsonb_build_object(repeat('x', 3000000), 1))},
+	q{durable.start(repeat('x', 3000000))}, q{durable.start('number', 1, on_conflict => repeat('x', 3000000))},
+	q{durable.start('number', 1, version => repeat('x', 3000000))}, q{durable.start('number', 1, repeat('x', 3000000))},
+	q{durable.register_activity('x', 'number(int,int)', execution => repeat('x', 3000000))},
+	q{durable.register_activity(repeat('x', 3000000), 'number(int,int)')}, q{durable.register_activity('x', repeat('x', 3000000))},
+	q{durable.raise_event(repeat('x', 3000000), 'x')}, q{durable.raise_event('x', repeat('x', 3000000))},
+	q{durable.retry(non_retryable => ARRAY[repeat('x', 3000000)])},
+	q{durable.purge_history('1 day', ARRAY[repeat('x', 3000000)])}, q{durable.purge(repeat('x', 3000000))})
+{
+	(undef, undef, $stderr) = $node->psql('postgres', "SELECT $statement");
+	like($stderr, qr/ERROR/, "refused: $statement");
+}
+is(scalar(grep { length > 8000 } split /\n/, slurp_file($node->logfile)), 0, 'the log quotes no value of megabytes');
+
 # --- isolation --------------------------------------------------------------------------------------------------------------
 
 $node->safe_psql('postgres', <<'SQL');
@@ -236,7 +281,7 @@ my $beats = $node->safe_psql('postgres', 'SELECT count(*) FROM beat');
 $node->safe_psql('postgres', 'SELECT pg_sleep(3)');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM beat'), $beats, 'and nothing of it runs');
 like($node->safe_psql('postgres', q{SELECT detail FROM durable.doctor() WHERE check_name = 'owners'}), qr/suspended cannot log in/, 'the doctor says so');
-my (undef, undef, $stderr) = $node->psql('postgres', q{SET ROLE suspended; SELECT durable.start('beats')});
+(undef, undef, $stderr) = $node->psql('postgres', q{SET ROLE suspended; SELECT durable.start('beats')});
 like($stderr, qr/role "suspended" cannot own workflows because it cannot log in/, 'it can start nothing');
 $node->safe_psql('postgres', 'ALTER ROLE suspended LOGIN');
 ok($node->poll_query_until('postgres', "SELECT count(*) > $beats + 3 FROM beat"), 'with LOGIN they go on');
