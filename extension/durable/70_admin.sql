@@ -13,6 +13,7 @@ CREATE FUNCTION durable.version() RETURNS text
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'durable_version';
 
 CREATE FUNCTION durable.doctor(
+    time_limit      interval DEFAULT '500 ms',
     OUT check_name  text,
     OUT ok          boolean,
     OUT detail      text,
@@ -26,5 +27,5 @@ COMMENT ON FUNCTION durable.unpause() IS 'ends durable.pause()';
 COMMENT ON FUNCTION durable.adopt() IS
     'lets the instances of a restored or cloned database run here';
 COMMENT ON FUNCTION durable.version() IS 'version of the loaded library';
-COMMENT ON FUNCTION durable.doctor() IS
-    'checks the engine of this database and says what to do about what is not well';
+COMMENT ON FUNCTION durable.doctor(interval) IS
+    'checks the engine of this database and says what to do about each finding; looks at instances until the time limit, NULL looks at all of them';

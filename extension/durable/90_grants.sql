@@ -91,7 +91,7 @@ GRANT SELECT ON durable.instances, durable.waiting, durable.buffered_events, dur
 TO pg_monitor;
 GRANT EXECUTE ON FUNCTION
     durable.status(text), durable.history(text),
-    durable.query(text, text[], timestamptz, timestamptz, text, jsonb, integer, text), durable.doctor(), durable.version(),
+    durable.query(text, text[], timestamptz, timestamptz, text, jsonb, integer, text), durable.doctor(interval), durable.version(),
     durable.may_see(regrole), durable.may_read(regrole), durable.clock(),
     durable.waits(text, timestamptz), durable.worker_slots()
 TO pg_monitor;

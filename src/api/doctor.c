@@ -1,9 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * doctor.c
- *		durable.doctor: is the engine of this database well, and what to do if not.
- *		This file looks at the server and the processes, doctor_tables.c at the
- *		instances.
+ *		durable.doctor: checks the engine of this database, and says what to do about
+ *		each finding.  This file looks at the settings and the processes,
+ *		doctor_server.c at replication and VACUUM, doctor_tables.c at the work that
+ *		is due, and doctor_walk.c at the instances.
  *
  * It must work when nothing else does: without the library being preloaded, while
  * the engine is held, on a standby.  So each check takes what is missing for an
@@ -21,6 +22,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
@@ -29,6 +31,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -39,9 +42,6 @@
 #include "shmem.h"
 #include "sql.h"
 
-/* A snapshot older than this keeps VACUUM from doing its work. */
-#define OLD_SNAPSHOT	"10 minutes"
-
 static void check_preloaded(Doctor *doctor);
 static void check_version(Doctor *doctor);
 static void check_enabled(Doctor *doctor);
@@ -49,11 +49,10 @@ static void check_processes(Doctor *doctor);
 static void check_workers(Doctor *doctor, const DurableDatabaseInfo *info);
 static void check_worker_slots(Doctor *doctor, const DurableDatabaseInfo *info);
 static void check_identity(Doctor *doctor);
-static void check_oldest_snapshot(Doctor *doctor);
-static void check_autovacuum(Doctor *doctor);
 static void check_test_clock(Doctor *doctor);
 static void run(Doctor *doctor, void (*check) (Doctor *doctor));
 static char *ago(TimestampTz since);
+static int64 time_limit(FunctionCallInfo fcinfo);
 
 PG_FUNCTION_INFO_V1(durable_doctor);
 
@@ -63,6 +62,8 @@ durable_doctor(PG_FUNCTION_ARGS)
 	Doctor		doctor;
 
 	durable_client_refuse_in_turn("doctor", "Call it from an activity.");
+	INSTR_TIME_SET_CURRENT(doctor.began);
+	doctor.limit_us = time_limit(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
 	doctor.result = (ReturnSetInfo *) fcinfo->resultinfo;
 
@@ -78,10 +79,12 @@ durable_doctor(PG_FUNCTION_ARGS)
 		run(&doctor, check_enabled);
 		run(&doctor, check_processes);
 	}
+	run(&doctor, durable_doctor_check_standby);
 	run(&doctor, check_identity);
 	run(&doctor, durable_doctor_check_tables);
-	run(&doctor, check_oldest_snapshot);
-	run(&doctor, check_autovacuum);
+	run(&doctor, durable_doctor_walk);
+	run(&doctor, durable_doctor_check_oldest_snapshot);
+	run(&doctor, durable_doctor_check_autovacuum);
 	if (durable_shmem_available())
 		run(&doctor, check_test_clock);
 
@@ -141,6 +144,72 @@ durable_doctor_count(int64 n, const char *one, const char *many)
 	return psprintf(INT64_FORMAT " %s", n, many);
 }
 
+char *
+durable_doctor_count_exactly(int64 n, const char *one, const char *many)
+{
+	return n == 1 ? psprintf("one %s", one) : psprintf(INT64_FORMAT " %s", n, many);
+}
+
+/* Microseconds; 0 for NULL, which is no limit. */
+static int64
+time_limit(FunctionCallInfo fcinfo)
+{
+	Interval   *limit;
+	double		us;
+
+	if (PG_ARGISNULL(0))
+		return 0;
+	limit = PG_GETARG_INTERVAL_P(0);
+	us = limit->time + (limit->day + limit->month * (double) DAYS_PER_MONTH) * USECS_PER_DAY;
+	if (us <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("time_limit must be greater than zero"),
+				 errhint("NULL sets no limit.")));
+	return us < (double) PG_INT64_MAX / 2 ? (int64) us : 0;
+}
+
+bool
+durable_doctor_time_is_over(Doctor *doctor)
+{
+	instr_time	elapsed;
+
+	if (doctor->limit_us == 0)
+		return false;
+	INSTR_TIME_SET_CURRENT(elapsed);
+	INSTR_TIME_SUBTRACT(elapsed, doctor->began);
+	return (int64) INSTR_TIME_GET_MICROSEC(elapsed) >= doctor->limit_us;
+}
+
+ErrorData *
+durable_doctor_attempt(void (*body) (void *arg), void *arg)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		body(arg);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+
+	if (error && ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+		ReThrowError(error);
+	return error;
+}
+
 /* Seconds are enough. */
 static char *
 ago(TimestampTz since)
@@ -179,8 +248,8 @@ check_preloaded(Doctor *doctor)
 	in_file = DatumGetBool(durable_sql_datum(0, 4, &isnull));
 
 	durable_doctor_say(doctor, "preloaded", durable_shmem_available(), detail.data,
-					   in_file ? "The configuration file names it by now: restart the server." :
-					   psprintf("Put this line there and restart the server: %s", durable_shmem_preload_line()));
+					   in_file ? "The configuration file names the library by now: restart the server." :
+					   psprintf("No workflow can run. Put this line into postgresql.conf and restart the server: %s", durable_shmem_preload_line()));
 }
 
 static void
@@ -192,7 +261,7 @@ check_version(Doctor *doctor)
 	installed = durable_sql_text(0, 1);
 	durable_doctor_say(doctor, "version", strcmp(installed, DURABLE_VERSION) == 0,
 					   psprintf("library %s, extension %s", DURABLE_VERSION, installed),
-					   "Use ALTER EXTENSION durable UPDATE, and restart the server if the library is the older one.");
+					   "Workflows of this database do not run until they fit: ALTER EXTENSION durable UPDATE; updates the extension. If the library is the older one, restart the server.");
 }
 
 static void
@@ -200,7 +269,7 @@ check_enabled(Doctor *doctor)
 {
 	durable_doctor_say(doctor, "enabled", durable_enabled,
 					   psprintf("durable.enabled is %s", durable_enabled ? "on" : "off"),
-					   "Set durable.enabled = on and reload the configuration.");
+					   "No workflow runs on this server: ALTER SYSTEM SET durable.enabled = on; SELECT pg_reload_conf(); lets them run.");
 }
 
 /* --- processes ------------------------------------------------------------------------ */
@@ -215,11 +284,11 @@ check_processes(Doctor *doctor)
 	durable_doctor_say(doctor, "launcher", info.launcher_pid != 0 || standby,
 					   info.launcher_pid != 0 ? psprintf("pid %d", info.launcher_pid) :
 					   standby ? "not running: this server is a standby" : "not running",
-					   "It is restarted within seconds; if it is not, the server's log says why.");
+					   "Without it no workflow runs. The postmaster starts it again within a second; if it keeps ending, the server's log says why.");
 
 	if (info.stopping)
 		durable_doctor_say(doctor, "coordinator", false, "stopped for a DROP or ALTER DATABASE",
-						   "It comes back when that command has failed.");
+						   "Workflows of this database do not run until that command has ended; SELECT pid, query FROM pg_stat_activity WHERE query ~* 'database'; shows it.");
 	else
 		durable_doctor_say(doctor, "coordinator", info.coordinator_pid != 0 || standby,
 						   info.coordinator_pid == 0 ?
@@ -242,12 +311,13 @@ check_workers(Doctor *doctor, const DurableDatabaseInfo *info)
 
 	if (durable_max_workers == 0)
 		durable_doctor_say(doctor, "workers", durable_testing, detail,
-						   "No workers may run: set durable.max_workers and reload the configuration.");
+						   "No worker may run: ALTER SYSTEM SET durable.max_workers = 4; SELECT pg_reload_conf(); allows four.");
 	else
 		durable_doctor_say(doctor, "workers", info->short_since == 0,
 						   info->short_since == 0 ? detail :
 						   psprintf("%s; a role has waited for one since %s", detail, ago(info->short_since)),
-						   "All workers are busy for other roles: raise durable.max_workers and reload the configuration.");
+						   psprintf("All workers that durable.max_workers allows are busy for other roles: ALTER SYSTEM SET durable.max_workers = %d; SELECT pg_reload_conf(); allows more.",
+									Min(durable_max_workers * 2, DURABLE_MAX_SLOTS)));
 }
 
 /*
@@ -301,9 +371,9 @@ check_identity(Doctor *doctor)
 	paused = DatumGetBool(durable_sql_datum(0, 4, &isnull));
 
 	durable_doctor_say(doctor, "identity", held == NULL, held ? held : "the instances belong to this database",
-					   "If they run nowhere else any more, SELECT durable.adopt() lets them run here.");
+					   "They are held, because they would do everything a second time if they also ran there. If they run nowhere else, SELECT durable.adopt(); lets them run here.");
 	durable_doctor_say(doctor, "paused", !paused, paused ? "the engine of this database is paused" : "no",
-					   "SELECT durable.unpause();");
+					   "No workflow of this database runs: SELECT durable.unpause(); ends the pause.");
 }
 
 static void
@@ -315,48 +385,5 @@ check_test_clock(Doctor *doctor)
 					   offset == 0 ? "off" :
 					   psprintf("%s s ahead of the server's clock",
 								DatumGetCString(DirectFunctionCall1(int8out, Int64GetDatum(offset / USECS_PER_SEC)))),
-					   "durable.advance_clock() was used in this database; restarting the server sets the clock right.");
-}
-
-/* --- what keeps VACUUM from cleaning the queues ---------------------------------------- */
-
-static void
-check_oldest_snapshot(Doctor *doctor)
-{
-	const char *text =
-		"SELECT holder, held_for FROM ("
-		"  SELECT format('pid %s (%s%s)', pid, backend_type, ', ' || state), now() - xact_start "
-		"  FROM pg_stat_activity "
-		"  WHERE coalesce(backend_xid, backend_xmin) IS NOT NULL AND pid <> pg_backend_pid() "
-		"    AND (datid = (SELECT oid FROM pg_database WHERE datname = current_database()) OR datid IS NULL) "
-		"  UNION ALL "
-		"  SELECT format('prepared transaction %L', gid), now() - prepared "
-		"  FROM pg_prepared_xacts WHERE database = current_database()) AS h (holder, held_for) "
-		"WHERE held_for > interval '" OLD_SNAPSHOT "' ORDER BY held_for DESC LIMIT 1";
-
-	if (durable_doctor_query(text, 0, NULL, NULL) == 0)
-	{
-		durable_doctor_say(doctor, "oldest_snapshot", true, "none older than " OLD_SNAPSHOT, NULL);
-		return;
-	}
-	{
-		bool		isnull;
-		Datum		held_for = durable_sql_datum(0, 2, &isnull);
-
-		durable_doctor_say(doctor, "oldest_snapshot", false,
-						   psprintf("%s has kept one for %s", durable_sql_text(0, 1),
-									DatumGetCString(DirectFunctionCall1(interval_out, held_for))),
-						   "VACUUM cannot remove what that transaction might still see, and the queues grow; end it if nobody needs it.");
-	}
-}
-
-static void
-check_autovacuum(Doctor *doctor)
-{
-	bool		on;
-
-	on = strcmp(GetConfigOption("autovacuum", false, false), "on") == 0 &&
-		strcmp(GetConfigOption("track_counts", false, false), "on") == 0;
-	durable_doctor_say(doctor, "autovacuum", on, on ? "on" : "off",
-					   "The queues need VACUUM all the time: set autovacuum and track_counts on.");
+					   "durable.advance_clock() was called in this database. A restart of the server sets the clock right.");
 }

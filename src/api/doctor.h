@@ -8,12 +8,22 @@
 #include "durable.h"
 #include "executor/spi.h"
 #include "nodes/execnodes.h"
+#include "portability/instr_time.h"
 
 typedef struct Doctor
 {
 	ReturnSetInfo *result;
 	MemoryContext context;		/* of one check */
+	instr_time	began;
+	int64		limit_us;		/* of the checks that look at many rows; 0: none */
 }			Doctor;
+
+/* How many names a line of the answer lists. */
+#define DOCTOR_LISTED		3
+
+/* In a statement with $1: the caller may see all instances; $2: the caller. */
+#define DOCTOR_VISIBLE(owner)	"($1 OR pg_has_role($2, " owner ", 'USAGE'))"
+#define DOCTOR_UNFINISHED		"status IN ('P', 'R', 'S')"
 
 /* One line of the answer.  hint may be NULL and is left out when all is well. */
 extern void durable_doctor_say(Doctor *doctor, const char *check, bool ok,
@@ -28,8 +38,28 @@ extern uint64 durable_doctor_query(const char *text, int nargs, const Oid *types
 /* "one instance", "12 instances"; more than the limit is "more than 10000 instances" */
 #define DOCTOR_COUNT_LIMIT	10000
 extern char *durable_doctor_count(int64 n, const char *one, const char *many);
+extern char *durable_doctor_count_exactly(int64 n, const char *one, const char *many);
 
-/* doctor_tables.c: what the tables say */
+/*
+ * Does what may raise in a subtransaction that leaves nothing.  NULL if it has not
+ * raised; a cancel or shutdown is raised again.
+ */
+extern ErrorData *durable_doctor_attempt(void (*body) (void *arg), void *arg);
+
+extern bool durable_doctor_time_is_over(Doctor *doctor);
+
+/* Time of the latest change that this server has; on a primary, now. */
+extern TimestampTz durable_doctor_known_until(void);
+
+/* doctor_tables.c: the tables and the work in them */
 extern void durable_doctor_check_tables(Doctor *doctor);
+
+/* doctor_walk.c: the instances */
+extern void durable_doctor_walk(Doctor *doctor);
+
+/* doctor_server.c: what other servers and sessions do to this one */
+extern void durable_doctor_check_standby(Doctor *doctor);
+extern void durable_doctor_check_oldest_snapshot(Doctor *doctor);
+extern void durable_doctor_check_autovacuum(Doctor *doctor);
 
 #endif							/* DURABLE_DOCTOR_H */

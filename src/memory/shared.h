@@ -166,6 +166,15 @@ typedef struct Duration
 	pg_atomic_uint64 us;
 }			Duration;
 
+/* See xid_time.c. */
+#define MAX_XID_SAMPLES		512
+
+typedef struct XidSample
+{
+	TransactionId next;
+	TimestampTz at;				/* real time */
+}			XidSample;
+
 typedef struct DurableShared
 {
 	TimestampTz crashed_at;		/* start after an unclean end; 0: clean. Never changes */
@@ -177,6 +186,9 @@ typedef struct DurableShared
 	int			launcher_pid;
 	Latch	   *launcher_latch;
 	bool		rescan;			/* there may be a new database */
+
+	uint64		nxid_samples;	/* so many have been taken; a ring; under the LWLock */
+	XidSample	xid_samples[MAX_XID_SAMPLES];
 
 	DurableDatabase databases[DURABLE_MAX_DATABASES];
 	DurableSlot slots[DURABLE_MAX_SLOTS];

@@ -40,6 +40,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+#include "xid_time.h"
 
 /* Milliseconds. */
 #define RESCAN_INTERVAL			10000	/* pg_database */
@@ -140,6 +141,7 @@ durable_launcher_main(Datum arg)
 			scan_databases();
 			scanned_at = GetCurrentTimestamp();
 		}
+		durable_xid_time_sample();
 		ms = supervise();
 		durable_clock_wait(Min(ms, RESCAN_INTERVAL));
 	}

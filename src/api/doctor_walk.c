@@ -1,0 +1,630 @@
+/*-------------------------------------------------------------------------
+ *
+ * doctor_walk.c
+ *		What durable.doctor finds by looking at instances one after the other.
+ *
+ * There is no index on the status of an instance, so a check of the unfinished
+ * ones has to pass by all of them, and there may be millions.  The walk therefore
+ * has a time limit.  It takes small ranges of keys in turn from the oldest and
+ * from the newest instances, because what is stuck is old and what has just been
+ * broken is new, and it ends when both ends meet or when the time is over.  Then
+ * the check "coverage" says how much was not looked at.
+ *
+ * All ranges are read with the snapshot of the query that calls durable.doctor, so
+ * the tables are seen as of one moment.
+ *
+ * Owns:	nothing
+ * Called by: doctor.c
+ * Locks:	those of reading
+ * Memory:	the context of the check; rows are freed after each range
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "activity.h"
+#include "client.h"
+#include "doctor.h"
+#include "handler.h"
+#include "sql.h"
+#include "suggest.h"
+
+/* Instances of one range. */
+#define RANGE_SIZE		1000
+
+/* How many of a kind are remembered and examined. */
+#define MAX_CODES		500
+#define MAX_BUFFERED	1000
+#define MAX_STUCK		1000
+
+/* A function that unfinished instances run, with the hash of its code; 0: not known. */
+typedef struct Code
+{
+	char	   *signature;
+	int64		hash;
+	int64		instances;
+	bool		changed;		/* set by resolve_code */
+}			Code;
+
+typedef struct OwnerCount
+{
+	Oid			owner;			/* hash key */
+	int64		instances;
+}			OwnerCount;
+
+typedef struct Walk
+{
+	Doctor	   *doctor;
+	int64		low;			/* looked at: keys up to here, and from high on */
+	int64		high;
+	int64		n_oldest;
+	int64		n_newest;
+	bool		complete;
+
+	HTAB	   *owners;			/* OwnerCount */
+	List	   *codes;			/* Code */
+	int64		nsuspended;
+	TimestampTz suspended_at;	/* the latest one with a reason */
+	char	   *suspended_id;
+	char	   *suspended_why;
+	int			nbuffered;		/* looked at */
+	int			nmistyped;
+	char	   *mistyped;
+	char	   *meant;
+	List	   *stuck;			/* int64: keys without an obvious reason to wait */
+	List	   *stuck_ids;
+}			Walk;
+
+/* A range, as the walk has measured it. */
+typedef struct Range
+{
+	int64		first;
+	int64		last;
+	int64		rows;
+	int64		unfinished;
+	int64		suspended;
+}			Range;
+
+static bool next_range(Walk *walk, bool newest, Range *range);
+static void look_at(Walk *walk, const Range *range);
+static void count_codes(Walk *walk, const Range *range);
+static void add_code(Walk *walk, char *signature, int64 hash, int64 instances);
+static void add_other_codes(Walk *walk);
+static void find_suspended(Walk *walk, const Range *range);
+static void find_mistyped(Walk *walk, const Range *range);
+static void find_stuck(Walk *walk, const Range *range);
+static void say_coverage(Walk *walk);
+static void say_owners(Walk *walk);
+static void say_codes(Walk *walk);
+static void say_suspended(Walk *walk);
+static void say_mistyped(Walk *walk);
+static void say_stuck(Walk *walk);
+static void resolve_code(void *arg);
+static uint64 run_range(DurableSql *sql, const Range *range);
+static uint64 run_visible(DurableSql *sql);
+static List *text_list(uint64 row, int col);
+
+#define BY_KEY(bounds_result, order) \
+	"SELECT " bounds_result ", count(*), count(*) FILTER (WHERE " DOCTOR_UNFINISHED ")," \
+	" count(*) FILTER (WHERE status = 'S')" \
+	" FROM (SELECT key, status FROM durable.instance" \
+	"  WHERE key > $1 AND key < $2 ORDER BY key " order " LIMIT $3) i"
+
+static DurableSql oldest_range = {
+	.text = BY_KEY("max(key)", "ASC"),
+	.nargs = 3,
+	.argtypes = {INT8OID, INT8OID, INT8OID}
+};
+
+static DurableSql newest_range = {
+	.text = BY_KEY("min(key)", "DESC"),
+	.nargs = 3,
+	.argtypes = {INT8OID, INT8OID, INT8OID}
+};
+
+/* The following have $1, $2 as DOCTOR_VISIBLE has, and a range of keys in $3 and $4. */
+#define IN_RANGE		"i.key >= $3 AND i.key <= $4 AND i." DOCTOR_UNFINISHED " AND " DOCTOR_VISIBLE("i.owner")
+#define RANGE_ARGS		.nargs = 4, .argtypes = {BOOLOID, OIDOID, INT8OID, INT8OID}
+
+static DurableSql codes_of_range = {
+	.text = "SELECT CASE WHEN handler LIKE '(%' THEN name || handler ELSE handler END, coalesce(code_hash, 0),"
+	" owner::oid, count(*) FROM durable.instance i WHERE " IN_RANGE " GROUP BY 1, 2, 3",
+	RANGE_ARGS
+};
+
+/* A reason may quote what the instance was doing: only for those who may read that. */
+static DurableSql suspended_of_range = {
+	.text = "SELECT instance_id, suspend_reason, coalesce(updated_at, started_at, created_at), count(*) OVER ()"
+	" FROM durable.instance i WHERE " IN_RANGE " AND status = 'S' AND suspend_reason IS NOT NULL"
+	" AND pg_has_role($2, i.owner, 'USAGE') ORDER BY 3 DESC LIMIT 1",
+	RANGE_ARGS
+};
+
+static DurableSql buffered_of_range = {
+	.text = "SELECT instance_id,"
+	" array(SELECT w.detail FROM durable.waits(waiting, created_at) w WHERE w.kind = 'event'),"
+	" array(SELECT w.detail FROM durable.waits(waiting, created_at) w WHERE w.kind = 'buffered')"
+	" FROM durable.instance i WHERE " IN_RANGE " AND waiting ~ '\\mb[0-9]' ORDER BY key DESC",
+	RANGE_ARGS
+};
+
+/*
+ * Instances without a message, task, child, awaited event or the timer that they say
+ * they wait for.  A timer for another purpose is looked for later, in say_stuck:
+ * there is no index by which it would be found here.
+ */
+static DurableSql stuck_of_range = {
+	.text = "SELECT i.key, i.instance_id FROM durable.instance i"
+	" WHERE " IN_RANGE " AND i.status IN ('P', 'R')"
+	" AND NOT EXISTS (SELECT FROM durable.waits(i.waiting, coalesce(i.started_at, i.created_at)) w"
+	"  WHERE w.kind = 'event' OR (w.due IS NOT NULL AND EXISTS ("
+	"   SELECT FROM durable.timer t WHERE t.owner = i.owner AND t.due_at = w.due AND t.key = i.key)))"
+	" AND NOT EXISTS (SELECT FROM durable.inbox m WHERE m.owner = i.owner AND m.key = i.key)"
+	" AND NOT EXISTS (SELECT FROM durable.task_queue t WHERE t.key = i.key)"
+	" AND NOT EXISTS (SELECT FROM durable.instance c WHERE c.parent_key = i.key AND c." DOCTOR_UNFINISHED ")"
+	" ORDER BY i.key",
+	RANGE_ARGS
+};
+
+/* Not by key, so not with the plans of engine SQL: one pass over the timers. */
+static const char *const timers_of_keys =
+"SELECT DISTINCT t.key FROM durable.timer t WHERE t.key = ANY ($1)";
+
+void
+durable_doctor_walk(Doctor *doctor)
+{
+	HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(OwnerCount), .hcxt = CurrentMemoryContext};
+	Walk		walk = {.doctor = doctor, .low = 0, .high = PG_INT64_MAX};
+	Range		range;
+
+	walk.owners = hash_create("durable owners", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	for (bool newest = false;; newest = !newest)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (durable_doctor_time_is_over(doctor))
+			break;
+		if (!next_range(&walk, newest, &range))
+		{
+			walk.complete = true;
+			break;
+		}
+		look_at(&walk, &range);
+	}
+	add_other_codes(&walk);
+
+	say_coverage(&walk);
+	say_owners(&walk);
+	say_codes(&walk);
+	say_suspended(&walk);
+	say_mistyped(&walk);
+	say_stuck(&walk);
+}
+
+/* --- the walk --------------------------------------------------------------------------- */
+
+/* False when no instance is left between the two ends. */
+static bool
+next_range(Walk *walk, bool newest, Range *range)
+{
+	Datum		values[] = {
+		Int64GetDatum(walk->low), Int64GetDatum(walk->high), Int64GetDatum(RANGE_SIZE)
+	};
+	bool		isnull;
+	int64		end;
+
+	durable_sql_run(newest ? &newest_range : &oldest_range, values, NULL, true, 0);
+	range->rows = durable_sql_int8(0, 2);
+	range->unfinished = durable_sql_int8(0, 3);
+	range->suspended = durable_sql_int8(0, 4);
+	end = DatumGetInt64(durable_sql_datum(0, 1, &isnull));
+	SPI_freetuptable(SPI_tuptable);
+	if (range->rows == 0)
+		return false;
+
+	if (newest)
+	{
+		range->first = end;
+		range->last = walk->high - 1;
+		walk->high = end;
+		walk->n_newest += range->rows;
+	}
+	else
+	{
+		range->first = walk->low + 1;
+		range->last = end;
+		walk->low = end;
+		walk->n_oldest += range->rows;
+	}
+	return true;
+}
+
+static void
+look_at(Walk *walk, const Range *range)
+{
+	if (range->unfinished > 0)
+	{
+		count_codes(walk, range);
+		find_mistyped(walk, range);
+		find_stuck(walk, range);
+	}
+	if (range->suspended > 0)
+		find_suspended(walk, range);
+}
+
+static uint64
+run_range(DurableSql *sql, const Range *range)
+{
+	Datum		values[] = {
+		BoolGetDatum(durable_client_may_see(BOOTSTRAP_SUPERUSERID)),
+		ObjectIdGetDatum(GetUserId()),
+		Int64GetDatum(range->first), Int64GetDatum(range->last)
+	};
+
+	return durable_sql_run(sql, values, NULL, true, 0);
+}
+
+static void
+count_codes(Walk *walk, const Range *range)
+{
+	uint64		nrows = run_range(&codes_of_range, range);
+
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		Oid			owner = durable_sql_oid(i, 3);
+		int64		instances = durable_sql_int8(i, 4);
+		bool		found;
+		OwnerCount *entry = hash_search(walk->owners, &owner, HASH_ENTER, &found);
+
+		entry->instances = (found ? entry->instances : 0) + instances;
+		add_code(walk, durable_sql_text(i, 1), durable_sql_int8(i, 2), instances);
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+static void
+add_code(Walk *walk, char *signature, int64 hash, int64 instances)
+{
+	ListCell   *cell;
+	Code	   *code;
+
+	foreach(cell, walk->codes)
+	{
+		code = lfirst(cell);
+		if (code->hash == hash && strcmp(code->signature, signature) == 0)
+		{
+			code->instances += instances;
+			return;
+		}
+	}
+	if (list_length(walk->codes) >= MAX_CODES)
+		return;
+	code = palloc0(sizeof(Code));
+	code->signature = signature;
+	code->hash = hash;
+	code->instances = instances;
+	walk->codes = lappend(walk->codes, code);
+}
+
+/* Functions that are registered, or that queued activities call. */
+static void
+add_other_codes(Walk *walk)
+{
+	static DurableSql registered = {
+		.text = "SELECT handler FROM durable.orchestration o WHERE " DOCTOR_VISIBLE("o.owner")
+		" UNION SELECT handler FROM durable.activity a WHERE " DOCTOR_VISIBLE("a.owner")
+		" UNION SELECT handler FROM (SELECT handler, owner FROM durable.task_queue ORDER BY owner, run_at, id LIMIT 1000) t"
+		"  WHERE handler <> '" ACTIVITY_CALL_SQL "' AND " DOCTOR_VISIBLE("t.owner"),
+		.nargs = 2,
+		.argtypes = {BOOLOID, OIDOID}
+	};
+	uint64		nrows = run_visible(&registered);
+
+	for (uint64 i = 0; i < nrows; i++)
+		add_code(walk, durable_sql_text(i, 1), 0, 0);
+	SPI_freetuptable(SPI_tuptable);
+}
+
+static uint64
+run_visible(DurableSql *sql)
+{
+	Datum		values[] = {
+		BoolGetDatum(durable_client_may_see(BOOTSTRAP_SUPERUSERID)),
+		ObjectIdGetDatum(GetUserId())
+	};
+
+	return durable_sql_run(sql, values, NULL, true, 0);
+}
+
+static void
+find_suspended(Walk *walk, const Range *range)
+{
+	if (run_range(&suspended_of_range, range) > 0)
+	{
+		bool		isnull;
+		TimestampTz at = durable_sql_timestamptz(0, 3, &isnull);
+
+		walk->nsuspended += durable_sql_int8(0, 4);
+		if (walk->suspended_id == NULL || at > walk->suspended_at)
+		{
+			walk->suspended_at = at;
+			walk->suspended_id = durable_sql_text(0, 1);
+			walk->suspended_why = durable_sql_text(0, 2);
+		}
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * An event that nobody waits for, while its instance waits for one whose name is
+ * much like it: somebody has mistyped.
+ */
+static void
+find_mistyped(Walk *walk, const Range *range)
+{
+	uint64		nrows;
+
+	if (walk->nbuffered >= MAX_BUFFERED)
+		return;
+	nrows = run_range(&buffered_of_range, range);
+	for (uint64 i = 0; i < nrows && walk->nbuffered < MAX_BUFFERED; i++, walk->nbuffered++)
+	{
+		List	   *awaited = text_list(i, 2);
+		ListCell   *cell;
+
+		foreach(cell, text_list(i, 3))
+		{
+			const char *raised = lfirst(cell);
+			const char *meant = durable_suggest(raised, awaited);
+
+			/* The same name: the wait was opened for the next one. */
+			if (meant == NULL || pg_strcasecmp(meant, raised) == 0)
+				continue;
+			if (walk->nmistyped++ == 0)
+			{
+				walk->mistyped = psprintf("event \"%s\" of instance \"%s\" is not awaited", raised, durable_sql_text(i, 1));
+				walk->meant = pstrdup(meant);
+			}
+		}
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+static void
+find_stuck(Walk *walk, const Range *range)
+{
+	uint64		nrows;
+
+	if (list_length(walk->stuck) >= MAX_STUCK)
+		return;
+	nrows = run_range(&stuck_of_range, range);
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		int64	   *key = palloc(sizeof(int64));
+
+		*key = durable_sql_int8(i, 1);
+		walk->stuck = lappend(walk->stuck, key);
+		walk->stuck_ids = lappend(walk->stuck_ids, durable_sql_text(i, 2));
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* --- what has been found ------------------------------------------------------------------ */
+
+/*
+ * Not having looked at everything is not a fault, so it is ok; the detail says what
+ * the answer does not cover.
+ */
+static void
+say_coverage(Walk *walk)
+{
+	int64		looked_at = walk->n_oldest + walk->n_newest;
+	int64		all;
+
+	if (walk->complete)
+	{
+		durable_doctor_say(walk->doctor, "coverage", true,
+						   psprintf("looked at all %s", durable_doctor_count_exactly(looked_at, "instance", "instances")), NULL);
+		return;
+	}
+	durable_doctor_query("SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'durable.instance'::regclass",
+						 0, NULL, NULL);
+	all = durable_sql_int8(0, 1);
+	durable_doctor_say(walk->doctor, "coverage", true,
+					   psprintf("looked at the " INT64_FORMAT " oldest and the " INT64_FORMAT " newest%s instances only; "
+								"SELECT * FROM durable.doctor(time_limit => NULL) looks at all of them",
+								walk->n_oldest, walk->n_newest,
+								all > looked_at ? psprintf(" of about " INT64_FORMAT, all) : ""),
+					   NULL);
+}
+
+static void
+say_owners(Walk *walk)
+{
+	HASH_SEQ_STATUS scan;
+	OwnerCount *entry;
+	StringInfoData detail;
+	char	   *hint = NULL;
+	int			n = 0;
+
+	initStringInfo(&detail);
+	hash_seq_init(&scan, walk->owners);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(entry->owner));
+		bool		exists = HeapTupleIsValid(tuple);
+		bool		can_work = exists;
+		char	   *name = psprintf("%u", entry->owner);
+
+		if (exists)
+		{
+			Form_pg_authid role = (Form_pg_authid) GETSTRUCT(tuple);
+
+			can_work = role->rolcanlogin;
+			name = pstrdup(NameStr(role->rolname));
+			ReleaseSysCache(tuple);
+		}
+		if (can_work)
+			continue;
+		if (n++ < DOCTOR_LISTED)
+			appendStringInfo(&detail, "%s%s %s, and has %s", detail.len > 0 ? "; " : "",
+							 exists ? quote_identifier(name) : name,
+							 exists ? "cannot log in" : "is gone",
+							 durable_doctor_count_exactly(entry->instances, "instance", "instances"));
+		if (hint == NULL)
+			hint = exists ? psprintf("Workers connect as the owner of the instances: ALTER ROLE %s LOGIN; lets them run.", quote_identifier(name)) :
+				psprintf("Instances of a role that does not exist cannot go on. "
+						 "SELECT durable.terminate(instance_id) FROM durable.instances WHERE owner::oid = %s AND runtime_status IN ('Pending', 'Running', 'Suspended'); "
+						 "called by a superuser, ends them.", name);
+	}
+	if (n > DOCTOR_LISTED)
+		appendStringInfo(&detail, "; and %d more", n - DOCTOR_LISTED);
+	durable_doctor_say(walk->doctor, "owners", n == 0,
+					   n == 0 ? "all owners of unfinished instances can have workers" : detail.data, hint);
+}
+
+/* Everything that names a function: does it still exist, is it still the same code? */
+static void
+say_codes(Walk *walk)
+{
+	ListCell   *cell;
+	int			norphans = 0;
+	int			nchanged = 0;
+	StringInfoData orphans;
+	StringInfoData changed;
+
+	initStringInfo(&orphans);
+	initStringInfo(&changed);
+	foreach(cell, walk->codes)
+	{
+		Code	   *code = lfirst(cell);
+		ErrorData  *error = durable_doctor_attempt(resolve_code, code);
+
+		if (error && norphans++ < DOCTOR_LISTED)
+			appendStringInfo(&orphans, "%s%s", orphans.len > 0 ? "; " : "", error->message);
+		if (code->changed && nchanged++ < DOCTOR_LISTED)
+			appendStringInfo(&changed, "%s%s began with other code of %s", changed.len > 0 ? "; " : "",
+							 durable_doctor_count_exactly(code->instances, "instance", "instances"), code->signature);
+	}
+	if (norphans > DOCTOR_LISTED)
+		appendStringInfo(&orphans, "; and %d more", norphans - DOCTOR_LISTED);
+	if (nchanged > DOCTOR_LISTED)
+		appendStringInfo(&changed, "; and %d more", nchanged - DOCTOR_LISTED);
+
+	durable_doctor_say(walk->doctor, "orphan_handlers", norphans == 0,
+					   norphans == 0 ? "all functions that are registered or in use exist" : orphans.data,
+					   "Use CREATE FUNCTION with the same schema, name and argument types; then SELECT durable.resume(instance_id) FROM durable.instances WHERE runtime_status = 'Suspended'; lets its instances go on.");
+	durable_doctor_say(walk->doctor, "old_code", nchanged == 0,
+					   nchanged == 0 ? "no unfinished instance began with other code than there is now" : changed.data,
+					   "These instances go on as long as the new code makes the same durable calls. An instance for which it does not is suspended; SELECT * FROM durable.waiting WHERE kind = 'resume'; says where the calls differ.");
+}
+
+/* What does not exist, or whether it is other code than it was. */
+static void
+resolve_code(void *arg)
+{
+	Code	   *code = arg;
+	Handler    *handler = durable_handler_resolve(code->signature);
+
+	code->changed = code->hash != 0 && code->hash != durable_handler_code_hash(handler);
+}
+
+static void
+say_suspended(Walk *walk)
+{
+	char	   *detail = "none with a reason";
+
+	if (walk->suspended_id)
+		detail = psprintf("%s; the latest, \"%s\": %s",
+						  durable_doctor_count_exactly(walk->nsuspended, "instance", "instances"),
+						  walk->suspended_id, walk->suspended_why);
+	durable_doctor_say(walk->doctor, "suspended", walk->suspended_id == NULL, detail,
+					   walk->suspended_id == NULL ? NULL :
+					   psprintf("SELECT * FROM durable.waiting WHERE kind = 'resume'; shows all reasons. "
+								"When the cause is mended, SELECT durable.resume(%s); lets the instance go on.",
+								quote_literal_cstr(walk->suspended_id)));
+}
+
+static void
+say_mistyped(Walk *walk)
+{
+	char	   *detail = walk->mistyped;
+
+	if (walk->nmistyped > 1)
+		detail = psprintf("%s; and %d more like it", detail, walk->nmistyped - 1);
+	durable_doctor_say(walk->doctor, "buffered_events", walk->nmistyped == 0,
+					   walk->nmistyped == 0 ? "none that looks mistyped" : detail,
+					   walk->nmistyped == 0 ? NULL :
+					   psprintf("Did you mean \"%s\"? SELECT * FROM durable.buffered_events; shows the events that nobody waits for, and durable.raise_event() sends the right one.",
+								walk->meant));
+}
+
+/*
+ * Every instance that is not finished must have something that will move it: a
+ * message, a timer, an activity, a child, or an event that somebody may raise.
+ */
+static void
+say_stuck(Walk *walk)
+{
+	int			n = list_length(walk->stuck);
+	int			nstuck = 0;
+	const char *example = NULL;
+
+	if (n > 0)
+	{
+		Datum	   *keys = palloc(n * sizeof(Datum));
+		Oid			types[1] = {INT8ARRAYOID};
+		Datum		values[1];
+		uint64		nrows;
+
+		for (int i = 0; i < n; i++)
+			keys[i] = Int64GetDatum(*(int64 *) list_nth(walk->stuck, i));
+		values[0] = PointerGetDatum(construct_array(keys, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+		nrows = durable_doctor_query(timers_of_keys, 1, types, values);
+		for (int i = 0; i < n; i++)
+		{
+			bool		has_timer = false;
+
+			for (uint64 row = 0; row < nrows && !has_timer; row++)
+				has_timer = durable_sql_int8(row, 1) == DatumGetInt64(keys[i]);
+			if (!has_timer && nstuck++ == 0)
+				example = list_nth(walk->stuck_ids, i);
+		}
+	}
+	durable_doctor_say(walk->doctor, "liveness", nstuck == 0,
+					   nstuck == 0 ? "every unfinished instance waits for something that can happen" :
+					   psprintf("%s waiting for nothing that could happen, such as \"%s\"",
+								durable_doctor_count_exactly(nstuck, "instance", "instances"), example),
+					   example == NULL ? NULL :
+					   psprintf("This is a defect of the engine; please report it. SELECT durable.terminate(%s); ends the instance.",
+								quote_literal_cstr(example)));
+}
+
+/* A text[] column as a list of strings without the nulls. */
+static List *
+text_list(uint64 row, int col)
+{
+	bool		isnull;
+	Datum		value = durable_sql_datum(row, col, &isnull);
+	List	   *list = NIL;
+	Datum	   *elements;
+	bool	   *nulls;
+	int			n;
+
+	if (isnull)
+		return NIL;
+	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &n);
+	for (int i = 0; i < n; i++)
+		if (!nulls[i])
+			list = lappend(list, TextDatumGetCString(elements[i]));
+	return list;
+}

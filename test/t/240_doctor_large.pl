@@ -1,0 +1,103 @@
+# durable.doctor answers in under a second however much there is, and says what it has not looked at.
+
+use strict;
+use warnings;
+use DurableTest;
+use PostgreSQL::Test::Cluster;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $N = 200_000;
+
+# Nothing may run: the rows are made up.
+my $node = new_node('main', conf => "durable.enabled = off\nfsync = off\nautovacuum = off\n");
+$node->start;
+create_durable($node, 'postgres');
+$node->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION sleeper(n int) RETURNS void LANGUAGE sql AS '';
+SELECT durable.start('sleeper', 0, 'first');
+SQL
+
+# What doctor says of a check, how long it took, and that in seconds for a machine of normal speed.
+sub ask
+{
+	my ($check, $limit) = @_;
+	my $start = time;
+	my $out = $node->safe_psql('postgres', 'SET statement_timeout = \'60s\'; SELECT ok, detail FROM durable.doctor(' . ($limit // '') . ") WHERE check_name = '$check'");
+
+	return ($out, time - $start);
+}
+
+sub is_quick
+{
+	my ($name) = @_;
+	my ($out, $took) = ask('coverage');
+
+	cmp_ok($took, '<', patience(1), "$name: doctor answers within a second");
+	like($out, qr/^t\|looked at (all|the \d+ oldest and the \d+ newest)/, '... and says how much it has looked at');
+	return;
+}
+
+# --- asleep -------------------------------------------------------------------------------------------------------------
+
+$node->safe_psql('postgres', <<SQL);
+INSERT INTO durable.instance (key, created_at, started_at, owner, status, instance_id, name, handler, waiting)
+	SELECT n, now(), now(), 'postgres', 'R', 'asleep ' || n, 'public.sleeper', '(integer)', 't1+864000/3' FROM generate_series(1000, 1000 + $N - 1) n;
+INSERT INTO durable.timer SELECT 'postgres', now() + '10 days', n, 1, 1 FROM generate_series(1000, 1000 + $N - 1) n;
+SQL
+is_quick("$N instances asleep");
+my ($out, $took) = ask('coverage', 'NULL');
+is($out, 't|looked at all ' . ($N + 1) . ' instances', 'without a limit it looks at all of them');
+is((ask('liveness', 'NULL'))[0], 't|every unfinished instance waits for something that can happen', '... and all of them can wake up');
+
+# Timers for another purpose than what the instance says it waits for count, too. One without any does not.
+$node->safe_psql('postgres', "UPDATE durable.timer SET due_at = due_at + '1 day' WHERE key < 1100; DELETE FROM durable.timer WHERE key = 1000");
+is((ask('liveness'))[0], 'f|one instance waiting for nothing that could happen, such as "asleep 1000"', 'an old instance that nothing can wake is found at once');
+$node->safe_psql('postgres', "INSERT INTO durable.timer SELECT 'postgres', now() + '10 days', 1000, 1, 1");
+
+# --- queued ---------------------------------------------------------------------------------------------------------------
+
+$node->safe_psql('postgres', <<SQL);
+UPDATE durable.instance SET waiting = 'a1/3' WHERE key >= 1000;
+DELETE FROM durable.timer;
+INSERT INTO durable.task_queue (id, owner, run_at, key, execution, task, name, handler, scheduled_at)
+	SELECT n, 'postgres', now() - '2 minutes'::interval, n, 1, 1, 'sleeper', 'public.sleeper(integer)', now() FROM generate_series(1000, 1000 + $N - 1) n;
+SQL
+is_quick("$N activities queued");
+like((ask('queue'))[0], qr/^f\|.* more than 10000 activities due, the oldest for 1\d\d s$/, '... and that they are overdue');
+
+$node->safe_psql('postgres', <<SQL);
+DELETE FROM durable.task_queue;
+INSERT INTO durable.inbox (id, owner, key, kind, sent_at) SELECT n, 'postgres', n, 'e', now() FROM generate_series(1000, 1000 + $N - 1) n;
+SQL
+is_quick("$N messages sent");
+
+# --- finished -------------------------------------------------------------------------------------------------------------
+
+$node->safe_psql('postgres', <<SQL);
+DELETE FROM durable.inbox;
+UPDATE durable.instance SET status = 'C', completed_at = now(), waiting = NULL WHERE key >= 1000;
+INSERT INTO durable.finished (owner, name, status, completed_at, key) SELECT owner, name, status, completed_at, key FROM durable.instance WHERE key >= 1000;
+SQL
+is_quick("$N instances finished");
+is((ask('failed'))[0], 't|no instance has failed within a day', 'none has failed');
+
+$node->safe_psql('postgres', <<'SQL');
+UPDATE durable.instance SET status = 'F', failure = '{"sqlstate": "22012", "message": "division by zero"}' WHERE key BETWEEN 1000 AND 1004;
+UPDATE durable.finished SET status = 'F', completed_at = now() - CASE WHEN key = 1003 THEN interval '2 hours' WHEN key = 1004 THEN interval '2 days' ELSE interval '1 minute' END
+	WHERE key BETWEEN 1000 AND 1004;
+SQL
+is((ask('failed'))[0], 'f|3 instances of public.sleeper with 22012 in the last hour, 4 in the last day', 'failures are counted by orchestration and SQLSTATE');
+like($node->safe_psql('postgres', "SELECT hint FROM durable.doctor() WHERE check_name = 'failed'"), qr/runtime_status = 'Failed'/, '... with the statement that shows them');
+
+my ($status, $stdout, $stderr) = $node->psql('postgres', "SELECT * FROM durable.doctor('-1 s')");
+like($stderr, qr/ERROR:  time_limit must be greater than zero/, 'a limit must be greater than zero');
+
+# Everything has failed.
+$node->safe_psql('postgres', "UPDATE durable.finished SET status = 'F', completed_at = now(), name = 'x' || key % 7 WHERE key >= 1000");
+is_quick("$N instances failed");
+like((ask('failed'))[0], qr/^f\|.*; and others of \d+ kinds; only the latest 2000 of each role were counted$/, '... and that not all were counted');
+is($node->safe_psql('postgres', "SELECT count(*) > 20 FROM durable.doctor('178000000 years')"), 't', 'a very long limit is none');
+
+$node->stop;
+done_testing();
