@@ -2,8 +2,8 @@
 #
 #   make                 build the library, the install scripts and the client
 #   make install         install into the PostgreSQL that PG_CONFIG names (DESTDIR= works)
-#   make installcheck    regression tests and isolation specs against a running server (PGHOST, PGPORT, PGUSER) that
-#                        preloads the library, with durable.testing = on and durable.max_workers = 0
+#   make installcheck    regression tests and isolation specs against a running server (PGHOST, PGPORT, PGUSER); what
+#                        the server has to have is in scripts/installcheck, and it says so itself
 #
 # These need nothing prepared, touch nothing outside a directory of their own, and start servers of their own:
 #   make play            play the game (without a terminal: play one by itself);  make stop, make clean-play
@@ -51,9 +51,6 @@ EXTRA_CLEAN = $(DURABLE_SQL) $(DUNGEON_SQL) clients/dungeon $(patsubst %.c,%.o,$
 
 # PGXS would run all tests in one database; ours get one each (see installcheck below).
 NO_INSTALLCHECK = 1
-DUNGEON_TESTS = $(wildcard sql/dungeon_*.sql)
-ENGINE_TESTS = $(filter-out $(DUNGEON_TESTS),$(wildcard sql/*.sql))
-SPECS = $(wildcard test/specs/*.spec)
 
 ifneq ($(GAME),no)
 EXTENSION += durable_dungeon
@@ -86,7 +83,10 @@ all:
 override with_llvm := $(WITH_LLVM)
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 ifeq ($(PGXS),)
-$(error "$(PG_CONFIG)" not found; install postgresql-server-dev-NN or set PG_CONFIG, or type "make play", which does it)
+$(error "$(PG_CONFIG)" not found; install postgresql-server-dev-NN or set PG_CONFIG, or type "make play", which needs nothing prepared)
+endif
+ifeq ($(wildcard $(shell $(PG_CONFIG) --includedir-server)/postgres.h),)
+$(error the header files of "$(PG_CONFIG)"'s server are missing; install postgresql-server-dev-NN, or type "make play", which needs nothing prepared)
 endif
 include $(PGXS)
 
@@ -110,21 +110,9 @@ $(DUNGEON_SQL): $(sort $(wildcard extension/durable_dungeon/*.sql)) extension/du
 
 # --- tests against a server that is already there: as in make check, each file in a new database with the extensions ----
 
-# run_test(driver,input directory,file,game's extension or nothing)
-define run_test
-	out=tmp_check/$(notdir $(basename $(3))) && mkdir -p "$$out" && \
-	$(dir $(PGXS))../test/$(1) --bindir='$(bindir)' --inputdir='$(2)' --outputdir="$$out" --dbname=durable_installcheck \
-		--load-extension=durable $(addprefix --load-extension=,$(4)) $(notdir $(basename $(3))) || failed="$$failed $(3)";
-
-endef
-
 .PHONY: installcheck
 installcheck:
-	@failed=''; \
-	$(foreach t,$(sort $(ENGINE_TESTS)),$(strip $(call run_test,regress/pg_regress,.,$(t)))) \
-	$(if $(filter no,$(GAME)),,$(foreach t,$(sort $(DUNGEON_TESTS)),$(strip $(call run_test,regress/pg_regress,.,$(t),durable_dungeon)))) \
-	$(foreach t,$(sort $(SPECS)),$(strip $(call run_test,isolation/pg_isolation_regress,test,$(t)))) \
-	[ -z "$$failed" ] || { echo "failed:$$failed; see tmp_check"; exit 1; }
+	@scripts/installcheck '$(bindir)' '$(dir $(PGXS))../test' '$(GAME)'
 
 # --- the client: an ordinary program on libpq and libedit, not a server module -------------------------------------------
 

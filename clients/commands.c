@@ -47,7 +47,7 @@ static void run_quit(Game *g, char *rest);
 static const Verb verbs[] = {
 	{"new", "new NAME", "begin a game as a new hero", false, false, run_new},
 	{"play", "play NAME", "go on as a hero whose game has begun", false, false, run_play},
-	{"confirm", "confirm", "tell the gatekeeper that you mean it; there is little time", true, false, run_confirm},
+	{"confirm", "confirm", "tell the gatekeeper, in time, that you mean it", true, false, run_confirm},
 	{"look", "look", "what is around you", true, false, run_look},
 	{"get", "get THING", "pick something up", true, false, run_get},
 	{"take", NULL, NULL, true, false, run_get},
@@ -302,6 +302,7 @@ run_kill(Game *g, char *rest)
 		{
 			look_list("You see:", &monsters);
 			look_list("You carry:", &carried);
+			look_hint(&g->world);
 		}
 	}
 	names_free(&monsters);

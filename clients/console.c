@@ -2,8 +2,9 @@
  * console.c - "dungeon console": tells what happens, as it happens.
  *
  * One line for each line of the narration, in plain text (time, player, message)
- * or JSON.  On a terminal a row of dots grows while nothing happens, so that a
- * quiet dungeon and a dead program do not look the same.
+ * or JSON.  On a terminal long lines are broken between words, and a row of dots
+ * grows while nothing happens, so that a quiet dungeon and a dead program do not
+ * look the same.
  *
  * Never gives up on a server that goes away: feed.c promises that nothing is lost
  * or told twice meanwhile.
@@ -13,6 +14,8 @@
  */
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "exits.h"
@@ -22,6 +25,7 @@
 
 #define DOT_INTERVAL	500		/* ms */
 #define DOTS			60
+#define MESSAGE_INDENT	10		/* columns: below the player, behind "12:34:56  " */
 #define RETRY_INTERVAL	2000	/* ms, while the table cannot be read */
 #define RETRIES			5		/* for errors that are no lost connection */
 
@@ -29,6 +33,7 @@ static int	dots = 0;
 
 static int	follow(Conn *c, Feed *f, bool with_dots);
 static void tell(const FeedLine *line, void *arg);
+static int	columns_before(const FeedLine *line);
 static void draw_dot(void);
 static void erase_dots(void);
 
@@ -47,6 +52,9 @@ console_main(const Options *options)
 		return EXIT_CONNECTION;
 	}
 	f = feed_new(&conn, options->since, options->player, tell, (void *) options);
+	if (with_dots)
+		print_note("The story of %s. While nothing happens a dot appears each half second; Ctrl-C leaves.",
+				   options->player != NULL ? options->player : "all players");
 	print_over(with_dots ? erase_dots : NULL, NULL);
 	code = follow(&conn, f, with_dots);
 	feed_free(f);
@@ -126,9 +134,20 @@ tell(const FeedLine *line, void *arg)
 		fputs("  ", stdout);
 		print_piece(stdout, STYLE_NAME, "%s", line->player != NULL ? line->player : "-");
 		fputs("  ", stdout);
-		print_piece(stdout, STYLE_PLAIN, "%s", line->message);
+		print_rest(line->message, columns_before(line), MESSAGE_INDENT);
 	}
 	print_close(stdout);
+}
+
+/* How many columns time and player take. */
+static int
+columns_before(const FeedLine *line)
+{
+	char	   *player = print_clean(line->player != NULL ? line->player : "-");
+	int			columns = MESSAGE_INDENT + print_columns(player, strlen(player)) + 2;
+
+	free(player);
+	return columns;
 }
 
 static void

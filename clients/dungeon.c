@@ -59,33 +59,35 @@ static const char general_usage[] =
 "      --help         help for a command, or this\n"
 "      --version      the version\n"
 "\n"
-"Without -h, -p, -U and -d: the server that \"make play\" has made, if there is one,\n"
-"else what the variables of libpq say (PGHOST, PGSERVICE, ...).\n"
+"Without -h, -p, -U and -d it connects to the server that \"make play\" has made.\n"
+"If there is none, libpq's variables (PGHOST, PGSERVICE, ...) decide.\n"
 "\n"
-"Exit codes: 0 all went well, 1 an action failed or the game was lost, 2 wrong usage,\n"
-"3 the game is not installed in the database, 4 no connection.\n";
+"Exit codes: 0 all went well, 1 an action failed or the game was lost,\n"
+"2 wrong usage, 3 the game is not installed in the database, 4 no connection.\n";
 
 static const char play_usage[] =
 "Usage: dungeon [OPTION]... play [NAME]\n"
 "\n"
-"Plays as NAME, whose game goes on or begins; without NAME, \"new NAME\" begins one.\n"
-"At a terminal, \"help\" lists the commands, and TAB completes them.  From a script,\n"
-"one command a line:\n"
+"Plays as NAME, whose game is continued or begun.  Without NAME, the command\n"
+"\"new NAME\" begins one.  At a terminal, \"help\" lists the commands, and TAB\n"
+"completes them.  From a script, one command a line:\n"
 "\n"
 "  printf 'new Pat\\nconfirm\\nlook\\n' | dungeon play\n"
 "\n"
 "  --auto               play a whole game, at most two minutes long\n"
-"  --crash-command CMD  what the command \"crash\" runs; with --auto, in the middle of the game\n"
+"  --crash-command CMD  what the command \"crash\" runs; --auto uses it once\n"
 "  --wait SECONDS       how long a command waits for the workflows before it (10)\n";
 
 static const char console_usage[] =
 "Usage: dungeon [OPTION]... console\n"
 "\n"
-"Tells what happens in the dungeon: time, player, message.  Waits for a server that\n"
-"goes away, and loses and repeats nothing.\n"
+"Tells what happens in the dungeon: time, player, message.  It waits for a server\n"
+"that goes away, and neither loses nor repeats a line.\n"
 "\n"
 "  --player NAME        only this player's lines\n"
-"  --since ID|all       first what is there already, after the line of this id or all\n";
+"  --since ID|all       first the lines that are there: those after ID, or all\n"
+"\n"
+"On a terminal a dot appears each half second while nothing happens.\n";
 
 static const Subcommand subcommands[] = {
 	{"play", play_main, play_usage},

@@ -159,10 +159,13 @@ look_workflows(Game *g)
 {
 	if (!game_look(g))
 		return;
+	if (!g->json)
+		print_line(STYLE_DIM, "%-25s %-10s %-19s %s", "Workflow", "Status", "Started", "Ended");
 	for (int i = 0; i < WORKFLOWS; i++)
 	{
 		const char *status = g->world.status[i];
 		const char *created = g->world.created[i];
+		const char *ended = g->world.ended[i];
 
 		if (g->json)
 		{
@@ -173,13 +176,16 @@ look_workflows(Game *g)
 			print_json_string(stdout, status);
 			fputs(", \"created\": ", stdout);
 			print_json_string(stdout, created);
+			fputs(", \"ended\": ", stdout);
+			print_json_string(stdout, ended);
 			putchar('}');
 			print_close(stdout);
 		}
 		else if (status != NULL)
-			print_line(STYLE_PLAIN, "%-26s %-12s since %.19s", workflow_names[i], status, created != NULL ? created : "?");
+			print_line(STYLE_PLAIN, "%-25s %-10s %-19.19s %.19s", workflow_names[i], status,
+					   created != NULL ? created : "?", ended != NULL ? ended : "-");
 		else
-			print_line(STYLE_DIM, "%-26s not yet", workflow_names[i]);
+			print_line(STYLE_DIM, "%-25s not started", workflow_names[i]);
 	}
 }
 
@@ -190,6 +196,28 @@ look_list(const char *prefix, const Names *names)
 
 	print_line(STYLE_PLAIN, "%s %s.", prefix, list);
 	free(list);
+}
+
+void
+look_hint(const World *world)
+{
+	Names		lying = names_split(world->room_items);
+	bool		armed = world->weapon != NULL && world_carries(world, world->weapon);
+	bool		weapon_lies = false;
+	bool		treasure_lies = false;
+
+	for (int i = 0; i < lying.n; i++)
+	{
+		weapon_lies = weapon_lies || (world->weapon != NULL && strcmp(lying.name[i], world->weapon) == 0);
+		treasure_lies = treasure_lies || (world->treasure != NULL && strcmp(lying.name[i], world->treasure) == 0);
+	}
+	if (monster_is_here(world) && world->monster_alive && armed)
+		print_line(STYLE_DIM, "To fight: kill %s with %s", world->monster, world->weapon);
+	else if (monster_is_here(world) && world->monster_alive && weapon_lies)
+		print_line(STYLE_DIM, "First pick up a weapon: get %s", world->weapon);
+	else if (treasure_lies && !world->monster_alive)
+		print_line(STYLE_DIM, "The monster is dead. To win: get %s", world->treasure);
+	names_free(&lying);
 }
 
 Names

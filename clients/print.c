@@ -32,7 +32,6 @@ static bool can_move = false;
 static void (*over_before) (void) = NULL;
 static void (*over_after) (void) = NULL;
 
-static void print_wrapped(const char *text);
 static void print_styled(Style style, bool begin);
 static void print_formatted(FILE *out, const char *format, va_list args) __attribute__((format(gnu_printf, 2, 0)));
 static int	decode(const char *text, uint32_t *code);
@@ -76,24 +75,17 @@ print_line(Style style, const char *format, ...)
 
 	print_open(stdout);
 	print_styled(style, true);
-	print_wrapped(text);
+	print_rest(text, 0, strncmp(text, "* ", 2) == 0 ? 2 : 0);
 	print_styled(style, false);
 	print_close(stdout);
 	free(text);
 }
 
-/*
- * To a terminal, lines are broken between words and go on below their first
- * letter.  Only what is typed out for reading: the console's lines stay whole, so
- * that they can be copied.
- */
-static void
-print_wrapped(const char *text)
+void
+print_rest(const char *text, int column, int indent)
 {
 	struct winsize window;
 	char	   *clean;
-	int			column = 0;
-	int			indent = strncmp(text, "* ", 2) == 0 ? 2 : 0;
 
 	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) != 0 || window.ws_col < 20)
 	{

@@ -35,6 +35,12 @@ extern void print_open(FILE *out);
 extern void print_piece(FILE *out, Style style, const char *format, ...) __attribute__((format(printf, 3, 4)));
 extern void print_close(FILE *out);
 
+/*
+ * On stdout, the rest of a line of which the given number of columns is written:
+ * to a terminal, broken between words, and indented where it goes on.
+ */
+extern void print_rest(const char *text, int column, int indent);
+
 /* Text made harmless for a terminal, without a newline. */
 extern void print_text(FILE *out, const char *text);
 

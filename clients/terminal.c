@@ -57,6 +57,7 @@ static volatile sig_atomic_t stopped = 0;
 static volatile sig_atomic_t ended = 0;
 
 static void begin_prompt(void);
+static void name_next_step(void);
 static void end_prompt(void);
 static char *give_prompt(EditLine *el);
 static char *compose_prompt(void);
@@ -144,6 +145,7 @@ begin_prompt(void)
 	interrupt_forget();
 	if (game->player != NULL && game->world.res == NULL && conn_alive(game->conn))
 		game_look(game);
+	name_next_step();
 	free(prompt);
 	prompt = compose_prompt();
 	print_over(hide_prompt, show_prompt);
@@ -152,6 +154,26 @@ begin_prompt(void)
 	drawn_width = window_width();
 	el_set(editor, EL_UNBUFFERED, 1);
 	prompting = true;
+}
+
+/* Says what comes after the end of a game, when this player has come to it. */
+static void
+name_next_step(void)
+{
+	static char *player = NULL;
+	static Phase before = PHASE_NOBODY;
+	Phase		now = game->world.res != NULL ? game->world.phase : before;
+	bool		same = player != NULL && game->player != NULL && strcmp(player, game->player) == 0;
+
+	if (same && now != before && before != PHASE_DEAD && before != PHASE_WON && (now == PHASE_DEAD || now == PHASE_WON))
+		print_line(STYLE_DIM, "%s \"new NAME\" begins another game, \"quit\" leaves.",
+				   now == PHASE_WON ? "You have won." : "You are dead.");
+	if (!same)
+	{
+		free(player);
+		player = game->player != NULL ? strdup(game->player) : NULL;
+	}
+	before = now;
 }
 
 static void
@@ -385,7 +407,10 @@ watch(void)
 	}
 	/* The story went on, so the prompt may say something else. */
 	if (game->narrated != narrated && game_look(game))
+	{
+		name_next_step();
 		renew_prompt();
+	}
 	next_tick = tick();
 	if (next_tick >= 0 && (timeout < 0 || timeout > next_tick))
 		timeout = next_tick;

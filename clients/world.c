@@ -50,7 +50,8 @@ static const char look_format[] =
 " jsonb_path_query_first(s, '$.inventory[*] ? (@.isTreasure == false).name') #>> '{}',"
 " jsonb_path_query_first(s, '$.inventory[*] ? (@.isTreasure == true).name') #>> '{}',"
 " s::text, %2$s,"
-" w0.status, w0.created, w1.status, w1.created, w2.status, w2.created, w3.status, w3.created, w4.status, w4.created"
+" w0.status, w0.created, w0.ended, w1.status, w1.created, w1.ended, w2.status, w2.created, w2.ended,"
+" w3.status, w3.created, w3.ended, w4.status, w4.created, w4.ended"
 " FROM (SELECT %1$s.dd_status($1) AS s OFFSET 0) look"
 " LEFT JOIN LATERAL (SELECT * FROM %1$s.dd_check_status($1, $2) LIMIT 1) w0 ON true"
 " LEFT JOIN LATERAL (SELECT * FROM %1$s.dd_check_status($1, $3) LIMIT 1) w1 ON true"
@@ -167,8 +168,9 @@ world_look(Conn *c, const Dungeon *d, const char *player, World *world)
 	world->monster_alive = strcmp(PQgetvalue(res, 0, 5), "true") == 0;
 	for (int i = 0; i < WORKFLOWS; i++)
 	{
-		world->status[i] = text_or_null(res, ntexts + 2 * i);
-		world->created[i] = text_or_null(res, ntexts + 2 * i + 1);
+		world->status[i] = text_or_null(res, ntexts + 3 * i);
+		world->created[i] = text_or_null(res, ntexts + 3 * i + 1);
+		world->ended[i] = text_or_null(res, ntexts + 3 * i + 2);
 	}
 	world->phase = find_phase(world);
 	if (world->phase == PHASE_UNCONFIRMED && !PQgetisnull(res, 0, 14))

@@ -59,6 +59,7 @@ typedef struct World
 	const char *json;			/* all of it */
 	const char *status[WORKFLOWS];
 	const char *created[WORKFLOWS];
+	const char *ended[WORKFLOWS];	/* NULL: not yet */
 	Phase		phase;
 	int64_t		confirm_by;		/* on the clock of conn_now, when the gatekeeper stops waiting; 0 = he does not wait */
 } World;

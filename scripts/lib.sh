@@ -75,90 +75,140 @@ at_terminal() {
 
 # --- PostgreSQL and other packages -------------------------------------------------------------------------------------
 
+# Development files that were unpacked (see unpack_development), and apt's log. make clean-play removes it.
+if [ -n "${DURABLE_CACHE:-}" ]; then
+	CACHE=$DURABLE_CACHE
+elif [ "$(id -u)" -eq 0 ]; then
+	CACHE=/var/cache/durable
+else
+	CACHE=${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/durable
+fi
+# Scripts that run below this one as another user (tests) use the same.
+export DURABLE_CACHE=$CACHE
+
 # find_postgres [PG_CONFIG]: the newest PostgreSQL that has both a server and the files to build extensions; the
-# argument or the variable PG_CONFIG names another. Fails without a word when there is none. Sets PG_CONFIG and what
-# it says.
+# argument or the variable PG_CONFIG names another. Fails without a message when there is none. Sets PG_CONFIG and the
+# directories that it prints.
 find_postgres() {
-	local candidate best='' version best_version=0
+	local candidate usable best='' version best_version=0
 	[ $# -eq 0 ] || PG_CONFIG=$1
 	if [ -n "${PG_CONFIG:-}" ]; then
-		PG_CONFIG=$(command -v "$PG_CONFIG") || die "PG_CONFIG: no such program"
-		usable_postgres "$PG_CONFIG" ||
-			die "\"$PG_CONFIG\" does not belong to a PostgreSQL $OLDEST to $NEWEST with its server and its development files"
-		best=$PG_CONFIG
+		candidate=$(command -v "$PG_CONFIG") || die "PG_CONFIG: no such program"
+		best=$(usable_postgres "$candidate") ||
+			die "\"$candidate\" does not belong to a PostgreSQL $OLDEST to $NEWEST with its server and its development files"
 	else
 		for candidate in /usr/lib/postgresql/*/bin/pg_config /usr/pgsql-*/bin/pg_config "$(command -v pg_config || true)"; do
-			usable_postgres "$candidate" || continue
+			usable=$(usable_postgres "$candidate") || continue
 			version=$(major_of "$candidate")
 			if [ "$version" -gt "$best_version" ]; then
-				best=$candidate best_version=$version
+				best=$usable best_version=$version
 			fi
 		done
 	fi
 	[ -n "$best" ] || return 1
 	export PG_CONFIG=$best
-	PGMAJOR=$(major_of "$best")
-	BINDIR=$("$best" --bindir)
-	PKGLIBDIR=$("$best" --pkglibdir)
-	SHAREDIR=$("$best" --sharedir)
+	use_server "$best"
 	# shellcheck disable=SC2034 # scripts/check uses it
 	PGXSDIR=$(cd "$(dirname "$("$best" --pgxs)")/../.." && pwd)
 }
 
+# use_server PG_CONFIG: set what is needed to run a server; its development files may be gone.
+use_server() {
+	[ -x "$1" ] || die "there is no \"$1\"; set PG_CONFIG to the pg_config of a PostgreSQL $OLDEST to $NEWEST"
+	PGMAJOR=$(major_of "$1")
+	BINDIR=$("$1" --bindir)
+	PKGLIBDIR=$("$1" --pkglibdir)
+	SHAREDIR=$("$1" --sharedir)
+}
+
 major_of() { "$1" --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/'; }
 
+# usable_postgres PG_CONFIG: print the pg_config to build with, which is another one where the development files were
+# unpacked. Fails when the server or the development files are missing.
 usable_postgres() {
-	[ -n "$1" ] && [ -x "$1" ] && [ -x "$("$1" --bindir)/postgres" ] && [ -e "$("$1" --pgxs)" ] &&
-		[ "$(major_of "$1")" -ge $OLDEST ] && [ "$(major_of "$1")" -le $NEWEST ]
+	local version
+	[ -n "$1" ] && [ -x "$1" ] && [ -x "$("$1" --bindir)/postgres" ] || return 1
+	version=$(major_of "$1")
+	{ [ "$version" -ge $OLDEST ] && [ "$version" -le $NEWEST ]; } || return 1
+	if has_development_files "$1"; then
+		echo "$1"
+	elif [ -x "$CACHE/$version/pg_config" ] && [ "$("$CACHE/$version/pg_config" --bindir)" = "$("$1" --bindir)" ]; then
+		echo "$CACHE/$version/pg_config"
+	else
+		return 1
+	fi
 }
+
+has_development_files() { [ -e "$("$1" --pgxs)" ] && [ -e "$("$1" --includedir-server)/postgres.h" ]; }
 
 # need FOR...: find PostgreSQL and everything else that FOR ("play", "check") needs; install what is missing.
 # Packages that come with a PostgreSQL version are asked for only where PostgreSQL is a Debian package.
 need() {
-	local version packages=(gcc make libc6-dev libpq-dev libedit-dev) missing=() package
-	[ "$1" = play ] || packages+=(perl libipc-run-perl)
-
+	local version packages missing for
 	if ! command -v dpkg-query >/dev/null; then
 		find_postgres || die "PostgreSQL $OLDEST to $NEWEST with its development files is needed; set PG_CONFIG to its pg_config"
 		return
 	fi
 
-	if find_postgres; then
+	if [ -n "${PG_CONFIG:-}" ]; then
+		use_server "$(command -v "$PG_CONFIG" || echo "$PG_CONFIG")"
 		version=$PGMAJOR
+		# A PostgreSQL that is not a Debian package brings its own parts.
+		[ "$BINDIR" = "/usr/lib/postgresql/$version/bin" ] || version=''
+	elif find_postgres; then
+		version=$PGMAJOR
+		[ "$BINDIR" = "/usr/lib/postgresql/$version/bin" ] || version=''
 	else
 		version=$(newest_package_version)
 	fi
-	if ! find_postgres || [ "$BINDIR" = "/usr/lib/postgresql/$version/bin" ]; then
-		if [ "$version" = all ]; then
-			packages+=(postgresql postgresql-server-dev-all)
-		else
-			packages+=("postgresql-$version" "postgresql-server-dev-$version")
-			[ "$1" = play ] ||
-				packages+=("postgresql-plperl-$version" "postgresql-plpython3-$version" "postgresql-$version-pgtap")
-		fi
-	fi
 
-	for package in "${packages[@]}"; do
-		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] || missing+=("$package")
-	done
-	[ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
+	# Who has to be asked is asked once, for both commands.
+	missing=$(missing_packages "$1" "$version")
+	if [ -n "$missing" ]; then
+		for=$1
+		as_root true 2>/dev/null || for="play check"
+		# shellcheck disable=SC2046,SC2086 # several words are several names
+		install_packages $(missing_packages "$for" "$version")
+	fi
+	[ "$version" != all ] || version=$(for server in /usr/lib/postgresql/*/bin/postgres; do basename "${server%/bin/postgres}"; done | in_range)
+	[ -z "$version" ] || has_development_files "/usr/lib/postgresql/$version/bin/pg_config" || unpack_development "$version"
 	find_postgres || die "PostgreSQL is installed now, but no pg_config of version $OLDEST to $NEWEST was found"
 }
 
+# missing_packages "FOR..." VERSION: VERSION is empty where PostgreSQL is no Debian package, "all" where it is not known.
+missing_packages() {
+	local packages=(gcc make libc6-dev libpq-dev libedit-dev) package
+	case $1 in *check*) packages+=(perl libipc-run-perl) ;; esac
+	if [ "$2" = all ]; then
+		packages+=(postgresql)
+	elif [ -n "$2" ]; then
+		packages+=("postgresql-$2")
+		case $1 in *check*) packages+=("postgresql-plperl-$2" "postgresql-plpython3-$2" "postgresql-$2-pgtap") ;; esac
+	fi
+	for package in "${packages[@]}"; do
+		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] || echo "$package"
+	done
+}
+
 # The version to install where there is no complete PostgreSQL: that of a server which lacks only the development
-# files, else the newest on offer, else "all" (the metapackages) when we cannot know.
+# files, else the newest on offer, else that of the Debian release, else "all" (the metapackage).
 newest_package_version() {
 	local version
 	version=$(for server in /usr/lib/postgresql/*/bin/postgres; do
-		[ ! -x "$server" ] || basename "$(dirname "$(dirname "$server")")"
+		[ ! -x "$server" ] || basename "${server%/bin/postgres}"
 	done | in_range)
 	if [ -z "$version" ]; then
 		version=$(packages_on_offer)
 		if [ -z "$version" ] && as_root true 2>/dev/null; then
-			as_root apt-get -q update >&2
+			apt_quietly 'reading the list of packages' 'apt-get -q update'
 			version=$(packages_on_offer)
 		fi
 	fi
+	[ -n "$version" ] || case $(. /etc/os-release && echo "${VERSION_CODENAME:-}") in
+		bookworm) version=15 ;;
+		noble) version=16 ;;
+		trixie) version=17 ;;
+	esac
 	echo "${version:-all}"
 }
 
@@ -173,19 +223,78 @@ as_root() {
 # Where no PostgreSQL was installed before, Debian would create and start a cluster on port 5432: a file read by its
 # packages says no. An existing file is the administrator's and stays.
 install_packages() {
-	local conf=/etc/postgresql-common/createcluster.conf before='' line
-	[ -e $conf ] || [[ " $* " != *" postgresql-"* ]] ||
+	local conf=/etc/postgresql-common/createcluster.conf before='' install
+	[ -e $conf ] || [[ " $* " != *" postgresql"* ]] ||
 		before="mkdir -p ${conf%/*} && echo create_main_cluster = false >$conf && "
-	line="${before}apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $*"
+	install="install -y --no-install-recommends $*"
 	if as_root true 2>/dev/null; then
-		say "installing: $*"
-		as_root sh -c "$line" </dev/null >&2 || { say "error: could not install: $*"; exit 3; }
+		say "installing packages: $*"
+		apt_quietly 'installing packages' "${before}apt-get -q update && apt-get -q -o APT::Status-Fd=3 $install" ||
+			{ say "error: could not install: $*"; exit 3; }
+		[ -z "$before" ] ||
+			say "Debian's packages would have started a server on port 5432; $conf, a new file, keeps them from it."
 	else
-		say "These packages are missing: $*"
+		say "These packages are missing for make play and make check: $*"
 		say "Run this line, then try again:"
-		if command -v sudo >/dev/null; then say "  sudo sh -c '$line'"; else say "  su -c '$line'"; fi
+		before="${before}apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q $install"
+		if command -v sudo >/dev/null; then say "  sudo sh -c '$before'"; else say "  su -c '$before'"; fi
 		exit 3
 	fi
+}
+
+# apt_quietly TITLE COMMAND: run a shell command as root; what it prints goes to CACHE/packages.log, whose end is shown
+# when the command fails. On a terminal one line shows how far apt is (it says so on descriptor 3).
+apt_quietly() {
+	local title=$1 command=$2 log=$CACHE/packages.log kind number percent rest status=1
+	mkdir -p "$CACHE"
+	: >"$log"
+	while IFS=: read -r kind number percent rest; do
+		case $kind in
+			end) status=$number; break ;;
+			dlstatus | pmstatus) [ ! -t 2 ] || printf '\r%s: %s, %3.0f %% ' "$title" \
+				"$([ "$kind" = dlstatus ] && echo 'downloading' || echo 'unpacking  ')" "${percent%%.*}" >&2 ;;
+		esac
+	done < <(as_root sh -c "exec 3>&1 1>&2; status=0; export DEBIAN_FRONTEND=noninteractive
+		($command) || status=\$?
+		echo end:\$status >&3" 2>>"$log" </dev/null || echo end:1)
+	[ ! -t 2 ] || printf '\r\033[K' >&2
+	[ "$status" -eq 0 ] || { tail -n 40 "$log" >&2; say "all of it is in $log"; }
+	return "$status"
+}
+
+# unpack_development VERSION: make PostgreSQL's headers and build files available without installing their package,
+# because Debian's postgresql-server-dev-VERSION depends on clang and LLVM (90 MB to download, 570 MB on disk), which
+# only bitcode for the JIT compiler would need. The package is unpacked into CACHE/VERSION; the pg_config there tells
+# where its headers are.
+unpack_development() {
+	local version=$1 package=postgresql-server-dev-$1 dir=$CACHE/$1 server
+	server=$(dpkg-query -W -f '${Version}' "postgresql-$version")
+	[ "$(cat "$dir/version" 2>/dev/null || true)" != "$server" ] || return 0
+	rm -rf "$dir.new"
+	mkdir -p "$dir.new"
+	if ! (cd "$dir.new" && { apt-get -q download "$package=$server" || apt-get -q download "$package"; } && dpkg-deb -x ./*.deb .) \
+		>"$CACHE/packages.log" 2>&1 </dev/null; then
+		rm -rf "$dir.new"
+		# Those of another minor release will do.
+		[ ! -x "$dir/pg_config" ] || return 0
+		tail -n 5 "$CACHE/packages.log" >&2
+		die "could not download $package; install it, then try again"
+	fi
+	rm -f "$dir.new"/*.deb
+	cat >"$dir.new/pg_config" <<-SCRIPT
+		#!/bin/sh
+		# PostgreSQL $version, whose development files are unpacked here and not installed.
+		[ \$# -eq 1 ] || exec /usr/lib/postgresql/$version/bin/pg_config "\$@"
+		case \$1 in
+		    --pkgincludedir) echo '$dir/usr/include/postgresql' ;;
+		    --includedir-server) echo '$dir/usr/include/postgresql/$version/server' ;;
+		    *) exec /usr/lib/postgresql/$version/bin/pg_config "\$1" ;;
+		esac
+	SCRIPT
+	chmod 755 "$dir.new/pg_config"
+	echo "$server" >"$dir.new/version"
+	rm -rf "$dir"
+	mv "$dir.new" "$dir"
 }
 
 # --- building and installing -------------------------------------------------------------------------------------------
@@ -381,11 +490,17 @@ cluster_sql() {
 
 # --- where the game lives ----------------------------------------------------------------------------------------------
 
+# how_to TARGET: the make command for this state directory, as it is to be typed.
+how_to() {
+	[ -z "${DURABLE_DUNGEON_STATE:-}" ] || printf 'DURABLE_DUNGEON_STATE=%q ' "$(game_state)"
+	printf 'make %s' "$1"
+}
+
 # The client looks in the same places for the file "connection", one libpq conninfo line.
 game_state() {
 	case ${DURABLE_DUNGEON_STATE:-} in *\'*) die "DURABLE_DUNGEON_STATE: make cannot cope with a quote in a path" ;; esac
 	if [ -n "${DURABLE_DUNGEON_STATE:-}" ]; then
-		echo "$DURABLE_DUNGEON_STATE"
+		case $DURABLE_DUNGEON_STATE in /*) echo "$DURABLE_DUNGEON_STATE" ;; *) echo "$PWD/$DURABLE_DUNGEON_STATE" ;; esac
 	elif [ "$(id -u)" -eq 0 ]; then
 		echo /var/lib/durable_dungeon
 	else

@@ -77,13 +77,14 @@ SELECT message FROM dungeon.console
 WHERE player = 'Pat' AND message ~ 'visitors|creaks|masons|storekeeper' ORDER BY message COLLATE "C";
 SELECT message FROM dungeon.console
 WHERE player = 'Pat' AND message !~ 'visitors|creaks|masons|storekeeper|watchman' ORDER BY id;
--- (who may come for the first time before the player is there, which is all the same to him)
+-- (who may come for the first time before the player is there: then he tells the first line a second time)
 CREATE TEMP VIEW look AS
-    SELECT player, id,
-           CASE WHEN row_number() OVER (PARTITION BY player ORDER BY id) = 1
-                THEN replace(message, format('nobody answers to the name of %s so far', player), player || ' is alive, and still at the gate')
-                ELSE message END AS message
-    FROM dungeon.console WHERE message ~ 'watchman';
+    SELECT player, id, message
+    FROM (SELECT player, id, message, lag(message) OVER (PARTITION BY player ORDER BY id) AS before
+          FROM (SELECT player, id, replace(message, format('nobody answers to the name of %s so far', player),
+                                           player || ' is alive, and still at the gate') AS message
+                FROM dungeon.console WHERE message ~ 'watchman') AS said) AS told
+    WHERE message IS DISTINCT FROM before;
 SELECT message FROM look WHERE player = 'Pat' ORDER BY id;
 SELECT bool_and(created_at IS NOT NULL) AS dated, count(*) = count(DISTINCT id) AS numbered
 FROM dungeon.console WHERE player = 'Pat';

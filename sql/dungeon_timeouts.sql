@@ -11,13 +11,14 @@ CREATE TEMP VIEW workflow AS
                       'RunUserSequentialWorkflow', 'GameMonitorWorkflow']) WITH ORDINALITY AS w (name, place),
          LATERAL dd_check_status(p.player, w.name) AS c
     ORDER BY p.player, w.place;
--- The watchman's lines. He may come for the first time before the player is there; to him it is all the same.
+-- The watchman's lines. He may come for the first time before the player is there: then he tells the first line a second time.
 CREATE TEMP VIEW look AS
-    SELECT player, id,
-           CASE WHEN row_number() OVER (PARTITION BY player ORDER BY id) = 1
-                THEN replace(message, format('nobody answers to the name of %s so far', player), player || ' is alive, and still at the gate')
-                ELSE message END AS message
-    FROM dungeon.console WHERE message ~ 'watchman';
+    SELECT player, id, message
+    FROM (SELECT player, id, message, lag(message) OVER (PARTITION BY player ORDER BY id) AS before
+          FROM (SELECT player, id, replace(message, format('nobody answers to the name of %s so far', player),
+                                           player || ' is alive, and still at the gate') AS message
+                FROM dungeon.console WHERE message ~ 'watchman') AS said) AS told
+    WHERE message IS DISTINCT FROM before;
 
 -- Tom does not confirm
 SELECT ok FROM dd_new_user('Tom');
@@ -81,7 +82,7 @@ CALL durable.drain('1 minute');
 SELECT dd_status('Ivo') #> '{user,isAlive}' AS alive;
 INSERT INTO dungeon.settings DEFAULT VALUES;
 
--- Ida confirms and then does nothing: the watchman looks in every 20 seconds for an hour
+-- Ida confirms and then does nothing: the watchman looks in every 20 seconds for an hour, and tells what is new
 SELECT durable.advance_clock('1 hour') IS NOT NULL AS later;
 CALL durable.drain('1 minute');
 SELECT ok FROM dd_new_user('Ida');
@@ -102,6 +103,7 @@ SELECT durable.advance_clock('20 seconds') IS NOT NULL AS later;
 CALL durable.drain('1 minute');
 SELECT name, status FROM workflow WHERE player = 'Ida';
 SELECT message, count(*) FROM look WHERE player = 'Ida' GROUP BY message ORDER BY message COLLATE "C";
+SELECT count(*) = count(DISTINCT message) AS nothing_twice FROM dungeon.console WHERE player = 'Ida' AND message ~ 'watchman';
 SELECT output FROM durable.instances WHERE name = 'UserMonitorWorkflow' AND input = '"Ida"';
 -- Ida can still win
 SELECT dd_status('Ida') #>> '{room,inventoryItems}' AS weapon, dd_status('Ida') #>> '{monster,name}' AS monster,

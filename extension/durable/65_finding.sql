@@ -40,3 +40,147 @@ COMMENT ON TYPE durable.query_row IS
     'a row of durable.query: how an instance is, as in durable.instances, and the cursor after which the next page begins';
 COMMENT ON FUNCTION durable.query(text, text[], timestamptz, timestamptz, text, jsonb, integer, text) IS
     'the instances you may see that match all that is given, the newest first, a page at a time';
+
+-- The calls of the present execution, and their answers.  kind: activity, timer,
+-- event, orchestration; send, start and log, which have no answers.  state:
+-- waiting, completed, failed, canceled.
+CREATE FUNCTION durable.calls(
+    instance_id     text,
+    OUT task        durable.task,
+    OUT kind        text,
+    OUT name        text,
+    OUT target      text,
+    OUT input       jsonb,
+    OUT due         timestamptz,
+    OUT called_at   timestamptz,
+    OUT state       text,
+    OUT answered_at timestamptz,
+    OUT result      jsonb)
+RETURNS SETOF record
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_calls';
+
+CREATE FUNCTION durable.source(instance_id text) RETURNS text
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_source';
+
+-- One line for a payload, which may be large and may have line ends in it.
+CREATE FUNCTION durable.shorten(payload text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN length(line) > 60 THEN left(line, 57) || '...' ELSE line END
+    FROM translate(left(payload, 200), E'\n\r\t', '   ') AS line
+$$;
+
+-- What a Mermaid diagram could take for a part of itself is written as a code.
+CREATE FUNCTION durable.mermaid_text(words text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+    SELECT string_agg(CASE WHEN c ~ '^[A-Za-z0-9 _.,:()/@+-]$' THEN c ELSE '#' || ascii(c) || ';' END, '' ORDER BY n)
+    FROM regexp_split_to_table(durable.shorten(words), '') WITH ORDINALITY AS t (c, n)
+$$;
+
+CREATE FUNCTION durable.explain(instance_id text, format text DEFAULT 'text') RETURNS SETOF text
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    shown CONSTANT integer := 200;
+    s durable.instance_status;
+    waits jsonb;
+    calls jsonb;
+    ncalls integer;
+    source text[];
+BEGIN
+    IF explain.format IS NULL OR explain.format NOT IN ('text', 'json', 'mermaid') THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('format "%s" is not known', left(coalesce(explain.format, 'null'), 100)),
+            HINT = 'It is one of text, json, mermaid.';
+    END IF;
+    s := durable.status(explain.instance_id);
+    source := string_to_array(durable.source(explain.instance_id), E'\n');
+    SELECT coalesce(jsonb_agg(to_jsonb(w) - 'instance_id' - 'name' || jsonb_build_object('source', trim(source[w.line]))
+                              ORDER BY w.since, w.kind, w.detail), '[]') INTO waits
+    FROM durable.waiting w WHERE w.instance_id = s.instance_id;
+    SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.task), '[]'), count(*) INTO calls, ncalls
+    FROM durable.calls(explain.instance_id) c;
+
+    IF explain.format = 'json' THEN
+        RETURN NEXT jsonb_pretty(jsonb_build_object(
+            'instance_id', s.instance_id, 'name', s.name, 'runtime_status', s.runtime_status, 'owner', s.owner,
+            'execution', s.execution, 'turns', s.turns, 'created_time', s.created_time, 'completed_time', s.completed_time,
+            'custom_status', s.custom_status, 'input', s.input, 'output', s.output, 'failure', s.failure,
+            'waits_for', waits, 'calls', calls));
+        RETURN;
+    END IF;
+
+    IF explain.format = 'mermaid' THEN
+        RETURN NEXT 'sequenceDiagram';
+        RETURN NEXT '    participant This as ' || durable.mermaid_text(s.instance_id);
+        RETURN QUERY
+            SELECT format('    participant %s as %s', initcap(k.kind), k.kind)
+            FROM (SELECT DISTINCT c.kind FROM jsonb_to_recordset(calls) AS c (kind text, task bigint)
+                  WHERE c.task > ncalls - shown) k ORDER BY array_position('{activity,timer,event,orchestration,send,start,log}', k.kind);
+        IF ncalls > shown THEN
+            RETURN NEXT format('    Note over This: %s earlier calls', ncalls - shown);
+        END IF;
+        RETURN QUERY
+            SELECT line FROM (
+                SELECT c.called_at AS at, c.task, 1 AS side,
+                       format('    This->>%s: %s', initcap(c.kind), durable.mermaid_text(concat_ws(' ', c.task || '.', coalesce(c.name, c.due::text), c.input))) AS line
+                FROM jsonb_to_recordset(calls) AS c (task bigint, kind text, name text, input jsonb, due timestamptz, called_at timestamptz)
+                WHERE c.task > ncalls - shown
+                UNION ALL
+                SELECT c.answered_at, c.task, 2,
+                       format('    %s--%sThis: %s', initcap(c.kind), CASE c.state WHEN 'failed' THEN 'x' ELSE '>>' END,
+                              durable.mermaid_text(concat_ws(' ', c.task || '.', c.state, coalesce(c.result ->> 'message', c.result::text))))
+                FROM jsonb_to_recordset(calls) AS c (task bigint, kind text, state text, answered_at timestamptz, result jsonb)
+                WHERE c.answered_at IS NOT NULL AND c.task > ncalls - shown) lines
+            ORDER BY at, task, side;
+        RETURN QUERY
+            SELECT '    Note over This: ' || durable.mermaid_text(concat_ws(' ', 'waits for', w.kind, w.detail, w.due))
+            FROM jsonb_to_recordset(waits) AS w (kind text, detail text, due timestamptz);
+        IF s.completed_time IS NOT NULL THEN
+            RETURN NEXT '    Note over This: ' || durable.mermaid_text(s.runtime_status);
+        END IF;
+        RETURN;
+    END IF;
+
+    RETURN NEXT format('%s "%s" of %s: %s, execution %s, %s turns', s.name, s.instance_id, s.owner, s.runtime_status, s.execution, s.turns);
+    RETURN NEXT format('created %s%s', s.created_time, ', ended ' || s.completed_time);
+    IF s.parent_instance_id IS NOT NULL THEN
+        RETURN NEXT format('sub-orchestration of "%s"', s.parent_instance_id);
+    END IF;
+    IF s.custom_status IS NOT NULL THEN
+        RETURN NEXT 'custom status: ' || durable.shorten(s.custom_status::text);
+    END IF;
+    IF ncalls > shown THEN
+        RETURN NEXT format('%s earlier calls', ncalls - shown);
+    END IF;
+    RETURN QUERY
+        SELECT concat_ws(' ', format('%s. %s', c.task, c.kind), c.name, '"' || c.target || '"', c.due, durable.shorten(c.input::text))
+               || ': ' || c.state || coalesce(' after ' || round(extract(epoch FROM c.answered_at - c.called_at), 3) || ' s', '')
+               || coalesce(': ' || durable.shorten(coalesce(CASE WHEN c.state = 'failed' THEN c.result ->> 'message' END, c.result::text)), '')
+        FROM jsonb_to_recordset(calls) AS c (task bigint, kind text, name text, target text, input jsonb, due timestamptz,
+                                             called_at timestamptz, state text, answered_at timestamptz, result jsonb)
+        WHERE c.task > ncalls - shown ORDER BY c.task;
+    IF s.output IS NOT NULL THEN
+        RETURN NEXT 'output: ' || durable.shorten(s.output::text);
+    ELSIF s.failure IS NOT NULL THEN
+        RETURN NEXT concat_ws(' ', CASE s.runtime_status WHEN 'Failed' THEN 'failure:' ELSE 'reason:' END, s.failure ->> 'sqlstate',
+                              durable.shorten(coalesce(s.failure ->> 'message', s.failure ->> 'reason')));
+    END IF;
+    RETURN QUERY
+        SELECT concat_ws(' ', 'waits for', w.kind, w.detail, w.due, 'since ' || w.since) || coalesce(', line ' || w.line || ': ' || w.source, '')
+        FROM jsonb_to_recordset(waits) AS w (kind text, detail text, due timestamptz, since timestamptz, line integer, source text);
+END;
+$$;
+
+COMMENT ON FUNCTION durable.calls(text) IS
+    'the durable calls that an instance has made in its present execution, and their answers';
+COMMENT ON FUNCTION durable.source(text) IS 'the source of the function that an instance runs';
+COMMENT ON FUNCTION durable.shorten(text) IS 'a text for durable.explain, on one line and cut off';
+COMMENT ON FUNCTION durable.mermaid_text(text) IS 'a text for a diagram of durable.explain';
+COMMENT ON FUNCTION durable.explain(text, text) IS
+    'explains how an instance came to where it is: its calls, their answers, and what it waits for with the line of the source; format is text, json or mermaid';

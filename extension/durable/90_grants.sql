@@ -10,7 +10,7 @@ BEGIN ATOMIC
     WHERE p.pronamespace = 'durable'::regnamespace
       AND p.proname = ANY (ARRAY[
           -- clients
-          'start', 'run', 'raise_event', 'wait', 'status', 'history', 'query',
+          'start', 'run', 'raise_event', 'wait', 'status', 'history', 'query', 'explain', 'calls', 'source', 'shorten', 'mermaid_text',
           'terminate', 'suspend', 'resume', 'purge', 'purge_history',
           'version', 'doctor', 'retry',
           'register_orchestration', 'register_activity',
@@ -91,7 +91,9 @@ GRANT SELECT ON durable.instances, durable.waiting, durable.buffered_events, dur
 TO pg_monitor;
 GRANT EXECUTE ON FUNCTION
     durable.status(text), durable.history(text),
-    durable.query(text, text[], timestamptz, timestamptz, text, jsonb, integer, text), durable.doctor(interval), durable.version(),
+    durable.query(text, text[], timestamptz, timestamptz, text, jsonb, integer, text),
+    durable.explain(text, text), durable.calls(text), durable.source(text), durable.shorten(text), durable.mermaid_text(text),
+    durable.doctor(interval), durable.version(),
     durable.may_see(regrole), durable.may_read(regrole), durable.clock(),
     durable.waits(text, timestamptz), durable.worker_slots()
 TO pg_monitor;

@@ -21,11 +21,12 @@ CREATE SCHEMA dungeon;
 
 -- A name is taken from the moment its game is begun, before its player exists.
 -- game_key goes into the instance ids of the game's workflows.  Deleting a game
--- stops them (50_players.sql).
+-- stops them (50_players.sql).  last_report is what the watchman told last.
 CREATE TABLE dungeon.game (
     player         text        PRIMARY KEY,
     game_key       text        NOT NULL UNIQUE,
-    begun_at       timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+    begun_at       timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    last_report    text
 );
 
 CREATE TABLE dungeon.room (
@@ -280,6 +281,35 @@ AS $$
 $$;
 COMMENT ON FUNCTION dungeon.world_lock(text) IS
     'locks the player''s game until the end of the transaction and says how the player is; NULLs when there is no such player';
+
+-- The lock makes a look wait for whoever changes the game at this moment, so that
+-- nobody is seen alive after his death has been told.
+CREATE FUNCTION dungeon.world_lock_state(player text) RETURNS text
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM dungeon.world_lock(player);
+    -- a statement of its own, which sees what was committed before the lock was granted
+    RETURN dungeon.world_state(player);
+END
+$$;
+COMMENT ON FUNCTION dungeon.world_lock_state(text) IS 'world_state, under world_lock';
+
+-- A report of the watchman is news if it is not the one that he gave before.
+CREATE FUNCTION dungeon.world_report(player text, report text) RETURNS boolean
+LANGUAGE sql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+    WITH news AS (
+        UPDATE dungeon.game g SET last_report = $2
+        WHERE g.player = $1 AND g.last_report IS DISTINCT FROM $2
+        RETURNING 1
+    )
+    SELECT EXISTS (SELECT FROM news) OR NOT EXISTS (SELECT FROM dungeon.game g WHERE g.player = $1)
+$$;
+COMMENT ON FUNCTION dungeon.world_report(text, text) IS
+    'writes down what the watchman has seen; false when it was the same the last time; always true for somebody without a game';
 
 CREATE FUNCTION dungeon.world_kill_player(player text) RETURNS boolean
 LANGUAGE sql

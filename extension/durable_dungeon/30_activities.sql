@@ -175,29 +175,31 @@ END
 $$;
 COMMENT ON FUNCTION dungeon.kill_user(text) IS 'activity KillUser: the player dies; false when he was dead already';
 
--- Looks only, without a lock: what it misses by a moment it sees the next time.
+-- Tells only what has changed since the last time, so that an idle game is quiet.
 CREATE FUNCTION dungeon.monitor_user(player text) RETURNS text
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
 AS $$
 DECLARE
-    state text := dungeon.world_state(player);
+    state text := dungeon.world_lock_state(player);
 BEGIN
-    PERFORM dungeon.say(player, format(
-        CASE state
-            WHEN 'missing' THEN 'The watchman looks in: nobody answers to the name of %s so far.'
-            WHEN 'dead' THEN 'The watchman looks in and takes off his hat: %s is dead.'
-            WHEN 'treasure' THEN 'The watchman looks in and cheers: %s has the treasure!'
-            WHEN 'outside' THEN 'The watchman looks in: %s is alive, and still at the gate.'
-            WHEN 'unarmed' THEN 'The watchman looks in: %s is alive, without a weapon and without the treasure.'
-            WHEN 'armed' THEN 'The watchman looks in: %s is alive, armed, and without the treasure.'
-            WHEN 'safe' THEN 'The watchman looks in: %s is alive, the monster is not, and nobody has taken the treasure.' END,
-        player));
+    IF dungeon.world_report(player, state) THEN
+        PERFORM dungeon.say(player, format(
+            CASE state
+                WHEN 'missing' THEN 'The watchman looks in: nobody answers to the name of %s so far.'
+                WHEN 'dead' THEN 'The watchman looks in and takes off his hat: %s is dead.'
+                WHEN 'treasure' THEN 'The watchman looks in and cheers: %s has the treasure!'
+                WHEN 'outside' THEN 'The watchman looks in: %s is alive, and still at the gate.'
+                WHEN 'unarmed' THEN 'The watchman looks in: %s is alive, without a weapon and without the treasure.'
+                WHEN 'armed' THEN 'The watchman looks in: %s is alive, armed, and without the treasure.'
+                WHEN 'safe' THEN 'The watchman looks in: %s is alive, the monster is not, and nobody has taken the treasure.' END,
+            player));
+    END IF;
     RETURN CASE WHEN state IN ('missing', 'dead', 'treasure') THEN state ELSE 'alive' END;
 END
 $$;
 COMMENT ON FUNCTION dungeon.monitor_user(text) IS
-    'activity MonitorUser: tells how the player is; returns missing, alive, dead or treasure';
+    'activity MonitorUser: tells how the player is, if that has changed; returns missing, alive, dead or treasure';
 
 /* --- the workflows themselves ------------------------------------------------------------------------------------ */
 

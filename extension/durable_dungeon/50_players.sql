@@ -223,19 +223,20 @@ $$;
 COMMENT ON FUNCTION @extschema@.dd_status(text) IS
     'the game as it stands: user, monster, inventory, room; NULL when there is no such player';
 
-CREATE FUNCTION @extschema@.dd_check_status(name text, workflow text, OUT created timestamptz, OUT status text)
+CREATE FUNCTION @extschema@.dd_check_status(name text, workflow text,
+                                            OUT created timestamptz, OUT status text, OUT ended timestamptz)
 RETURNS SETOF record
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path TO pg_catalog, pg_temp
 AS $$
-    SELECT i.created_time, i.runtime_status
+    SELECT i.created_time, i.runtime_status, i.completed_time
     FROM dungeon.world_workflows($1, $2) AS w (instance_id)
     JOIN durable.instances i USING (instance_id)
     ORDER BY i.created_time DESC
     LIMIT 1
 $$;
 COMMENT ON FUNCTION @extschema@.dd_check_status(text, text) IS
-    'when the player''s latest instance of the workflow was created and how it stands; no row when there is none';
+    'the player''s latest instance of the workflow: when it was created, its status, when it ended; no row when there is none';
 
 -- What the engine says, by the clock that it goes by.
 CREATE FUNCTION @extschema@.dd_time_left(name text) RETURNS interval

@@ -106,9 +106,7 @@ $node->poll_query_until('postgres', "SELECT runtime_status = 'Running' FROM dura
 $node->safe_psql('postgres', "ALTER ROLE bea NOLOGIN");
 $node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'bea'");
 $node->safe_psql('postgres', "SELECT durable.raise_event('bea', 'go', 2)");
-SKIP:
 {
-	skip 'workers connect as roles without LOGIN', 4 if $node->pg_version >= 17;
 	ok($node->poll_query_until('postgres', "SELECT NOT ok FROM durable.doctor() WHERE check_name = 'owners'"), 'doctor sees an owner without LOGIN');
 	$node->wait_for_log(qr/workflows of role "bea" cannot run/);
 	sleep 3;

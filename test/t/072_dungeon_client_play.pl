@@ -50,7 +50,8 @@ like($out, qr/^You are in the Tiny Closet\. .*^You see: Rusty Spoon\.\nHere is: 
 like($out, qr/^\* .*has won!/m, 'the script ends when the game is declared won');
 like($out, qr/^You carry: Rusty Spoon and Rusty Teapot\.$/m, 'inventory');
 like($out, qr/^Game +won$/m, 'status');
-like($out, qr/^GameMonitorWorkflow +Completed /m, 'workflows');
+like($out, qr/^GameMonitorWorkflow +Completed +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/m, 'workflows, with their starts and ends');
+is((grep { length > 80 } $out =~ /^(\w+Workflow .*)$/mg), 0, '... fit a terminal');
 my $told = $node->safe_psql('postgres', "SELECT message FROM dungeon.console WHERE player = 'Pat' ORDER BY id");
 my @lines = $out =~ /^\* (.*)$/mg;
 my %times;
@@ -75,7 +76,12 @@ like($out, qr/reaches for the Rusty Teapot\. The Grumpy Grey Goblin is sitting o
 like($out, qr/feels for "spoon" and does not have it.*^You carry: nothing\.$/ms, 'a weapon that is not there');
 is(() = $out =~ /feels for "spoon"/g, 1, 'an answer that the console has told is not printed again');
 
-($code, $out) = dungeon([ @play, 'Hector' ], "get spoon\nkill goblin with spoon\nget teapot");
+($code, $out) = dungeon([ @play, 'Hector' ], "kill\nkill goblin\nget spoon\nkill\n");
+is($code, 1, 'kill with nothing behind it');
+is(() = $out =~ /^First pick up a weapon: get Rusty Spoon$/mg, 2, '... tells what to do first');
+like($out, qr/^To fight: kill Grumpy Grey Goblin with Rusty Spoon$/m, '... and then what to type');
+
+($code, $out) = dungeon([ @play, 'Hector' ], "kill goblin with spoon\nget teapot");
 is($code, 0, 'play NAME goes on with a game; the last line needs no end');
 like($out, qr/Hector has won!/, '... and wins it');
 

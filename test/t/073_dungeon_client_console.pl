@@ -236,12 +236,20 @@ $terminal = eval
 };
 SKIP:
 {
-	skip 'no pseudo terminals', 5 unless $terminal;
-	$terminal->pump until $screen =~ /\.\./;
-	pass('dots on a terminal');
+	skip 'no pseudo terminals', 6 unless $terminal;
+	$terminal->pump until $screen =~ /\.\.\.\./;
+	like($screen, qr/^The story of all players\. While nothing happens a dot appears each half second; Ctrl-C leaves\.\r\n\.+/,
+		'dots on a terminal, which are explained');
 	told('Ada', 'no dots');
 	$terminal->pump until $screen =~ /no dots/;
 	like($screen, qr/\.\r\e\[K\e\[2m\d\d:\d\d:\d\d\e\[0m  \e\[1mAda\e\[0m  no dots\r\n/, '... and a line in colours instead');
+
+	# Lines are broken between words, below the player's name.
+	$_->set_winsize(24, 40) foreach values %{ $terminal->{PTYS} };
+	$screen = '';
+	told('Ada', 'a story of so many words that it takes two lines');
+	$terminal->pump until $screen =~ /two lines/;
+	like($screen, qr/Ada\e\[0m  a story of so many words\r\n {10}that it takes two lines\r\n/, 'a long line is broken between words');
 
 	# A note about the connection comes from another stream, and must not be written behind the dots.
 	$screen = '';
@@ -260,7 +268,7 @@ SKIP:
 	sleep(1);
 	told('Ada', 'still none');
 	$terminal->pump until $screen =~ /still none/;
-	like($screen, qr/no dots\r\n\d\d:\d\d:\d\d  Ada  still none\r\n/, 'no dots on a terminal that cannot take them away');
+	like($screen, qr/two lines\r\n\d\d:\d\d:\d\d  Ada  still none\r\n/, 'no dots on a terminal that cannot take them away');
 	unlike($screen, qr/\e/, '... and nothing else that it would not understand');
 	$terminal->kill_kill;
 }

@@ -128,7 +128,8 @@ type("crash\n");
 shown(qr/\.\.\. the server is back\r\n.*Zo\xc3\xab> $/s, 'crash');
 $node->_update_pid(1);
 type("get tea\n");
-shown(qr/has won!.*Zo\xc3\xab \(won\)> $/s, 'a won game shows in the prompt');
+shown(qr/has won!.*You have won\. "new NAME" begins another game, "quit" leaves\..*Zo\xc3\xab \(won\)> $/s,
+	'a won game shows in the prompt, and the next step is named');
 type("\cD");
 $terminal->finish;
 is($? >> 8, 0, 'Ctrl-D leaves');
@@ -155,6 +156,17 @@ shown(qr/(x[^x]*){200}\^C\r\n[^x]*Ada> $/s, 'what is thrown away is left whole a
 type("quit\n");
 $terminal->finish;
 like($screen, qr/The game goes on without you; "play Ada" is the way back\./, 'who leaves hears how to come back');
+
+# Who dies at the gate, without touching a key, is told what comes next.
+fix_words($node, 'postgres', monitor_interval => '1 hour', confirm_timeout => '1 second');
+($keys, $screen) = ('', '');
+$terminal = IPC::Run::start([ 'dungeon', '-d', $node->connstr('postgres'), '--no-color', 'play', 'Late' ],
+	'<pty<', \$keys, '>pty>', \$screen, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+shown(qr/Late is dead\..*You are dead\. "new NAME" begins another game, "quit" leaves\..*Late \(dead\)> $/s, 'after death the next step is named');
+type("status\nstatus\nquit\n");
+$terminal->finish;
+unlike($screen, qr/You are dead/, '... once');
+fix_words($node, 'postgres', monitor_interval => '1 hour', confirm_timeout => '2 minutes');
 
 # A terminal that cannot move its cursor is sent nothing that would move it.
 {
