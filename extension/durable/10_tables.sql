@@ -155,6 +155,14 @@ CREATE TABLE durable.timer (
 CREATE INDEX timer_due ON durable.timer (owner, due_at, key) WITH (fillfactor = 75);
 ALTER TABLE durable.timer REPLICA IDENTITY FULL;
 
+-- Which instances get what is published on a topic, whose name is in lower case.
+CREATE TABLE durable.subscription (
+    owner             regrole     NOT NULL,
+    key               bigint      NOT NULL,
+    topic             text        COLLATE "C" NOT NULL,
+    PRIMARY KEY (topic, key)
+);
+
 -- Activities that run in a transaction of their own.
 CREATE TABLE durable.task_queue (
     id                bigint      NOT NULL,
@@ -236,6 +244,7 @@ SELECT pg_catalog.pg_extension_config_dump('durable.inbox_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.timer', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.task_queue', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.task_queue_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.subscription', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.orchestration', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.activity', '');
 
@@ -250,5 +259,6 @@ COMMENT ON TABLE durable.finished IS 'one row for each instance that has ended: 
 COMMENT ON TABLE durable.inbox IS 'messages that instances have not yet taken';
 COMMENT ON TABLE durable.timer IS 'open timers';
 COMMENT ON TABLE durable.task_queue IS 'activities waiting for, or in, a transaction of their own';
+COMMENT ON TABLE durable.subscription IS 'which instances get what is published on a topic';
 COMMENT ON TABLE durable.orchestration IS 'registered orchestrations';
 COMMENT ON TABLE durable.activity IS 'registered activities';

@@ -50,7 +50,10 @@ CREATE FUNCTION durable.history(
 RETURNS SETOF record
 LANGUAGE c AS 'MODULE_PATHNAME', 'durable_history';
 
-CREATE FUNCTION durable.terminate(instance_id text, reason text DEFAULT NULL)
+CREATE FUNCTION durable.terminate(
+    instance_id     text,
+    reason          text        DEFAULT NULL,
+    recursive       boolean     DEFAULT true)
 RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'durable_terminate';
 
@@ -85,8 +88,8 @@ COMMENT ON FUNCTION durable.wait(text, interval) IS
 COMMENT ON FUNCTION durable.status(text) IS 'how an instance is now';
 COMMENT ON FUNCTION durable.history(text) IS
     'what happened in the present execution of an instance, one row for each event';
-COMMENT ON FUNCTION durable.terminate(text, text) IS
-    'ends an instance, its running activity and its sub-orchestrations';
+COMMENT ON FUNCTION durable.terminate(text, text, boolean) IS
+    'ends an instance, its running activity and, unless recursive is false, its sub-orchestrations';
 COMMENT ON FUNCTION durable.suspend(text, text) IS
     'holds an instance; what arrives for it is kept until it is resumed';
 COMMENT ON FUNCTION durable.resume(text, text) IS 'lets a suspended instance go on';

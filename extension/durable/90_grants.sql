@@ -11,7 +11,8 @@ BEGIN ATOMIC
       AND p.proname = ANY (ARRAY[
           -- clients
           'start', 'run', 'raise_event', 'wait', 'status', 'history', 'query', 'explain', 'calls', 'source', 'shorten', 'mermaid_text',
-          'terminate', 'suspend', 'resume', 'purge', 'purge_history',
+          'terminate', 'suspend', 'resume', 'purge', 'purge_history', 'restart',
+          'start_with_event', 'publish', 'subscribe_instance', 'unsubscribe_instance', 'wait_any',
           'version', 'doctor', 'retry',
           'register_orchestration', 'register_activity',
           'unregister_orchestration', 'unregister_activity',
@@ -23,7 +24,7 @@ BEGIN ATOMIC
           'when_all', 'when_any', 'result',
           'start_orchestration', 'send_event', 'continue_as_new',
           'now', 'uuid', 'random', 'instance_id', 'parent_instance_id',
-          'is_replaying', 'set_custom_status', 'log',
+          'is_replaying', 'set_custom_status', 'log', 'subscribe', 'unsubscribe',
           -- the views call these as whoever reads them
           'may_see', 'may_read', 'clock', 'waits', 'worker_slots',
           -- tests; they do nothing unless durable.testing is on

@@ -53,6 +53,9 @@ extern char *durable_client_text(FunctionCallInfo fcinfo, int argno);
 extern bool durable_client_look_up(const char *instance_id, ClientInstance *instance);
 extern void durable_client_require(const char *instance_id, ClientInstance *instance);
 
+/* As require; raises WF004 when it is finished. */
+extern void durable_client_require_unfinished(const char *instance_id, ClientInstance *instance);
+
 extern pg_noreturn_compat void durable_client_no_instance(const char *instance_id);
 
 /*
@@ -94,6 +97,7 @@ typedef struct StartRequest
 	const char *version;		/* or NULL */
 	const Jsonb *tags;			/* or NULL */
 	const char *on_conflict;	/* error, return, replace_finished */
+	bool		accept_unfinished;	/* replace_finished: no error for one that goes on */
 }			StartRequest;
 
 extern char *durable_client_start(const StartRequest *request, int64 *key);

@@ -23,8 +23,7 @@
 #include "json.h"
 #include "wakeup.h"
 
-static void require_unfinished(const char *instance_id, ClientInstance *instance);
-static void control(FunctionCallInfo fcinfo, char kind, ClientInstance *instance);
+static void control(FunctionCallInfo fcinfo, char kind, const char *name, ClientInstance *instance);
 static Jsonb *reason_payload(const char *reason);
 
 PG_FUNCTION_INFO_V1(durable_raise_event);
@@ -45,7 +44,7 @@ durable_raise_event(PG_FUNCTION_ARGS)
 	name = durable_client_name(fcinfo, 1, "name of an event");
 	data = durable_json_from_any(fcinfo, 2, "data of an event");
 
-	require_unfinished(instance_id, &instance);
+	durable_client_require_unfinished(instance_id, &instance);
 	durable_client_send(&instance, MESSAGE_EVENT, name, data);
 	PG_RETURN_VOID();
 }
@@ -56,7 +55,12 @@ durable_terminate(PG_FUNCTION_ARGS)
 	ClientInstance instance;
 
 	durable_client_enter("terminate", "Call it from an activity.");
-	control(fcinfo, MESSAGE_TERMINATE, &instance);
+	if (PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("recursive must not be null"),
+				 errhint("Use false to let its sub-orchestrations go on.")));
+	control(fcinfo, MESSAGE_TERMINATE, PG_GETARG_BOOL(2) ? NULL : TERMINATE_ALONE, &instance);
 
 	/* Its activity may be running in a transaction of its own, for hours. */
 	durable_wakeup_cancel(instance.key);
@@ -69,7 +73,7 @@ durable_suspend(PG_FUNCTION_ARGS)
 	ClientInstance instance;
 
 	durable_client_enter("suspend", "Call it from an activity.");
-	control(fcinfo, MESSAGE_SUSPEND, &instance);
+	control(fcinfo, MESSAGE_SUSPEND, NULL, &instance);
 	PG_RETURN_VOID();
 }
 
@@ -79,23 +83,23 @@ durable_resume(PG_FUNCTION_ARGS)
 	ClientInstance instance;
 
 	durable_client_enter("resume", "Call it from an activity.");
-	control(fcinfo, MESSAGE_RESUME, &instance);
+	control(fcinfo, MESSAGE_RESUME, NULL, &instance);
 	PG_RETURN_VOID();
 }
 
 static void
-control(FunctionCallInfo fcinfo, char kind, ClientInstance *instance)
+control(FunctionCallInfo fcinfo, char kind, const char *name, ClientInstance *instance)
 {
 	char	   *instance_id = durable_client_name(fcinfo, 0, "instance id");
 	Jsonb	   *payload = reason_payload(durable_client_text(fcinfo, 1));
 
 	durable_json_check_size(payload, "reason");
-	require_unfinished(instance_id, instance);
-	durable_client_send(instance, kind, NULL, payload);
+	durable_client_require_unfinished(instance_id, instance);
+	durable_client_send(instance, kind, name, payload);
 }
 
-static void
-require_unfinished(const char *instance_id, ClientInstance *instance)
+void
+durable_client_require_unfinished(const char *instance_id, ClientInstance *instance)
 {
 	durable_client_require(instance_id, instance);
 	if (STATUS_IS_FINISHED(instance->status))

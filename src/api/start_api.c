@@ -405,7 +405,8 @@ settle_conflict(const StartRequest *request, int64 *key)
 
 	if (durable_client_may_act_for(instance.owner))
 	{
-		if (strcmp(request->on_conflict, "return") == 0)
+		if (strcmp(request->on_conflict, "return") == 0 ||
+			(request->accept_unfinished && !STATUS_IS_FINISHED(instance.status)))
 		{
 			*key = instance.key;
 			return true;

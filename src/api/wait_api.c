@@ -30,6 +30,7 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/snapmgr.h"
@@ -42,6 +43,9 @@
 #include "time_after.h"
 #include "usercall.h"
 #include "waiter.h"
+
+/* Each takes one of DURABLE_MAX_WAITERS slots. */
+#define MAX_WAIT_ANY	100
 
 /* How often a waiter looks without having been signalled. */
 #define RECHECK_MS	1000
@@ -73,6 +77,9 @@ static bool look(const char *instance_id, ClientInstance *instance);
 static void sleep_until_finished(const ClientInstance *instance, TimestampTz deadline);
 static TimestampTz deadline_of(FunctionCallInfo fcinfo, int argno);
 static long ms_to_sleep(TimestampTz deadline);
+static char **ids_to_wait_for(FunctionCallInfo fcinfo, int *nids);
+static char *sleep_until_any_finished(char **ids, int nids, TimestampTz deadline);
+static char *any_finished(char **ids, int nids, int64 *keys);
 static void run_until_finished(int64 key, const char *instance_id, TimestampTz deadline, RunResult *result);
 static void read_result(int64 key, const char *instance_id, RunResult *result);
 static void raise_unless_completed(const char *instance_id, const RunResult *result);
@@ -80,6 +87,7 @@ static void raise_unless_completed(const char *instance_id, const RunResult *res
 PG_FUNCTION_INFO_V1(durable_status);
 PG_FUNCTION_INFO_V1(durable_wait);
 PG_FUNCTION_INFO_V1(durable_run);
+PG_FUNCTION_INFO_V1(durable_wait_any);
 
 Datum
 durable_status(PG_FUNCTION_ARGS)
@@ -221,6 +229,128 @@ sleep_until_finished(const ClientInstance *instance, TimestampTz deadline)
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
+}
+
+/* --- waiting for one of many ---------------------------------------------------------- */
+
+Datum
+durable_wait_any(PG_FUNCTION_ARGS)
+{
+	TimestampTz deadline;
+	char	  **ids;
+	int			nids;
+	char	   *finished;
+
+	durable_client_refuse_in_turn("wait_any", "Use durable.when_any() with durable.schedule_sub_orchestrator().");
+	durable_shmem_require();
+	refuse_in_activity("wait_any");
+	ids = ids_to_wait_for(fcinfo, &nids);
+	deadline = deadline_of(fcinfo, 1);
+
+	finished = sleep_until_any_finished(ids, nids, deadline);
+	if (finished == NULL)
+		PG_RETURN_NULL();
+	return status_datum(fcinfo, finished);
+}
+
+static char **
+ids_to_wait_for(FunctionCallInfo fcinfo, int *nids)
+{
+	Datum	   *elements;
+	bool	   *nulls;
+	char	  **ids;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("instance_ids must not be null")));
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, nids);
+	if (*nids == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DURABLE_WAITS_FOREVER),
+				 errmsg("instance_ids must not be empty"),
+				 errdetail("There is no instance whose end could be waited for.")));
+	if (*nids > MAX_WAIT_ANY)
+		ereport(ERROR,
+				(errcode(ERRCODE_DURABLE_LIMIT),
+				 errmsg("cannot wait for %d instances at once", *nids),
+				 errdetail("The limit is %d.", MAX_WAIT_ANY),
+				 errhint("Let one orchestration start them, and wait for that.")));
+	ids = palloc(*nids * sizeof(char *));
+	for (int i = 0; i < *nids; i++)
+	{
+		ids[i] = nulls[i] ? NULL : TextDatumGetCString(elements[i]);
+		durable_client_check_name(ids[i], "instance id");
+	}
+	return ids;
+}
+
+/* NULL when the time is over.  A slot for each, so that any end wakes. */
+static char *
+sleep_until_any_finished(char **ids, int nids, TimestampTz deadline)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(caller, "durable wait", ALLOCSET_SMALL_SIZES);
+	int64	   *keys = palloc(nids * sizeof(int64));
+	int		   *waiters = palloc(nids * sizeof(int));
+	int			nwaiters = 0;
+	char	   *finished = any_finished(ids, nids, keys);
+
+	if (finished != NULL)
+		return finished;
+	PG_TRY();
+	{
+		while (nwaiters < nids)
+		{
+			waiters[nwaiters] = durable_waiter_begin(keys[nwaiters]);
+			nwaiters++;
+		}
+		MemoryContextSwitchTo(context);
+		for (;;)
+		{
+			long		ms = ms_to_sleep(deadline);
+
+			CHECK_FOR_INTERRUPTS();
+			MemoryContextReset(context);
+			finished = any_finished(ids, nids, keys);
+			if (finished != NULL || ms <= 0)
+				break;
+			durable_waiter_wait(waiters[0], ms);
+			AcceptInvalidationMessages();
+		}
+	}
+	PG_FINALLY();
+	{
+		while (nwaiters > 0)
+			durable_waiter_end(waiters[--nwaiters]);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+	return finished;
+}
+
+/* The first in the list that is finished; NULL: none.  The keys of all that come before it. */
+static char *
+any_finished(char **ids, int nids, int64 *keys)
+{
+	for (int i = 0; i < nids; i++)
+	{
+		ClientInstance present;
+
+		if (!look(ids[i], &present))
+			durable_client_no_instance(ids[i]);
+		if (STATUS_IS_FINISHED(present.status))
+			return ids[i];
+		if (TransactionIdIsCurrentTransactionId(present.inserted_by))
+			ereport(ERROR,
+					(errcode(ERRCODE_DURABLE_WAITS_FOREVER),
+					 errmsg("instance \"%s\" was started in this transaction", ids[i]),
+					 errdetail("It does not begin before the transaction commits, so waiting for it here would never end."),
+					 errhint("Commit first.")));
+		keys[i] = present.key;
+	}
+	return NULL;
 }
 
 /* DT_NOEND for NULL: without limit. */

@@ -178,12 +178,20 @@ void
 durable_batch_terminate(Batch * batch)
 {
 	Datum		keys = durable_batch_keys(batch->gone_tasks);
+	List	   *parents = NIL;
 	ListCell   *cell;
 
 	durable_task_delete_idle(keys);
-	durable_inbox_terminate_children(batch->owner, keys, batch->clock);
 	foreach(cell, batch->gone_tasks)
-		durable_wakeup_cancel(((Instance *) lfirst(cell))->key);
+	{
+		Instance   *instance = lfirst(cell);
+
+		durable_wakeup_cancel(instance->key);
+		if (!instance->leaves_children)
+			parents = lappend(parents, instance);
+	}
+	if (parents != NIL)
+		durable_inbox_terminate_children(batch->owner, durable_batch_keys(parents), batch->clock);
 }
 
 /* Stores the rows with as many statements as their size asks for. */

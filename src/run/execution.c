@@ -190,6 +190,7 @@ apply_message(Batch * batch, Instance *instance, Message *message)
 				Jsonb	   *failure = message->payload;
 
 				batch->gone_tasks = lappend(batch->gone_tasks, instance);
+				instance->leaves_children = message->name != NULL && strcmp(message->name, TERMINATE_ALONE) == 0;
 				durable_outcome_finish(batch, instance, STATUS_TERMINATED, NULL, failure);
 				return false;
 			}

@@ -73,6 +73,7 @@ typedef struct Instance
 	List	   *decisions;		/* of this unit, not yet carried out (turn.h) */
 	int			wait_line;		/* line of the orchestration that waits, 0 unknown */
 	bool		put_off;		/* goes on in the next batch */
+	bool		leaves_children;	/* it was terminated, its sub-orchestrations go on */
 	bool		input_changed;	/* by continue_as_new */
 	bool		discard_history;	/* continued as new: delete the old execution's rows */
 }			Instance;
