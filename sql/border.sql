@@ -126,3 +126,45 @@ CREATE FUNCTION chooses() RETURNS jsonb LANGUAGE sql AS $$ SELECT durable.call_a
 SELECT durable.start('chooses', NULL, 'chooses');
 CALL durable.drain();
 SELECT status, failure ->> 'sqlstate' AS sqlstate, failure ->> 'message' AS message FROM run WHERE instance_id = 'chooses';
+
+-- the meaning of a text is settled at the start, by the settings of the session that starts it
+CREATE TYPE period AS (starts date, ends date);
+CREATE FUNCTION takes_times(d date, t timestamptz DEFAULT NULL, i interval DEFAULT NULL, days date[] DEFAULT NULL, p period DEFAULT NULL,
+    r daterange DEFAULT NULL, c regclass DEFAULT NULL, n integer DEFAULT NULL, x text DEFAULT NULL, j jsonb DEFAULT NULL)
+RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN concat_ws(' ', d, t AT TIME ZONE 'UTC', extract(epoch FROM i), days, p, r, c::oid = 'app.account'::regclass, n, x, j);
+END $$;
+CREATE FUNCTION takes_a_date(d date) RETURNS date LANGUAGE sql AS $$ SELECT d $$;
+SET DateStyle TO 'SQL, DMY';
+SET TimeZone TO 'America/New_York';
+SET IntervalStyle TO 'sql_standard';
+SET search_path TO shared, app;
+SELECT durable.start('app.takes_times', '{"d": "01/02/2026", "t": "01/02/2026 12:00", "i": "-1 2:03:04", "days": ["01/02/2026", null], "p": {"starts": "01/02/2026", "ends": null}, "r": "[01/02/2026,03/02/2026)", "c": "account", "n": "7", "x": "01/02/2026", "j": "01/02/2026"}'::jsonb, 'times by name'),
+    durable.start('app.takes_times', '["01/02/2026", "01/02/2026 12:00", "-1 2:03:04"]'::jsonb, 'times by position'),
+    durable.start('app.takes_times', '01/02/2026', 'one of several'),
+    durable.start('app.takes_a_date', '01/02/2026', 'one'),
+    durable.start('app.takes_a_date', NULL, 'none');
+CREATE FUNCTION app.parent_of_dates() RETURNS text LANGUAGE plpgsql SET DateStyle TO 'SQL, DMY' AS $$
+BEGIN
+    PERFORM durable.start_orchestration('takes_a_date', '01/02/2026', 'detached');
+    RETURN durable.call_sub_orchestrator('takes_a_date', '01/02/2026');
+END $$;
+CREATE FUNCTION app.continues_with(d date, more boolean DEFAULT true) RETURNS date LANGUAGE plpgsql SET DateStyle TO 'SQL, DMY' AS $$
+BEGIN
+    IF more THEN
+        PERFORM durable.continue_as_new('{"d": "01/02/2026", "more": false}'::jsonb);
+    END IF;
+    RETURN d;
+END $$;
+RESET DateStyle; RESET TimeZone; RESET IntervalStyle;
+SET search_path TO app, public;
+SET DateStyle TO 'ISO, MDY';
+SELECT durable.start('parent_of_dates', NULL, 'parent of dates'), durable.start('continues_with', '{"d": "2026-03-03"}'::jsonb, 'continues with');
+SELECT instance_id, input FROM durable.instances WHERE instance_id IN ('times by name', 'times by position', 'one of several', 'one', 'none') ORDER BY 1;
+CALL durable.drain();
+SELECT instance_id, i.input #>> '{}' AS input, status, i.output #>> '{}' AS output FROM run JOIN durable.instances i USING (instance_id)
+WHERE instance_id LIKE 'times%' OR instance_id LIKE 'one%' OR instance_id IN ('parent of dates', 'none', 'detached', 'continues with') ORDER BY 1;
+RESET DateStyle;
+SELECT durable.start('takes_a_date', '31/02/2026');
+SELECT durable.start('takes_times', '{"dd": "2026-01-01"}'::jsonb);

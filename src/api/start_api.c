@@ -60,6 +60,7 @@ typedef struct StartTarget
 	const char *name;			/* as stored */
 	const char *version;		/* of the registration, or NULL */
 	Handler    *handler;
+	const Jsonb *input;			/* as its parameters have read it */
 }			StartTarget;
 
 /* The function that the last name was found to be, and what decided that. */
@@ -79,7 +80,7 @@ static void resolve(const char *name, Oid owner, StartTarget *target);
 static Handler *recall_function(const char *name, Oid owner);
 static void remember_function(const char *name, Oid owner, const Handler *handler);
 static void forget_function(Datum arg, int cacheid, uint32 hashvalue);
-static void check_target(const StartRequest *request, const StartTarget *target);
+static void check_target(const StartRequest *request, StartTarget *target);
 static char *new_instance_id(void);
 static void draw_random(unsigned char *bytes);
 static bool insert(const StartRequest *request, const StartTarget *target, Oid owner,
@@ -199,7 +200,7 @@ check_owner(Oid owner)
 }
 
 static void
-check_target(const StartRequest *request, const StartTarget *target)
+check_target(const StartRequest *request, StartTarget *target)
 {
 	Handler    *handler = target->handler;
 
@@ -216,7 +217,8 @@ check_target(const StartRequest *request, const StartTarget *target)
 				 errdetail("It has no version."),
 				 errhint("Versions are set with durable.register_orchestration().")));
 
-	durable_handler_check_input(handler, request->input);
+	target->input = durable_handler_check_input(handler, request->input);
+	durable_json_check_size(target->input, "input");
 }
 
 /* --- what the name stands for --------------------------------------------------------- */
@@ -354,7 +356,7 @@ insert(const StartRequest *request, const StartTarget *target, Oid owner,
 		.name = target->name,
 		.handler = target->handler->signature,
 		.version = target->version,
-		.input = request->input,
+		.input = target->input,
 		.tags = request->tags,
 		.created_at = now
 	};

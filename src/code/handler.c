@@ -410,6 +410,7 @@ fill_parameters(Handler *handler, HeapTuple tuple, MemoryContext context)
 
 		parameter->name = i < nnames ? names[i] : NULL;
 		durable_json_reader_init(&parameter->reader, type, -1, context);
+		parameter->pinned = parameter->reader.kind == JSON_READ_INPUT && durable_json_must_pin(type);
 		if (type_is_collatable(type))
 			handler->collation = DEFAULT_COLLATION_OID;
 	}

@@ -16,6 +16,7 @@ typedef struct HandlerParameter
 {
 	char	   *name;			/* NULL where unnamed */
 	JsonReader	reader;			/* its type, and how to read a value of it */
+	bool		pinned;			/* see durable_json_must_pin; not known of arrays and composites, which change */
 }			HandlerParameter;
 
 /*
@@ -81,9 +82,12 @@ extern void durable_handler_check_privilege(const Handler *handler);
 /*
  * Raises if that input cannot be converted to the handler's parameters (used at
  * start, so that the caller hears of it): what the conversion says (22P02, 22003,
- * 23514, ...), or 22023, with a detail that names handler and parameter.
+ * 23514, ...), or 22023, with a detail that names handler and parameter.  Returns
+ * the input to store, in which texts that are read differently in other sessions,
+ * such as '01/02/2026' for a date, are replaced by what they mean here.  It is the
+ * input itself where there are none, else in CurrentMemoryContext.
  */
-extern void durable_handler_check_input(Handler *handler, const Jsonb *input);
+extern const Jsonb *durable_handler_check_input(Handler *handler, const Jsonb *input);
 
 /*
  * Calls it as the current user; checks EXECUTE.  Result as jsonb in the caller's

@@ -36,15 +36,19 @@ typedef struct Binding
 	NullableDatum *args;
 }			Binding;
 
+static const Jsonb *pin_input(const Binding *binding, const Jsonb *input);
+static bool must_pin(const HandlerParameter *parameter);
+static const Jsonb *pin_value(const Binding *binding, int i);
 static void bind_input(Binding *binding, const Jsonb *input);
 static void bind_one(Binding *binding, const Jsonb *input);
+static void bind_first(Binding *binding, const Jsonb *input);
 static void bind_object(Binding *binding, const Jsonb *input);
 static void bind_array(Binding *binding, const Jsonb *input);
 static void bind_missing(Binding *binding, int i);
 static void bind_value(Binding *binding, int i, JsonbValue *value);
 static Datum evaluate_default(Handler *handler, int i, bool *isnull);
 static void unknown_member(Handler *handler, const Jsonb *input);
-static bool has_parameter(Handler *handler, const JsonbValue *name);
+static int parameter_of(Handler *handler, const JsonbValue *name);
 static char *parameter_names(Handler *handler);
 static char *parameter_label(Handler *handler, int i);
 static void binding_context(void *arg);
@@ -103,9 +107,10 @@ invoke(Handler *handler, FunctionCallInfo fcinfo, MemoryContext caller)
  * The errors of input functions know neither handler nor parameter, so they are
  * added.  Nothing happens between catching the error and raising it again.
  */
-void
+const Jsonb *
 durable_handler_check_input(Handler *handler, const Jsonb *input)
 {
+	const Jsonb *volatile pinned = input;
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context;
 	Binding    *binding;
@@ -119,6 +124,7 @@ durable_handler_check_input(Handler *handler, const Jsonb *input)
 	PG_TRY();
 	{
 		bind_input(binding, input);
+		pinned = pin_input(binding, input);
 	}
 	PG_CATCH();
 	{
@@ -139,7 +145,76 @@ durable_handler_check_input(Handler *handler, const Jsonb *input)
 	PG_END_TRY();
 
 	MemoryContextSwitchTo(caller);
+	if (pinned != input)
+		pinned = DatumGetJsonbPCopy(JsonbPGetDatum(pinned));
 	MemoryContextDelete(context);
+	return pinned;
+}
+
+/* The input, with the values of parameters that are to be pinned as they were read. */
+static const Jsonb *
+pin_input(const Binding *binding, const Jsonb *input)
+{
+	Handler    *handler = binding->handler;
+	JsonbParseState *state = NULL;
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	const Jsonb *member = NULL;
+	bool		any = false;
+	int			position = 0;
+
+	for (int i = 0; i < handler->nargs; i++)
+		any |= !binding->args[i].isnull && must_pin(&handler->parameters[i]);
+	if (!any || input == NULL)
+		return input;
+	if (handler->nargs == 1 || JB_ROOT_IS_SCALAR(input))
+	{
+		member = pin_value(binding, 0);
+		return member ? member : input;
+	}
+
+	/* Members that are containers come as a whole. */
+	iterator = JsonbIteratorInit(unconstify(JsonbContainer *, &input->root));
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_BEGIN_OBJECT || token == WJB_BEGIN_ARRAY)
+		{
+			pushJsonbValue(&state, token, NULL);
+			continue;
+		}
+		if (token == WJB_END_OBJECT || token == WJB_END_ARRAY)
+			return JsonbValueToJsonb(pushJsonbValue(&state, token, NULL));
+		if (token == WJB_KEY)
+			member = pin_value(binding, parameter_of(handler, &value));
+		else
+		{
+			if (token == WJB_ELEM)
+				member = pin_value(binding, position++);
+			if (member != NULL)
+				durable_json_root(member, &value);
+		}
+		pushJsonbValue(&state, token, &value);
+	}
+	return input;
+}
+
+static bool
+must_pin(const HandlerParameter *parameter)
+{
+	return parameter->pinned ||
+		(parameter->reader.kind == JSON_READ_RECORD && durable_json_must_pin(parameter->reader.type));
+}
+
+/* As it was read, or NULL if it may stay as it is. */
+static const Jsonb *
+pin_value(const Binding *binding, int i)
+{
+	const HandlerParameter *parameter = &binding->handler->parameters[i];
+
+	if (binding->args[i].isnull || !must_pin(parameter))
+		return NULL;
+	return durable_json_from_datum(binding->args[i].value, parameter->reader.type, false);
 }
 
 /* --- the input's members and the function's parameters ---------------------------------------------------------------- */
@@ -168,6 +243,8 @@ bind_input(Binding *binding, const Jsonb *input)
 		bind_object(binding, input);
 	else if (JB_ROOT_IS_ARRAY(input) && !JB_ROOT_IS_SCALAR(input))
 		bind_array(binding, input);
+	else if (handler->nargs - handler->ndefaults <= 1)
+		bind_first(binding, input);
 	else
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -197,6 +274,18 @@ bind_one(Binding *binding, const Jsonb *input)
 		durable_json_root(input, &value);
 		bind_value(binding, 0, &value);
 	}
+}
+
+/* A single value is the first parameter's, if all others have defaults. */
+static void
+bind_first(Binding *binding, const Jsonb *input)
+{
+	JsonbValue	value;
+
+	durable_json_root(input, &value);
+	bind_value(binding, 0, &value);
+	for (int i = 1; i < binding->handler->nargs; i++)
+		bind_missing(binding, i);
 }
 
 static void
@@ -341,7 +430,7 @@ unknown_member(Handler *handler, const Jsonb *input)
 		const char *like;
 		List	   *names = NIL;
 
-		if (token != WJB_KEY || has_parameter(handler, &value))
+		if (token != WJB_KEY || parameter_of(handler, &value) >= 0)
 			continue;
 
 		member = pnstrdup(value.val.string.val, value.val.string.len);
@@ -356,8 +445,9 @@ unknown_member(Handler *handler, const Jsonb *input)
 	}
 }
 
-static bool
-has_parameter(Handler *handler, const JsonbValue *name)
+/* The parameter of that name, -1 if there is none. */
+static int
+parameter_of(Handler *handler, const JsonbValue *name)
 {
 	for (int i = 0; i < handler->nargs; i++)
 	{
@@ -365,10 +455,10 @@ has_parameter(Handler *handler, const JsonbValue *name)
 
 		if (strlen(parameter) == name->val.string.len &&
 			memcmp(parameter, name->val.string.val, name->val.string.len) == 0)
-			return true;
+			return i;
 	}
 
-	return false;
+	return -1;
 }
 
 static char *

@@ -44,9 +44,10 @@ Datum
 durable_continue_as_new(PG_FUNCTION_ARGS)
 {
 	Turn	   *turn = durable_turn_current("continue_as_new");
-	Jsonb	   *input = durable_json_from_any(fcinfo, 0, "input of an orchestration");
+	const Jsonb *input = durable_json_from_any(fcinfo, 0, "input of an orchestration");
 
-	durable_handler_check_input(turn->handler, input);
+	input = durable_handler_check_input(turn->handler, input);
+	durable_json_check_size(input, "input of an orchestration");
 	turn->continue_input = NULL;
 	if (input != NULL)
 	{

@@ -30,7 +30,7 @@ typedef struct StartLookup
 {
 	Turn	   *turn;
 	const char *name;
-	const Jsonb *input;
+	const Jsonb *input;			/* in the end as the function's parameters have read it */
 	char	   *registered_name;
 	char	   *handler;
 	char	   *version;
@@ -83,6 +83,7 @@ record_sub_orchestration(Turn *turn, FunctionCallInfo fcinfo)
 		durable_call_read(&call, HISTORY_SUB_CREATED, read_sub_orchestration);
 		lookup.input = call.payload;
 		(void) look_up_start(&lookup, &failure);
+		call.payload = unconstify(Jsonb *, lookup.input);
 		call.extra = start_extra(&lookup, call.instance_id, call.retry, NULL);
 	}
 
@@ -161,6 +162,7 @@ durable_start_orchestration(PG_FUNCTION_ARGS)
 		durable_call_read(&call, HISTORY_START_REQUESTED, read_start);
 		lookup.input = call.payload;
 		(void) look_up_start(&lookup, &failure);
+		call.payload = unconstify(Jsonb *, lookup.input);
 		call.extra = start_extra(&lookup, call.instance_id, NULL, failure);
 	}
 	else if (PG_ARGISNULL(2))
@@ -290,7 +292,9 @@ look_up_body(void *arg)
 		lookup->registered_name = MemoryContextStrdup(context, handler->name);
 	}
 	lookup->handler = MemoryContextStrdup(context, handler->signature);
-	durable_handler_check_input(handler, lookup->input);
+	MemoryContextSwitchTo(context);
+	lookup->input = durable_handler_check_input(handler, lookup->input);
+	durable_json_check_size(lookup->input, "input of an orchestration");
 	return NULL;
 }
 

@@ -8,7 +8,8 @@
  * written in UTC, intervals in the style "postgres", regclass and the like
  * qualified.  What was written so also reads back the same everywhere.  Texts
  * that users wrote are read as a cast would read them ('2024-06-01 12:00' in the
- * session's time zone).
+ * session's time zone), and the input of an orchestration is stored as it was read
+ * (durable_handler_check_input).
  */
 #ifndef DURABLE_JSON_H
 #define DURABLE_JSON_H
@@ -77,6 +78,12 @@ extern void durable_json_push_member(JsonbParseState **state, const char *member
 
 /* json_pin.c: the GUC nest level to leave after to_jsonb, 0 if nothing had to be set. */
 extern int	durable_json_pin(Datum value, Oid type);
+
+/*
+ * Does a text of that type mean another value under other settings, and is there a
+ * text for each value that does not?  Then the value is what to store.
+ */
+extern bool durable_json_must_pin(Oid type);
 
 /*
  * An error as jsonb: {sqlstate, message, detail, hint, context, schema, table,

@@ -7,7 +7,10 @@
  * (sub)transaction.  Only those that differ are set, and only when the type can
  * depend on them.
  *
- * Called by:	json.c
+ * The other way round, what a text means depends on the session, too: '01/02/2026' as
+ * a date.  Such a value is stored as it was read, and not as it was written.
+ *
+ * Called by:	json.c, handler.c
  * Memory:		none
  */
 #include "postgres.h"
@@ -27,6 +30,11 @@
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
+/* How a text of a type is read. */
+#define READ_SAME		0
+#define READ_BY_SETTINGS 1		/* or by the search_path */
+#define READ_UNKNOWN	2		/* to_jsonb may write something that its input function does not read */
+
 /* What the text of a type depends on. */
 #define PIN_NOTHING		0
 #define PIN_SETTINGS	1		/* DateStyle, TimeZone, ... */
@@ -36,6 +44,8 @@ static int	pins_of_value(Datum value, Oid type);
 static int	pins_of_type(Oid type);
 static int	pins_of_row(TupleDesc row);
 static int	pin_settings(int pins);
+static int	reading_of_type(Oid type);
+static int	reading_of_row(TupleDesc row);
 static void set_pinned(const char *name, const char *value);
 
 int
@@ -184,4 +194,81 @@ static void
 set_pinned(const char *name, const char *value)
 {
 	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+bool
+durable_json_must_pin(Oid type)
+{
+	return reading_of_type(type) == READ_BY_SETTINGS;
+}
+
+static int
+reading_of_type(Oid type)
+{
+	Oid			element;
+
+	check_stack_depth();
+
+	switch (type)
+	{
+		case FLOAT4OID:
+		case FLOAT8OID:
+		case BYTEAOID:
+			return READ_SAME;
+		case DATEOID:
+		case TIMEOID:
+		case TIMETZOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+		case INTERVALOID:
+			return READ_BY_SETTINGS;
+	}
+	switch (get_typtype(type))
+	{
+		case TYPTYPE_DOMAIN:
+			return reading_of_type(getBaseType(type));
+		case TYPTYPE_ENUM:
+			return READ_SAME;
+		case TYPTYPE_RANGE:
+			return reading_of_type(get_range_subtype(type));
+		case TYPTYPE_MULTIRANGE:
+			return reading_of_type(get_multirange_range(type));
+		case TYPTYPE_COMPOSITE:
+			{
+				TupleDesc	row = lookup_rowtype_tupdesc(type, -1);
+				int			reading = reading_of_row(row);
+
+				ReleaseTupleDesc(row);
+				return reading;
+			}
+	}
+	element = get_element_type(type);
+	if (OidIsValid(element))
+		return reading_of_type(element);
+
+	switch (pins_of_type(type))
+	{
+		case PIN_NOTHING:
+			return READ_SAME;
+		case PIN_PATH:
+			return READ_BY_SETTINGS;
+		default:
+			return READ_UNKNOWN;
+	}
+}
+
+/* One member that cannot be written safely is enough to leave all of it as it is. */
+static int
+reading_of_row(TupleDesc row)
+{
+	int			reading = READ_SAME;
+
+	for (int i = 0; i < row->natts; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(row, i);
+
+		if (!column->attisdropped)
+			reading |= reading_of_type(column->atttypid);
+	}
+	return reading;
 }
