@@ -120,7 +120,7 @@ CREATE FUNCTION grandparent() RETURNS jsonb LANGUAGE sql AS $$ SELECT durable.ca
 SELECT durable.start('patient', NULL, 'patient');
 CALL durable.drain();
 SELECT instance_id, kind, detail FROM durable.waiting ORDER BY 1;
-SELECT durable.raise_event('patient:1', 'Go', 'gone');
+SELECT durable.raise_event(instance_id, 'Go', 'gone') FROM durable.instances WHERE parent_instance_id = 'patient';
 CALL durable.drain();
 SELECT * FROM family WHERE instance_id LIKE 'patient%';
 
@@ -149,7 +149,7 @@ SELECT status FROM family WHERE instance_id = 'detached';
 -- a child that is terminated is a failure of the call, which OTHERS catches
 SELECT durable.start('patient', NULL, 'bereaved');
 CALL durable.drain();
-SELECT durable.terminate('bereaved:1', 'because');
+SELECT durable.terminate(instance_id, 'because') FROM durable.instances WHERE parent_instance_id = 'bereaved';
 CALL durable.drain();
 SELECT status, output, failure FROM family WHERE instance_id LIKE 'bereaved%';
 

@@ -67,7 +67,7 @@ TABLE what;
 RESET SESSION AUTHORIZATION;
 TABLE what;
 
--- somebody else's instance does not exist, whatever one asks of it; but its id is taken
+-- somebody else's instance does not exist, whatever one asks of it; its id is free
 SET SESSION AUTHORIZATION regress_client_bert;
 SELECT durable.status('annas');
 SELECT durable.wait('annas', '0');
@@ -77,9 +77,14 @@ SELECT durable.terminate('annas');
 SELECT durable.suspend('annas');
 SELECT durable.resume('annas');
 SELECT durable.purge('annas');
+BEGIN;
 SELECT durable.start('app.patient', NULL, 'annas');
+SELECT instance_id, owner FROM durable.status('annas');
 SELECT durable.start('app.patient', NULL, 'annas', on_conflict => 'return');
+ROLLBACK;
+BEGIN;
 SELECT durable.start('app.patient', NULL, 'annas', on_conflict => 'replace_finished');
+ROLLBACK;
 
 -- who monitors may look, and only look
 SET SESSION AUTHORIZATION regress_client_anna;

@@ -226,9 +226,9 @@ END $$;
 CREATE FUNCTION awaits() RETURNS jsonb LANGUAGE sql AS $$ SELECT durable.call_sub_orchestrator('stays', 1) $$;
 SELECT durable.start('awaits', NULL, 'awaits');
 CALL durable.drain();
-SELECT runtime_status, custom_status FROM durable.status('awaits:1');
+SELECT runtime_status, custom_status FROM durable.instances WHERE parent_instance_id = 'awaits';
 SELECT runtime_status FROM durable.status('awaits');
-SELECT durable.raise_event('awaits:1', 'E');
+SELECT durable.raise_event(instance_id, 'E') FROM durable.instances WHERE parent_instance_id = 'awaits';
 CALL durable.drain();
 SELECT event, payload FROM story('awaits');
 

@@ -180,7 +180,7 @@ RESET SESSION AUTHORIZATION;
 SELECT instance_id, status, output FROM run WHERE instance_id LIKE '%wait' ORDER BY 1;
 SELECT count(*) FROM durable.inbox;
 
--- an id that belongs to somebody else is taken, for a child, too
+-- an id that belongs to somebody else is free, for a child, too
 CREATE FUNCTION wants_child(instance_id text) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
     RETURN durable.call_sub_orchestrator('waits', NULL, instance_id);
@@ -189,6 +189,8 @@ EXCEPTION WHEN SQLSTATE 'WF002' THEN
 END $$;
 SET SESSION AUTHORIZATION regress_owners_bert;
 SELECT durable.start('wants_child', 'annas wait', 'wants_child');
+CALL durable.drain();
+SELECT durable.raise_event('annas wait', 'E', 'own child');
 CALL durable.drain();
 SELECT status, output FROM run WHERE instance_id = 'wants_child';
 RESET SESSION AUTHORIZATION;

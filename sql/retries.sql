@@ -216,7 +216,7 @@ SELECT durable.advance_clock('1 s') IS NOT NULL AS later;
 CALL durable.drain();
 SELECT durable.advance_clock('1 s') IS NOT NULL AS later;
 CALL durable.drain();
-SELECT instance_id, status, failure FROM run WHERE instance_id IN ('q', 'my child', 'my child#2') ORDER BY 1;
+SELECT instance_id, status, failure FROM run WHERE instance_id = 'q' OR instance_id LIKE 'my child%' ORDER BY 1;
 -- an error that is not worth another attempt
 SELECT durable.start('parent', jsonb_build_array(100, durable.retry(non_retryable => '{P0001}')), 'r');
 CALL durable.drain();

@@ -82,7 +82,8 @@ CREATE TABLE durable.instance (
 CREATE SEQUENCE durable.instance_key_seq OWNED BY durable.instance.key;
 CREATE UNIQUE INDEX instance_pkey ON durable.instance (key) WITH (fillfactor = 96);
 ALTER TABLE durable.instance ADD CONSTRAINT instance_pkey PRIMARY KEY USING INDEX instance_pkey;
-CREATE UNIQUE INDEX instance_id_key ON durable.instance (instance_id) WITH (fillfactor = 96);
+-- Ids are unique for each owner.  The id comes first: clients look for it among all that they may see.
+CREATE UNIQUE INDEX instance_id_key ON durable.instance (instance_id, owner) WITH (fillfactor = 96);
 -- For durable.query.  No column that is ever updated is in an index: updates stay HOT.
 -- instance_sample has every 64th instance: it says between which keys a time of
 -- creation lies, for half a byte an instance (src/api/query_api.c).

@@ -87,7 +87,8 @@ SELECT i.instance_id,
        w.detail,
        w.since,
        w.due,
-       w.line
+       w.line,
+       i.owner
 FROM durable.instance i
      CROSS JOIN LATERAL durable.waits(i.waiting, coalesce(i.started_at, i.created_at)) AS w
 WHERE i.status IN ('P', 'R', 'S') AND durable.may_see(i.owner)
@@ -95,7 +96,7 @@ WHERE i.status IN ('P', 'R', 'S') AND durable.may_see(i.owner)
 UNION ALL
 SELECT i.instance_id, i.name, 'resume',
        CASE WHEN durable.may_read(i.owner) THEN i.suspend_reason END,
-       coalesce(i.updated_at, i.started_at, i.created_at), NULL, NULL
+       coalesce(i.updated_at, i.started_at, i.created_at), NULL, NULL, i.owner
 FROM durable.instance i
 WHERE i.status = 'S' AND durable.may_see(i.owner);
 
@@ -106,12 +107,13 @@ SELECT i.instance_id,
        i.name,
        b.detail AS event,
        b.number AS seq,
-       b.since AS received_at
+       b.since AS received_at,
+       i.owner
 FROM durable.instance i
      CROSS JOIN LATERAL durable.waits(i.waiting, coalesce(i.started_at, i.created_at)) AS b
 WHERE i.status IN ('P', 'R', 'S') AND durable.may_see(i.owner) AND b.kind = 'buffered'
 UNION ALL
-SELECT i.instance_id, i.name, m.name, NULL, m.sent_at
+SELECT i.instance_id, i.name, m.name, NULL, m.sent_at, i.owner
 FROM durable.inbox m
      JOIN durable.instance i USING (key)
 WHERE m.kind = 'e' AND i.status IN ('P', 'R', 'S') AND durable.may_see(i.owner);

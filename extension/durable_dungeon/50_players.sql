@@ -232,6 +232,7 @@ AS $$
     SELECT i.created_time, i.runtime_status, i.completed_time
     FROM dungeon.world_workflows($1, $2) AS w (instance_id)
     JOIN durable.instances i USING (instance_id)
+    WHERE i.owner = to_regrole(quote_ident(current_user))
     ORDER BY i.created_time DESC
     LIMIT 1
 $$;
@@ -246,7 +247,7 @@ AS $$
     SELECT max(greatest(waiting.due - durable.clock(), interval '0'))
     FROM dungeon.world_workflows($1, 'UserConfirmationWorkflow') AS w (instance_id)
     JOIN durable.waiting USING (instance_id)
-    WHERE waiting.kind = 'timer'
+    WHERE waiting.kind = 'timer' AND waiting.owner = to_regrole(quote_ident(current_user))
 $$;
 COMMENT ON FUNCTION @extschema@.dd_time_left(text) IS
     'how long the gatekeeper still waits for the player to confirm; NULL when he does not wait';

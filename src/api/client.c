@@ -66,6 +66,9 @@ static TransactionId seeding_transaction = InvalidTransactionId;
 /* For whom a view is read, when that is not the current user. */
 static Oid	asking_role = InvalidOid;
 
+static void find(const char *instance_id, bool (*allowed) (Oid owner), ClientInstance *instance);
+static void take(DurableScan *scan, ClientInstance *instance);
+
 PG_FUNCTION_INFO_V1(durable_may_read);
 PG_FUNCTION_INFO_V1(durable_may_see);
 
@@ -153,22 +156,18 @@ durable_client_status_word(char status)
 
 /* No lock is left behind: durable.wait looks before it sleeps. */
 bool
-durable_client_look_up(const char *instance_id, ClientInstance *instance)
+durable_client_look_up(Oid owner, const char *instance_id, ClientInstance *instance)
 {
 	DurableScan scan;
 	bool		found;
 
 	durable_scan_open_latest(&scan, &durable_instance_table, INSTANCE_BY_ID);
 	durable_scan_key(&scan, INSTANCE_ID, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(instance_id));
+	durable_scan_key(&scan, INSTANCE_OWNER, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(owner));
 	durable_scan_begin(&scan);
 	found = durable_scan_next(&scan);
 	if (found)
-	{
-		instance->key = durable_scan_int8(&scan, INSTANCE_KEY);
-		instance->owner = durable_scan_oid(&scan, INSTANCE_OWNER);
-		instance->status = durable_scan_char(&scan, INSTANCE_STATUS);
-		instance->inserted_by = durable_scan_xmin(&scan);
-	}
+		take(&scan, instance);
 	durable_scan_close_latest(&scan);
 
 	if (found)
@@ -179,9 +178,62 @@ durable_client_look_up(const char *instance_id, ClientInstance *instance)
 void
 durable_client_require(const char *instance_id, ClientInstance *instance)
 {
-	if (!durable_client_look_up(instance_id, instance) ||
-		!durable_client_may_act_for(instance->owner))
+	find(instance_id, durable_client_may_act_for, instance);
+}
+
+void
+durable_client_require_visible(const char *instance_id, ClientInstance *instance)
+{
+	find(instance_id, durable_client_may_see, instance);
+}
+
+/* The caller's own instance of that id, else the only one of the owners that are allowed. */
+static void
+find(const char *instance_id, bool (*allowed) (Oid owner), ClientInstance *instance)
+{
+	DurableScan scan;
+	Oid			others[2];
+	int			nothers = 0;
+	bool		own = false;
+
+	if (durable_client_look_up(GetUserId(), instance_id, instance))
+		return;
+
+	durable_scan_open_latest(&scan, &durable_instance_table, INSTANCE_BY_ID);
+	durable_scan_key(&scan, INSTANCE_ID, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(instance_id));
+	durable_scan_begin(&scan);
+	while (!own && nothers < lengthof(others) && durable_scan_next(&scan))
+	{
+		Oid			owner = durable_scan_oid(&scan, INSTANCE_OWNER);
+
+		own = owner == GetUserId(); /* started just now */
+		if (!own && !allowed(owner))
+			continue;
+		take(&scan, instance);
+		others[nothers++] = owner;
+	}
+	durable_scan_close_latest(&scan);
+
+	if (nothers == 0)
 		durable_client_no_instance(instance_id);
+	if (nothers > 1 && !own)
+		ereport(ERROR,
+				(errcode(ERRCODE_AMBIGUOUS_PARAMETER),
+				 errmsg("instance id \"%s\" is ambiguous", durable_client_shown(instance_id)),
+				 errdetail("Roles \"%s\" and \"%s\" each have an instance of that id.",
+						   GetUserNameFromId(others[0], true) ? GetUserNameFromId(others[0], true) : "(gone)",
+						   GetUserNameFromId(others[1], true) ? GetUserNameFromId(others[1], true) : "(gone)"),
+				 errhint("Use SET ROLE to act as the owner of the instance that is meant.")));
+	instance->instance_id = pstrdup(instance_id);
+}
+
+static void
+take(DurableScan *scan, ClientInstance *instance)
+{
+	instance->key = durable_scan_int8(scan, INSTANCE_KEY);
+	instance->owner = durable_scan_oid(scan, INSTANCE_OWNER);
+	instance->status = durable_scan_char(scan, INSTANCE_STATUS);
+	instance->inserted_by = durable_scan_xmin(scan);
 }
 
 void

@@ -45,13 +45,16 @@ extern char *durable_client_shown(const char *name);
 extern char *durable_client_text(FunctionCallInfo fcinfo, int argno);
 
 /*
- * Finds an instance as it is now, whatever the transaction's snapshot says.
- * look_up finds everybody's.  require raises WF003 when there is none, and just
- * the same when the current user does not have the privileges of its owner:
- * nobody learns of other people's instances.
+ * Finds an instance as it is now, whatever the transaction's snapshot says.  look_up
+ * finds that owner's.  Ids are unique for each owner, so require finds the current
+ * user's own, else the only one whose owner's privileges the current user has; it
+ * raises WF003 when there is none, also when there is one of another role: nobody learns
+ * of other people's instances.  Two are an error (42P08).  require_visible does
+ * the same with those that the current user may see.
  */
-extern bool durable_client_look_up(const char *instance_id, ClientInstance *instance);
+extern bool durable_client_look_up(Oid owner, const char *instance_id, ClientInstance *instance);
 extern void durable_client_require(const char *instance_id, ClientInstance *instance);
+extern void durable_client_require_visible(const char *instance_id, ClientInstance *instance);
 
 /* As require; raises WF004 when it is finished. */
 extern void durable_client_require_unfinished(const char *instance_id, ClientInstance *instance);
@@ -110,6 +113,6 @@ extern void durable_client_check_tables(void);
  * False if the instance goes on, has a parent, or is none that the current user may
  * see: then the view says it.
  */
-extern bool durable_status_of_ended(const char *instance_id, TupleDesc desc, Datum *result);
+extern bool durable_status_of_ended(const ClientInstance *instance, TupleDesc desc, Datum *result);
 
 #endif							/* DURABLE_CLIENT_H */

@@ -53,7 +53,6 @@ static DurableSql source_of_function = {
 	.argtypes = {INT8OID}
 };
 
-static void require_visible(const char *instance_id, ClientInstance *instance);
 static void read_history(int64 key, Replay *replay);
 static void go_through(Replay *replay);
 static void put_call(ReturnSetInfo *result, const Replay *replay, int task, bool payloads);
@@ -71,7 +70,7 @@ durable_calls(PG_FUNCTION_ARGS)
 	bool		payloads;
 
 	durable_client_refuse_in_turn("calls", "Call it from an activity.");
-	require_visible(durable_client_name(fcinfo, 0, "instance id"), &instance);
+	durable_client_require_visible(durable_client_name(fcinfo, 0, "instance id"), &instance);
 	payloads = durable_client_may_act_for(instance.owner);
 	InitMaterializedSRF(fcinfo, 0);
 
@@ -100,7 +99,7 @@ durable_source(PG_FUNCTION_ARGS)
 	MemoryContext caller = CurrentMemoryContext;
 
 	durable_client_refuse_in_turn("source", "Call it from an activity.");
-	require_visible(durable_client_name(fcinfo, 0, "instance id"), &instance);
+	durable_client_require_visible(durable_client_name(fcinfo, 0, "instance id"), &instance);
 
 	durable_sql_connect();
 	PushActiveSnapshot(GetLatestSnapshot());
@@ -118,13 +117,6 @@ durable_source(PG_FUNCTION_ARGS)
 	if (source == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(source));
-}
-
-static void
-require_visible(const char *instance_id, ClientInstance *instance)
-{
-	if (!durable_client_look_up(instance_id, instance) || !durable_client_may_see(instance->owner))
-		durable_client_no_instance(instance_id);
 }
 
 static void

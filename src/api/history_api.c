@@ -34,9 +34,9 @@
 static DurableSql instance_row = {
 	.text = "SELECT key, owner, status, name, execution, coalesce(events, 0), input, output, failure, "
 	"coalesce(started_at, created_at), completed_at, started_at IS NOT NULL "
-	"FROM durable.instance WHERE instance_id = $1",
+	"FROM durable.instance WHERE key = $1",
 	.nargs = 1,
-	.argtypes = {TEXTOID}
+	.argtypes = {INT8OID}
 };
 
 static DurableSql history_rows = {
@@ -68,7 +68,7 @@ typedef struct HistoryFrame
 	bool		has_started;
 }			HistoryFrame;
 
-static bool read_frame(const char *instance_id, HistoryFrame *frame);
+static bool read_frame(int64 key, HistoryFrame *frame);
 static void put_events(HistoryOutput *output, const HistoryFrame *frame);
 static void put_stored(HistoryOutput *output, uint64 row);
 static void put(HistoryOutput *output, int32 execution, int32 seq, const char *type, int32 task,
@@ -83,11 +83,11 @@ durable_history(PG_FUNCTION_ARGS)
 {
 	HistoryOutput output;
 	HistoryFrame frame = {0};
-	char	   *instance_id;
+	ClientInstance instance;
 	bool		found;
 
 	durable_client_refuse_in_turn("history", "Call it from an activity.");
-	instance_id = durable_client_name(fcinfo, 0, "instance id");
+	durable_client_require_visible(durable_client_name(fcinfo, 0, "instance id"), &instance);
 
 	InitMaterializedSRF(fcinfo, 0);
 	output.result = (ReturnSetInfo *) fcinfo->resultinfo;
@@ -95,7 +95,7 @@ durable_history(PG_FUNCTION_ARGS)
 	/* One snapshot for both queries. */
 	durable_sql_connect();
 	PushActiveSnapshot(GetLatestSnapshot());
-	found = read_frame(instance_id, &frame) && durable_client_may_see(frame.owner);
+	found = read_frame(instance.key, &frame);
 	if (found)
 	{
 		output.payloads = durable_client_may_act_for(frame.owner);
@@ -105,14 +105,14 @@ durable_history(PG_FUNCTION_ARGS)
 	durable_sql_finish();
 
 	if (!found)
-		durable_client_no_instance(instance_id);
+		durable_client_no_instance(instance.instance_id);
 	return (Datum) 0;
 }
 
 static bool
-read_frame(const char *instance_id, HistoryFrame *frame)
+read_frame(int64 key, HistoryFrame *frame)
 {
-	Datum		values[1] = {CStringGetTextDatum(instance_id)};
+	Datum		values[1] = {Int64GetDatum(key)};
 	bool		isnull;
 
 	if (durable_sql_run(&instance_row, values, NULL, true, 1) == 0)

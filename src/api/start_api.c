@@ -85,7 +85,7 @@ static char *new_instance_id(void);
 static void draw_random(unsigned char *bytes);
 static bool insert(const StartRequest *request, const StartTarget *target, Oid owner,
 				   const char *instance_id, int64 *key);
-static bool settle_conflict(const StartRequest *request, int64 *key);
+static bool settle_conflict(const StartRequest *request, Oid owner, int64 *key);
 
 PG_FUNCTION_INFO_V1(durable_start);
 
@@ -126,7 +126,7 @@ durable_client_start(const StartRequest *request, int64 *key)
 	while (!insert(request, &target, owner, instance_id, key))
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (settle_conflict(request, key))
+		if (settle_conflict(request, owner, key))
 			break;
 	}
 	return instance_id;
@@ -392,45 +392,36 @@ insert(const StartRequest *request, const StartTarget *target, Oid owner,
 }
 
 /*
- * The instance id is taken.  True: the caller gets the instance that has it.
- * False: it is free now, insert again.  Everything else is an error, and one that
- * does not tell what the caller may not see.
+ * The owner has an instance of that id.  True: the caller gets it.  False: the id is free
+ * now, insert again.
  */
 static bool
-settle_conflict(const StartRequest *request, int64 *key)
+settle_conflict(const StartRequest *request, Oid owner, int64 *key)
 {
 	ClientInstance instance;
 
 	/* Purged, or rolled back, in the meantime. */
-	if (!durable_client_look_up(request->instance_id, &instance))
+	if (!durable_client_look_up(owner, request->instance_id, &instance))
 		return false;
 
-	if (durable_client_may_act_for(instance.owner))
+	if (strcmp(request->on_conflict, "return") == 0 ||
+		(request->accept_unfinished && !STATUS_IS_FINISHED(instance.status)))
 	{
-		if (strcmp(request->on_conflict, "return") == 0 ||
-			(request->accept_unfinished && !STATUS_IS_FINISHED(instance.status)))
-		{
-			*key = instance.key;
-			return true;
-		}
-		if (strcmp(request->on_conflict, "replace_finished") == 0 &&
-			STATUS_IS_FINISHED(instance.status))
-		{
-			/* Whoever else did it first: the id is free, or in use again. */
-			durable_client_purge(instance.key);
-			return false;
-		}
-		ereport(ERROR,
-				(errcode(ERRCODE_DURABLE_INSTANCE_EXISTS),
-				 errmsg("instance \"%s\" already exists", request->instance_id),
-				 errdetail("It is %s.", durable_client_status_word(instance.status)),
-				 STATUS_IS_FINISHED(instance.status) ?
-				 errhint("Use on_conflict => 'replace_finished' to replace it, or 'return' to accept it.") :
-				 errhint("Use on_conflict => 'return' to accept it, or choose another instance id.")));
+		*key = instance.key;
+		return true;
 	}
-
+	if (strcmp(request->on_conflict, "replace_finished") == 0 &&
+		STATUS_IS_FINISHED(instance.status))
+	{
+		/* Another session may have done it first: the id is free, or in use again. */
+		durable_client_purge(instance.key);
+		return false;
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_DURABLE_INSTANCE_EXISTS),
 			 errmsg("instance \"%s\" already exists", request->instance_id),
-			 errhint("Choose another instance id.")));
+			 errdetail("It is %s.", durable_client_status_word(instance.status)),
+			 STATUS_IS_FINISHED(instance.status) ?
+			 errhint("Use on_conflict => 'replace_finished' to replace it, or 'return' to accept it.") :
+			 errhint("Use on_conflict => 'return' to accept it, or choose another instance id.")));
 }

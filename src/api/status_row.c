@@ -46,7 +46,7 @@ static void copy(StatusRow *row, int column, DurableScan *scan, int from);
 static void set(StatusRow *row, int column, Datum value);
 
 bool
-durable_status_of_ended(const char *instance_id, TupleDesc desc, Datum *result)
+durable_status_of_ended(const ClientInstance *instance, TupleDesc desc, Datum *result)
 {
 	DurableScan scan;
 	bool		simple;
@@ -55,7 +55,8 @@ durable_status_of_ended(const char *instance_id, TupleDesc desc, Datum *result)
 		elog(ERROR, "durable.instance_status has %d columns, expected %d", desc->natts, (int) ROW_COLUMNS);
 
 	durable_scan_open_latest(&scan, &durable_instance_table, INSTANCE_BY_ID);
-	durable_scan_key(&scan, INSTANCE_ID, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(instance_id));
+	durable_scan_key(&scan, INSTANCE_ID, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(instance->instance_id));
+	durable_scan_key(&scan, INSTANCE_OWNER, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(instance->owner));
 	durable_scan_begin(&scan);
 	simple = durable_scan_next(&scan) && is_simple(&scan);
 	if (simple)

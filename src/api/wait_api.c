@@ -51,9 +51,9 @@
 #define RECHECK_MS	1000
 
 static DurableSql status_row = {
-	.text = "SELECT * FROM durable.instances WHERE instance_id = $1",
-	.nargs = 1,
-	.argtypes = {TEXTOID}
+	.text = "SELECT * FROM durable.instances WHERE instance_id = $1 AND owner = $2",
+	.nargs = 2,
+	.argtypes = {TEXTOID, REGROLEOID}
 };
 
 static DurableSql result_row = {
@@ -71,15 +71,15 @@ typedef struct RunResult
 	char	   *suspend_reason;
 }			RunResult;
 
-static Datum status_datum(FunctionCallInfo fcinfo, const char *instance_id);
+static Datum status_datum(FunctionCallInfo fcinfo, const ClientInstance *instance);
 static void refuse_in_activity(const char *function);
-static bool look(const char *instance_id, ClientInstance *instance);
 static void sleep_until_finished(const ClientInstance *instance, TimestampTz deadline);
 static TimestampTz deadline_of(FunctionCallInfo fcinfo, int argno);
 static long ms_to_sleep(TimestampTz deadline);
 static char **ids_to_wait_for(FunctionCallInfo fcinfo, int *nids);
-static char *sleep_until_any_finished(char **ids, int nids, TimestampTz deadline);
-static char *any_finished(char **ids, int nids, int64 *keys);
+static bool sleep_until_any_finished(char **ids, int nids, TimestampTz deadline,
+									 ClientInstance *finished);
+static bool any_finished(char **ids, int nids, int64 *keys, ClientInstance *finished);
 static void run_until_finished(int64 key, const char *instance_id, TimestampTz deadline, RunResult *result);
 static void read_result(int64 key, const char *instance_id, RunResult *result);
 static void raise_unless_completed(const char *instance_id, const RunResult *result);
@@ -92,8 +92,11 @@ PG_FUNCTION_INFO_V1(durable_wait_any);
 Datum
 durable_status(PG_FUNCTION_ARGS)
 {
+	ClientInstance instance;
+
 	durable_client_refuse_in_turn("status", "Call it from an activity.");
-	return status_datum(fcinfo, durable_client_name(fcinfo, 0, "instance id"));
+	durable_client_require_visible(durable_client_name(fcinfo, 0, "instance id"), &instance);
+	return status_datum(fcinfo, &instance);
 }
 
 Datum
@@ -109,9 +112,7 @@ durable_wait(PG_FUNCTION_ARGS)
 	instance_id = durable_client_name(fcinfo, 0, "instance id");
 	deadline = deadline_of(fcinfo, 1);
 
-	if (!look(instance_id, &instance))
-		durable_client_no_instance(instance_id);
-
+	durable_client_require_visible(instance_id, &instance);
 	if (!STATUS_IS_FINISHED(instance.status))
 	{
 		if (TransactionIdIsCurrentTransactionId(instance.inserted_by))
@@ -122,14 +123,14 @@ durable_wait(PG_FUNCTION_ARGS)
 					 errhint("Commit first, or use CALL durable.run().")));
 		sleep_until_finished(&instance, deadline);
 	}
-	return status_datum(fcinfo, instance_id);
+	return status_datum(fcinfo, &instance);
 }
 
 /* The row of durable.instances, as durable.instance_status, which has the same columns. */
 static Datum
-status_datum(FunctionCallInfo fcinfo, const char *instance_id)
+status_datum(FunctionCallInfo fcinfo, const ClientInstance *instance)
 {
-	Datum		values[1] = {CStringGetTextDatum(instance_id)};
+	Datum		values[2] = {CStringGetTextDatum(instance->instance_id), ObjectIdGetDatum(instance->owner)};
 	Oid			asking = GetUserId();
 	MemoryContext caller = CurrentMemoryContext;
 	TupleDesc	desc;
@@ -138,7 +139,7 @@ status_datum(FunctionCallInfo fcinfo, const char *instance_id)
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	if (durable_status_of_ended(instance_id, desc, &result))
+	if (durable_status_of_ended(instance, desc, &result))
 		return result;
 
 	durable_sql_connect();
@@ -167,7 +168,7 @@ status_datum(FunctionCallInfo fcinfo, const char *instance_id)
 	durable_sql_finish();
 
 	if (!found)
-		durable_client_no_instance(instance_id);
+		durable_client_no_instance(instance->instance_id);
 	return result;
 }
 
@@ -188,13 +189,6 @@ refuse_in_activity(const char *function)
 				 errhint("Let the orchestration wait: durable.call_sub_orchestrator(), or an event that the other instance sends.")));
 }
 
-/* Leaves no lock behind.  False if there is none that the current user may see. */
-static bool
-look(const char *instance_id, ClientInstance *instance)
-{
-	return durable_client_look_up(instance_id, instance) && durable_client_may_see(instance->owner);
-}
-
 static void
 sleep_until_finished(const ClientInstance *instance, TimestampTz deadline)
 {
@@ -212,7 +206,8 @@ sleep_until_finished(const ClientInstance *instance, TimestampTz deadline)
 
 			CHECK_FOR_INTERRUPTS();
 			MemoryContextReset(context);
-			if (!look(instance->instance_id, &present))
+			if (!durable_client_look_up(instance->owner, instance->instance_id, &present) ||
+				!durable_client_may_see(instance->owner))
 				durable_client_no_instance(instance->instance_id);
 			if (STATUS_IS_FINISHED(present.status) || ms <= 0)
 				break;
@@ -239,7 +234,7 @@ durable_wait_any(PG_FUNCTION_ARGS)
 	TimestampTz deadline;
 	char	  **ids;
 	int			nids;
-	char	   *finished;
+	ClientInstance finished;
 
 	durable_client_refuse_in_turn("wait_any", "Use durable.when_any() with durable.schedule_sub_orchestrator().");
 	durable_shmem_require();
@@ -247,10 +242,9 @@ durable_wait_any(PG_FUNCTION_ARGS)
 	ids = ids_to_wait_for(fcinfo, &nids);
 	deadline = deadline_of(fcinfo, 1);
 
-	finished = sleep_until_any_finished(ids, nids, deadline);
-	if (finished == NULL)
+	if (!sleep_until_any_finished(ids, nids, deadline, &finished))
 		PG_RETURN_NULL();
-	return status_datum(fcinfo, finished);
+	return status_datum(fcinfo, &finished);
 }
 
 static char **
@@ -285,19 +279,19 @@ ids_to_wait_for(FunctionCallInfo fcinfo, int *nids)
 	return ids;
 }
 
-/* NULL when the time is over.  A slot for each, so that any end wakes. */
-static char *
-sleep_until_any_finished(char **ids, int nids, TimestampTz deadline)
+/* False when the time is over.  A slot for each, so that any end wakes. */
+static bool
+sleep_until_any_finished(char **ids, int nids, TimestampTz deadline, ClientInstance *finished)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(caller, "durable wait", ALLOCSET_SMALL_SIZES);
 	int64	   *keys = palloc(nids * sizeof(int64));
 	int		   *waiters = palloc(nids * sizeof(int));
 	int			nwaiters = 0;
-	char	   *finished = any_finished(ids, nids, keys);
+	volatile bool found = any_finished(ids, nids, keys, finished);
 
-	if (finished != NULL)
-		return finished;
+	if (found)
+		return true;
 	PG_TRY();
 	{
 		while (nwaiters < nids)
@@ -312,8 +306,8 @@ sleep_until_any_finished(char **ids, int nids, TimestampTz deadline)
 
 			CHECK_FOR_INTERRUPTS();
 			MemoryContextReset(context);
-			finished = any_finished(ids, nids, keys);
-			if (finished != NULL || ms <= 0)
+			found = any_finished(ids, nids, keys, finished);
+			if (found || ms <= 0)
 				break;
 			durable_waiter_wait(waiters[0], ms);
 			AcceptInvalidationMessages();
@@ -327,21 +321,24 @@ sleep_until_any_finished(char **ids, int nids, TimestampTz deadline)
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
-	return finished;
+	return found;
 }
 
-/* The first in the list that is finished; NULL: none.  The keys of all that come before it. */
-static char *
-any_finished(char **ids, int nids, int64 *keys)
+/* The first in the list that is finished; false: none.  The keys of all that come before it. */
+static bool
+any_finished(char **ids, int nids, int64 *keys, ClientInstance *finished)
 {
 	for (int i = 0; i < nids; i++)
 	{
 		ClientInstance present;
 
-		if (!look(ids[i], &present))
-			durable_client_no_instance(ids[i]);
+		durable_client_require_visible(ids[i], &present);
 		if (STATUS_IS_FINISHED(present.status))
-			return ids[i];
+		{
+			*finished = present;
+			finished->instance_id = ids[i];
+			return true;
+		}
 		if (TransactionIdIsCurrentTransactionId(present.inserted_by))
 			ereport(ERROR,
 					(errcode(ERRCODE_DURABLE_WAITS_FOREVER),
@@ -350,7 +347,7 @@ any_finished(char **ids, int nids, int64 *keys)
 					 errhint("Commit first.")));
 		keys[i] = present.key;
 	}
-	return NULL;
+	return false;
 }
 
 /* DT_NOEND for NULL: without limit. */

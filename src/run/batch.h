@@ -66,6 +66,9 @@ extern int64 durable_batch_us_left(const Batch * batch);
 extern void durable_batch_send(Batch * batch, int64 key, char kind, int32 execution,
 							   int32 task, int32 attempt, const char *name, const Jsonb *payload);
 
+/* As the attempt of a failed sub-orchestration: its id is taken. */
+#define ATTEMPT_NEVER_STARTED	(-1)
+
 /* Writes everything, one table after the other. */
 extern void durable_batch_store(Batch * batch);
 
@@ -78,6 +81,11 @@ extern void durable_batch_load_history(List *instances);
 /* Parts of it: what is written with statements (batch_statements.c). */
 extern void durable_batch_store_children(Batch * batch);
 extern void durable_batch_terminate(Batch * batch);
+
+/* batch_children.c: of a row of durable.task_queue, whether it is a start that was put off, and to try that again. */
+extern bool durable_batch_is_start(const char *handler);
+extern void durable_batch_start_again(Batch * batch, const TaskRow *task);
+
 extern void durable_batch_store_sends(Batch * batch);
 extern void durable_batch_store_tasks(Batch * batch);
 

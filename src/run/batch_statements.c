@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * batch_statements.c
- *		Writes what few units write: children, events for others, tasks, terminations.
+ *		Writes what few units write: events for others, tasks, terminations.
  *
  * These are one statement for all rows, with an array for each column.  An array
  * cannot be larger than 1 GB, and a unit's payloads together can: then there are
@@ -31,12 +31,8 @@ static void in_pieces(Batch * batch, List *rows, Size (*size) (const void *row),
 					  void (*store) (Batch * batch, List *rows));
 static Size size_of(const Jsonb *value);
 static Size size_of_task(const void *row);
-static Size size_of_child(const void *row);
 static Size size_of_send(const void *row);
 static void insert_task_rows(Batch * batch, List *rows);
-static void insert_child_rows(Batch * batch, List *rows);
-static void start_children(Batch * batch);
-static void report_conflicts(Batch * batch);
 static void insert_events(Batch * batch, List *rows);
 
 void
@@ -55,88 +51,6 @@ static void
 insert_task_rows(Batch * batch, List *rows)
 {
 	durable_task_insert(batch->owner, rows);
-}
-
-/*
- * Sub-orchestrations and detached ones.  An id that is taken is a failure of the
- * sub-orchestration; a detached one is dropped, there is nobody to tell.
- */
-void
-durable_batch_store_children(Batch * batch)
-{
-	in_pieces(batch, batch->children, size_of_child, insert_child_rows);
-	start_children(batch);
-	report_conflicts(batch);
-}
-
-static Size
-size_of_child(const void *row)
-{
-	return size_of(((const NewInstance *) row)->input);
-}
-
-static void
-insert_child_rows(Batch * batch, List *rows)
-{
-	ListCell   *cell;
-
-	foreach(cell, rows)
-	{
-		NewInstance *child = lfirst(cell);
-
-		if (child->start_at > batch->clock)
-			child->waiting = durable_waiting_for_start(batch->clock, child->start_at);
-	}
-	durable_instance_insert_many(batch->owner, batch->clock, rows);
-}
-
-static void
-start_children(Batch * batch)
-{
-	ListCell   *cell;
-
-	foreach(cell, batch->children)
-	{
-		NewInstance *child = lfirst(cell);
-
-		if (!child->created)
-			continue;
-		if (child->start_at > batch->clock)
-		{
-			TimerRow   *timer = palloc0(sizeof(TimerRow));
-
-			timer->key = child->key;
-			timer->execution = 1;
-			timer->due = child->start_at;
-			batch->new_timers = lappend(batch->new_timers, timer);
-		}
-		else
-			durable_batch_send(batch, child->key, MESSAGE_START, 1, 0, 0, NULL, NULL);
-	}
-}
-
-static void
-report_conflicts(Batch * batch)
-{
-	ListCell   *cell;
-
-	foreach(cell, batch->children)
-	{
-		NewInstance *child = lfirst(cell);
-		char	   *message;
-
-		if (child->created)
-			continue;
-		message = psprintf("instance \"%s\" already exists", child->instance_id);
-		if (child->parent_key != 0)
-			durable_batch_send(batch, child->parent_key, MESSAGE_FAILED,
-							   child->parent_execution, child->parent_task,
-							   child->parent_attempt, NULL,
-							   durable_json_make_failure(ERRCODE_DURABLE_INSTANCE_EXISTS, message));
-		else
-			ereport(LOG,
-					(errmsg("orchestration \"%s\" was not started: %s", child->name, message)));
-	}
 }
 
 void

@@ -32,6 +32,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "child_id.h"
 #include "companion.h"
 #include "dispatch.h"
 #include "error_origin.h"
@@ -256,6 +257,8 @@ retry_child(Batch * batch, Instance *instance, Message *message, HistoryEvent *c
 	Decision   *decision;
 	char	   *base;
 
+	if (message->attempt == ATTEMPT_NEVER_STARTED)
+		return false;
 	if (!durable_retry_after(retry, attempt, call->time, batch->clock,
 							sqlstate ? MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2],
 													 sqlstate[3], sqlstate[4]) :
@@ -271,7 +274,7 @@ retry_child(Batch * batch, Instance *instance, Message *message, HistoryEvent *c
 	decision->handler = durable_json_get_text(call->extra, "handler");
 	decision->version = durable_json_get_text(call->extra, "version");
 	decision->input = call->payload;
-	decision->instance_id = psprintf("%s#%d", base, attempt + 1);
+	decision->instance_id = durable_child_attempt_id(instance, message->task, base, attempt + 1);
 	decision->attempt = attempt + 1;
 	decision->due = batch->clock + delay;
 	instance->decisions = lappend(instance->decisions, decision);

@@ -49,6 +49,7 @@ static UnitResult end_batch(Batch * batch, const TaskRow *task, MemoryContext ol
 static TaskRow *claim_task(Oid owner, UnitScan *scan, TimestampTz now, TimestampTz after);
 static bool is_wanted(const TaskRow *task);
 static bool is_suspect(const TaskRow *task);
+static void start_again(Batch * batch, const TaskRow *task);
 static int	weight(const TaskRow *task);
 static void mark_task(TaskRow *task, UnitScan *scan);
 static void give_up(Batch * batch, const TaskRow *task);
@@ -72,6 +73,12 @@ durable_unit_task(Oid owner, UnitScan *scan)
 	batch = durable_batch_create(owner, now);
 	MemoryContextSwitchTo(batch->context);
 	task = claim_task(owner, scan, now, DT_NOBEGIN);
+	if (task != NULL && durable_batch_is_start(task->handler))
+	{
+		scan->ran_task = 0;
+		start_again(batch, task);
+		return end_batch(batch, task, old);
+	}
 	if (task != NULL && is_suspect(task) && !durable_crash_lock(CRASH_LOCK_ACTIVITY))
 	{
 		/* Another suspect is running, for hours perhaps: what is above suspicion goes on. */
@@ -162,6 +169,14 @@ is_suspect(const TaskRow *task)
 {
 	return durable_crash_search_is_on() &&
 		(task->crashes != 0 || durable_crash_suspects(task->scheduled_at));
+}
+
+/* No activity, but the start of an orchestration that was put off (batch_children.c). */
+static void
+start_again(Batch * batch, const TaskRow *task)
+{
+	durable_task_delete(task);
+	durable_batch_start_again(batch, task);
 }
 
 static int

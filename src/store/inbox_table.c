@@ -71,11 +71,12 @@ static DurableSql terminate_children = {
 
 static DurableSql send_events = {
 	"INSERT INTO durable.inbox (id, owner, key, kind, name, payload, sent_at) "
-	"SELECT pg_catalog.nextval('durable.inbox_id_seq'), i.owner, i.key, 'e', u.name, u.payload, $2 "
+	"SELECT pg_catalog.nextval('durable.inbox_id_seq'), c.owner, c.key, 'e', u.name, u.payload, $2 "
 	"FROM unnest($3::text[], $4::text[], $5::jsonb[]) WITH ORDINALITY "
-	"AS u (instance_id, name, payload, n) "
-	"JOIN durable.instance i ON i.instance_id = u.instance_id "
-	"WHERE i.status IN ('P', 'R', 'S') AND pg_catalog.pg_has_role($1, i.owner, 'USAGE') "
+	"AS u (instance_id, name, payload, n), LATERAL ("
+	"SELECT i.owner, i.key, i.status, pg_catalog.count(*) OVER () AS bearers FROM durable.instance i "
+	"WHERE i.instance_id = u.instance_id AND pg_catalog.pg_has_role($1, i.owner, 'USAGE') OFFSET 0) c "
+	"WHERE c.status IN ('P', 'R', 'S') AND (c.owner = $1 OR c.bearers = 1) "
 	"ORDER BY u.n RETURNING owner, key",
 	5, {OIDOID, TIMESTAMPTZOID, TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID}
 };
@@ -189,7 +190,7 @@ durable_inbox_insert(List *messages)
 			durable_writer_set(writer, INBOX_EXECUTION, Int32GetDatum(message->execution));
 		if (message->task != 0)
 			durable_writer_set(writer, INBOX_TASK, Int32GetDatum(message->task));
-		if (message->attempt > 1)	/* none: the first, or not known */
+		if (message->attempt > 1 || message->attempt < 0)	/* none: the first, or not known */
 			durable_writer_set(writer, INBOX_ATTEMPT, Int32GetDatum(message->attempt));
 		durable_writer_set_text(writer, INBOX_NAME, message->name);
 		durable_writer_set_jsonb(writer, INBOX_PAYLOAD, message->payload);

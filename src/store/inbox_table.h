@@ -74,7 +74,8 @@ extern void durable_inbox_terminate_children(Oid owner, Datum keys, TimestampTz 
 
 /*
  * An event for each id in arrays of ids, names and data (text[], text[], jsonb[]),
- * where that is an unfinished instance of a role whose privileges the sender has.
+ * where the id is that of an unfinished instance of the sender's, or of the only role with
+ * such an instance whose privileges the sender has.
  * The others get nothing.
  */
 extern void durable_inbox_send_events(Oid sender, Datum ids, Datum names, Datum data, TimestampTz now);

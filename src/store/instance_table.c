@@ -9,7 +9,7 @@
  *
  * Owns:	durable.instance; client.c, status_row.c, wait_api.c and history_api.c read
  *			single rows of it, and finished.c deletes them
- * Called by: unit.c, task_unit.c, batch_store.c, batch_statements.c, start_api.c
+ * Called by: unit.c, task_unit.c, batch_store.c, batch_children.c, start_api.c
  * Locks:	FOR NO KEY UPDATE SKIP LOCKED on rows
  * Memory:	a context for each Instance; other results in CurrentMemoryContext
  *
@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -71,7 +72,8 @@ DurableTable durable_instance_table = {
 static DurableWritable inserted = {
 	.table = &durable_instance_table,
 	.columns = BIT(KEY) | BIT(CREATED_AT) | BIT(OWNER) | BIT(ID) | BIT(NAME) | BIT(HANDLER) |
-	BIT(VERSION) | BIT(INPUT) | BIT(TAGS) | BIT(WAITING),
+	BIT(VERSION) | BIT(INPUT) | BIT(TAGS) | BIT(WAITING) | BIT(PARENT_KEY) | BIT(PARENT_EXECUTION) |
+	BIT(PARENT_TASK) | BIT(PARENT_ATTEMPT),
 	.sequence = "instance_key_seq"
 };
 
@@ -93,36 +95,15 @@ static DurableSql insert_unless_taken = {
 	"INSERT INTO durable.instance "
 	"(key, instance_id, owner, name, handler, version, created_at, input, tags, waiting) "
 	"VALUES (nextval('durable.instance_key_seq'), $1, $2, $3, $4, $5, $6, $7, $8, $9) "
-	"ON CONFLICT (instance_id) DO NOTHING RETURNING key",
+	"ON CONFLICT (instance_id, owner) DO NOTHING RETURNING key",
 	9, {TEXTOID, REGROLEOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID, JSONBOID, TEXTOID}
-};
-
-static DurableSql allocate_keys = {
-	"SELECT pg_catalog.nextval('durable.instance_key_seq') "
-	"FROM pg_catalog.generate_series(1, $1)",
-	1, {INT4OID}
-};
-
-static DurableSql insert_many = {
-	"INSERT INTO durable.instance (key, instance_id, owner, name, handler, version, input, "
-	"created_at, parent_key, parent_execution, parent_task, parent_attempt, waiting) "
-	"SELECT u.key, u.instance_id, $1, u.name, u.handler, u.version, u.input, $2, "
-	"u.parent_key, u.parent_execution, u.parent_task, u.parent_attempt, u.waiting "
-	"FROM unnest($3::int8[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[], "
-	"$9::int8[], $10::int4[], $11::int4[], $12::int4[], $13::text[]) "
-	"AS u (key, instance_id, name, handler, version, input, parent_key, parent_execution, "
-	"parent_task, parent_attempt, waiting) "
-	"ON CONFLICT (instance_id) DO NOTHING RETURNING key",
-	13, {REGROLEOID, TIMESTAMPTZOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-		TEXTARRAYOID, JSONBARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
-	TEXTARRAYOID}
 };
 
 static bool find(DurableScan *scan, int64 key);
 static Instance *read_instance(DurableScan *scan, Oid owner, MemoryContext parent);
 static char *parent_id(DurableScan *scan, const Instance *instance);
 static void set_changes(DurableWriter *writer, const Instance *instance, TimestampTz now);
-static void allocate(List *rows);
+static void set_new(DurableWriter *writer, NewInstance *row);
 static const char *shorten(const char *signature, const char *name);
 static char *lengthen(const char *stored, const char *name);
 
@@ -286,6 +267,15 @@ durable_instance_insert(NewInstance *row)
 {
 	DurableWriter *writer = durable_writer_open(&inserted);
 
+	set_new(writer, row);
+	durable_writer_insert(writer);
+	durable_writer_close(writer);
+	row->created = true;
+}
+
+static void
+set_new(DurableWriter *writer, NewInstance *row)
+{
 	row->key = durable_writer_next(writer);
 	durable_writer_set(writer, INSTANCE_KEY, Int64GetDatum(row->key));
 	durable_writer_set_text(writer, INSTANCE_ID, row->instance_id);
@@ -297,9 +287,13 @@ durable_instance_insert(NewInstance *row)
 	durable_writer_set_jsonb(writer, INSTANCE_INPUT, row->input);
 	durable_writer_set_jsonb(writer, INSTANCE_TAGS, row->tags);
 	durable_writer_set_text(writer, INSTANCE_WAITING, row->waiting);
-	durable_writer_insert(writer);
-	durable_writer_close(writer);
-	row->created = true;
+	if (row->parent_key != 0)
+	{
+		durable_writer_set(writer, INSTANCE_PARENT_KEY, Int64GetDatum(row->parent_key));
+		durable_writer_set(writer, INSTANCE_PARENT_EXECUTION, Int32GetDatum(row->parent_execution));
+		durable_writer_set(writer, INSTANCE_PARENT_TASK, Int32GetDatum(row->parent_task));
+		durable_writer_set(writer, INSTANCE_PARENT_ATTEMPT, Int32GetDatum(row->parent_attempt));
+	}
 }
 
 void
@@ -328,64 +322,23 @@ durable_instance_insert_unless_taken(NewInstance *row)
 }
 
 void
-durable_instance_insert_many(Oid owner, TimestampTz created_at, List *rows)
+durable_instance_insert_children(List *rows)
 {
-	static const Oid types[] = {INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, INT8OID,
-	INT4OID, INT4OID, INT4OID, TEXTOID, InvalidOid};
-	Columns    *columns = durable_columns_create(list_length(rows), types);
-	int			n = 0;
+	DurableWriter *writer = durable_writer_open(&inserted);
 	ListCell   *cell;
-	Datum		values[13];
-	uint64		ncreated;
 
-	allocate(rows);
 	foreach(cell, rows)
 	{
 		NewInstance *row = lfirst(cell);
+		KeyOutcome	outcome;
 
-		durable_columns_set(columns, n, 0, Int64GetDatum(row->key));
-		durable_columns_set_text(columns, n, 1, row->instance_id);
-		durable_columns_set_text(columns, n, 2, row->name);
-		durable_columns_set_text(columns, n, 3, shorten(row->handler, row->name));
-		durable_columns_set_text(columns, n, 4, row->version);
-		durable_columns_set_jsonb(columns, n, 5, row->input);
-		if (row->parent_key != 0)
-		{
-			durable_columns_set(columns, n, 6, Int64GetDatum(row->parent_key));
-			durable_columns_set(columns, n, 7, Int32GetDatum(row->parent_execution));
-			durable_columns_set(columns, n, 8, Int32GetDatum(row->parent_task));
-			durable_columns_set(columns, n, 9, Int32GetDatum(row->parent_attempt));
-		}
-		durable_columns_set_text(columns, n, 10, row->waiting);
-		n++;
+		CHECK_FOR_INTERRUPTS();
+		set_new(writer, row);
+		outcome = durable_writer_insert_unless_taken(writer, INSTANCE_BY_ID);
+		row->created = outcome == KEY_INSERTED;
+		row->undecided = outcome == KEY_UNDECIDED;
 	}
-	values[0] = ObjectIdGetDatum(owner);
-	values[1] = TimestampTzGetDatum(created_at);
-	durable_columns_arrays(columns, values + 2);
-	ncreated = durable_sql_run(&insert_many, values, NULL, false, 0);
-
-	/* Keys come back in the order in which they went in, without those that conflict. */
-	cell = list_head(rows);
-	for (uint64 i = 0; i < ncreated; i++)
-	{
-		int64		key = durable_sql_int8(i, 1);
-
-		while (((NewInstance *) lfirst(cell))->key != key)
-			cell = lnext(rows, cell);
-		((NewInstance *) lfirst(cell))->created = true;
-	}
-}
-
-static void
-allocate(List *rows)
-{
-	Datum		values[1] = {Int32GetDatum(list_length(rows))};
-	uint64		n = 0;
-	ListCell   *cell;
-
-	durable_sql_run(&allocate_keys, values, NULL, false, 0);
-	foreach(cell, rows)
-		((NewInstance *) lfirst(cell))->key = durable_sql_int8(n++, 1);
+	durable_writer_close(writer);
 }
 
 void

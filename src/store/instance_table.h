@@ -24,7 +24,7 @@ enum
 enum
 {
 	INSTANCE_BY_KEY,			/* key */
-	INSTANCE_BY_ID				/* instance_id */
+	INSTANCE_BY_ID				/* instance_id, owner */
 };
 
 extern DurableTable durable_instance_table;
@@ -96,7 +96,9 @@ typedef struct NewInstance
 	int32		parent_execution;
 	int32		parent_task;
 	int32		parent_attempt;
-	bool		created;		/* false: the id is taken */
+	bool		created;		/* false: the id is taken, or */
+	bool		undecided;		/* another transaction decides whether it is */
+	TimestampTz put_off_since;	/* batch_children.c; 0: it is tried for the first time */
 }			NewInstance;
 
 /*
@@ -116,11 +118,12 @@ extern void durable_instance_update(List *instances, TimestampTz now);
 extern void durable_instance_insert(NewInstance *row);
 
 /*
- * Makes one with an id that may be taken: sets created.  The caller is in SPI, here
- * and in the next one, which makes many of one owner, all at the same time.
+ * Makes instances with ids that may be taken: sets created.  The first waits for a
+ * transaction that is just making or deleting such an instance, and its caller is in SPI;
+ * the second makes many (NewInstance), waits for nobody and sets undecided instead.
  */
 extern void durable_instance_insert_unless_taken(NewInstance *row);
-extern void durable_instance_insert_many(Oid owner, TimestampTz created_at, List *rows);
+extern void durable_instance_insert_children(List *rows);
 
 /* Raises 55000 when something was added to the table that keeps it from being written. */
 extern void durable_instance_check_table(void);

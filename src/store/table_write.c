@@ -48,56 +48,7 @@
 #include "utils/snapmgr.h"
 
 #include "table_write.h"
-
-/* Inserted rows that are collected for one call of the table's access method. */
-#define ROWS_TOGETHER	64
-
-typedef struct WrittenIndex
-{
-	Oid			oid;
-	IndexInfo  *info;
-	bool		written;		/* a written column is part of it */
-}			WrittenIndex;
-
-typedef struct ColumnDefault
-{
-	AttrNumber	column;
-	bool		required;		/* must not be null */
-	ExprState  *expression;
-}			ColumnDefault;
-
-/* What has to be known for writing. */
-typedef struct WritableState
-{
-	uint64		version;		/* of the DurableTable; 0: nothing is known */
-	MemoryContext context;		/* of the rest; it is made anew with it */
-	Oid			sequence;
-	int			nwritten;		/* columns that are written, by their place in the table's list */
-	int			written[DURABLE_TABLE_MAX_COLUMNS];
-	TupleDesc	row;
-	int			nindexes;
-	WrittenIndex *indexes;
-	int			ndefaults;
-	ColumnDefault *defaults;	/* of columns that are not written */
-	const char *missing;		/* a column that is not written and must not be null, or NULL */
-	EState	   *estate;			/* for these, and for expressions and predicates of indexes */
-}			WritableState;
-
-struct DurableWriter
-{
-	DurableTable *table;
-	WritableState *state;
-	MemoryContext context;
-	Relation	relation;
-	Relation   *indexes;
-	CommandId	command;
-	Datum		values[DURABLE_TABLE_MAX_COLUMNS];
-	bool		nulls[DURABLE_TABLE_MAX_COLUMNS];
-	bool		kept[DURABLE_TABLE_MAX_COLUMNS];
-	TupleTableSlot *old;		/* row to be updated */
-	TupleTableSlot *rows[ROWS_TOGETHER];	/* made when they are needed */
-	int			nrows;			/* collected */
-};
+#include "table_write_internal.h"
 
 static void know(DurableWritable *writable, Relation relation);
 static void find_out(DurableWritable *writable, Relation relation);
@@ -112,7 +63,6 @@ static void take_values(DurableWriter *writer, TupleTableSlot *row);
 static pg_noreturn_compat void lost_row(DurableWriter *writer, TM_Result result);
 static TupleTableSlot *next_row(DurableWriter *writer);
 static TupleTableSlot *new_slot(DurableWriter *writer, const TupleTableSlotOps *kind);
-static void flush(DurableWriter *writer);
 static void insert_into_indexes(DurableWriter *writer, TupleTableSlot *row, bool update,
 								bool only_summarizing);
 
@@ -386,6 +336,15 @@ take_values(DurableWriter *writer, TupleTableSlot *row)
 void
 durable_writer_insert(DurableWriter *writer)
 {
+	(void) durable_writer_form_row(writer);
+	if (++writer->nrows == ROWS_TOGETHER)
+		durable_writer_flush(writer);
+}
+
+/* The row that is inserted next, with defaults. */
+TupleTableSlot *
+durable_writer_form_row(DurableWriter *writer)
+{
 	WritableState *state = writer->state;
 	TupleTableSlot *row = next_row(writer);
 
@@ -403,8 +362,7 @@ durable_writer_insert(DurableWriter *writer)
 				   NameStr(TupleDescAttr(state->row, column)->attname));
 	}
 	take_values(writer, row);
-	if (++writer->nrows == ROWS_TOGETHER)
-		flush(writer);
+	return row;
 }
 
 void
@@ -487,8 +445,8 @@ new_slot(DurableWriter *writer, const TupleTableSlotOps *kind)
 	return slot;
 }
 
-static void
-flush(DurableWriter *writer)
+void
+durable_writer_flush(DurableWriter *writer)
 {
 	if (writer->nrows == 1)
 		table_tuple_insert(writer->relation, writer->rows[0], writer->command, 0, NULL);
@@ -506,29 +464,43 @@ static void
 insert_into_indexes(DurableWriter *writer, TupleTableSlot *row, bool update, bool only_summarizing)
 {
 	WritableState *state = writer->state;
+
+	for (int i = 0; i < state->nindexes; i++)
+		if (!only_summarizing || DURABLE_INDEX_SUMMARIZES(state->indexes[i].info))
+			(void) durable_writer_insert_into_index(writer, i, row, durable_writer_unique_check(writer, i),
+													update && !state->indexes[i].written);
+}
+
+IndexUniqueCheck
+durable_writer_unique_check(DurableWriter *writer, int place)
+{
+	return writer->indexes[place]->rd_index->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO;
+}
+
+/* False with UNIQUE_CHECK_PARTIAL when there may be another row of that key. */
+bool
+durable_writer_insert_into_index(DurableWriter *writer, int place, TupleTableSlot *row,
+								 IndexUniqueCheck check, bool unchanged)
+{
+	WritableState *state = writer->state;
+	IndexInfo  *info = state->indexes[place].info;
 	ExprContext *econtext = GetPerTupleExprContext(state->estate);
 	Datum		values[INDEX_MAX_KEYS];
 	bool		nulls[INDEX_MAX_KEYS];
 
+	if (!info->ii_ReadyForInserts)
+		return true;
 	econtext->ecxt_scantuple = row;
-	for (int i = 0; i < state->nindexes; i++)
+	if (info->ii_Predicate != NIL)
 	{
-		IndexInfo  *info = state->indexes[i].info;
-
-		if (!info->ii_ReadyForInserts || (only_summarizing && !DURABLE_INDEX_SUMMARIZES(info)))
-			continue;
-		if (info->ii_Predicate != NIL)
-		{
-			if (info->ii_PredicateState == NULL)
-				info->ii_PredicateState = ExecPrepareQual(info->ii_Predicate, state->estate);
-			if (!ExecQual(info->ii_PredicateState, econtext))
-				continue;
-		}
-		FormIndexDatum(info, row, state->estate, values, nulls);
-		index_insert(writer->indexes[i], values, nulls, &row->tts_tid, writer->relation,
-					 writer->indexes[i]->rd_index->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO,
-					 update && !state->indexes[i].written, info);
+		if (info->ii_PredicateState == NULL)
+			info->ii_PredicateState = ExecPrepareQual(info->ii_Predicate, state->estate);
+		if (!ExecQual(info->ii_PredicateState, econtext))
+			return true;
 	}
+	FormIndexDatum(info, row, state->estate, values, nulls);
+	return index_insert(writer->indexes[place], values, nulls, &row->tts_tid, writer->relation,
+						check, unchanged, info) || check != UNIQUE_CHECK_PARTIAL;
 }
 
 /* --- closing -------------------------------------------------------------------------------- */
@@ -536,7 +508,7 @@ insert_into_indexes(DurableWriter *writer, TupleTableSlot *row, bool update, boo
 void
 durable_writer_close(DurableWriter *writer)
 {
-	flush(writer);
+	durable_writer_flush(writer);
 	for (int i = 0; i < writer->state->nindexes; i++)
 	{
 		index_insert_cleanup(writer->indexes[i], writer->state->indexes[i].info);

@@ -72,6 +72,20 @@ extern void durable_writer_insert(DurableWriter *writer);
 extern void durable_writer_update(DurableWriter *writer, ItemPointer tid);
 extern void durable_writer_delete(DurableWriter *writer, ItemPointer tid);
 
+/*
+ * Inserts the row unless another one has the same key in that unique index of the
+ * table, and waits for nobody: where the end of another transaction decides it, nothing
+ * is inserted and KEY_UNDECIDED returned.  The row is written at once.
+ */
+typedef enum KeyOutcome
+{
+	KEY_INSERTED,
+	KEY_TAKEN,
+	KEY_UNDECIDED
+}			KeyOutcome;
+
+extern KeyOutcome durable_writer_insert_unless_taken(DurableWriter *writer, int which_index);
+
 /* After it, the rows are seen by what this transaction does next. */
 extern void durable_writer_close(DurableWriter *writer);
 

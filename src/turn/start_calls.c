@@ -18,6 +18,7 @@
 #include "utils/uuid.h"
 
 #include "calls.h"
+#include "child_id.h"
 #include "error_origin.h"
 #include "handler.h"
 #include "json.h"
@@ -124,10 +125,7 @@ read_sub_orchestration(NewCall *call)
 		call->instance_id = durable_call_name(fcinfo, 2, "instance id");
 	else
 	{
-		call->instance_id = instance->execution == 1 ?
-			psprintf("%s:%d", instance->instance_id, instance->replay.ntasks + 1) :
-			psprintf("%s:%d.%d", instance->instance_id, instance->execution,
-					 instance->replay.ntasks + 1);
+		call->instance_id = durable_child_id(instance, instance->replay.ntasks + 1);
 		if (strlen(call->instance_id) > DURABLE_MAX_NAME)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

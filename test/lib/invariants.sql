@@ -386,7 +386,8 @@ BEGIN
 	-- I13
 	CREATE EXTENSION IF NOT EXISTS amcheck SCHEMA invariant;
 	FOR relation IN SELECT c.oid::regclass AS name, c.relkind AS kind
-					FROM pg_class c WHERE c.relnamespace = 'durable'::regnamespace AND c.relkind IN ('r', 'i') LOOP
+					FROM pg_class c JOIN pg_am a ON a.oid = c.relam
+					WHERE c.relnamespace = 'durable'::regnamespace AND (c.relkind = 'r' OR (c.relkind = 'i' AND a.amname = 'btree')) LOOP
 		BEGIN
 			IF relation.kind = 'i' THEN
 				EXECUTE format('SELECT invariant.bt_index_check(%L::regclass, true)', relation.name);

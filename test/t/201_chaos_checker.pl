@@ -91,9 +91,9 @@ planted('I11', 'a timer of an instance that has ended', "INSERT INTO durable.tim
 planted('I11', 'an activity of an instance that has ended', "INSERT INTO durable.task_queue (id, owner, run_at, key, execution, task, name, handler, scheduled_at)
 	SELECT -1, owner, now(), key, 1, 1, 'x', 'x', now() FROM durable.instance WHERE instance_id = 'fan 1'");
 planted('I13', 'an index that lacks a row', "SET LOCAL allow_system_table_mods = on;
-	UPDATE pg_index SET indisready = false, indislive = false WHERE indexrelid = 'durable.instance_id_key'::regclass;
-	UPDATE durable.instance SET created_at = created_at, key = key + 1000000 WHERE instance_id = 'fan 1';
-	UPDATE pg_index SET indisready = true, indislive = true WHERE indexrelid = 'durable.instance_id_key'::regclass");
+	UPDATE pg_index SET indisready = false, indislive = false WHERE indexrelid = 'durable.timer_due'::regclass;
+	INSERT INTO durable.timer SELECT owner, now(), key, 1, 1 FROM durable.instance WHERE instance_id = 'fan 1';
+	UPDATE pg_index SET indisready = true, indislive = true WHERE indexrelid = 'durable.timer_due'::regclass");
 
 # --- what has not ended --------------------------------------------------------------------------------------------------
 

@@ -319,7 +319,8 @@ foreach my $role ('mallory', 'admin', 'bypasser')
 	unlike(as($role, 'SELECT string_agg(d::text, $$ $$) FROM durable.doctor() d'), qr/victors/, 'nor from the doctor');
 	is(as($role, "SELECT durable.$_"), 'WF003', "$role: $_ does not find it")
 	  for "status('victors')", "wait('victors', '0')", "history('victors')", "raise_event('victors', 'Go')", "terminate('victors')", "suspend('victors')", "resume('victors')", "purge('victors, ended')";
-	is(as($role, "SELECT durable.start('public.patient', NULL, 'victors, ended', on_conflict => '$_')"), 'WF002', "nor can $role take its place, $_") for 'error', 'return', 'replace_finished';
+	is(as($role, "BEGIN; SELECT durable.start('public.patient', NULL, 'victors, ended', on_conflict => '$_'); ROLLBACK"), 'victors, ended', "$role has ids of its own, $_") for 'error', 'return', 'replace_finished';
+	is(as('victor', "SELECT runtime_status FROM durable.status('victors, ended')"), 'Completed', 'and victor has his');
 	is(as($role, "SELECT durable.$_()"), '42501', "$role may not $_") for 'pause', 'unpause', 'adopt';
 	is(as($role, "SELECT durable.grant_usage('$role')"), '42501', "$role may not let anybody in");
 }

@@ -1,0 +1,16 @@
+/*
+ * child_id.h
+ *		Ids that the engine makes for sub-orchestrations.
+ */
+#ifndef DURABLE_CHILD_ID_H
+#define DURABLE_CHILD_ID_H
+
+#include "turn.h"
+
+/* For the call of that number in the present execution of an instance. */
+extern char *durable_child_id(const Instance *instance, int task);
+
+/* For a further attempt of it; base is the id of the first one. */
+extern char *durable_child_attempt_id(const Instance *instance, int task, const char *base, int attempt);
+
+#endif							/* DURABLE_CHILD_ID_H */
