@@ -183,14 +183,12 @@ take_calls(Instance *instance, const Jsonb *body)
 	durable_history_decode(history, HISTORY_FORMAT, 0, &events, &nevents, &allocated);
 	for (int i = 0; i < nevents; i++)
 	{
-		HistoryEvent *event = events[i];
-
-		durable_replay_add(&instance->replay, event);
-		if (event->type == HISTORY_LOG_WRITTEN)
-			durable_turn_log(instance, event);
-		else if (event->type != HISTORY_TASK_SCHEDULED)
-			elog(ERROR, "companion sent event of type %d", event->type);
+		if (events[i]->type == HISTORY_LOG_WRITTEN)
+			durable_turn_log(instance, events[i]);
+		else if (events[i]->type != HISTORY_TASK_SCHEDULED)
+			elog(ERROR, "companion sent event of type %d", events[i]->type);
 	}
+	durable_turn_adopt(instance, events, nevents);
 	instance->custom_status = element(body, 1);
 	if (instance->custom_status != NULL && JB_ROOT_IS_SCALAR(instance->custom_status))
 	{

@@ -19,13 +19,14 @@
 #include "utils/memutils.h"
 
 #include "activity.h"
+#include "decision.h"
 #include "dispatch.h"
 #include "failpoint.h"
 #include "instance.h"
 #include "retry.h"
 
-static bool run_activity(Batch * batch, Instance *instance, Decision *decision, ActivityTarget * target);
-static void make_task(Batch * batch, Instance *instance, Decision *decision, ActivityTarget * target,
+static bool run_activity(Batch * batch, Instance *instance, const Decision *decision, ActivityTarget * target);
+static void make_task(Batch * batch, Instance *instance, const Decision *decision, ActivityTarget * target,
 					TimestampTz run_at, int attempt, const Jsonb *failure);
 
 /*
@@ -36,31 +37,31 @@ static void make_task(Batch * batch, Instance *instance, Decision *decision, Act
  * or becomes a task.
  */
 bool
-durable_dispatch_run(Batch * batch, Instance *instance, Handler *handler, bool ending)
+durable_dispatch_run(Batch * batch, Instance *instance, Oid namespace, bool ending)
 {
 	bool		answered = false;
 	HistoryEvent *call;
 
 	while ((call = durable_turn_next_activity(instance)) != NULL)
 	{
-		Decision   *decision = durable_turn_decision_of(call);
+		Decision	decision;
 		ActivityTarget *target;
 		MemoryContext old = MemoryContextSwitchTo(batch->context);
 
-		target = durable_activity_target(&batch->targets, decision->name,
-										 batch->owner, handler->namespace);
+		(void) durable_decision_read(call, &decision);
+		target = durable_activity_target(&batch->targets, decision.name, batch->owner, namespace);
 		MemoryContextSwitchTo(old);
 
-		if (!durable_activity_is_short(target, decision->input) ||
+		if (!durable_activity_is_short(target, decision.input) ||
 			(batch->cautious && target->failure == NULL) ||
 			(ending && durable_batch_exhausted(batch) && target->failure == NULL))
-			make_task(batch, instance, decision, target, batch->clock, 1, NULL);
+			make_task(batch, instance, &decision, target, batch->clock, 1, NULL);
 		else if (durable_batch_exhausted(batch) && !ending)
 		{
 			durable_dispatch_put_off(batch, instance);
 			return false;
 		}
-		else if (run_activity(batch, instance, decision, target))
+		else if (run_activity(batch, instance, &decision, target))
 			answered = true;
 		instance->dispatched = call->task;
 	}
@@ -75,7 +76,7 @@ durable_dispatch_run(Batch * batch, Instance *instance, Handler *handler, bool e
 
 /* Runs it inline; returns whether it has an answer now. */
 static bool
-run_activity(Batch * batch, Instance *instance, Decision *decision, ActivityTarget * target)
+run_activity(Batch * batch, Instance *instance, const Decision *decision, ActivityTarget * target)
 {
 	ActivityRun run = {0};
 	ActivityOutcome outcome;
@@ -138,7 +139,7 @@ run_activity(Batch * batch, Instance *instance, Decision *decision, ActivityTarg
 }
 
 static void
-make_task(Batch * batch, Instance *instance, Decision *decision, ActivityTarget * target,
+make_task(Batch * batch, Instance *instance, const Decision *decision, ActivityTarget * target,
 		  TimestampTz run_at, int attempt, const Jsonb *failure)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);

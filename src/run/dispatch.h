@@ -7,7 +7,14 @@
 
 #include "batch.h"
 
-extern bool durable_dispatch_run(Batch * batch, Instance *instance, Handler *handler, bool ending);
+/*
+ * Carries out the activities that the turns of an instance have asked for.  Names are
+ * found in that schema besides the search_path (InvalidOid: none).  True: there are
+ * answers, and the orchestration is to be run again now.
+ */
+extern bool durable_dispatch_run(Batch * batch, Instance *instance, Oid namespace, bool ending);
+
+/* The batch has had enough: the instance goes on in the next one. */
 extern void durable_dispatch_put_off(Batch * batch, Instance *instance);
 
 #endif							/* DURABLE_DISPATCH_H */

@@ -16,9 +16,10 @@
  * instance is suspended its messages still become events of its history, so
  * they keep their order, but it does not run.
  *
- * A turn decides; what it decided is carried out by dispatch.c (activities) and
- * outcome.c (the rest).  Activities that have been answered at once have the
- * orchestration replayed past them, until nothing of that kind is left.
+ * The steps are those of runner.h: messages are absorbed, a turn decides, and what it
+ * comes to is applied (outcome.c, and dispatch.c for activities).  Activities that have
+ * been answered at once have the orchestration replayed past them, until nothing of
+ * that kind is left.
  *
  * Called by: unit.c
  * Locks:	the caller holds the instance's row lock
@@ -72,9 +73,10 @@ typedef struct Progress
 	int			companion_from;
 }			Progress;
 
-static bool apply_message(Batch * batch, Instance *instance, Message *message);
+static bool absorb(Batch * batch, Instance *instance, List *messages);
+static bool absorb_message(Batch * batch, Instance *instance, Message *message);
 static void start(Batch * batch, Instance *instance);
-static bool apply_answer(Batch * batch, Instance *instance, Message *message);
+static bool absorb_answer(Batch * batch, Instance *instance, Message *message);
 static bool retry_child(Batch * batch, Instance *instance, Message *message, HistoryEvent *call);
 static bool run_turns(Batch * batch, Instance *instance);
 static bool run_turn(Batch * batch, Instance *instance, Handler *handler, Turn *turn,
@@ -88,30 +90,9 @@ void
 durable_execution_run(Batch * batch, Instance *instance, List *messages)
 {
 	MemoryContext old = MemoryContextSwitchTo(instance->context);
-	ListCell   *cell;
-	bool		runnable = false;
-	bool		forced = false; /* run it, however much it waits for */
 	bool		ran = false;
 
-	foreach(cell, messages)
-	{
-		Message    *message = lfirst(cell);
-
-		if (STATUS_IS_FINISHED(instance->status))
-			break;				/* the rest is too late: dropped */
-		if (apply_message(batch, instance, message))
-			runnable = true;
-		forced |= message->kind == MESSAGE_CONTINUE || message->kind == MESSAGE_RESUME ||
-			message->kind == MESSAGE_EVENT;
-	}
-
-	/*
-	 * What comes before the start waits for it; what comes while it is suspended, too.
-	 * One that waits for many tasks is not run for each of them.
-	 */
-	if (runnable && instance->started_at != 0 &&
-		(forced || instance->replay.nevents >= instance->runs_at || instance->dispatched >= 0) &&
-		(instance->status == STATUS_PENDING || instance->status == STATUS_RUNNING))
+	if (absorb(batch, instance, messages))
 		ran = run_turns(batch, instance);
 	if (!ran && !STATUS_IS_FINISHED(instance->status))
 		instance->waiting = durable_waiting_keep(instance);
@@ -131,9 +112,37 @@ durable_execution_park(Batch * batch, Instance *instance, const char *reason)
 	MemoryContextSwitchTo(old);
 }
 
+/*
+ * Messages become events, and change the status.  Returns whether there is a turn to
+ * run: what comes before the start waits for it, and so does what comes while the
+ * instance is suspended.  One that waits for many tasks is not run for each of them.
+ */
+static bool
+absorb(Batch * batch, Instance *instance, List *messages)
+{
+	ListCell   *cell;
+	bool		runnable = false;
+	bool		forced = false; /* run it, however much it waits for */
+
+	foreach(cell, messages)
+	{
+		Message    *message = lfirst(cell);
+
+		if (STATUS_IS_FINISHED(instance->status))
+			break;				/* the rest is too late: dropped */
+		if (absorb_message(batch, instance, message))
+			runnable = true;
+		forced |= message->kind == MESSAGE_CONTINUE || message->kind == MESSAGE_RESUME ||
+			message->kind == MESSAGE_EVENT;
+	}
+	return runnable && instance->started_at != 0 &&
+		(forced || instance->replay.nevents >= instance->runs_at || instance->dispatched >= 0) &&
+		(instance->status == STATUS_PENDING || instance->status == STATUS_RUNNING);
+}
+
 /* Returns whether the instance has something to run for. */
 static bool
-apply_message(Batch * batch, Instance *instance, Message *message)
+absorb_message(Batch * batch, Instance *instance, Message *message)
 {
 	switch (message->kind)
 	{
@@ -165,7 +174,7 @@ apply_message(Batch * batch, Instance *instance, Message *message)
 
 		case MESSAGE_COMPLETED:
 		case MESSAGE_FAILED:
-			return apply_answer(batch, instance, message);
+			return absorb_answer(batch, instance, message);
 
 		case MESSAGE_SUSPEND:
 			if (instance->status != STATUS_SUSPENDED)
@@ -215,7 +224,7 @@ start(Batch * batch, Instance *instance)
 
 /* A task or a sub-orchestration has ended. */
 static bool
-apply_answer(Batch * batch, Instance *instance, Message *message)
+absorb_answer(Batch * batch, Instance *instance, Message *message)
 {
 	Replay	   *replay = &instance->replay;
 	HistoryEvent *call;
@@ -254,8 +263,7 @@ retry_child(Batch * batch, Instance *instance, Message *message, HistoryEvent *c
 		durable_json_get_text(message->payload, "sqlstate") : NULL;
 	int			attempt = Max(message->attempt, 1);
 	int64		delay;
-	Decision   *decision;
-	char	   *base;
+	Decision	decision;
 
 	if (message->attempt == ATTEMPT_NEVER_STARTED)
 		return false;
@@ -265,20 +273,10 @@ retry_child(Batch * batch, Instance *instance, Message *message, HistoryEvent *c
 							ERRCODE_INTERNAL_ERROR, &delay))
 		return false;
 
-	base = durable_json_get_text(call->extra, "id");
-	decision = palloc0(sizeof(Decision));
-	decision->kind = DECISION_CHILD;
-	decision->task = message->task;
-	decision->name = call->name;
-	decision->registered_name = durable_json_get_text(call->extra, "name");
-	decision->handler = durable_json_get_text(call->extra, "handler");
-	decision->version = durable_json_get_text(call->extra, "version");
-	decision->input = call->payload;
-	decision->instance_id = durable_child_attempt_id(instance, message->task, base, attempt + 1);
-	decision->attempt = attempt + 1;
-	decision->due = batch->clock + delay;
-	instance->decisions = lappend(instance->decisions, decision);
-	durable_outcome_carry_out(batch, instance);
+	(void) durable_decision_read(call, &decision);
+	decision.instance_id = durable_child_attempt_id(instance, message->task, decision.instance_id,
+													attempt + 1);
+	durable_outcome_start(batch, instance, &decision, attempt + 1, batch->clock + delay);
 	return true;
 }
 
@@ -308,7 +306,7 @@ run_turns(Batch * batch, Instance *instance)
 	if (durable_turn_next_activity(instance) != NULL)
 	{
 		progress.in_burst = instance->replay.nevents >= BURST_EVENTS;
-		(void) durable_dispatch_run(batch, instance, handler, false);
+		(void) durable_dispatch_run(batch, instance, handler->namespace, false);
 		again = !instance->put_off && instance->replay.nevents >= instance->runs_at;
 	}
 
@@ -317,56 +315,29 @@ run_turns(Batch * batch, Instance *instance)
 		if (!run_turn(batch, instance, handler, &turn, &progress))
 			break;
 
-		switch (turn.outcome)
+		if (turn.result.outcome == TURN_ERROR)
 		{
-			case TURN_WAITS:
-				again = durable_turn_next_activity(instance) != NULL &&
-					durable_dispatch_run(batch, instance, handler, false) &&
-					instance->replay.nevents >= instance->runs_at;
-				break;
-
-			case TURN_COMPLETED:
-				if (progress.turns > 1 && progress.turns <= STRAIGHT_TURNS &&
-					ntasks == list_length(batch->new_tasks) &&
-					durable_turn_next_activity(instance) == NULL)
-					durable_straight_learn(&turn, batch->writes > writes);
-				(void) durable_dispatch_run(batch, instance, handler, true);
-				durable_outcome_finish(batch, instance, STATUS_COMPLETED, turn.result, NULL);
-				return true;
-
-			case TURN_FAILED:
-				(void) durable_dispatch_run(batch, instance, handler, true);
-				durable_outcome_finish(batch, instance, STATUS_FAILED, NULL, turn.failure);
-				return true;
-
-			case TURN_CONTINUED_AS_NEW:
-				(void) durable_dispatch_run(batch, instance, handler, true);
-				durable_outcome_continue_as_new(batch, instance, &turn);
-				turn.fresh_events = 0;
-				if (durable_batch_exhausted(batch))
-				{
-					durable_dispatch_put_off(batch, instance);
-					again = false;
-				}
-				break;
-
-			case TURN_MISMATCH:
-				durable_execution_park(batch, instance, turn.mismatch);
-				durable_outcome_carry_out(batch, instance);
-				return false;
-
-			case TURN_ERROR:
-				if (!may_be_raised(turn.error))
-					ReThrowError(turn.error);
-				if (++errors < ERROR_TRIES)
-					break;
-				durable_outcome_finish(batch, instance, STATUS_FAILED, NULL,
-									  durable_json_failure(turn.error, NULL, 0));
-				return true;
+			if (!may_be_raised(turn.result.error))
+				ReThrowError(turn.result.error);
+			if (++errors < ERROR_TRIES)
+				continue;
 		}
+		if (turn.result.outcome == TURN_COMPLETED &&
+			progress.turns > 1 && progress.turns <= STRAIGHT_TURNS &&
+			ntasks == list_length(batch->new_tasks) &&
+			durable_turn_next_activity(instance) == NULL)
+			durable_straight_learn(&turn, batch->writes > writes);
+
+		again = durable_outcome_apply(batch, instance, &turn.result, handler->namespace);
+		if (STATUS_IS_FINISHED(instance->status))
+			return true;
+		if (turn.result.outcome == TURN_CONTINUED_AS_NEW)
+			turn.fresh_events = 0;
 	}
 
 	durable_outcome_carry_out(batch, instance);
+	if (instance->status == STATUS_SUSPENDED)
+		return false;
 	instance->waiting = instance->replay.run != NULL ? durable_waiting_build(instance) :
 		durable_waiting_keep(instance);
 	return true;
@@ -415,7 +386,7 @@ run_turn(Batch * batch, Instance *instance, Handler *handler, Turn *turn, Progre
 	}
 
 	before = instance->compute_us;
-	durable_turn_run(turn);
+	(void) durable_turn_run(turn);
 	durable_failpoint_pass(FAILPOINT_TURN_DONE);
 	progress->turns++;
 	batch->turns++;
@@ -450,7 +421,7 @@ run_steps(Batch * batch, Instance *instance, Handler *handler, int *steps)
 		(*steps)++;
 		instance->turns++;
 		batch->turns++;
-		if (durable_dispatch_run(batch, instance, handler, false))
+		if (durable_dispatch_run(batch, instance, handler->namespace, false))
 			continue;
 		if (instance->put_off)
 			return false;

@@ -15,9 +15,13 @@
  */
 #include "postgres.h"
 
+#include "nodes/bitmapset.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "decision.h"
+#include "dispatch.h"
+#include "execution.h"
 #include "guc.h"
 #include "instance.h"
 #include "json.h"
@@ -25,125 +29,187 @@
 #include "waiting.h"
 #include "wakeup.h"
 
-static bool has_cancel(const Instance *instance, int32 task);
-static bool has_timer(const Instance *instance, int32 task);
-static void cancel_open_timers(Batch * batch, Instance *instance);
+static void continue_as_new(Batch * batch, Instance *instance, const TurnResult *result);
+static void apply_decision(Batch * batch, Instance *instance, const Decision *decision,
+						   const Bitmapset *canceled);
+static Bitmapset *canceled_at_once(const Instance *instance);
+static List *add_timer(List *timers, const Instance *instance, int32 task, TimestampTz due);
+static void give_up_timers(Batch * batch, Instance *instance);
 
-/* Turns decisions into rows. */
+bool
+durable_outcome_apply(Batch * batch, Instance *instance, const TurnResult *result, Oid namespace)
+{
+	switch (result->outcome)
+	{
+		case TURN_WAITS:
+			return durable_turn_next_activity(instance) != NULL &&
+				durable_dispatch_run(batch, instance, namespace, false) &&
+				instance->replay.nevents >= instance->runs_at;
+
+		case TURN_COMPLETED:
+			(void) durable_dispatch_run(batch, instance, namespace, true);
+			durable_outcome_finish(batch, instance, STATUS_COMPLETED, result->payload, NULL);
+			return false;
+
+		case TURN_FAILED:
+			(void) durable_dispatch_run(batch, instance, namespace, true);
+			durable_outcome_finish(batch, instance, STATUS_FAILED, NULL, result->payload);
+			return false;
+
+		case TURN_CONTINUED_AS_NEW:
+			(void) durable_dispatch_run(batch, instance, namespace, true);
+			continue_as_new(batch, instance, result);
+			if (!durable_batch_exhausted(batch))
+				return true;
+			durable_dispatch_put_off(batch, instance);
+			return false;
+
+		case TURN_MISMATCH:
+			durable_execution_park(batch, instance, result->mismatch);
+			return false;
+
+		case TURN_ERROR:
+			durable_outcome_finish(batch, instance, STATUS_FAILED, NULL,
+								   durable_json_failure(result->error, NULL, 0));
+			return false;
+	}
+	return false;
+}
+
+/* Decisions in events that are new become rows; those of activities are dispatch.c's. */
 void
 durable_outcome_carry_out(Batch * batch, Instance *instance)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	ListCell   *cell;
+	Replay	   *replay = &instance->replay;
+	Bitmapset  *canceled = canceled_at_once(instance);
 
-	foreach(cell, instance->decisions)
+	for (int i = instance->applied; i < replay->nevents; i++)
 	{
-		Decision   *decision = lfirst(cell);
+		const HistoryEvent *event = replay->events[i];
+		Decision	decision;
 
-		switch (decision->kind)
-		{
-			case DECISION_TIMER:
-			case DECISION_TIMER_CANCEL:
-				{
-					TimerRow   *row;
-
-					if (decision->kind == DECISION_TIMER ?
-						has_cancel(instance, decision->task) :
-						has_timer(instance, decision->task))
-						break;
-					row = palloc(sizeof(TimerRow));
-					row->key = instance->key;
-					row->execution = instance->execution;
-					row->task = decision->task;
-					row->due = decision->due;
-					if (decision->kind == DECISION_TIMER)
-						batch->new_timers = lappend(batch->new_timers, row);
-					else
-						batch->gone_timers = lappend(batch->gone_timers, row);
-					break;
-				}
-
-			case DECISION_CHILD:
-			case DECISION_START:
-				{
-					NewInstance *row = palloc0(sizeof(NewInstance));
-
-					row->instance_id = decision->instance_id;
-					row->name = decision->registered_name;
-					row->handler = decision->handler;
-					row->version = decision->version;
-					row->input = decision->input;
-					row->owner = batch->owner;
-					row->created_at = batch->clock;
-					row->start_at = decision->due;
-					if (decision->kind == DECISION_CHILD)
-					{
-						row->parent_key = instance->key;
-						row->parent_execution = instance->execution;
-						row->parent_task = decision->task;
-						row->parent_attempt = decision->attempt;
-					}
-					batch->children = lappend(batch->children, row);
-					break;
-				}
-
-			case DECISION_SEND:
-				{
-					SendRow    *row = palloc(sizeof(SendRow));
-
-					row->instance_id = decision->instance_id;
-					row->name = decision->name;
-					row->payload = decision->input;
-					batch->sends = lappend(batch->sends, row);
-					break;
-				}
-
-			case DECISION_ACTIVITY:
-				elog(ERROR, "activity among the decisions");
-		}
+		if (event->type != HISTORY_TASK_SCHEDULED && durable_decision_read(event, &decision))
+			apply_decision(batch, instance, &decision, canceled);
 	}
-	instance->decisions = NIL;
+	instance->applied = replay->nevents;
+	bms_free(canceled);
 	MemoryContextSwitchTo(old);
 }
 
-/* A timer that was made and given up in one unit leaves no row. */
-static bool
-has_cancel(const Instance *instance, int32 task)
-{
-	ListCell   *cell;
-
-	foreach(cell, instance->decisions)
-	{
-		Decision   *decision = lfirst(cell);
-
-		if (decision->kind == DECISION_TIMER_CANCEL && decision->task == task)
-			return true;
-	}
-	return false;
-}
-
-static bool
-has_timer(const Instance *instance, int32 task)
-{
-	ListCell   *cell;
-
-	foreach(cell, instance->decisions)
-	{
-		Decision   *decision = lfirst(cell);
-
-		if (decision->kind == DECISION_TIMER && decision->task == task)
-			return true;
-	}
-	return false;
-}
-
-/* The instance ends, or starts anew: its timers go. */
 static void
-cancel_open_timers(Batch * batch, Instance *instance)
+apply_decision(Batch * batch, Instance *instance, const Decision *decision, const Bitmapset *canceled)
+{
+	switch (decision->kind)
+	{
+		case DECISION_TIMER:
+			if (!bms_is_member(decision->task, canceled))
+				batch->new_timers = add_timer(batch->new_timers, instance, decision->task, decision->due);
+			break;
+
+		case DECISION_TIMER_CANCEL:
+			if (!bms_is_member(decision->task, canceled))
+				batch->gone_timers = add_timer(batch->gone_timers, instance, decision->task, decision->due);
+			break;
+
+		case DECISION_CHILD:
+		case DECISION_START:
+			durable_outcome_start(batch, instance, decision, 1, 0);
+			break;
+
+		case DECISION_SEND:
+			{
+				SendRow    *row = palloc(sizeof(SendRow));
+
+				row->instance_id = decision->instance_id;
+				row->name = decision->name;
+				row->payload = decision->input;
+				batch->sends = lappend(batch->sends, row);
+				break;
+			}
+
+		case DECISION_ACTIVITY:
+			break;
+	}
+}
+
+/* Timers that were made and given up since decisions were last carried out: they leave no row. */
+static Bitmapset *
+canceled_at_once(const Instance *instance)
+{
+	const Replay *replay = &instance->replay;
+	Bitmapset  *canceled = NULL;
+
+	for (int i = instance->applied; i < replay->nevents; i++)
+	{
+		const HistoryEvent *event = replay->events[i];
+		int32		task;
+
+		if (event->type != HISTORY_TIMER_CANCELED)
+			continue;
+		task = (int32) durable_history_get_number(event->payload);
+		if (replay->calls[task - 1] >= instance->applied)
+			canceled = bms_add_member(canceled, task);
+	}
+	return canceled;
+}
+
+static List *
+add_timer(List *timers, const Instance *instance, int32 task, TimestampTz due)
+{
+	TimerRow   *row = palloc(sizeof(TimerRow));
+
+	row->key = instance->key;
+	row->execution = instance->execution;
+	row->task = task;
+	row->due = due;
+	return lappend(timers, row);
+}
+
+void
+durable_outcome_start(Batch * batch, Instance *instance, const Decision *decision, int attempt,
+					  TimestampTz start_at)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	NewInstance *row = palloc0(sizeof(NewInstance));
+
+	row->instance_id = decision->instance_id;
+	row->name = decision->name;
+	row->handler = decision->handler;
+	row->version = decision->version;
+	row->input = decision->input;
+	row->owner = batch->owner;
+	row->created_at = batch->clock;
+	row->start_at = start_at;
+	if (decision->kind == DECISION_CHILD)
+	{
+		row->parent_key = instance->key;
+		row->parent_execution = instance->execution;
+		row->parent_task = decision->task;
+		row->parent_attempt = attempt;
+	}
+	batch->children = lappend(batch->children, row);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * The execution ends: its decisions are carried out, and its timers go.  Those that it
+ * has made since decisions were last carried out have never been rows.
+ */
+static void
+give_up_timers(Batch * batch, Instance *instance)
 {
 	Replay	   *replay = &instance->replay;
+	List	   *new_timers = batch->new_timers;
+	int			applied = instance->applied;
 	bool	   *closed = NULL;
+	MemoryContext old;
 
+	batch->new_timers = NIL;
+	durable_outcome_carry_out(batch, instance);
+	batch->new_timers = new_timers;
+
+	old = MemoryContextSwitchTo(batch->context);
 	for (int i = replay->nevents - 1; i >= 0; i--)
 	{
 		HistoryEvent *event = replay->events[i];
@@ -153,21 +219,14 @@ cancel_open_timers(Batch * batch, Instance *instance)
 			task = event->task;
 		else if (event->type == HISTORY_TIMER_CANCELED)
 			task = (int32) durable_history_get_number(event->payload);
-		else if (event->type == HISTORY_TIMER_CREATED)
+		else
 		{
-			Decision   *decision;
-
-			if (closed != NULL && closed[event->task - 1])
-				continue;
-			decision = palloc0(sizeof(Decision));
-			decision->kind = DECISION_TIMER_CANCEL;
-			decision->task = event->task;
-			decision->due = durable_history_get_number(event->extra);
-			instance->decisions = lappend(instance->decisions, decision);
+			if (event->type == HISTORY_TIMER_CREATED && i < applied &&
+				(closed == NULL || !closed[event->task - 1]))
+				batch->gone_timers = add_timer(batch->gone_timers, instance, event->task,
+											   durable_history_get_number(event->extra));
 			continue;
 		}
-		else
-			continue;
 
 		/* Seen from the end: answers before the calls. */
 		if (closed == NULL)
@@ -175,6 +234,7 @@ cancel_open_timers(Batch * batch, Instance *instance)
 		if (task >= 1 && task <= replay->ncalls)
 			closed[task - 1] = true;
 	}
+	MemoryContextSwitchTo(old);
 }
 
 void
@@ -191,17 +251,15 @@ durable_outcome_finish(Batch * batch, Instance *instance, char status, Jsonb *ou
 		status = STATUS_FAILED;
 	}
 
-	cancel_open_timers(batch, instance);
-	if (instance->started_at == 0 &&
-		durable_waiting_start_due(instance) != DT_NOEND)
+	give_up_timers(batch, instance);
+	if (instance->started_at == 0 && durable_waiting_start_due(instance) != DT_NOEND)
 	{
-		Decision   *decision = palloc0(sizeof(Decision));
+		MemoryContext old = MemoryContextSwitchTo(batch->context);
 
-		decision->kind = DECISION_TIMER_CANCEL;
-		decision->due = durable_waiting_start_due(instance);
-		instance->decisions = lappend(instance->decisions, decision);
+		batch->gone_timers = add_timer(batch->gone_timers, instance, 0,
+									   durable_waiting_start_due(instance));
+		MemoryContextSwitchTo(old);
 	}
-	durable_outcome_carry_out(batch, instance);
 	durable_instance_set_status(instance, status, NULL);
 	instance->completed_at = batch->clock;
 	instance->output = output;
@@ -229,18 +287,17 @@ durable_outcome_finish(Batch * batch, Instance *instance, char status, Jsonb *ou
 }
 
 /* Same id, next execution, empty history; events nobody consumed come along. */
-void
-durable_outcome_continue_as_new(Batch * batch, Instance *instance, Turn *turn)
+static void
+continue_as_new(Batch * batch, Instance *instance, const TurnResult *result)
 {
 	Replay	   *replay = &instance->replay;
 	HistoryEvent **kept = NULL;
 	int			nkept = 0;
 	int			allocated = 0;
 
-	cancel_open_timers(batch, instance);
-	durable_outcome_carry_out(batch, instance);
+	give_up_timers(batch, instance);
 
-	if (turn->continue_preserve_events)
+	if (result->keeps_events)
 	{
 		bool	   *unconsumed = palloc0(replay->nevents * sizeof(bool));
 
@@ -259,9 +316,9 @@ durable_outcome_continue_as_new(Batch * batch, Instance *instance, Turn *turn)
 	}
 
 	instance->discard_history |= instance->stored_events > 0;
-	instance->stored_events = 0;
+	instance->stored_events = instance->applied = 0;
 	instance->execution++;
-	instance->input = turn->continue_input;
+	instance->input = result->payload;
 	instance->input_changed = true;
 	instance->dispatched = 0;
 	instance->waiting = NULL;

@@ -55,6 +55,7 @@
 #include "utils/guc.h"
 
 #include "activity.h"
+#include "decision.h"
 #include "guc.h"
 #include "instance.h"
 #include "straight_through.h"
@@ -229,24 +230,25 @@ run_activity(Turn *turn, HistoryEvent *call)
 	Attempt    *attempt = turn->frontier_arg;
 	Batch	   *batch = attempt->batch;
 	Instance   *instance = turn->instance;
-	Decision   *decision = durable_turn_decision_of(call);
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	Decision	decision;
 	ActivityTarget *target;
 	ActivityRun run = {0};
 
-	target = durable_activity_target(&batch->targets, decision->name,
+	(void) durable_decision_read(call, &decision);
+	target = durable_activity_target(&batch->targets, decision.name,
 									 batch->owner, attempt->handler->namespace);
 	MemoryContextSwitchTo(old);
 	attempt->refused = true;
 	if (target->failure != NULL || !target->trusted ||
-		!durable_activity_is_short(target, decision->input))
+		!durable_activity_is_short(target, decision.input))
 		return false;
 
-	run.name = decision->name;
+	run.name = decision.name;
 	run.handler = target->handler;
 	run.function = target->function;
-	run.input = decision->input;
-	run.timeout_us = decision->timeout_us > 0 ? decision->timeout_us : target->timeout_us;
+	run.input = decision.input;
+	run.timeout_us = decision.timeout_us > 0 ? decision.timeout_us : target->timeout_us;
 	run.is_inline = true;
 	run.within_turn = true;
 	run.must_leave_nothing = turn->mode == TURN_PIECE;
@@ -269,7 +271,7 @@ run_activity(Turn *turn, HistoryEvent *call)
 	batch->user_us += run.elapsed_us;
 	batch->writes += run.wrote;
 	durable_instance_add_event(batch, instance, HISTORY_TASK_COMPLETED,
-								decision->task, NULL, run.payload);
+								decision.task, NULL, run.payload);
 	return true;
 }
 

@@ -161,7 +161,7 @@ read_instance(DurableScan *scan, Oid owner, MemoryContext parent)
 	instance->version = durable_scan_text(scan, INSTANCE_VERSION);
 	instance->code_hash = durable_scan_int8(scan, INSTANCE_CODE_HASH);
 	instance->execution = durable_scan_int4(scan, INSTANCE_EXECUTION);
-	instance->stored_events = durable_scan_int4(scan, INSTANCE_EVENTS);
+	instance->stored_events = instance->applied = durable_scan_int4(scan, INSTANCE_EVENTS);
 	instance->turns = durable_scan_int4(scan, INSTANCE_TURNS);
 	instance->compute_us = durable_scan_int8(scan, INSTANCE_COMPUTE_US);
 	instance->created_at = durable_scan_timestamptz(scan, INSTANCE_CREATED_AT);

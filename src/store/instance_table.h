@@ -70,7 +70,7 @@ typedef struct Instance
 	MemoryContext context;		/* lives as long as the instance does */
 	MemoryContext run;			/* state of the replay, reset for each turn */
 	Replay		replay;
-	List	   *decisions;		/* of this unit, not yet carried out (turn.h) */
+	int			applied;		/* decisions in events before this one are rows, or were given up */
 	int			wait_line;		/* line of the orchestration that waits, 0 unknown */
 	bool		put_off;		/* goes on in the next batch */
 	bool		leaves_children;	/* it was terminated, its sub-orchestrations go on */

@@ -21,6 +21,7 @@
 
 #include "activity.h"
 #include "calls.h"
+#include "decision.h"
 #include "error_origin.h"
 #include "json.h"
 #include "retry.h"
@@ -87,6 +88,7 @@ static void
 read_activity(NewCall *call)
 {
 	FunctionCallInfo fcinfo = call->fcinfo;
+	Decision	decision = {.kind = DECISION_ACTIVITY};
 
 	call->payload = call->input(fcinfo);
 	if (call->retry_arg >= 0 && (call->retry = durable_call_jsonb(fcinfo, call->retry_arg)) != NULL)
@@ -97,16 +99,9 @@ read_activity(NewCall *call)
 	}
 	if (call->timeout_arg >= 0 && !PG_ARGISNULL(call->timeout_arg))
 		call->timeout_us = durable_activity_timeout_us(PG_GETARG_INTERVAL_P(call->timeout_arg));
-	if (call->retry != NULL || call->timeout_us > 0)
-	{
-		JsonbParseState *state = NULL;
-
-		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-		durable_json_push_member(&state, "retry", call->retry);
-		if (call->timeout_us > 0)
-			durable_json_push_member(&state, "timeout", durable_history_number(call->timeout_us));
-		call->extra = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
-	}
+	decision.retry = call->retry;
+	decision.timeout_us = call->timeout_us;
+	call->extra = durable_decision_extra(&decision, call->name);
 }
 
 static Jsonb *
@@ -172,7 +167,6 @@ durable_call_read(NewCall *call, HistoryType type, void (*read) (NewCall *call))
 	PG_CATCH();
 	{
 		ErrorData  *error;
-		JsonbParseState *state = NULL;
 		HistoryEvent *recorded;
 		int			task;
 
@@ -182,10 +176,8 @@ durable_call_read(NewCall *call, HistoryType type, void (*read) (NewCall *call))
 		if (durable_error_is_infrastructure(error))
 			ReThrowError(error);
 
-		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-		durable_json_push_member(&state, "failure", durable_json_failure(error, NULL, 0));
 		task = durable_turn_record(call->turn, type, call->name,
-								   JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)),
+								   durable_decision_refused(NULL, durable_json_failure(error, NULL, 0)),
 								   NULL, &recorded);
 		Assert(recorded == NULL);
 		durable_call_refuse_again(call->turn, task,

@@ -48,13 +48,13 @@ durable_continue_as_new(PG_FUNCTION_ARGS)
 
 	input = durable_handler_check_input(turn->handler, input);
 	durable_json_check_size(input, "input of an orchestration");
-	turn->continue_input = NULL;
+	turn->result.payload = NULL;
 	if (input != NULL)
 	{
-		turn->continue_input = MemoryContextAlloc(turn->instance->context, VARSIZE(input));
-		memcpy(turn->continue_input, input, VARSIZE(input));
+		turn->result.payload = MemoryContextAlloc(turn->instance->context, VARSIZE(input));
+		memcpy(turn->result.payload, input, VARSIZE(input));
 	}
-	turn->continue_preserve_events = PG_ARGISNULL(1) || PG_GETARG_BOOL(1);
+	turn->result.keeps_events = PG_ARGISNULL(1) || PG_GETARG_BOOL(1);
 	durable_turn_stop(turn, TURN_CONTINUED_AS_NEW);
 }
 
@@ -159,7 +159,7 @@ durable_set_custom_status(PG_FUNCTION_ARGS)
 		status = (Jsonb *) PG_DETOAST_DATUM_COPY(PointerGetDatum(status));
 		MemoryContextSwitchTo(old);
 	}
-	turn->instance->custom_status = status;
+	turn->result.custom_status = status;
 	PG_RETURN_VOID();
 }
 

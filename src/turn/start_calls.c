@@ -19,6 +19,7 @@
 
 #include "calls.h"
 #include "child_id.h"
+#include "decision.h"
 #include "error_origin.h"
 #include "handler.h"
 #include "json.h"
@@ -43,8 +44,7 @@ static void read_start(NewCall *call);
 static void read_event(NewCall *call);
 static bool look_up_start(StartLookup *lookup, Jsonb **failure);
 static Jsonb * look_up_body(void *arg);
-static Jsonb * start_extra(const StartLookup *lookup, const char *instance_id, const Jsonb *retry,
-					const Jsonb *failure);
+static Jsonb *start_extra(const StartLookup *lookup, const NewCall *call, DecisionKind kind);
 
 PG_FUNCTION_INFO_V1(durable_call_sub_orchestrator);
 PG_FUNCTION_INFO_V1(durable_schedule_sub_orchestrator);
@@ -71,7 +71,6 @@ durable_schedule_sub_orchestrator(PG_FUNCTION_ARGS)
 static int
 record_sub_orchestration(Turn *turn, FunctionCallInfo fcinfo)
 {
-	Instance   *instance = turn->instance;
 	char	   *name = durable_call_name(fcinfo, 0, "orchestration");
 	NewCall		call = {.fcinfo = fcinfo, .turn = turn, .name = name};
 	StartLookup lookup = {turn, name, NULL, NULL, NULL, NULL};
@@ -85,7 +84,7 @@ record_sub_orchestration(Turn *turn, FunctionCallInfo fcinfo)
 		lookup.input = call.payload;
 		(void) look_up_start(&lookup, &failure);
 		call.payload = unconstify(Jsonb *, lookup.input);
-		call.extra = start_extra(&lookup, call.instance_id, call.retry, NULL);
+		call.extra = start_extra(&lookup, &call, DECISION_CHILD);
 	}
 
 	task = durable_turn_record(turn, HISTORY_SUB_CREATED, name, call.extra, call.payload,
@@ -97,20 +96,6 @@ record_sub_orchestration(Turn *turn, FunctionCallInfo fcinfo)
 	/* A name that means nothing is the failure of this call, now and in each replay. */
 	if (failure != NULL)
 		durable_turn_answer(turn, HISTORY_SUB_FAILED, task, failure);
-	else
-	{
-		HistoryEvent *event = instance->replay.events[instance->replay.nevents - 1];
-		Decision   *decision = durable_turn_decide(turn, DECISION_CHILD, task);
-		MemoryContext old = MemoryContextSwitchTo(instance->context);
-
-		decision->name = event->name;
-		decision->input = event->payload;
-		decision->instance_id = pstrdup(call.instance_id);
-		decision->registered_name = pstrdup(lookup.registered_name);
-		decision->handler = pstrdup(lookup.handler);
-		decision->version = lookup.version ? pstrdup(lookup.version) : NULL;
-		MemoryContextSwitchTo(old);
-	}
 	return task;
 }
 
@@ -161,7 +146,8 @@ durable_start_orchestration(PG_FUNCTION_ARGS)
 		lookup.input = call.payload;
 		(void) look_up_start(&lookup, &failure);
 		call.payload = unconstify(Jsonb *, lookup.input);
-		call.extra = start_extra(&lookup, call.instance_id, NULL, failure);
+		call.extra = failure != NULL ? durable_decision_refused(call.instance_id, failure) :
+			start_extra(&lookup, &call, DECISION_START);
 	}
 	else if (PG_ARGISNULL(2))
 		instance->replay.draws++;
@@ -171,19 +157,6 @@ durable_start_orchestration(PG_FUNCTION_ARGS)
 	event = recorded ? recorded : instance->replay.events[instance->replay.nevents - 1];
 	durable_call_refuse_again(turn, task, event);
 
-	if (recorded == NULL)
-	{
-		Decision   *decision = durable_turn_decide(turn, DECISION_START, task);
-		MemoryContext old = MemoryContextSwitchTo(instance->context);
-
-		decision->name = event->name;
-		decision->input = event->payload;
-		decision->instance_id = pstrdup(call.instance_id);
-		decision->registered_name = pstrdup(lookup.registered_name);
-		decision->handler = pstrdup(lookup.handler);
-		decision->version = lookup.version ? pstrdup(lookup.version) : NULL;
-		MemoryContextSwitchTo(old);
-	}
 	PG_RETURN_TEXT_P(cstring_to_text(durable_json_get_text(event->extra, "id")));
 }
 
@@ -220,16 +193,6 @@ durable_send_event(PG_FUNCTION_ARGS)
 		durable_call_read(&call, HISTORY_EVENT_SENT, read_event);
 	task = durable_turn_record(turn, HISTORY_EVENT_SENT, name, call.extra, call.payload, &recorded);
 	durable_call_refuse_again(turn, task, recorded);
-	if (recorded == NULL)
-	{
-		Replay	   *replay = &turn->instance->replay;
-		HistoryEvent *event = replay->events[replay->nevents - 1];
-		Decision   *decision = durable_turn_decide(turn, DECISION_SEND, task);
-
-		decision->name = event->name;
-		decision->input = event->payload;
-		decision->instance_id = MemoryContextStrdup(turn->instance->context, instance_id);
-	}
 	PG_RETURN_VOID();
 }
 
@@ -237,12 +200,10 @@ static void
 read_event(NewCall *call)
 {
 	FunctionCallInfo fcinfo = call->fcinfo;
-	JsonbParseState *state = NULL;
+	Decision	decision = {.kind = DECISION_SEND, .instance_id = call->instance_id};
 
 	call->payload = durable_json_from_any(fcinfo, 2, "data of an event");
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	durable_json_push_member(&state, "id", durable_json_text(call->instance_id));
-	call->extra = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	call->extra = durable_decision_extra(&decision, call->name);
 }
 
 /*
@@ -296,26 +257,18 @@ look_up_body(void *arg)
 	return NULL;
 }
 
-/* What execution.c needs to start it again on a retry is recorded with the call. */
+/* Without a handler, of one that does not exist. */
 static Jsonb *
-start_extra(const StartLookup *lookup, const char *instance_id, const Jsonb *retry,
-			const Jsonb *failure)
+start_extra(const StartLookup *lookup, const NewCall *call, DecisionKind kind)
 {
-	JsonbParseState *state = NULL;
+	Decision	decision = {
+		.kind = kind,
+		.name = lookup->registered_name,
+		.retry = call->retry,
+		.instance_id = call->instance_id,
+		.handler = lookup->handler,
+		.version = lookup->version
+	};
 
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	durable_json_push_member(&state, "id", durable_json_text(instance_id));
-	if (retry != NULL)
-	{
-		durable_json_push_member(&state, "retry", retry);
-		if (lookup->handler != NULL)
-		{
-			durable_json_push_member(&state, "name", durable_json_text(lookup->registered_name));
-			durable_json_push_member(&state, "handler", durable_json_text(lookup->handler));
-			if (lookup->version != NULL)
-				durable_json_push_member(&state, "version", durable_json_text(lookup->version));
-		}
-	}
-	durable_json_push_member(&state, "failure", failure);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	return durable_decision_extra(&decision, call->name);
 }

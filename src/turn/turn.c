@@ -49,7 +49,7 @@ static bool went_straight(void *arg);
 static void show_time(const Turn *turn);
 static Jsonb *turn_body(void *arg);
 static void condemn_at_exit(int code, Datum arg);
-static void take_back(Turn *turn, int nevents, int ndecisions, int dispatched);
+static void take_back(Turn *turn, int nevents, int dispatched);
 static int	count_unanswered(Replay *replay, const int *tasks, int ntasks);
 static void interpret_error(Turn *turn, UserCall *call);
 static bool is_failure_of_call(const Turn *turn, const ErrorData *error);
@@ -114,7 +114,7 @@ durable_turn_current(const char *function)
 	if (durable_usercall_is_ending())
 		CHECK_FOR_INTERRUPTS();
 	if (current_turn->stopped)
-		durable_turn_stop(current_turn, current_turn->outcome);
+		durable_turn_stop(current_turn, current_turn->result.outcome);
 	current_turn->awaited = NULL;	/* of a call that has been left by an error */
 	current_turn->nawaited = 0;
 	return current_turn;
@@ -125,11 +125,10 @@ durable_turn_run(Turn *turn)
 {
 	Instance   *instance = turn->instance;
 	Replay	   *replay = &instance->replay;
+	TurnResult *result = &turn->result;
 	MemoryContext old = CurrentMemoryContext;
 	int			nevents = replay->nevents;
-	int			ndecisions = list_length(instance->decisions);
 	int			dispatched = instance->dispatched;
-	Jsonb	   *custom_status = instance->custom_status;
 	UserCall	call = {0};
 	char	   *leftover = NULL;
 
@@ -145,12 +144,8 @@ durable_turn_run(Turn *turn)
 		MemoryContextReset(instance->run);
 	durable_replay_rewind(replay, instance->run);
 	turn->stopped = false;
-	turn->outcome = TURN_WAITS;
-	turn->mismatch = NULL;
+	turn->result = (TurnResult) {.outcome = TURN_WAITS, .custom_status = instance->custom_status};
 	turn->raised = NULL;
-	turn->failure = NULL;
-	turn->error = NULL;
-	turn->result = NULL;
 	turn->innermost = InvalidSubTransactionId;
 	turn->spoiled = false;
 	turn->discarded = false;
@@ -187,23 +182,23 @@ durable_turn_run(Turn *turn)
 	if (turn->stopped)
 	{
 		/* The flag counts, not what the function made of the error. */
-		if (turn->outcome == TURN_WAITS)
+		if (result->outcome == TURN_WAITS)
 			leftover = durable_replay_leftover(replay, "waits");
-		else if (turn->outcome == TURN_CONTINUED_AS_NEW)
+		else if (result->outcome == TURN_CONTINUED_AS_NEW)
 			leftover = durable_replay_leftover(replay, "continues as new");
 		if (call.error != NULL && call.error->context != NULL)
 			instance->wait_line = line_of_context(call.error->context);
 	}
 	else if (call.returned)
 	{
-		turn->outcome = TURN_COMPLETED;
-		turn->result = call.result;
+		result->outcome = TURN_COMPLETED;
+		result->payload = call.result;
 		leftover = durable_replay_leftover(replay, "returns");
 	}
 	else
 	{
 		interpret_error(turn, &call);
-		if (turn->outcome == TURN_FAILED)
+		if (result->outcome == TURN_FAILED)
 			leftover = durable_replay_leftover(replay,
 											   psprintf("fails with \"%s\"",
 														durable_clip(call.error->message)));
@@ -211,25 +206,26 @@ durable_turn_run(Turn *turn)
 
 	if (leftover != NULL)
 	{
-		turn->outcome = TURN_MISMATCH;
-		turn->mismatch = leftover;
+		result->outcome = TURN_MISMATCH;
+		result->mismatch = leftover;
 	}
 	/* The time of activities is not the orchestration's, so the limit says nothing. */
-	turn->discarded = turn->outcome == TURN_MISMATCH || turn->outcome == TURN_ERROR ||
+	turn->discarded = result->outcome == TURN_MISMATCH || result->outcome == TURN_ERROR ||
 		(turn->mode == TURN_WHOLE && !call.kept) ||
 		(turn->mode == TURN_PIECE && call.timed_out);
 	if (turn->discarded)
 	{
-		take_back(turn, nevents, ndecisions, dispatched);
-		instance->custom_status = custom_status;
-		if (turn->outcome == TURN_COMPLETED)
-			turn->outcome = TURN_WAITS;
+		take_back(turn, nevents, dispatched);
+		result->custom_status = instance->custom_status;
+		if (result->outcome == TURN_COMPLETED)
+			result->outcome = TURN_WAITS;
 	}
+	instance->custom_status = result->custom_status;
 	turn->fresh_events = replay->nevents;
 
 	/* The replay's state stays readable until the caller is done with the turn. */
 	MemoryContextSwitchTo(old);
-	return turn->outcome;
+	return result->outcome;
 }
 
 bool
@@ -250,7 +246,7 @@ durable_turn_record(Turn *turn, HistoryType type, const char *name,
 	task = durable_replay_call(&instance->replay, type, name, recorded, &mismatch);
 	if (mismatch != NULL)
 	{
-		turn->mismatch = mismatch;
+		turn->result.mismatch = mismatch;
 		durable_turn_stop(turn, TURN_MISMATCH);
 	}
 	if (*recorded == NULL)
@@ -303,22 +299,6 @@ durable_turn_answer(Turn *turn, HistoryType type, int task, const Jsonb *payload
 	MemoryContextSwitchTo(old);
 }
 
-Decision *
-durable_turn_decide(Turn *turn, DecisionKind kind, int task)
-{
-	Instance   *instance = turn->instance;
-	MemoryContext old = MemoryContextSwitchTo(instance->context);
-	Decision   *decision = palloc0(sizeof(Decision));
-
-	decision->kind = kind;
-	decision->task = task;
-	decision->attempt = 1;
-	Assert(kind != DECISION_ACTIVITY);
-	instance->decisions = lappend(instance->decisions, decision);
-	MemoryContextSwitchTo(old);
-	return decision;
-}
-
 HistoryEvent *
 durable_turn_next_activity(Instance *instance)
 {
@@ -338,19 +318,23 @@ durable_turn_next_activity(Instance *instance)
 	return NULL;
 }
 
-Decision *
-durable_turn_decision_of(HistoryEvent *call)
+void
+durable_turn_adopt(Instance *instance, HistoryEvent **events, int nevents)
 {
-	Decision   *decision = palloc0(sizeof(Decision));
-	Jsonb	   *timeout = durable_json_get_member(call->extra, "timeout");
+	MemoryContext old = MemoryContextSwitchTo(instance->context);
 
-	decision->kind = DECISION_ACTIVITY;
-	decision->task = call->task;
-	decision->name = call->name;
-	decision->input = call->payload;
-	decision->retry = durable_json_get_member(call->extra, "retry");
-	decision->timeout_us = timeout ? durable_history_get_number(timeout) : 0;
-	return decision;
+	for (int i = 0; i < nevents; i++)
+	{
+		if (!durable_history_is_call(events[i]->type) ||
+			events[i]->task != instance->replay.ncalls + 1)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("the runner of a turn of instance \"%s\" has sent %s with number %d where call %d was expected",
+							instance->instance_id, durable_history_type_name(events[i]->type),
+							events[i]->task, instance->replay.ncalls + 1)));
+		durable_replay_add(&instance->replay, events[i]);
+	}
+	MemoryContextSwitchTo(old);
 }
 
 void
@@ -445,7 +429,7 @@ void
 durable_turn_stop(Turn *turn, TurnOutcome outcome)
 {
 	turn->stopped = true;
-	turn->outcome = outcome;
+	turn->result.outcome = outcome;
 	ereport(ERROR,
 			(errcode(ERRCODE_QUERY_CANCELED),
 			 errmsg_internal("turn of a durable orchestration ends here")));
@@ -467,7 +451,7 @@ durable_turn_leave(Turn *turn)
 {
 	/* Whatever raises from here on ends the turn, also if user code catches it. */
 	turn->stopped = true;
-	turn->outcome = TURN_WAITS;
+	turn->result.outcome = TURN_WAITS;
 	current_turn = NULL;
 	guarded = false;
 	durable_clock_show_real();
@@ -508,14 +492,13 @@ condemn_at_exit(int code, Datum arg)
 			 errdetail("Instance \"%s\" will be suspended.", current_turn->instance->instance_id)));
 }
 
-/* Takes back what a discarded turn has recorded and decided. */
+/* Takes back what a discarded turn has recorded. */
 static void
-take_back(Turn *turn, int nevents, int ndecisions, int dispatched)
+take_back(Turn *turn, int nevents, int dispatched)
 {
 	Instance   *instance = turn->instance;
 
 	durable_replay_truncate(&instance->replay, nevents);
-	instance->decisions = list_truncate(instance->decisions, ndecisions);
 	instance->dispatched = dispatched;
 	instance->runs_at = 0;
 }
@@ -537,8 +520,8 @@ interpret_error(Turn *turn, UserCall *call)
 	}
 	else if (durable_error_origin(call->error) != ERROR_OF_CODE && !of_call)
 	{
-		turn->outcome = TURN_ERROR;
-		turn->error = call->error;
+		turn->result.outcome = TURN_ERROR;
+		turn->result.error = call->error;
 		return;
 	}
 	else if (call->error->sqlerrcode == ERRCODE_READ_ONLY_SQL_TRANSACTION &&
@@ -546,8 +529,8 @@ interpret_error(Turn *turn, UserCall *call)
 		call->error->hint = pstrdup("An orchestration cannot write; call an activity or durable.call_sql().");
 
 	attempt = of_call ? durable_json_get_text(turn->raised, "attempt") : NULL;
-	turn->outcome = TURN_FAILED;
-	turn->failure = durable_json_failure(call->error,
+	turn->result.outcome = TURN_FAILED;
+	turn->result.payload = durable_json_failure(call->error,
 										 of_call ? durable_json_get_text(turn->raised, "activity") : NULL,
 										 attempt ? atoi(attempt) : 0);
 }

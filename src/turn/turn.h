@@ -10,43 +10,7 @@
 #include "instance_table.h"
 #include "nodes/pg_list.h"
 #include "replay.h"
-
-/* What a turn decided, beyond the events it recorded. */
-typedef enum DecisionKind
-{
-	DECISION_ACTIVITY,
-	DECISION_TIMER,
-	DECISION_TIMER_CANCEL,
-	DECISION_CHILD,				/* sub-orchestration */
-	DECISION_START,				/* detached orchestration */
-	DECISION_SEND				/* event to another instance */
-}			DecisionKind;
-
-typedef struct Decision
-{
-	DecisionKind kind;
-	int32		task;
-	char	   *name;
-	Jsonb	   *input;
-	Jsonb	   *retry;			/* ACTIVITY, CHILD; NULL: default or none */
-	int64		timeout_us;		/* ACTIVITY; 0 none */
-	TimestampTz due;			/* TIMER, TIMER_CANCEL */
-	char	   *instance_id;	/* CHILD, START, SEND */
-	char	   *handler;		/* CHILD, START: signature */
-	char	   *version;		/* CHILD, START */
-	char	   *registered_name;	/* CHILD, START */
-	int			attempt;		/* CHILD: 1 for the first */
-}			Decision;
-
-typedef enum TurnOutcome
-{
-	TURN_WAITS,
-	TURN_COMPLETED,
-	TURN_FAILED,
-	TURN_CONTINUED_AS_NEW,
-	TURN_MISMATCH,
-	TURN_ERROR					/* infrastructure: error says what */
-}			TurnOutcome;
+#include "runner.h"
 
 /* Where a turn's activities run; see straight_through.c. */
 typedef enum TurnMode
@@ -68,11 +32,8 @@ typedef struct Turn
 	 * call raises again: languages that can catch anything get nowhere.
 	 */
 	bool		stopped;
-	TurnOutcome outcome;		/* meaningful when stopped */
-	char	   *mismatch;
+	TurnResult	result;			/* its outcome is meaningful while it runs when stopped */
 	const Jsonb *raised;		/* failure that a durable call has raised last */
-	Jsonb	   *continue_input;
-	bool		continue_preserve_events;
 	int			fresh_events;	/* events from here on are new to this run */
 	int			known_calls;	/* recorded before this run */
 	const int  *awaited;		/* tasks that all must be answered before it goes on; NULL: not known */
@@ -88,10 +49,6 @@ typedef struct Turn
 	SubTransactionId innermost; /* the youngest one that holds effects of such activities */
 	bool		spoiled;		/* user code has rolled back some of them */
 	bool		changed_settings;	/* user code has, in this or an earlier run */
-
-	Jsonb	   *failure;		/* TURN_FAILED */
-	ErrorData  *error;			/* TURN_ERROR */
-	Jsonb	   *result;			/* TURN_COMPLETED */
 }			Turn;
 
 extern void durable_turn_install(void); /* from _PG_init */
@@ -112,7 +69,7 @@ extern Turn *durable_turn_current(const char *function);
 extern void durable_turn_leave(Turn *turn);
 extern void durable_turn_reenter(Turn *turn, bool completed);
 
-/* Runs one turn from the top. */
+/* Runs one turn from the top; turn->result is what it comes to (runner.h). */
 extern TurnOutcome durable_turn_run(Turn *turn);
 
 /* Will the next call be new?  Then its arguments are needed. */
@@ -121,11 +78,10 @@ extern bool durable_turn_next_is_new(const Turn *turn);
 /*
  * For durable calls.  record makes the next call: returns its task; *recorded is
  * the recorded event, or NULL when the call is new, and then the event is recorded
- * with that payload and extra, and decision (if not NULL) is added.
+ * with that payload and extra.
  */
 extern int	durable_turn_record(Turn *turn, HistoryType type, const char *name,
 								Jsonb *extra, Jsonb *payload, HistoryEvent **recorded);
-extern Decision *durable_turn_decide(Turn *turn, DecisionKind kind, int task);
 
 /* An answer that is known at once, in the turn that made the call. */
 extern void durable_turn_answer(Turn *turn, HistoryType type, int task, const Jsonb *payload);
@@ -136,9 +92,6 @@ extern void durable_turn_answer(Turn *turn, HistoryType type, int task, const Js
  * its task.
  */
 extern HistoryEvent *durable_turn_next_activity(Instance *instance);
-
-/* The decision that belongs to a recorded call of an activity. */
-extern Decision *durable_turn_decision_of(HistoryEvent *call);
 
 /* Writes a line that was recorded to the server's log. */
 extern void durable_turn_log(const Instance *instance, const HistoryEvent *event);

@@ -143,14 +143,10 @@ static int
 record_timer(Turn *turn, TimestampTz due)
 {
 	HistoryEvent *recorded;
-	int			task;
 
-	task = durable_turn_record(turn, HISTORY_TIMER_CREATED, NULL,
+	return durable_turn_record(turn, HISTORY_TIMER_CREATED, NULL,
 							   durable_turn_next_is_new(turn) ? durable_history_number(due) : NULL,
 							   NULL, &recorded);
-	if (recorded == NULL)
-		durable_turn_decide(turn, DECISION_TIMER, task)->due = due;
-	return task;
 }
 
 static int
@@ -181,9 +177,6 @@ cancel_task(Turn *turn, int task)
 							   created->name, created->extra, durable_history_number(task),
 							   &recorded);
 	durable_replay_cancel(replay, task);
-	if (recorded == NULL && is_timer)
-		durable_turn_decide(turn, DECISION_TIMER_CANCEL, task)->due =
-			durable_history_get_number(created->extra);
 }
 
 /* when_all(VARIADIC tasks) -> jsonb[]; raises the first failure once all have ended */

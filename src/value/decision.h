@@ -1,0 +1,54 @@
+/*
+ * decision.h
+ *		What an orchestration has decided, as the event that records it says.
+ *
+ * Every decision is an event of the history, and everything that carrying it out
+ * needs is in that event.  So whoever has the events has the decisions, wherever the
+ * turn was run (runner.h).
+ */
+#ifndef DURABLE_DECISION_H
+#define DURABLE_DECISION_H
+
+#include "history.h"
+
+typedef enum DecisionKind
+{
+	DECISION_ACTIVITY,
+	DECISION_TIMER,
+	DECISION_TIMER_CANCEL,
+	DECISION_CHILD,				/* sub-orchestration */
+	DECISION_START,				/* detached orchestration */
+	DECISION_SEND				/* event to another instance */
+}			DecisionKind;
+
+typedef struct Decision
+{
+	DecisionKind kind;
+	int32		task;			/* TIMER_CANCEL: that of the timer */
+	const char *name;			/* ACTIVITY, SEND; CHILD, START: as the orchestration is registered */
+	const Jsonb *input;			/* NULL: SQL NULL */
+	const Jsonb *retry;			/* ACTIVITY, CHILD; NULL: default or none */
+	int64		timeout_us;		/* ACTIVITY; 0: none */
+	TimestampTz due;			/* TIMER, TIMER_CANCEL */
+	const char *instance_id;	/* CHILD, START, SEND */
+	const char *handler;		/* CHILD, START: signature */
+	const char *version;		/* CHILD, START; NULL: none */
+}			Decision;
+
+/*
+ * The decision that the event records.  False if it is none: not a call, a call that
+ * only waits or logs, or one that was refused and has its failure in the history.
+ * Strings and values are the event's, or in CurrentMemoryContext.
+ */
+extern bool durable_decision_read(const HistoryEvent *event, Decision *decision);
+
+/*
+ * HistoryEvent.extra for a decision that is to be recorded under that name (NULL: it
+ * needs none); name and input of the decision go into the event itself.
+ */
+extern Jsonb *durable_decision_extra(const Decision *decision, const char *recorded_name);
+
+/* HistoryEvent.extra of a call that was refused with that failure. */
+extern Jsonb *durable_decision_refused(const char *instance_id, const Jsonb *failure);
+
+#endif							/* DURABLE_DECISION_H */
