@@ -66,6 +66,7 @@ static const Verb verbs[] = {
 
 static const Verb *find_verb(const Game *g, const char *typed, Names *candidates);
 static bool is_offered(const Game *g, const Verb *verb);
+static void hint_at_gate(const Game *g);
 static bool resolve(Game *g, const char *command, const Names *names, const char *typed, const char **meant);
 static bool has_begun(const World *world, const char *thing);
 static bool is_confirmed(const World *world, const char *thing);
@@ -271,6 +272,8 @@ run_get(Game *g, char *rest)
 			game_settle(g, PHASE_WINNING);
 		else if (!g->json && g->world.phase == PHASE_PLAYING)
 			look_list("You see:", &lying);
+		else
+			hint_at_gate(g);
 	}
 	names_free(&lying);
 	names_free(&others);
@@ -304,9 +307,19 @@ run_kill(Game *g, char *rest)
 			look_list("You carry:", &carried);
 			look_hint(&g->world);
 		}
+		else
+			hint_at_gate(g);
 	}
 	names_free(&monsters);
 	names_free(&carried);
+}
+
+/* Whoever acts before being let in has forgotten something. */
+static void
+hint_at_gate(const Game *g)
+{
+	if (!g->json && g->world.phase == PHASE_UNCONFIRMED)
+		print_line(STYLE_DIM, "The gatekeeper has not let you in yet. First: confirm");
 }
 
 static void

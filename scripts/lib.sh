@@ -498,7 +498,9 @@ how_to() {
 
 # The client looks in the same places for the file "connection", one libpq conninfo line.
 game_state() {
-	case ${DURABLE_DUNGEON_STATE:-} in *\'*) die "DURABLE_DUNGEON_STATE: make cannot cope with a quote in a path" ;; esac
+	# make, lists of directories and postgresql.conf give these a meaning of their own.
+	[[ ${DURABLE_DUNGEON_STATE:-} != *[\'\"\`\$\\:%$'\n']* ]] ||
+		die "DURABLE_DUNGEON_STATE cannot contain quotes, backslashes, colons, line breaks, dollar or percent signs"
 	if [ -n "${DURABLE_DUNGEON_STATE:-}" ]; then
 		case $DURABLE_DUNGEON_STATE in /*) echo "$DURABLE_DUNGEON_STATE" ;; *) echo "$PWD/$DURABLE_DUNGEON_STATE" ;; esac
 	elif [ "$(id -u)" -eq 0 ]; then

@@ -76,6 +76,9 @@ like($out, qr/reaches for the Rusty Teapot\. The Grumpy Grey Goblin is sitting o
 like($out, qr/feels for "spoon" and does not have it.*^You carry: nothing\.$/ms, 'a weapon that is not there');
 is(() = $out =~ /feels for "spoon"/g, 1, 'an answer that the console has told is not printed again');
 
+($code, $out) = dungeon([ @play, 'Hasty' ], "kill\nget spoon\n");
+is(() = $out =~ /^The gatekeeper has not let you in yet\. First: confirm$/mg, 2, 'who acts at the gate is told to confirm');
+
 ($code, $out) = dungeon([ @play, 'Hector' ], "kill\nkill goblin\nget spoon\nkill\n");
 is($code, 1, 'kill with nothing behind it');
 is(() = $out =~ /^First pick up a weapon: get Rusty Spoon$/mg, 2, '... tells what to do first');
