@@ -2,18 +2,20 @@
  * probe.c
  *		Doors to the pure parts, for the regression tests.
  *
- * Values to jsonb and back, handlers and retry policies take values and return
+ * Values to jsonb and back, histories, handlers and retry policies take values and return
  * values, so they are tested without a workflow around them.  The extension has no
  * SQL function for any of these: a test makes its own, for which one has to be
  * superuser.
  *
- * Called by:	sql/json_values.sql, sql/handlers.sql, sql/retry_policies.sql
+ * Called by:	sql/json_values.sql, sql/history_format.sql, sql/handlers.sql, sql/retry_policies.sql
  * Memory:		the caller's
  */
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "handler.h"
+#include "history.h"
 #include "json.h"
 #include "retry.h"
 #include "utils/builtins.h"
@@ -116,6 +118,46 @@ durable_probe_retry(PG_FUNCTION_ARGS)
 							MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4]), &delay))
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(delay);
+}
+
+/* (type integer, task integer, name text, payload jsonb, at timestamptz) returns jsonb: a row with that event */
+PG_FUNCTION_INFO_V1(durable_probe_history_encode);
+
+Datum
+durable_probe_history_encode(PG_FUNCTION_ARGS)
+{
+	HistoryEvent event = {
+		.type = (HistoryType) PG_GETARG_INT32(0),
+		.task = PG_GETARG_INT32(1),
+		.name = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2)),
+		.payload = jsonb_or_null(fcinfo, 3),
+		.time = PG_GETARG_TIMESTAMPTZ(4)
+	};
+	HistoryEvent *events[1] = {&event};
+
+	PG_RETURN_JSONB_P(durable_history_encode(events, 1, 0));
+}
+
+/* (row jsonb, format "char") returns text: what its events are */
+PG_FUNCTION_INFO_V1(durable_probe_history_decode);
+
+Datum
+durable_probe_history_decode(PG_FUNCTION_ARGS)
+{
+	HistoryEvent **events = NULL;
+	int			nevents = 0;
+	int			allocated = 0;
+	StringInfoData out;
+
+	durable_history_decode(PG_GETARG_JSONB_P(0), PG_GETARG_CHAR(1), 0, &events, &nevents, &allocated);
+	initStringInfo(&out);
+	for (int i = 0; i < nevents; i++)
+		appendStringInfo(&out, "%s%s %d %s %s " INT64_FORMAT, i > 0 ? "; " : "",
+						 durable_history_type_name(events[i]->type), events[i]->task,
+						 events[i]->name ? events[i]->name : "-",
+						 events[i]->payload ? JsonbToCString(NULL, &events[i]->payload->root, 0) : "-",
+						 events[i]->time);
+	PG_RETURN_TEXT_P(cstring_to_text(out.data));
 }
 
 static Jsonb *

@@ -13,13 +13,14 @@
  * The array is flat, because a number and an array around it take 28 bytes each, and
  * an instance that sleeps has a row with one event.  For each event there are a
  * number (type, which members follow, task), and then those that are there of
+ *		type	a number, if it is larger than 30
  *		time	us after the event before; after durable.history.at for the first
  *		name	a text
  *		extra	see history.h; the due time of a timer in us after the event's time
  *		payload	any value
  *
  * Owns:	the encoding of durable.history.events
- * Called by: unit.c (load and store), client API (durable.history)
+ * Called by: history_table.c, the client API (durable.history), companion.c
  * Locks:	none
  * Memory:	everything in CurrentMemoryContext
  *
@@ -32,17 +33,18 @@
 #include "utils/numeric.h"
 
 /* What an event's number says besides its type, which is below the first of them. */
+#define TYPE_FOLLOWS	31			/* instead of a type: that is a number of its own, the next one */
 #define HAS_TIME	32
 #define HAS_NAME	64
 #define HAS_EXTRA	128
 #define HAS_PAYLOAD	256
 #define TASK_UNIT	512			/* the rest is the task */
 
-StaticAssertDecl(HISTORY_TYPE_MAX < HAS_TIME, "type of a history event does not fit");
-
 static void push_int64(JsonbParseState **state, int64 value);
 static void push_jsonb(JsonbParseState **state, const Jsonb *value);
 static int64 value_to_int64(const JsonbValue *value);
+static bool is_known(int type);
+static HistoryType read_type(JsonbIterator **it, int64 type);
 static void next_member(JsonbIterator **it, JsonbValue *value);
 static bool has_due_time(HistoryType type);
 static int64 difference(int64 time, int64 from);
@@ -71,20 +73,25 @@ static const struct
 	[HISTORY_LOG_WRITTEN] = {"LogWritten", true},
 	[HISTORY_SUSPENDED] = {"ExecutionSuspended", false},
 	[HISTORY_RESUMED] = {"ExecutionResumed", false},
+	[HISTORY_TURN_STARTED] = {"OrchestratorStarted", false},
 };
 
 const char *
 durable_history_type_name(HistoryType type)
 {
-	if (type < 1 || type > HISTORY_TYPE_MAX)
-		return "Unknown";
-	return history_types[type].name;
+	return is_known(type) ? history_types[type].name : "Unknown";
 }
 
 bool
 durable_history_is_call(HistoryType type)
 {
-	return type >= 1 && type <= HISTORY_TYPE_MAX && history_types[type].is_call;
+	return is_known(type) && history_types[type].is_call;
+}
+
+static bool
+is_known(int type)
+{
+	return type >= 1 && type <= HISTORY_TYPE_MAX && history_types[type].name != NULL;
 }
 
 Jsonb *
@@ -101,7 +108,9 @@ durable_history_encode(HistoryEvent **events, int nevents, TimestampTz at)
 			(event->extra != NULL ? HAS_EXTRA : 0) |
 			(event->payload != NULL ? HAS_PAYLOAD : 0);
 
-		push_int64(&state, event->type | members | (int64) event->task * TASK_UNIT);
+		push_int64(&state, Min((int) event->type, TYPE_FOLLOWS) | members | (int64) event->task * TASK_UNIT);
+		if (event->type >= TYPE_FOLLOWS)
+			push_int64(&state, event->type);
 		if (members & HAS_TIME)
 			push_int64(&state, difference(event->time, at));
 		at = event->time;
@@ -134,7 +143,8 @@ durable_history_decode(const Jsonb *row, char format, TimestampTz at,
 	JsonbIterator *it = JsonbIteratorInit(unconstify(JsonbContainer *, &row->root));
 	JsonbValue	value;
 
-	if (format != HISTORY_FORMAT)
+	/* Format 2 is the same, but has no types that follow. */
+	if (format != HISTORY_FORMAT && format != '2')
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("history has format \"%c\", this version reads format \"%c\"",
@@ -146,7 +156,7 @@ durable_history_decode(const Jsonb *row, char format, TimestampTz at,
 		HistoryEvent *event = palloc0(sizeof(HistoryEvent));
 		int64		code = value_to_int64(&value);
 
-		event->type = (HistoryType) (code % HAS_TIME);
+		event->type = read_type(&it, code % HAS_TIME);
 		event->task = (int32) (code / TASK_UNIT);
 		if (code & HAS_TIME)
 		{
@@ -174,6 +184,23 @@ durable_history_decode(const Jsonb *row, char format, TimestampTz at,
 		}
 		durable_history_append(events, nevents, allocated, event);
 	}
+}
+
+static HistoryType
+read_type(JsonbIterator **it, int64 type)
+{
+	if (type == TYPE_FOLLOWS)
+	{
+		JsonbValue	value;
+
+		next_member(it, &value);
+		type = value_to_int64(&value);
+	}
+	if (type > HISTORY_TYPE_MAX || !is_known((int) type))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("history has an event of type " INT64_FORMAT ", which this version does not know", type)));
+	return (HistoryType) type;
 }
 
 static void

@@ -27,19 +27,18 @@ typedef enum HistoryType
 	HISTORY_START_REQUESTED = 14,	/* start_orchestration: detached */
 	HISTORY_LOG_WRITTEN = 15,
 	HISTORY_SUSPENDED = 16,
-	HISTORY_RESUMED = 17
+	HISTORY_RESUMED = 17,
+	/* 18 to 30 are free, and take less room than those that are larger */
+	HISTORY_TURN_STARTED = 32	/* reserved for turns that run elsewhere; never recorded here */
 }			HistoryType;
 
-#define HISTORY_TYPE_MAX	HISTORY_RESUMED
+#define HISTORY_TYPE_MAX	HISTORY_TURN_STARTED
 
 /*
  * One event.  task is the number of the durable call it belongs to, 0 for
  * none.  name: activity, orchestration or event.  payload: input, result,
- * failure or data; NULL is SQL NULL.  extra depends on the type:
- *		TIMER_CREATED, TIMER_CANCELED	due time, a number: us since 2000-01-01 UTC
- *		TASK_SCHEDULED	{"retry": policy, "timeout": us}, members optional
- *		SUB_CREATED		{"id": instance id, "retry": policy}
- *		EVENT_SENT, START_REQUESTED		{"id": instance id, "failure": if it failed}
+ * failure or data; NULL is SQL NULL.  extra: see decision.c for calls; {"attempt": n} for
+ * answers to an attempt that was not the first.
  */
 typedef struct HistoryEvent
 {
@@ -57,8 +56,8 @@ extern const char *durable_history_type_name(HistoryType type);
 /* Is it something the orchestration did (true), or something that came to it? */
 extern bool durable_history_is_call(HistoryType type);
 
-/* durable.history.format of the rows that this version writes and reads; see history.c */
-#define HISTORY_FORMAT	'2'
+/* durable.history.format of the rows that this version writes; see history.c */
+#define HISTORY_FORMAT	'3'
 
 /* As in durable.history.events; at is the time that the first event's counts from. */
 extern Jsonb *durable_history_encode(HistoryEvent **events, int nevents, TimestampTz at);
