@@ -33,6 +33,14 @@ CREATE FUNCTION durable.wait(
 RETURNS durable.instance_status
 LANGUAGE c AS 'MODULE_PATHNAME', 'durable_wait';
 
+CREATE PROCEDURE durable.wait_for(
+    instance_id          text,
+    timeout              interval DEFAULT '30 s',
+    INOUT runtime_status text     DEFAULT NULL,
+    INOUT output         jsonb    DEFAULT NULL,
+    INOUT failure        jsonb    DEFAULT NULL)
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_wait_for';
+
 CREATE FUNCTION durable.status(instance_id text)
 RETURNS durable.instance_status
 LANGUAGE c AS 'MODULE_PATHNAME', 'durable_status';
@@ -85,6 +93,8 @@ COMMENT ON FUNCTION durable.raise_event(text, text, "any") IS
     'sends an event to an instance; it is kept until the instance waits for it';
 COMMENT ON FUNCTION durable.wait(text, interval) IS
     'waits until an instance is finished or the time is over, and returns how it is then; NULL waits without limit';
+COMMENT ON PROCEDURE durable.wait_for(text, interval, text, jsonb, jsonb) IS
+    'waits as durable.wait does, but ends the transaction before and holds no snapshot meanwhile; works on a standby';
 COMMENT ON FUNCTION durable.status(text) IS 'how an instance is now';
 COMMENT ON FUNCTION durable.history(text) IS
     'what happened in the present execution of an instance, one row for each event';

@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * wait_api.c
- *		durable.status and durable.wait: how an instance is, and waiting for its
- *		end; durable.run: start it and wait.
+ *		durable.status and durable.wait: how an instance is, and waiting for its end.
  *
  * A waiter takes a slot in shared memory first, then looks whether the instance
  * is finished, then sleeps: so the signal that the finishing transaction sends at
@@ -10,9 +9,10 @@
  * is, so it looks again every second.
  *
  * durable.wait is a function: the query it is part of holds a snapshot for as
- * long as it runs.  But it holds no lock on the engine's tables while it sleeps,
- * so DROP EXTENSION does not wait for it.  durable.run is a procedure that
- * commits before each sleep: nothing is held at all.
+ * long as it runs, and VACUUM cannot remove what is deleted meanwhile.  On a standby
+ * that snapshot conflicts with the replay of what it waits for, so durable.wait does
+ * not wait there.  It holds no lock on the engine's tables while it sleeps, so DROP
+ * EXTENSION does not wait for it.  The procedures in run_api.c hold nothing at all.
  *
  * How long a client wants to wait is measured by the real clock, also when the
  * engine's clock is a virtual one.
@@ -27,6 +27,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -42,13 +43,18 @@
 #include "sql.h"
 #include "time_after.h"
 #include "usercall.h"
+#include "wait_api.h"
 #include "waiter.h"
 
 /* Each takes one of DURABLE_MAX_WAITERS slots. */
 #define MAX_WAIT_ANY	100
 
-/* How often a waiter looks without having been signalled. */
-#define RECHECK_MS	1000
+/*
+ * How often a waiter looks without having been signalled; on a standby there is nobody
+ * to do that.
+ */
+#define RECHECK_MS			1000
+#define STANDBY_RECHECK_MS	100
 
 static DurableSql status_row = {
 	.text = "SELECT * FROM durable.instances WHERE instance_id = $1 AND owner = $2",
@@ -56,37 +62,16 @@ static DurableSql status_row = {
 	.argtypes = {TEXTOID, REGROLEOID}
 };
 
-static DurableSql result_row = {
-	.text = "SELECT status, output, failure, suspend_reason FROM durable.instance WHERE key = $1",
-	.nargs = 1,
-	.argtypes = {INT8OID}
-};
-
-/* How a run ended. */
-typedef struct RunResult
-{
-	char		status;
-	Jsonb	   *output;
-	Jsonb	   *failure;
-	char	   *suspend_reason;
-}			RunResult;
-
 static Datum status_datum(FunctionCallInfo fcinfo, const ClientInstance *instance);
-static void refuse_in_activity(const char *function);
+static void refuse_on_standby(const char *function, const char *instance_id, TimestampTz deadline);
 static void sleep_until_finished(const ClientInstance *instance, TimestampTz deadline);
-static TimestampTz deadline_of(FunctionCallInfo fcinfo, int argno);
-static long ms_to_sleep(TimestampTz deadline);
 static char **ids_to_wait_for(FunctionCallInfo fcinfo, int *nids);
 static bool sleep_until_any_finished(char **ids, int nids, TimestampTz deadline,
 									 ClientInstance *finished);
 static bool any_finished(char **ids, int nids, int64 *keys, ClientInstance *finished);
-static void run_until_finished(int64 key, const char *instance_id, TimestampTz deadline, RunResult *result);
-static void read_result(int64 key, const char *instance_id, RunResult *result);
-static void raise_unless_completed(const char *instance_id, const RunResult *result);
 
 PG_FUNCTION_INFO_V1(durable_status);
 PG_FUNCTION_INFO_V1(durable_wait);
-PG_FUNCTION_INFO_V1(durable_run);
 PG_FUNCTION_INFO_V1(durable_wait_any);
 
 Datum
@@ -108,9 +93,9 @@ durable_wait(PG_FUNCTION_ARGS)
 
 	durable_client_refuse_in_turn("wait", "Use durable.call_sub_orchestrator().");
 	durable_shmem_require();
-	refuse_in_activity("wait");
+	durable_wait_refuse_in_activity("wait");
 	instance_id = durable_client_name(fcinfo, 0, "instance id");
-	deadline = deadline_of(fcinfo, 1);
+	deadline = durable_wait_deadline(fcinfo, 1);
 
 	durable_client_require_visible(instance_id, &instance);
 	if (!STATUS_IS_FINISHED(instance.status))
@@ -121,6 +106,7 @@ durable_wait(PG_FUNCTION_ARGS)
 					 errmsg("instance \"%s\" was started in this transaction", instance_id),
 					 errdetail("It does not begin before the transaction commits, so waiting for it here would never end."),
 					 errhint("Commit first, or use CALL durable.run().")));
+		refuse_on_standby("wait", instance_id, deadline);
 		sleep_until_finished(&instance, deadline);
 	}
 	return status_datum(fcinfo, &instance);
@@ -172,14 +158,29 @@ status_datum(FunctionCallInfo fcinfo, const ClientInstance *instance)
 	return result;
 }
 
+/*
+ * Replay of the removal of rows waits for this query's snapshot, and what is waited for
+ * comes behind it.
+ */
+static void
+refuse_on_standby(const char *function, const char *instance_id, TimestampTz deadline)
+{
+	if (RecoveryInProgress() && durable_wait_ms(deadline) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("durable.%s() cannot wait on a standby", function),
+				 errdetail("The snapshot of its query could hold up the replay of what it waits for."),
+				 errhint("Use CALL durable.wait_for(%s), which holds no snapshot.", quote_literal_cstr(instance_id))));
+}
+
 /* --- waiting in a transaction --------------------------------------------------------- */
 
 /*
  * An activity that waits for an instance keeps a worker busy that the instance
  * may need; and if both are in one batch, it waits for its own transaction.
  */
-static void
-refuse_in_activity(const char *function)
+void
+durable_wait_refuse_in_activity(const char *function)
 {
 	if (durable_usercall_active())
 		ereport(ERROR,
@@ -202,7 +203,7 @@ sleep_until_finished(const ClientInstance *instance, TimestampTz deadline)
 		for (;;)
 		{
 			ClientInstance present;
-			long		ms = ms_to_sleep(deadline);
+			long		ms = durable_wait_ms(deadline);
 
 			CHECK_FOR_INTERRUPTS();
 			MemoryContextReset(context);
@@ -238,9 +239,9 @@ durable_wait_any(PG_FUNCTION_ARGS)
 
 	durable_client_refuse_in_turn("wait_any", "Use durable.when_any() with durable.schedule_sub_orchestrator().");
 	durable_shmem_require();
-	refuse_in_activity("wait_any");
+	durable_wait_refuse_in_activity("wait_any");
 	ids = ids_to_wait_for(fcinfo, &nids);
-	deadline = deadline_of(fcinfo, 1);
+	deadline = durable_wait_deadline(fcinfo, 1);
 
 	if (!sleep_until_any_finished(ids, nids, deadline, &finished))
 		PG_RETURN_NULL();
@@ -292,6 +293,7 @@ sleep_until_any_finished(char **ids, int nids, TimestampTz deadline, ClientInsta
 
 	if (found)
 		return true;
+	refuse_on_standby("wait_any", ids[0], deadline);
 	PG_TRY();
 	{
 		while (nwaiters < nids)
@@ -302,7 +304,7 @@ sleep_until_any_finished(char **ids, int nids, TimestampTz deadline, ClientInsta
 		MemoryContextSwitchTo(context);
 		for (;;)
 		{
-			long		ms = ms_to_sleep(deadline);
+			long		ms = durable_wait_ms(deadline);
 
 			CHECK_FOR_INTERRUPTS();
 			MemoryContextReset(context);
@@ -351,8 +353,8 @@ any_finished(char **ids, int nids, int64 *keys, ClientInstance *finished)
 }
 
 /* DT_NOEND for NULL: without limit. */
-static TimestampTz
-deadline_of(FunctionCallInfo fcinfo, int argno)
+TimestampTz
+durable_wait_deadline(FunctionCallInfo fcinfo, int argno)
 {
 	if (PG_ARGISNULL(argno))
 		return DT_NOEND;
@@ -360,162 +362,15 @@ deadline_of(FunctionCallInfo fcinfo, int argno)
 }
 
 /* Until the deadline or the next look, whichever is first; 0 when the deadline is over. */
-static long
-ms_to_sleep(TimestampTz deadline)
+long
+durable_wait_ms(TimestampTz deadline)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	long		recheck = RecoveryInProgress() ? STANDBY_RECHECK_MS : RECHECK_MS;
 
 	if (deadline <= now)
 		return 0;
-	if (deadline >= TimestampTzPlusMilliseconds(now, RECHECK_MS))
-		return RECHECK_MS;
+	if (deadline >= TimestampTzPlusMilliseconds(now, recheck))
+		return recheck;
 	return (long) ((deadline - now + 999) / 1000);
-}
-
-/* --- starting, committing and waiting ------------------------------------------------- */
-
-Datum
-durable_run(PG_FUNCTION_ARGS)
-{
-	StartRequest request = {0};
-	RunResult	result = {0};
-	TimestampTz deadline;
-	TupleDesc	desc;
-	Datum		values[1];
-	bool		nulls[1];
-	char	   *instance_id;
-	int64		key;
-
-	durable_client_refuse_in_turn("run", "Use durable.call_sub_orchestrator().");
-	refuse_in_activity("run");
-	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
-		castNode(CallContext, fcinfo->context)->atomic)
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("durable.run() cannot be called inside a transaction block or a function"),
-				 errdetail("It commits what it has started before it waits for it."),
-				 errhint("Use durable.start(), and durable.wait() after the commit.")));
-	durable_client_enter("run", "Use durable.call_sub_orchestrator().");
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-
-	request.name = durable_client_name(fcinfo, 0, "name of an orchestration");
-	request.input = durable_json_from_any(fcinfo, 1, "input");
-	request.start_at = DT_NOBEGIN;
-	request.on_conflict = "error";
-	deadline = deadline_of(fcinfo, 2);
-
-	instance_id = durable_client_start(&request, &key);
-	run_until_finished(key, instance_id, deadline, &result);
-	raise_unless_completed(instance_id, &result);
-
-	nulls[0] = result.output == NULL;
-	values[0] = JsonbPGetDatum(result.output);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
-}
-
-/*
- * Commits, and again after each look.  The slot is taken before the first commit,
- * so the instance cannot finish unnoticed and the first look can wait.
- */
-static void
-run_until_finished(int64 key, const char *instance_id, TimestampTz deadline, RunResult *result)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	int			waiter = durable_waiter_begin(key);
-
-	PG_TRY();
-	{
-		if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
-			elog(ERROR, "SPI_connect_ext failed");
-		for (;;)
-		{
-			long		ms = ms_to_sleep(deadline);
-
-			SPI_commit();
-			if (ms > 0)
-				durable_waiter_wait(waiter, ms);
-			CHECK_FOR_INTERRUPTS();
-			AcceptInvalidationMessages();
-
-			MemoryContextSwitchTo(caller);
-			read_result(key, instance_id, result);
-			if (STATUS_IS_FINISHED(result->status) || ms_to_sleep(deadline) <= 0)
-				break;
-		}
-		SPI_finish();
-	}
-	PG_FINALLY();
-	{
-		durable_waiter_end(waiter);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-}
-
-/* Into the current memory context. */
-static void
-read_result(int64 key, const char *instance_id, RunResult *result)
-{
-	Datum		values[1] = {Int64GetDatum(key)};
-	MemoryContext context = CurrentMemoryContext;
-	bool		found;
-
-	durable_sql_connect();
-	found = durable_sql_run(&result_row, values, NULL, false, 1) > 0;
-	if (found)
-	{
-		MemoryContext spi = MemoryContextSwitchTo(context);
-
-		result->status = durable_sql_char(0, 1);
-		result->output = durable_sql_jsonb(0, 2);
-		result->failure = durable_sql_jsonb(0, 3);
-		result->suspend_reason = durable_sql_text(0, 4);
-		MemoryContextSwitchTo(spi);
-	}
-	durable_sql_finish();
-
-	if (!found)
-		durable_client_no_instance(instance_id);
-}
-
-static void
-raise_unless_completed(const char *instance_id, const RunResult *result)
-{
-	switch (result->status)
-	{
-		case STATUS_COMPLETED:
-			return;
-
-		case STATUS_FAILED:
-			durable_json_throw_failure(result->failure);
-			break;
-
-		case STATUS_TERMINATED:
-			{
-				char	   *reason = result->failure ? durable_json_get_text(result->failure, "reason") : NULL;
-
-				ereport(ERROR,
-						(errcode(ERRCODE_DURABLE_FINISHED),
-						 errmsg("instance \"%s\" was terminated", instance_id),
-						 reason ? errdetail("The reason given was: %s", reason) : 0));
-				break;
-			}
-
-		case STATUS_SUSPENDED:
-			ereport(ERROR,
-					(errcode(ERRCODE_QUERY_CANCELED),
-					 errmsg("instance \"%s\" is not finished: it is suspended", instance_id),
-					 result->suspend_reason ? errdetail_internal("%s", result->suspend_reason) : 0,
-					 errhint("SELECT durable.resume(%s) lets it go on.", quote_literal_cstr(instance_id))));
-			break;
-
-		default:
-			ereport(ERROR,
-					(errcode(ERRCODE_QUERY_CANCELED),
-					 errmsg("instance \"%s\" is not finished yet", instance_id),
-					 errdetail("It is %s and goes on.", durable_client_status_word(result->status)),
-					 errhint("SELECT * FROM durable.wait(%s) waits on; durable.waiting says what it waits for.",
-							 quote_literal_cstr(instance_id))));
-	}
 }

@@ -1,0 +1,251 @@
+/*-------------------------------------------------------------------------
+ *
+ * run_api.c
+ *		durable.run and durable.wait_for: procedures that wait for the end of an
+ *		instance and hold nothing meanwhile.
+ *
+ * They commit before each sleep, so there is no transaction, snapshot or lock while
+ * they wait: VACUUM is not held up, and on a standby replay is not.  That takes a
+ * procedure that is called outside of a transaction block.
+ *
+ * A session waits as in durable.wait (wait_api.c).  On a standby nobody signals the
+ * end, so it looks every tenth of a second.
+ *
+ * Owns:	nothing
+ * Called by: clients
+ * Locks:	none while sleeping
+ * Memory:	results in the context of the call
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/timestamp.h"
+
+#include "client.h"
+#include "json.h"
+#include "shmem.h"
+#include "sql.h"
+#include "wait_api.h"
+#include "waiter.h"
+
+static DurableSql result_row = {
+	.text = "SELECT status, output, failure, suspend_reason FROM durable.instance WHERE key = $1",
+	.nargs = 1,
+	.argtypes = {INT8OID}
+};
+
+/* How a run ended. */
+typedef struct RunResult
+{
+	char		status;
+	Jsonb	   *output;
+	Jsonb	   *failure;
+	char	   *suspend_reason;
+}			RunResult;
+
+static void require_nonatomic(FunctionCallInfo fcinfo, const char *function, const char *detail, const char *hint);
+static void wait_until_finished(int64 key, const char *instance_id, TimestampTz deadline, RunResult *result);
+static void read_result(int64 key, const char *instance_id, RunResult *result);
+static void raise_unless_completed(const char *instance_id, const RunResult *result);
+
+PG_FUNCTION_INFO_V1(durable_run);
+PG_FUNCTION_INFO_V1(durable_wait_for);
+
+Datum
+durable_run(PG_FUNCTION_ARGS)
+{
+	StartRequest request = {0};
+	RunResult	result = {0};
+	TimestampTz deadline;
+	TupleDesc	desc;
+	Datum		values[1];
+	bool		nulls[1];
+	char	   *instance_id;
+	int64		key;
+
+	durable_client_refuse_in_turn("run", "Use durable.call_sub_orchestrator().");
+	durable_wait_refuse_in_activity("run");
+	require_nonatomic(fcinfo, "run", "It commits what it has started before it waits for it.",
+					  "Use durable.start(), and durable.wait() after the commit.");
+	durable_client_enter("run", "Use durable.call_sub_orchestrator().");
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+
+	request.name = durable_client_name(fcinfo, 0, "name of an orchestration");
+	request.input = durable_json_from_any(fcinfo, 1, "input");
+	request.start_at = DT_NOBEGIN;
+	request.on_conflict = "error";
+	deadline = durable_wait_deadline(fcinfo, 2);
+
+	instance_id = durable_client_start(&request, &key);
+	wait_until_finished(key, instance_id, deadline, &result);
+	raise_unless_completed(instance_id, &result);
+
+	nulls[0] = result.output == NULL;
+	values[0] = JsonbPGetDatum(result.output);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+Datum
+durable_wait_for(PG_FUNCTION_ARGS)
+{
+	ClientInstance instance;
+	RunResult	result = {0};
+	TimestampTz deadline;
+	TupleDesc	desc;
+	Datum		values[3] = {0};
+	bool		nulls[3] = {false, true, true};
+	char	   *instance_id;
+
+	durable_client_refuse_in_turn("wait_for", "Use durable.call_sub_orchestrator().");
+	durable_shmem_require();
+	durable_wait_refuse_in_activity("wait_for");
+	require_nonatomic(fcinfo, "wait_for", "It ends the transaction before it waits, so that it holds no snapshot.",
+					  "Use durable.wait().");
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	instance_id = durable_client_name(fcinfo, 0, "instance id");
+	deadline = durable_wait_deadline(fcinfo, 1);
+
+	durable_client_require_visible(instance_id, &instance);
+	if (STATUS_IS_FINISHED(instance.status) || durable_wait_ms(deadline) <= 0)
+		read_result(instance.key, instance_id, &result);
+	else
+		wait_until_finished(instance.key, instance_id, deadline, &result);
+
+	/* As in durable.instances, payloads are for those who may act for the owner. */
+	values[0] = CStringGetTextDatum(durable_client_status_word(result.status));
+	if (durable_client_may_act_for(instance.owner))
+	{
+		nulls[1] = result.output == NULL;
+		values[1] = JsonbPGetDatum(result.output);
+		nulls[2] = result.failure == NULL;
+		values[2] = JsonbPGetDatum(result.failure);
+	}
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+static void
+require_nonatomic(FunctionCallInfo fcinfo, const char *function, const char *detail, const char *hint)
+{
+	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
+		castNode(CallContext, fcinfo->context)->atomic)
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("durable.%s() cannot be called inside a transaction block or a function", function),
+				 errdetail_internal("%s", detail),
+				 errhint("%s", hint)));
+}
+
+/*
+ * Commits, and again after each look.  The slot is taken before the first commit,
+ * so the instance cannot finish unnoticed and the first look can wait.
+ */
+static void
+wait_until_finished(int64 key, const char *instance_id, TimestampTz deadline, RunResult *result)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int			waiter = durable_waiter_begin(key);
+
+	PG_TRY();
+	{
+		if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+			elog(ERROR, "SPI_connect_ext failed");
+		for (;;)
+		{
+			long		ms = durable_wait_ms(deadline);
+
+			SPI_commit();
+			if (ms > 0)
+				durable_waiter_wait(waiter, ms);
+			CHECK_FOR_INTERRUPTS();
+			AcceptInvalidationMessages();
+
+			MemoryContextSwitchTo(caller);
+			read_result(key, instance_id, result);
+			if (STATUS_IS_FINISHED(result->status) || durable_wait_ms(deadline) <= 0)
+				break;
+		}
+		SPI_finish();
+	}
+	PG_FINALLY();
+	{
+		durable_waiter_end(waiter);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+}
+
+/* Into the current memory context. */
+static void
+read_result(int64 key, const char *instance_id, RunResult *result)
+{
+	Datum		values[1] = {Int64GetDatum(key)};
+	MemoryContext context = CurrentMemoryContext;
+	bool		found;
+
+	durable_sql_connect();
+	found = durable_sql_run(&result_row, values, NULL, false, 1) > 0;
+	if (found)
+	{
+		MemoryContext spi = MemoryContextSwitchTo(context);
+
+		result->status = durable_sql_char(0, 1);
+		result->output = durable_sql_jsonb(0, 2);
+		result->failure = durable_sql_jsonb(0, 3);
+		result->suspend_reason = durable_sql_text(0, 4);
+		MemoryContextSwitchTo(spi);
+	}
+	durable_sql_finish();
+
+	if (!found)
+		durable_client_no_instance(instance_id);
+}
+
+static void
+raise_unless_completed(const char *instance_id, const RunResult *result)
+{
+	switch (result->status)
+	{
+		case STATUS_COMPLETED:
+			return;
+
+		case STATUS_FAILED:
+			durable_json_throw_failure(result->failure);
+			break;
+
+		case STATUS_TERMINATED:
+			{
+				char	   *reason = result->failure ? durable_json_get_text(result->failure, "reason") : NULL;
+
+				ereport(ERROR,
+						(errcode(ERRCODE_DURABLE_FINISHED),
+						 errmsg("instance \"%s\" was terminated", instance_id),
+						 reason ? errdetail("The reason given was: %s", reason) : 0));
+				break;
+			}
+
+		case STATUS_SUSPENDED:
+			ereport(ERROR,
+					(errcode(ERRCODE_QUERY_CANCELED),
+					 errmsg("instance \"%s\" is not finished: it is suspended", instance_id),
+					 result->suspend_reason ? errdetail_internal("%s", result->suspend_reason) : 0,
+					 errhint("SELECT durable.resume(%s) lets it go on.", quote_literal_cstr(instance_id))));
+			break;
+
+		default:
+			ereport(ERROR,
+					(errcode(ERRCODE_QUERY_CANCELED),
+					 errmsg("instance \"%s\" is not finished yet", instance_id),
+					 errdetail("It is %s and goes on.", durable_client_status_word(result->status)),
+					 errhint("SELECT * FROM durable.wait(%s) waits on; durable.waiting says what it waits for.",
+							 quote_literal_cstr(instance_id))));
+	}
+}

@@ -1,0 +1,89 @@
+# CALL durable.wait_for holds no snapshot while it waits: it does not hold up replay on a standby, nor VACUUM on a primary.
+
+use strict;
+use warnings;
+use DurableTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use IPC::Run;
+use Test::More;
+use Time::HiRes qw(time);
+
+# Replay waits for a standby's queries for longer than the test would.
+my $primary = new_node('primary', init => { allows_streaming => 1 }, conf => "autovacuum = off\n");
+$primary->start;
+create_durable($primary, 'postgres');
+$primary->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION patient() RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RETURN durable.wait_for_external_event('Go'); END $$;
+CREATE FUNCTION breaks() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1 / 0; END $$;
+CREATE TABLE remains (n int);
+CREATE ROLE watcher LOGIN;
+GRANT pg_monitor TO watcher;
+SELECT durable.start('patient', instance_id => id) FROM unnest(ARRAY['one', 'two', 'three']) id;
+SQL
+$primary->backup('base');
+my $standby = new_node('standby', init => 0);
+$standby->init_from_backup($primary, 'base', has_streaming => 1);
+$standby->append_conf('postgresql.conf', "max_standby_streaming_delay = -1\n");
+$standby->start;
+$primary->wait_for_catchup($standby);
+
+sub in_background
+{
+	my ($node, $sql) = @_;
+	my %session = (out => '', err => '');
+
+	$session{handle} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', $sql ],
+		'<', \undef, '>', \$session{out}, '2>', \$session{err}, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	return \%session;
+}
+
+# --- on a standby ----------------------------------------------------------------------------------------------------------
+
+my ($rc, $out, $err) = $standby->psql('postgres', "SELECT durable.wait('one', '1 min')");
+like($err, qr/ERROR:  durable\.wait\(\) cannot wait on a standby\n.*HINT:  Use CALL durable\.wait_for\('one'\)/s, 'durable.wait does not wait on a standby, and says what does');
+is($standby->safe_psql('postgres', "SELECT runtime_status FROM durable.wait('one', '0 s')"), 'Running', '... but answers where it need not wait');
+
+my $waiting = in_background($standby, "CALL durable.wait_for('one', '2 min')");
+ok($standby->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ '^CALL durable' AND backend_xmin IS NULL"),
+	'durable.wait_for waits on a standby without a snapshot');
+$primary->safe_psql('postgres', "SELECT durable.raise_event('one', 'Go', 'here'); SELECT durable.wait('one')");
+
+# What would conflict with a snapshot: the removal of rows that a query of the standby might still see.
+$primary->safe_psql('postgres', $_) foreach ('INSERT INTO remains SELECT generate_series(1, 1000)', 'DELETE FROM remains', 'VACUUM remains, durable.instance');
+my $start = time;
+$waiting->{handle}->finish;
+is($waiting->{out}, "Completed|\"here\"|\n", 'and sees the end');
+cmp_ok(time - $start, '<', patience(3), 'soon');
+$primary->wait_for_catchup($standby);
+is($standby->safe_psql('postgres', "CALL durable.wait_for('one')"), 'Completed|"here"|', 'of one that has ended it says so at once');
+
+# --- on a primary ------------------------------------------------------------------------------------------------------------
+
+$waiting = in_background($primary, "CALL durable.wait_for('two', '2 min')");
+ok($primary->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ '^CALL durable' AND backend_xmin IS NULL AND backend_xid IS NULL AND wait_event IS NOT NULL"),
+	'durable.wait_for waits on a primary without a snapshot');
+$primary->safe_psql('postgres', $_) foreach ('INSERT INTO remains SELECT generate_series(1, 1000)', 'DELETE FROM remains');
+(undef, undef, $err) = $primary->psql('postgres', 'VACUUM VERBOSE remains');
+like($err, qr/tuples: 1000 removed, 0 remain/, 'VACUUM removes what has been deleted meanwhile');
+$primary->safe_psql('postgres', "SELECT durable.raise_event('two', 'Go', 2)");
+$waiting->{handle}->finish;
+is($waiting->{out}, "Completed|2|\n", 'the end comes through');
+
+is($primary->safe_psql('postgres', "CALL durable.wait_for('three', '100 ms')"), 'Running||', 'after the timeout it says how things are');
+$primary->safe_psql('postgres', "SELECT durable.start('breaks', instance_id => 'broken')");
+like($primary->safe_psql('postgres', "CALL durable.wait_for('broken')"), qr/^Failed\|\|\{.*"sqlstate": "22012"/, 'a failure is shown, and not raised');
+is($primary->safe_psql('postgres', "DO \$\$ DECLARE s text; o jsonb; f jsonb; BEGIN CALL durable.wait_for('one', '1 s', s, o, f); PERFORM set_config('t.result', s || o, false); END \$\$; SELECT current_setting('t.result')"),
+	'Completed"here"', 'PL/pgSQL can call it');
+(undef, undef, $err) = $primary->psql('postgres', "BEGIN; CALL durable.wait_for('three')");
+like($err, qr/ERROR:  durable\.wait_for\(\) cannot be called inside a transaction block or a function\n.*HINT:  Use durable\.wait\(\)/s, 'it needs to be outside of a transaction block');
+(undef, undef, $err) = $primary->psql('postgres', "CALL durable.wait_for('nobody')");
+like($err, qr/ERROR:  instance "nobody" does not exist/, 'what is not there is an error');
+
+# Who may see an instance, but not its payloads.
+$primary->safe_psql('postgres', 'GRANT EXECUTE ON PROCEDURE durable.wait_for TO watcher');
+is($primary->safe_psql('postgres', "SET SESSION AUTHORIZATION watcher; CALL durable.wait_for('one')"), 'Completed||', 'monitoring sees the status only');
+
+$standby->stop;
+$primary->stop;
+done_testing();
