@@ -42,6 +42,12 @@
 #include "shmem.h"
 #include "sql.h"
 
+/* A coordinator that waits for its turn for longer is a finding; in ms. */
+#define LONG_AWAITED_MS		10000
+
+/* Processes were short lately; in ms. */
+#define REFUSED_LATELY_MS	60000
+
 static void check_preloaded(Doctor *doctor);
 static void check_version(Doctor *doctor);
 static void check_enabled(Doctor *doctor);
@@ -289,6 +295,18 @@ check_processes(Doctor *doctor)
 	if (info.stopping)
 		durable_doctor_say(doctor, "coordinator", false, "stopped for a DROP or ALTER DATABASE",
 						   "Workflows of this database do not run until that command has ended; SELECT pid, query FROM pg_stat_activity WHERE query ~* 'database'; shows it.");
+	else if (info.coordinator_pid == 0 && info.coordinator_awaited_since != 0)
+		durable_doctor_say(doctor, "coordinator",
+						   !durable_clock_passed(info.coordinator_awaited_since, GetCurrentTimestamp(), LONG_AWAITED_MS),
+						   psprintf("not running: waits for its turn since %s; %d run for %d databases",
+									ago(info.coordinator_awaited_since), info.coordinators, info.databases),
+						   "The coordinators of other databases are busy: raise max_worker_processes and restart the server.");
+	else if (info.coordinator_left)
+		durable_doctor_say(doctor, "coordinator", true,
+						   psprintf("not running: nothing is due%s; it is started when there is something to do",
+									TIMESTAMP_NOT_FINITE(info.coordinator_back_at) ? "" :
+									psprintf(" for " INT64_FORMAT " s", Max(0, (info.coordinator_back_at - durable_clock_now()) / USECS_PER_SEC))),
+						   NULL);
 	else
 		durable_doctor_say(doctor, "coordinator", info.coordinator_pid != 0 || standby,
 						   info.coordinator_pid == 0 ?
@@ -333,12 +351,20 @@ check_worker_slots(Doctor *doctor, const DurableDatabaseInfo *info)
 		"startup,walreceiver,walsender,walwriter,archiver,logger,standalone backend,"
 		"slotsync worker,walsummarizer,io worker}'::text[])";
 
+	bool		ok = info->refused_at == 0 || durable_clock_passed(info->refused_at, GetCurrentTimestamp(), REFUSED_LATELY_MS);
+	char	   *detail;
+
 	durable_doctor_query(text, 0, NULL, NULL);
-	durable_doctor_say(doctor, "worker_slots", info->no_process_since == 0,
-					   psprintf(INT64_FORMAT " of %d max_worker_processes used",
-								durable_sql_int8(0, 1), max_worker_processes),
-					   psprintf("There was none left %s; raise max_worker_processes and restart the server.",
-								ago(info->no_process_since)));
+	detail = psprintf(INT64_FORMAT " of %d max_worker_processes used; %d %s with the extension, for which at most %d coordinators run at a time",
+					  durable_sql_int8(0, 1), max_worker_processes,
+					  info->databases, info->databases == 1 ? "database" : "databases", info->coordinator_limit);
+	if (!ok)
+		detail = psprintf("%s; there was none left for us %s", detail, ago(info->refused_at));
+
+	/* The launcher, that of logical replication, a coordinator each, and the workers. */
+	durable_doctor_say(doctor, "worker_slots", ok, detail,
+					   psprintf("Workflows have to wait for a process: ALTER SYSTEM SET max_worker_processes = %d; and restart the server.",
+								Max(max_worker_processes + 4, 2 + info->databases + durable_max_workers)));
 }
 
 /*

@@ -73,7 +73,11 @@ struct DurableDatabase
 	Latch	   *coordinator_latch;	/* (S) NULL: none */
 	TimestampTz coordinator_started;	/* (L) real time; for the throttle, and names the reservation */
 	int			coordinator_failures;	/* (L) in a row */
-	TimestampTz coordinator_sleeps_until;	/* (S) virtual time; DT_NOEND: is awake */
+	TimestampTz coordinator_sleeps_until;	/* (S) virtual time; DT_NOEND: is awake; while it has left: when it must be back */
+	bool		coordinator_left;	/* (S) it has ended because it had nothing to do, or to make room */
+	bool		coordinator_asked;	/* (S) to make room for another database's */
+	TimestampTz coordinator_quiet_since;	/* (S) real time; 0: it has something to do */
+	TimestampTz coordinator_awaited_since;	/* (S) real time; it is needed and there is no room; 0: it is not */
 
 	/* what the coordinator is asked for */
 	bool		look;			/* (S) at the tables */
@@ -90,7 +94,6 @@ struct DurableDatabase
 	TimestampTz short_since;	/* (L) */
 
 	/* for durable.doctor() */
-	TimestampTz no_process_since;	/* (S) */
 	Oid			problem_owner;	/* (S) */
 	TimestampTz looked_at;		/* (S) */
 };
@@ -187,6 +190,12 @@ typedef struct DurableShared
 	Latch	   *launcher_latch;
 	bool		rescan;			/* there may be a new database */
 
+	/* The server had no process for a worker or coordinator; under the LWLock, real time; 0: never */
+	TimestampTz refused_at;
+	TimestampTz refusal_logged_at;
+	int			worker_cap;		/* so many workers there were then: no more are tried ... */
+	TimestampTz worker_cap_until;	/* ... until then */
+
 	uint64		nxid_samples;	/* so many have been taken; a ring; under the LWLock */
 	XidSample	xid_samples[MAX_XID_SAMPLES];
 
@@ -238,6 +247,16 @@ extern void durable_launcher_rescan(void);	/* ... and let it read pg_database */
  */
 extern bool durable_coordinator_reserve(DurableDatabase *db, TimestampTz *started);
 extern void durable_coordinator_release(DurableDatabase *db, TimestampTz started, bool failed);
+
+/*
+ * process_room.c: processes are short.  Coordinators leave for others; as many as the
+ * limit run at a time.
+ */
+extern int	durable_coordinator_limit(void);
+extern bool durable_coordinator_is_asked(DurableDatabase *db);
+extern void durable_coordinator_leave(DurableDatabase *db, TimestampTz back_at);
+extern bool durable_coordinator_make_room(const DurableDatabase *for_db, bool urgent);
+extern void durable_process_refused(int workers);	/* SERVER has no process: logs it, now and then */
 extern bool durable_coordinator_attach(DurableDatabase *db, Oid database, TimestampTz started);
 
 /* SIGTERM to all processes of that database; their pids into pids, if not NULL. */

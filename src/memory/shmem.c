@@ -228,13 +228,16 @@ take_entry(DurableDatabase *db, Oid database)
 	db->coordinator_started = 0;
 	db->coordinator_failures = 0;
 	db->coordinator_sleeps_until = DT_NOEND;
+	db->coordinator_left = false;
+	db->coordinator_asked = false;
+	db->coordinator_quiet_since = 0;
+	db->coordinator_awaited_since = 0;
 	db->look = false;
 	db->examine = false;
 	db->nwanted = 0;
 	db->nexits = 0;
 	db->stop_until = 0;
 	db->short_since = 0;
-	db->no_process_since = 0;
 	db->problem_owner = InvalidOid;
 	db->looked_at = 0;
 	pg_atomic_write_u32(&db->flags, 0);
@@ -343,9 +346,9 @@ durable_coordinator_wake(DurableDatabase *db, bool look)
 	Latch	   *latch;
 
 	SpinLockAcquire(&db->mutex);
-	if (look)
-		db->look = true;
 	latch = db->coordinator_latch;
+	if (look || latch == NULL)
+		db->look = true;
 	SpinLockRelease(&db->mutex);
 	if (latch)
 		SetLatch(latch);
@@ -390,6 +393,7 @@ durable_coordinator_reserve(DurableDatabase *db, TimestampTz *started)
 		*started = GetCurrentTimestamp();
 		SpinLockAcquire(&db->mutex);
 		db->coordinator = COORDINATOR_STARTING;
+		db->coordinator_awaited_since = 0;
 		db->coordinator_started = *started;
 		SpinLockRelease(&db->mutex);
 	}
@@ -433,6 +437,9 @@ durable_coordinator_attach(DurableDatabase *db, Oid database, TimestampTz starte
 		db->coordinator_pid = MyProcPid;
 		db->coordinator_latch = MyLatch;
 		db->coordinator_sleeps_until = DT_NOEND;
+		db->coordinator_left = false;
+		db->coordinator_asked = false;
+		db->coordinator_quiet_since = 0;
 		db->look = true;
 		SpinLockRelease(&db->mutex);
 	}
@@ -492,6 +499,16 @@ durable_database_info(DurableDatabaseInfo *info)
 	info->launcher_pid = durable_shared->launcher_pid;
 	SpinLockRelease(&durable_shared->launcher_mutex);
 
+	LWLockAcquire(durable_shared->lock, LW_SHARED);
+	info->refused_at = durable_shared->refused_at;
+	for (int i = 0; i < DURABLE_MAX_DATABASES; i++)
+	{
+		info->databases += durable_shared->databases[i].state == DATABASE_ACTIVE;
+		info->coordinators += durable_shared->databases[i].coordinator != COORDINATOR_NONE;
+	}
+	LWLockRelease(durable_shared->lock);
+	info->coordinator_limit = durable_coordinator_limit();
+
 	db = durable_my_database();
 	if (db == NULL)
 		return false;
@@ -500,7 +517,9 @@ durable_database_info(DurableDatabaseInfo *info)
 	info->state = db->state;
 	info->coordinator_pid = db->coordinator_pid;
 	info->short_since = db->short_since;
-	info->no_process_since = db->no_process_since;
+	info->coordinator_left = db->coordinator_left && db->coordinator == COORDINATOR_NONE;
+	info->coordinator_back_at = db->coordinator_sleeps_until;
+	info->coordinator_awaited_since = db->coordinator_awaited_since;
 	info->problem_owner = db->problem_owner;
 	info->looked_at = db->looked_at;
 	SpinLockRelease(&db->mutex);
@@ -518,6 +537,15 @@ durable_database_paused(void)
 	DurableDatabase *db = durable_my_database();
 
 	return db != NULL && pg_atomic_read_u32(&db->flags) != 0;
+}
+
+void
+durable_database_look(void)
+{
+	DurableDatabase *db = durable_my_database();
+
+	if (db && db->state == DATABASE_ACTIVE)
+		durable_coordinator_wake(db, true);
 }
 
 /* Never 0, so that a cache can say with 0 that it is empty. */

@@ -73,7 +73,13 @@ typedef struct DurableDatabaseInfo
 	int			workers;		/* of this database, starting ones included */
 	int			workers_total;	/* of the cluster */
 	TimestampTz short_since;	/* an owner waits for a free worker since then; 0: none does */
-	TimestampTz no_process_since;	/* max_worker_processes is used up since then; 0: it is not */
+	TimestampTz refused_at;		/* when the server last had no process for us; 0: never */
+	bool		coordinator_left;	/* it had nothing to do, and comes back when it has */
+	TimestampTz coordinator_back_at;	/* virtual time; DT_NOEND: not known of any */
+	TimestampTz coordinator_awaited_since;	/* it is needed and there is no room; 0: it is not */
+	int			coordinators;	/* of the cluster */
+	int			databases;		/* that have the extension */
+	int			coordinator_limit;
 	Oid			problem_owner;	/* a worker cannot connect as this role; InvalidOid: none known */
 	TimestampTz looked_at;		/* last time the coordinator looked at the tables */
 }			DurableDatabaseInfo;
@@ -81,6 +87,7 @@ extern bool durable_database_info(DurableDatabaseInfo *info);
 
 /* This process's database, as the coordinator (or durable_engine_check) last read it. */
 extern bool durable_database_paused(void);	/* paused, or held because the database is a copy */
+extern void durable_database_look(void);	/* something may be due: look at its tables */
 extern uint64 durable_database_generation(void);	/* changes when registrations change */
 
 #endif							/* DURABLE_SHMEM_H */

@@ -70,7 +70,8 @@ durable_slot_init(void)
 /* --- coordinator ------------------------------------------------------------------ */
 
 /*
- * A free slot for that owner, or -1 when durable.max_workers are there, or when
+ * A free slot for that owner, or -1 when durable.max_workers are there, or as many as
+ * the server has processes for, or when
  * a database that has been waiting for longer should get it.  in_need: the owner
  * has no worker, so this database waits from now on if there is no slot.
  */
@@ -80,6 +81,7 @@ durable_slot_reserve(DurableDatabase *db, Oid owner, bool solo, bool in_need, ui
 	TimestampTz now = GetCurrentTimestamp();
 	int			used = 0;
 	int			ahead = 0;
+	int			limit;
 	int			result = -1;
 
 	LWLockAcquire(durable_shared->lock, LW_EXCLUSIVE);
@@ -96,7 +98,10 @@ durable_slot_reserve(DurableDatabase *db, Oid owner, bool solo, bool in_need, ui
 			ahead++;
 	}
 
-	for (int i = 0; i < DURABLE_MAX_SLOTS && used + ahead < durable_max_workers; i++)
+	limit = durable_max_workers;
+	if (GetCurrentTimestamp() < durable_shared->worker_cap_until)
+		limit = Min(limit, durable_shared->worker_cap);
+	for (int i = 0; i < DURABLE_MAX_SLOTS && used + ahead < limit; i++)
 	{
 		DurableSlot *slot = &durable_shared->slots[i];
 

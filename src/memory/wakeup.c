@@ -354,11 +354,18 @@ tell_workers(DurableDatabase *db, const OwnerWakeup *owner)
 	else
 	{
 		bool		oversleeps;
+		bool		left;
 
+		/* One that has left need not look: it is enough that it is back in time. */
 		SpinLockAcquire(&db->mutex);
 		oversleeps = due < db->coordinator_sleeps_until;
+		left = db->coordinator_left && db->coordinator_latch == NULL;
+		if (oversleeps && left)
+			db->coordinator_sleeps_until = due;
 		SpinLockRelease(&db->mutex);
-		if (oversleeps)
+		if (oversleeps && left)
+			durable_launcher_wake();
+		else if (oversleeps)
 			durable_coordinator_wake(db, true);
 	}
 }

@@ -42,6 +42,9 @@
 /* Milliseconds. */
 #define REPORT_INTERVAL		1000
 
+/* With nothing to do for so long, it may leave for another database's. */
+#define QUIET_FOR			1000
+
 /*
  * A look may take such a part of the time.  Where an old snapshot keeps the
  * remains of a million messages, it takes long.
@@ -59,7 +62,8 @@ static bool reason_to_look(DurableDatabase *db, TimestampTz looked_at, Timestamp
 static void look(DurableDatabase *db);
 static void leave_without_extension(DurableDatabase *db);
 static void report_held(HeldReason held);
-static bool go_to_sleep(DurableDatabase *db, TimestampTz until);
+static bool go_to_sleep(DurableDatabase *db, TimestampTz until, bool is_quiet);
+static void make_room(DurableDatabase *db, bool is_quiet, TimestampTz next_due);
 static void report_statistics(void);
 static void describe_error(void *arg);
 
@@ -81,6 +85,8 @@ durable_coordinator_main(Datum arg)
 	for (;;)
 	{
 		bool		running;
+		bool		is_quiet;
+		TimestampTz next_due = DT_NOEND;
 		long		ms;
 
 		ResetLatch(MyLatch);
@@ -106,7 +112,11 @@ durable_coordinator_main(Datum arg)
 			look_not_before = looked_at + LOOK_SHARE * Max(looked_at - began, 0);
 		}
 		running = allowed && durable_enabled && !durable_database_paused();
-		ms = Min(durable_supply_workers(running), durable_recheck_interval);
+		ms = durable_supply_workers(running);
+		is_quiet = ms >= Min(QUIET_FOR, durable_recheck_interval) && !durable_owners_are_busy();
+		if (ms < durable_recheck_interval)
+			next_due = durable_clock_now() + ms * INT64CONST(1000);
+		ms = Min(ms, durable_recheck_interval);
 		if (running)
 		{
 			/* A step wants to rest for less than a minute: else the clock was set back. */
@@ -115,9 +125,13 @@ durable_coordinator_main(Datum arg)
 				delete_at = GetCurrentTimestamp() + durable_retention_step() * INT64CONST(1000);
 			ms = Min(ms, Max(delete_at - GetCurrentTimestamp(), 0) / 1000 + 1);
 			ms = Min(ms, durable_clock_ms_until(durable_owners_next_due(), ms));
+			is_quiet &= delete_at - GetCurrentTimestamp() > QUIET_FOR * INT64CONST(1000);
+			next_due = Min(next_due, durable_owners_next_due());
 		}
 		report_statistics();
-		if (go_to_sleep(db, durable_clock_now() + ms * INT64CONST(1000)))
+		if (durable_coordinator_is_asked(db))
+			make_room(db, is_quiet, next_due);
+		if (go_to_sleep(db, durable_clock_now() + ms * INT64CONST(1000), is_quiet))
 			durable_clock_wait(ms);
 		else
 			durable_clock_wait(durable_clock_ms_until(look_not_before + durable_clock_offset(), ms));
@@ -264,15 +278,31 @@ report_held(HeldReason held)
 
 /* False when something came in since this round began. */
 static bool
-go_to_sleep(DurableDatabase *db, TimestampTz until)
+go_to_sleep(DurableDatabase *db, TimestampTz until, bool is_quiet)
 {
+	TimestampTz now = GetCurrentTimestamp();
 	bool		nothing_new;
 
 	SpinLockAcquire(&db->mutex);
 	nothing_new = !db->look && db->nwanted == 0 && db->nexits == 0;
 	db->coordinator_sleeps_until = until;
+	if (!is_quiet || !nothing_new)
+		db->coordinator_quiet_since = 0;
+	else if (db->coordinator_quiet_since == 0)
+		db->coordinator_quiet_since = now;
 	SpinLockRelease(&db->mutex);
 	return nothing_new;
+}
+
+/*
+ * For another database's coordinator, or for a worker.  What is known here is in the
+ * tables too, but for how long owners that fail wait for their next try.
+ */
+static void
+make_room(DurableDatabase *db, bool is_quiet, TimestampTz next_due)
+{
+	durable_coordinator_leave(db, is_quiet ? next_due : DT_NOBEGIN);
+	proc_exit(0);
 }
 
 static void

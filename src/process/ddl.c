@@ -126,6 +126,10 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 	 * be one that brings ours along with CASCADE.
 	 */
 	database_created |= creates_database;
+
+	/* Its rows are visible now, and its commit callback has run in another session. */
+	if (IsA(node, TransactionStmt) && castNode(TransactionStmt, node)->kind == TRANS_STMT_COMMIT_PREPARED)
+		durable_database_look();
 	if (creates_extension && OidIsValid(durable_extension_oid()))
 		durable_wakeup_extension();
 }

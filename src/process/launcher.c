@@ -1,6 +1,7 @@
 /*
  * launcher.c
- *		Keeps one coordinator for each database that has the extension.
+ *		Sees to it that each database that has the extension has a coordinator when it
+ *		needs one.
  *
  * Owns: which databases have entries in shared memory.
  * Called by: the postmaster, after recovery; so never on a standby, and at once
@@ -14,6 +15,10 @@
  * started for it and leaves when there is none.  New databases are noticed in
  * the next round; CREATE EXTENSION says so through shared memory when it
  * commits.
+ *
+ * While there are more databases than coordinators may run (process_room.c), those that
+ * have nothing to do leave, and are started again when something is due, when a commit
+ * asks for them through shared memory, or after two minutes.
  *
  * Coordinators that die are started again, ever more slowly if they keep dying.
  * When they were started last is in shared memory, so a launcher that dies does
@@ -47,6 +52,13 @@
 #define LONGEST_THROTTLE		60000
 #define NO_PROCESS_DELAY		2000
 
+/*
+ * Where a coordinator has left, the tables are looked at after so long all the same, for
+ * what nobody has told of, and for retention.
+ */
+#define LEFT_RECHECK			(2 * 60 * 1000)
+#define ROOM_POLL				200
+
 /* Coordinators that look for the extension, at the same time. */
 #define MAX_EXPLORERS			2
 
@@ -60,6 +72,21 @@ typedef struct AbsentDatabase
 	TimestampTz seen;
 }			AbsentDatabase;
 
+/* How much a database needs a coordinator that it has not got. */
+typedef enum Need
+{
+	NEED_NONE,
+	NEED_WEAK,					/* nothing is known to be due */
+	NEED_STRONG
+}			Need;
+
+typedef struct Candidate
+{
+	int			entry;
+	Need		need;
+	TimestampTz since;
+}			Candidate;
+
 /* What we know of the coordinators we registered. */
 typedef struct Started
 {
@@ -71,7 +98,6 @@ static MemoryContext round_context;
 static HTAB *absent = NULL;
 static Started started[DURABLE_MAX_DATABASES];
 static bool no_room_logged = false;
-static bool no_process_logged = false;
 
 static void attach(void);
 static void detach(int code, Datum arg);
@@ -80,7 +106,10 @@ static void scan_databases(void);
 static List *read_databases(void);
 static void remember_absent(void);
 static long supervise(void);
+static Need need_of(DurableDatabase *db, bool there_is_room, long *ms);
+static int	by_need(const void *a, const void *b);
 static void reap(int n);
+static void tell_left_coordinators(void);
 static long throttle_ms(DurableDatabase *db);
 static bool start_coordinator(int n);
 
@@ -131,6 +160,7 @@ durable_launcher_main(Datum arg)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			tell_left_coordinators();
 		}
 		MemoryContextReset(round_context);
 		MemoryContextSwitchTo(round_context);
@@ -301,57 +331,151 @@ remember_absent(void)
 static long
 supervise(void)
 {
-	long		next = RESCAN_INTERVAL;
+	Candidate	candidates[DURABLE_MAX_DATABASES];
+	int			limit = durable_coordinator_limit();
+	int			ncandidates = 0;
+	int			nactive = 0;
+	int			running = 0;
+	int			leaving = 0;
+	int			waiting = 0;
 	int			explorers = 0;
+	long		next = RESCAN_INTERVAL;
 
 	for (int i = 0; i < DURABLE_MAX_DATABASES; i++)
 	{
+		DurableDatabase *db = &durable_shared->databases[i];
+
 		reap(i);
-		if (durable_shared->databases[i].state == DATABASE_UNKNOWN &&
-			durable_shared->databases[i].coordinator != COORDINATOR_NONE)
-			explorers++;
+		nactive += db->state == DATABASE_ACTIVE;
+		if (db->coordinator == COORDINATOR_NONE)
+			continue;
+		running++;
+		explorers += db->state == DATABASE_UNKNOWN;
+		leaving += durable_coordinator_is_asked(db);
 	}
 
 	for (int i = 0; i < DURABLE_MAX_DATABASES; i++)
 	{
 		DurableDatabase *db = &durable_shared->databases[i];
-		bool		examine;
-		long		ms;
+		Need		need = need_of(db, nactive <= limit, &next);
 
-		/* A wish that comes while somebody is looking stays until it is known what he has seen. */
 		SpinLockAcquire(&db->mutex);
-		examine = db->examine && db->state == DATABASE_ABSENT;
-		if (examine)
-			db->examine = false;
+		if (need != NEED_STRONG)
+			db->coordinator_awaited_since = 0;
+		else if (db->coordinator_awaited_since == 0)
+			db->coordinator_awaited_since = GetCurrentTimestamp();
+		if (need != NEED_NONE)
+			candidates[ncandidates++] = (Candidate) {i, need, need == NEED_STRONG ? db->coordinator_awaited_since : db->looked_at};
 		SpinLockRelease(&db->mutex);
-		if (examine)
-			durable_database_set_state(db, DATABASE_UNKNOWN);
+	}
+	qsort(candidates, ncandidates, sizeof(Candidate), by_need);
 
-		if (db->coordinator != COORDINATOR_NONE ||
-			(db->state != DATABASE_UNKNOWN && db->state != DATABASE_ACTIVE))
-			continue;
-		if (durable_database_stopping(db))
-		{
-			/* Whoever stopped it wakes us; or the mark runs out. */
-			next = Min(next, 1000);
-			continue;
-		}
-		ms = throttle_ms(db);
-		if (ms > 0)
-		{
-			next = Min(next, ms);
-			continue;
-		}
+	for (int i = 0; i < ncandidates; i++)
+	{
+		DurableDatabase *db = &durable_shared->databases[candidates[i].entry];
+		bool		is_urgent = candidates[i].need == NEED_STRONG;
+
 		if (db->state == DATABASE_UNKNOWN && explorers >= MAX_EXPLORERS)
 			continue;			/* the end of one of them wakes us */
-		if (!start_coordinator(i))
+		if (running >= limit)
 		{
+			/* Not more have to leave than there are that wait; each wakes us. */
+			if (++waiting > leaving && durable_coordinator_make_room(db, is_urgent))
+				leaving++;
+			next = Min(next, ROOM_POLL);
+			continue;
+		}
+		if (!start_coordinator(candidates[i].entry))
+		{
+			(void) durable_coordinator_make_room(db, is_urgent);
 			next = Min(next, NO_PROCESS_DELAY);
 			break;
 		}
+		running++;
 		explorers += db->state == DATABASE_UNKNOWN;
 	}
 	return next;
+}
+
+/* Lowers ms to when that may have changed. */
+static Need
+need_of(DurableDatabase *db, bool there_is_room, long *ms)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	bool		examine;
+	bool		left;
+	bool		asked_for;
+	TimestampTz back_at;
+	TimestampTz looked_at;
+	long		throttle;
+
+	/* A wish that comes while somebody is looking stays until it is known what he has seen. */
+	SpinLockAcquire(&db->mutex);
+	examine = db->examine && db->state == DATABASE_ABSENT;
+	if (examine)
+		db->examine = false;
+	left = db->coordinator_left;
+	asked_for = db->look || db->nwanted > 0 || db->nexits > 0;
+	back_at = db->coordinator_sleeps_until;
+	looked_at = db->looked_at;
+	SpinLockRelease(&db->mutex);
+	if (examine)
+		durable_database_set_state(db, DATABASE_UNKNOWN);
+
+	if (db->coordinator != COORDINATOR_NONE ||
+		(db->state != DATABASE_UNKNOWN && db->state != DATABASE_ACTIVE))
+		return NEED_NONE;
+	if (durable_database_stopping(db))
+	{
+		/* Whoever stopped it wakes us; or the mark runs out. */
+		*ms = Min(*ms, 1000);
+		return NEED_NONE;
+	}
+	throttle = throttle_ms(db);
+	if (throttle > 0)
+	{
+		*ms = Min(*ms, throttle);
+		return NEED_NONE;
+	}
+	if (db->state == DATABASE_UNKNOWN || !left || asked_for)
+		return NEED_STRONG;
+
+	/* Of its virtual clock. */
+	now += (int64) pg_atomic_read_u64(&db->clock_offset);
+	if (back_at <= now)
+		return NEED_STRONG;
+	if (back_at < now + RESCAN_INTERVAL * INT64CONST(1000))
+		*ms = Min(*ms, (back_at - now) / 1000 + 1);
+	if (there_is_room || durable_clock_passed(looked_at, GetCurrentTimestamp(), LEFT_RECHECK))
+		return NEED_WEAK;
+	return NEED_NONE;
+}
+
+/* The strong ones first, and of these the one that has waited for longest. */
+static int
+by_need(const void *a, const void *b)
+{
+	const Candidate *x = a;
+	const Candidate *y = b;
+
+	if (x->need != y->need)
+		return x->need > y->need ? -1 : 1;
+	return x->since < y->since ? -1 : x->since > y->since;
+}
+
+/* Settings may have changed what may run. */
+static void
+tell_left_coordinators(void)
+{
+	for (int i = 0; i < DURABLE_MAX_DATABASES; i++)
+	{
+		DurableDatabase *db = &durable_shared->databases[i];
+
+		SpinLockAcquire(&db->mutex);
+		if (db->coordinator_left && db->coordinator_latch == NULL)
+			db->look = true;
+		SpinLockRelease(&db->mutex);
+	}
 }
 
 /* A coordinator that never came to life cannot say so. */
@@ -429,12 +553,7 @@ start_coordinator(int n)
 	{
 		started[n].handle = NULL;
 		durable_coordinator_release(db, start.started, false);
-		if (!no_process_logged)
-			ereport(LOG,
-					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-					 errmsg("no process left for a durable coordinator"),
-					 errhint("Increase max_worker_processes.")));
+		durable_process_refused(-1);
 	}
-	no_process_logged = !registered;
 	return registered;
 }

@@ -290,6 +290,23 @@ durable_owners_next_due(void)
 	return next;
 }
 
+bool
+durable_owners_are_busy(void)
+{
+	HASH_SEQ_STATUS scan;
+	Owner	   *owner;
+	bool		busy = false;
+
+	hash_seq_init(&scan, owners);
+	while ((owner = hash_seq_search(&scan)) != NULL)
+	{
+		Workforce	force = count_workers(owner->owner);
+
+		busy |= owner->wanted || force.busy + force.slow > 0;
+	}
+	return busy;
+}
+
 /* --- who needs a worker ---------------------------------------------------------------- */
 
 static Workforce

@@ -47,13 +47,13 @@ typedef struct Start
 }			Start;
 
 static Start starts[DURABLE_MAX_SLOTS];
-static bool no_process_logged = false;
 
 static void reap(void);
 static void dismiss(bool all);
 static int	by_need(const void *a, const void *b);
 static bool role_can_work(Owner *owner);
 static bool start_worker(Owner *owner, Need need, long *ms);
+static bool make_do(Owner *owner, Need need, long *ms);
 static void make_room(Oid owner, Need need, int nwaiting);
 static int	count_all_workers(Oid database, Oid owner);
 
@@ -304,35 +304,42 @@ start_worker(Owner *owner, Need need, long *ms)
 	MemoryContextSwitchTo(old);
 	starts[start.slot].generation = start.generation;
 
-	SpinLockAcquire(&db->mutex);
-	if (registered)
-		db->no_process_since = 0;
-	else if (db->no_process_since == 0)
-		db->no_process_since = now;
-	SpinLockRelease(&db->mutex);
-
 	if (!registered)
 	{
 		starts[start.slot].handle = NULL;
 		durable_slot_withdraw(start.slot, start.generation);
-		if (!no_process_logged)
-			ereport(LOG,
-					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-					 errmsg("no process left for a durable worker"),
-					 errhint("Increase max_worker_processes, or decrease durable.max_workers.")));
-		owner->not_before = now + NO_PROCESS_DELAY * 1000;
-		owner->failures = Max(owner->failures, 1);
-		*ms = Min(*ms, NO_PROCESS_DELAY);
+		return make_do(owner, need, ms);
 	}
-	else
+	elog(DEBUG1, "starting a worker of role %u in slot %d", owner->owner, start.slot);
+	owner->wanted = false;
+	owner->solo = false;
+	owner->waits_since = 0;
+	owner->started_at = now;
+	return true;
+}
+
+/*
+ * The server has no process to spare.  A coordinator that has nothing to do makes room;
+ * if there is none, the workers that there are have to do, as with durable.max_workers.
+ * Returns as start_worker does.
+ */
+static bool
+make_do(Owner *owner, Need need, long *ms)
+{
+	int			workers = durable_slots_used();
+	bool		room_is_made = need == NEEDS_WORKER && durable_coordinator_make_room(durable_my_database(), false);
+
+	durable_process_refused(workers);
+	if (room_is_made || workers > 0)
 	{
-		elog(DEBUG1, "starting a worker of role %u in slot %d", owner->owner, start.slot);
-		owner->wanted = false;
-		owner->solo = false;
-		owner->waits_since = 0;
-		owner->started_at = now;
+		if (need == NEEDS_WORKER && owner->waits_since == 0)
+			owner->waits_since = GetCurrentTimestamp();
+		*ms = Min(*ms, SHORTAGE_POLL);
+		return room_is_made;
 	}
-	no_process_logged = !registered;
+	owner->not_before = GetCurrentTimestamp() + NO_PROCESS_DELAY * 1000;
+	owner->failures = Max(owner->failures, 1);
+	*ms = Min(*ms, NO_PROCESS_DELAY);
 	return true;
 }
 
@@ -386,7 +393,7 @@ make_room(Oid owner, Need need, int nwaiting)
 		if (leaving)
 		{
 			if (state == SLOT_IDLE || state == SLOT_STARTING ||
-				(state == SLOT_BATCH && !durable_clock_passed(state_since, now, LEAVES_WITHIN)))
+				((state == SLOT_BATCH || state == SLOT_TASK) && !durable_clock_passed(state_since, now, LEAVES_WITHIN)))
 				nleaving++;
 			continue;
 		}
@@ -398,7 +405,7 @@ make_room(Oid owner, Need need, int nwaiting)
 			rank = 3;
 		else if (state == SLOT_BATCH && count_all_workers(database, its_owner) > 1)
 			rank = 2;
-		else if (state == SLOT_BATCH && durable_clock_passed(started_at, now, TIME_SLICE))
+		else if ((state == SLOT_BATCH || state == SLOT_TASK) && durable_clock_passed(started_at, now, TIME_SLICE))
 			rank = 1;
 		if (rank > best_rank || (rank == best_rank && rank > 0 && since < best_since))
 		{

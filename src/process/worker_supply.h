@@ -51,7 +51,8 @@ typedef struct Workforce
 extern void durable_owners_init(void);
 extern void durable_owners_take_requests(void);	/* of sessions and workers, from shared memory */
 extern void durable_owners_look(void);	/* at the tables, in the caller's transaction */
-extern TimestampTz durable_owners_next_due(void);	/* of owners without a worker; virtual time */
+extern TimestampTz durable_owners_next_due(void);
+extern bool durable_owners_are_busy(void);	/* workers are in batches */	/* of owners without a worker; virtual time */
 extern long durable_owners_count(void);
 extern void durable_owners_scan(HASH_SEQ_STATUS *scan); /* of Owner */
 
