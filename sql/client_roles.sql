@@ -171,6 +171,19 @@ SELECT durable.pause();
 TABLE what;
 RESET SESSION AUTHORIZATION;
 
+-- many roles: better one that the others are members of
+BEGIN;
+DO $$ BEGIN FOR i IN 1 .. 100 LOOP EXECUTE format('CREATE ROLE regress_client_many_%s LOGIN', i); EXECUTE format('GRANT USAGE ON SCHEMA durable TO regress_client_many_%s', i); END LOOP; END $$;
+SELECT durable.grant_usage('regress_client_many_1');
+CREATE ROLE regress_client_group;
+SET LOCAL client_min_messages = error;
+SELECT durable.grant_usage('regress_client_group');
+GRANT regress_client_group TO regress_client_many_7;
+SET SESSION AUTHORIZATION regress_client_many_7;
+SELECT durable.start('app.patient', instance_id => 'of a member');
+SELECT owner FROM durable.instances WHERE instance_id = 'of a member';
+ROLLBACK;
+
 SELECT count(*) FROM (SELECT durable.terminate(instance_id) FROM durable.instances WHERE runtime_status IN ('Pending', 'Running')) t;
 DROP VIEW public.what;
 DROP FUNCTION app.start_for_anna(text);

@@ -31,6 +31,8 @@ BEGIN ATOMIC
           'drain', 'advance_clock']::name[]);
 END;
 
+-- Each grant writes an access control list of all grantees for each function, so the cost
+-- of many grants is quadratic, and at about 3,000 grantees the list does not fit into a row.
 CREATE FUNCTION durable.grant_usage(role regrole) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path TO pg_catalog, pg_temp
@@ -38,6 +40,7 @@ AS $$
 DECLARE
     routine regprocedure;
     relation regclass;
+    grantees bigint;
 BEGIN
     IF role IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'role must not be null';
@@ -45,6 +48,19 @@ BEGIN
     PERFORM FROM pg_roles r WHERE r.oid = role;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('role "%s" does not exist', role);
+    END IF;
+    SELECT count(DISTINCT a.grantee) INTO grantees
+    FROM pg_namespace n, aclexplode(n.nspacl) a
+    WHERE n.nspname = 'durable' AND a.grantee <> role;
+    IF grantees >= 2000 THEN
+        RAISE EXCEPTION USING ERRCODE = 'program_limit_exceeded',
+            MESSAGE = format('too many roles have been granted the use of schema "durable": %s', grantees),
+            HINT = 'Grant it to one role and make the others members of it: CREATE ROLE workflow_users; SELECT durable.grant_usage(''workflow_users''); GRANT workflow_users TO ...;';
+    ELSIF grantees >= 100 THEN
+        RAISE WARNING USING
+            MESSAGE = format('%s roles have been granted the use of schema "durable" one by one', grantees),
+            DETAIL = 'Each further grant takes longer than the one before.',
+            HINT = 'Grant it to one role and make the others members of it: CREATE ROLE workflow_users; SELECT durable.grant_usage(''workflow_users''); GRANT workflow_users TO ...;';
     END IF;
     EXECUTE format('GRANT USAGE ON SCHEMA durable TO %s', role);
     FOR routine IN SELECT * FROM durable.user_functions() LOOP
