@@ -390,7 +390,7 @@ run_help(Game *g, char *rest)
 			print_line(STYLE_PLAIN, "  %-26s %s", verbs[i].form, verbs[i].help);
 	}
 	if (!g->json)
-		print_line(STYLE_DIM, "Beginnings of words will do: \"k toad w spear\".");
+		print_line(STYLE_DIM, "Commands and names can be abbreviated: k toad w spear");
 }
 
 static void

@@ -272,13 +272,17 @@ unpack_development() {
 	[ "$(cat "$dir/version" 2>/dev/null || true)" != "$server" ] || return 0
 	rm -rf "$dir.new"
 	mkdir -p "$dir.new"
+	# A system may have been cleaned of its lists of packages.
+	if [ -z "$(apt-cache madison "$package" 2>/dev/null)" ] && as_root true 2>/dev/null; then
+		apt_quietly 'reading the list of packages' 'apt-get -q update' || true
+	fi
 	if ! (cd "$dir.new" && { apt-get -q download "$package=$server" || apt-get -q download "$package"; } && dpkg-deb -x ./*.deb .) \
 		>"$CACHE/packages.log" 2>&1 </dev/null; then
 		rm -rf "$dir.new"
 		# Those of another minor release will do.
 		[ ! -x "$dir/pg_config" ] || return 0
 		tail -n 5 "$CACHE/packages.log" >&2
-		die "could not download $package; install it, then try again"
+		die "could not download $package; run \"apt-get update\" as root, or install $package, then try again"
 	fi
 	rm -f "$dir.new"/*.deb
 	cat >"$dir.new/pg_config" <<-SCRIPT

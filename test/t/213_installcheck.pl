@@ -57,8 +57,8 @@ like($out, qr{^skipped sql/prepared\.sql: it needs max_prepared_transactions lar
 like($out, qr{^skipped sql/foreign\.sql: it needs extension no_such_language$}m, 'an extension is missing');
 like($out, qr/^1 passed, 1 failed, 2 skipped\n\z/m, 'the last line counts');
 
-$node->safe_psql('postgres', 'CREATE ROLE pat LOGIN');
-($code, $out) = installcheck(PGUSER => 'pat');
+$node->safe_psql('postgres', 'CREATE ROLE ordinary LOGIN');
+($code, $out) = installcheck(PGUSER => 'ordinary');
 is($code, 2, 'an ordinary role');
 like($out, qr/it needs a superuser's connection; set PGUSER/, '... and what to do');
 
