@@ -52,7 +52,7 @@ SELECT durable.suspend('twice'), durable.raise_event('twice', 'Step', 1), durabl
 CALL durable.drain();
 SELECT status, output FROM states WHERE instance_id = 'twice';
 
--- an activity that is queued when the instance is suspended runs; the orchestration hears of it later
+-- an activity that is to be tried again when the instance is suspended is not; the resumption lets it begin
 CREATE FUNCTION queued() RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     r jsonb := durable.call_activity('flaky', '[2]'::jsonb, retry => durable.retry(first_interval => '1 hour'));

@@ -16,7 +16,7 @@ END $$;
 -- how many attempts there have been, and when the next is due
 CREATE FUNCTION now_and_next() RETURNS text LANGUAGE sql AS $$
     SELECT concat_ws(', ', 'attempts ' || (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM attempts),
-        'next in ' || (SELECT date_trunc('minute', run_at - durable.clock() + interval '30 s') FROM durable.task_queue),
+        'next in ' || (SELECT date_trunc('minute', coalesce(held_run_at, run_at) - durable.clock() + interval '30 s') FROM durable.task_queue),
         'as attempt ' || (SELECT attempt FROM durable.task_queue), (SELECT last_failure ->> 'message' FROM durable.task_queue),
         (SELECT status FROM run ORDER BY instance_id LIMIT 1)) $$;
 
@@ -70,7 +70,7 @@ SELECT now_and_next();
 SELECT durable.advance_clock('3 hours') IS NOT NULL AS later;
 CALL durable.drain();
 SELECT now_and_next();
--- it is suspended: what was scheduled goes on, but the orchestration does not hear of it
+-- while it is suspended there is no attempt; after the resumption the one that was due begins
 SELECT durable.suspend('4');
 SELECT setval('attempts', 99);
 SELECT durable.advance_clock('3 hours') IS NOT NULL AS later;

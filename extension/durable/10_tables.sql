@@ -45,6 +45,7 @@ ALTER TABLE durable.engine REPLICA IDENTITY FULL;
 -- task of; NULL: there is none, as a rule.
 -- runs_at: it waits for several tasks, so that no turn gets further before the history
 -- has so many events; NULL: not known.
+-- dropped_events: events that came when it had ended; NULL: none.
 -- events:  number of history events of this execution = the next event's seq - 1.
 CREATE TABLE durable.instance (
     key               bigint      NOT NULL,
@@ -64,6 +65,7 @@ CREATE TABLE durable.instance (
     parent_attempt    integer,
     next_activity     integer,
     runs_at           integer,
+    dropped_events    integer,
     crashes           smallint    NOT NULL DEFAULT 0,
     status            "char"      NOT NULL DEFAULT 'P',
     instance_id       text        COLLATE "C" NOT NULL,
@@ -90,7 +92,7 @@ CREATE UNIQUE INDEX instance_id_key ON durable.instance (instance_id, owner) WIT
 CREATE INDEX instance_name ON durable.instance (name);
 CREATE INDEX instance_sample ON durable.instance (created_at, key) WHERE key % 64 = 0;
 CREATE INDEX instance_tags ON durable.instance USING gin (tags jsonb_path_ops) WITH (gin_pending_list_limit = 256) WHERE tags IS NOT NULL;
-CREATE INDEX instance_parent ON durable.instance (parent_key) WHERE parent_key IS NOT NULL;
+CREATE INDEX instance_parent ON durable.instance (parent_key, parent_task) WHERE parent_key IS NOT NULL;
 
 -- One row holds the events that one unit of work appended: seq is the first
 -- one's number, at its time.  events is an array, see src/value/history.c.
@@ -164,11 +166,14 @@ CREATE TABLE durable.subscription (
     PRIMARY KEY (topic, key)
 );
 
--- Activities that run in a transaction of their own.
+-- Activities that run in a transaction of their own.  While the instance is suspended
+-- those that have not begun are held: run_at is infinity, where no worker looks, and
+-- held_run_at what it was.
 CREATE TABLE durable.task_queue (
     id                bigint      NOT NULL,
     owner             regrole     NOT NULL,
     run_at            timestamptz NOT NULL,
+    held_run_at       timestamptz,
     key               bigint      NOT NULL,
     execution         integer     NOT NULL,
     task              integer     NOT NULL,
@@ -185,7 +190,7 @@ CREATE TABLE durable.task_queue (
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
         autovacuum_vacuum_cost_delay = 0);
 CREATE SEQUENCE durable.task_queue_id_seq OWNED BY durable.task_queue.id;
-CREATE INDEX task_queue_key ON durable.task_queue (key);
+CREATE INDEX task_queue_key ON durable.task_queue (key, execution, task);
 
 -- Names for functions, with options.  A registration counts for its owner, for
 -- roles that have the owner's privileges, and for everybody if a superuser or

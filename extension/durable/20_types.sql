@@ -24,7 +24,9 @@ CREATE TYPE durable.instance_status AS (
     input               jsonb,
     output              jsonb,
     failure             jsonb,
-    tags                jsonb
+    tags                jsonb,
+    suspend_reason      text,
+    dropped_events      integer
 );
 
 COMMENT ON DOMAIN durable.task IS 'something an orchestration has scheduled: an activity, timer, event or sub-orchestration';

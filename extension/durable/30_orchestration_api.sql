@@ -31,15 +31,15 @@ RETURNS durable.task LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_schedule
 COMMENT ON FUNCTION durable.schedule_sub_orchestrator(text, "any", text, jsonb) IS
 'runs another orchestration as part of this one and does not wait for it; durable.result() of the task does';
 
-CREATE FUNCTION durable.create_timer(fire_at timestamptz)
+CREATE FUNCTION durable.create_timer(fire_at timestamptz, label text DEFAULT NULL)
 RETURNS durable.task LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_create_timer';
-COMMENT ON FUNCTION durable.create_timer(timestamptz) IS
-'makes a task that is answered at that time; infinity is never';
+COMMENT ON FUNCTION durable.create_timer(timestamptz, text) IS
+'makes a task that is answered at that time; infinity is never; label is what durable.waiting shows';
 
-CREATE FUNCTION durable.sleep(duration interval)
+CREATE FUNCTION durable.sleep(duration interval, label text DEFAULT NULL)
 RETURNS void LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_sleep';
-COMMENT ON FUNCTION durable.sleep(interval) IS
-'waits for that long, and holds no process and no transaction meanwhile';
+COMMENT ON FUNCTION durable.sleep(interval, text) IS
+'waits for that long, and holds no process and no transaction meanwhile; label is what durable.waiting shows';
 
 CREATE FUNCTION durable.cancel_timer(task durable.task)
 RETURNS void LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_cancel_timer';
@@ -111,6 +111,11 @@ CREATE FUNCTION durable.parent_instance_id()
 RETURNS text LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_parent_instance_id';
 COMMENT ON FUNCTION durable.parent_instance_id() IS
 'the id of the instance that called this one as its sub-orchestration, or NULL';
+
+CREATE FUNCTION durable.attempt()
+RETURNS integer LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_attempt';
+COMMENT ON FUNCTION durable.attempt() IS
+'which attempt of its task the running activity is, from 1; in a sub-orchestration, of the call that made it';
 
 CREATE FUNCTION durable.is_replaying()
 RETURNS boolean LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_is_replaying';

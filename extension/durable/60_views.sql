@@ -41,7 +41,9 @@ CREATE FUNCTION durable.worker_slots(
 RETURNS SETOF record
 LANGUAGE c AS 'MODULE_PATHNAME', 'durable_worker_slots';
 
--- waiting_on: "event ApprovalTask, timer 2026-01-01 00:02:00+00".
+-- waiting_on: "event ApprovalTask, timer 2026-01-01 00:02:00+00"; an activity or
+-- sub-orchestration that has failed and is tried again has the number of the attempt
+-- that is next, or runs, when it is due, and the last error.
 CREATE VIEW durable.instances WITH (security_barrier = true) AS
 SELECT i.instance_id,
        i.name,
@@ -55,11 +57,31 @@ SELECT i.instance_id,
        CASE WHEN i.status = 'S' THEN 'resume'
             WHEN i.status IN ('P', 'R') THEN
                 (SELECT nullif(concat_ws(' and ',
-                               string_agg(concat_ws(' ', w.kind, w.detail, w.due), ', ' ORDER BY w.ordinality)
+                               string_agg(concat_ws(' ', w.kind, w.detail, w.due,
+                                              '(' || nullif(concat_ws(', ', 'attempt ' || r.attempt,
+                                                                      'next try ' || r.next_try,
+                                                                      'last error: ' || CASE WHEN durable.may_read(i.owner)
+                                                                                        THEN r.last_error END), '') || ')'),
+                                          ', ' ORDER BY w.ordinality)
                                    FILTER (WHERE w.kind NOT IN ('buffered', 'more')),
                                max(w.number) FILTER (WHERE w.kind = 'more') || ' more'), '')
                  FROM durable.waits(i.waiting, coalesce(i.started_at, i.created_at))
-                      WITH ORDINALITY AS w)
+                      WITH ORDINALITY AS w
+                      LEFT JOIN LATERAL (
+                          SELECT t.attempt, t.last_failure ->> 'message' AS last_error, coalesce(t.held_run_at, t.run_at) AS next_try
+                          FROM durable.task_queue t
+                          WHERE w.kind = 'activity' AND t.key = i.key AND t.execution = i.execution AND t.task = w.number
+                            AND t.last_failure IS NOT NULL
+                          UNION ALL
+                          (SELECT c.parent_attempt,
+                                  (SELECT p.failure ->> 'message' FROM durable.instance p
+                                   WHERE p.parent_key = c.parent_key AND p.parent_task = c.parent_task
+                                     AND p.parent_execution = c.parent_execution AND p.parent_attempt = c.parent_attempt - 1),
+                                  (SELECT s.due FROM durable.waits(c.waiting, c.created_at) AS s WHERE s.kind = 'start')
+                           FROM durable.instance c
+                           WHERE w.kind = 'orchestration' AND c.parent_key = i.key AND c.parent_execution = i.execution
+                             AND c.parent_task = w.number AND c.parent_attempt > 1
+                           ORDER BY c.parent_attempt DESC LIMIT 1)) AS r ON true)
        END AS waiting_on,
        i.created_at AS created_time,
        coalesce(i.updated_at, i.started_at, i.created_at) AS last_updated_time,
@@ -75,7 +97,9 @@ SELECT i.instance_id,
        CASE WHEN durable.may_read(i.owner) THEN i.input END AS input,
        CASE WHEN durable.may_read(i.owner) THEN i.output END AS output,
        CASE WHEN durable.may_read(i.owner) THEN i.failure END AS failure,
-       CASE WHEN durable.may_read(i.owner) THEN i.tags END AS tags
+       CASE WHEN durable.may_read(i.owner) THEN i.tags END AS tags,
+       CASE WHEN durable.may_read(i.owner) THEN i.suspend_reason END AS suspend_reason,
+       coalesce(i.dropped_events, 0) AS dropped_events
 FROM durable.instance i
 WHERE durable.may_see(i.owner);
 
@@ -88,15 +112,34 @@ SELECT i.instance_id,
        w.since,
        w.due,
        w.line,
-       i.owner
+       i.owner,
+       nullif(w.number, 0)::durable.task AS task,
+       r.attempt,
+       CASE WHEN durable.may_read(i.owner) THEN r.last_error END AS last_error,
+       r.next_try
 FROM durable.instance i
      CROSS JOIN LATERAL durable.waits(i.waiting, coalesce(i.started_at, i.created_at)) AS w
+     LEFT JOIN LATERAL (
+         SELECT t.attempt, t.last_failure ->> 'message' AS last_error, coalesce(t.held_run_at, t.run_at) AS next_try
+         FROM durable.task_queue t
+         WHERE w.kind = 'activity' AND t.key = i.key AND t.execution = i.execution AND t.task = w.number
+           AND t.last_failure IS NOT NULL
+         UNION ALL
+         (SELECT c.parent_attempt,
+                 (SELECT p.failure ->> 'message' FROM durable.instance p
+                  WHERE p.parent_key = c.parent_key AND p.parent_task = c.parent_task
+                    AND p.parent_execution = c.parent_execution AND p.parent_attempt = c.parent_attempt - 1),
+                 (SELECT s.due FROM durable.waits(c.waiting, c.created_at) AS s WHERE s.kind = 'start')
+          FROM durable.instance c
+          WHERE w.kind = 'orchestration' AND c.parent_key = i.key AND c.parent_execution = i.execution
+            AND c.parent_task = w.number AND c.parent_attempt > 1
+          ORDER BY c.parent_attempt DESC LIMIT 1)) AS r ON true
 WHERE i.status IN ('P', 'R', 'S') AND durable.may_see(i.owner)
   AND w.kind NOT IN ('buffered', 'more')
 UNION ALL
 SELECT i.instance_id, i.name, 'resume',
        CASE WHEN durable.may_read(i.owner) THEN i.suspend_reason END,
-       coalesce(i.updated_at, i.started_at, i.created_at), NULL, NULL, i.owner
+       coalesce(i.updated_at, i.started_at, i.created_at), NULL, NULL, i.owner, NULL, NULL, NULL, NULL
 FROM durable.instance i
 WHERE i.status = 'S' AND durable.may_see(i.owner);
 

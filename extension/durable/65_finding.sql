@@ -21,6 +21,8 @@ CREATE TYPE durable.query_row AS (
     output              jsonb,
     failure             jsonb,
     tags                jsonb,
+    suspend_reason      text,
+    dropped_events      integer,
     page_cursor         text
 );
 
@@ -100,7 +102,7 @@ BEGIN
     END IF;
     s := durable.status(explain.instance_id);
     source := string_to_array(durable.source(explain.instance_id), E'\n');
-    SELECT coalesce(jsonb_agg(to_jsonb(w) - 'instance_id' - 'name' - 'owner' || jsonb_build_object('source', trim(source[w.line]))
+    SELECT coalesce(jsonb_agg(jsonb_strip_nulls(to_jsonb(w) - 'instance_id' - 'name' - 'owner') || jsonb_build_object('source', trim(source[w.line]))
                               ORDER BY w.since, w.kind, w.detail), '[]') INTO waits
     FROM durable.waiting w WHERE w.instance_id = s.instance_id AND w.owner = s.owner;
     SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.task), '[]'), count(*) INTO calls, ncalls

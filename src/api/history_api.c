@@ -45,6 +45,23 @@ static DurableSql history_rows = {
 	.argtypes = {INT8OID}
 };
 
+static DurableSql attempt_rows = {
+	.text = "SELECT 'TaskAttemptFailed', t.task, t.name, t.last_failure, t.scheduled_at, "
+	"pg_catalog.jsonb_build_object('next_attempt', t.attempt, 'next_try', coalesce(t.held_run_at, t.run_at)) "
+	"FROM durable.task_queue t WHERE t.key = $1 AND t.execution = $2 AND t.last_failure IS NOT NULL "
+	"UNION ALL "
+	"SELECT 'SubOrchestrationInstanceAttemptFailed', p.parent_task, p.name, p.failure, p.completed_at, "
+	"pg_catalog.jsonb_build_object('next_attempt', c.parent_attempt, 'next_instance_id', c.instance_id, 'next_try', "
+	"coalesce((SELECT s.due FROM durable.waits(c.waiting, c.created_at) AS s WHERE s.kind = 'start'), c.created_at)) "
+	"FROM durable.instance c JOIN durable.instance p ON p.parent_key = c.parent_key "
+	"AND p.parent_task = c.parent_task AND p.parent_execution = c.parent_execution "
+	"AND p.parent_attempt = c.parent_attempt - 1 "
+	"WHERE c.parent_key = $1 AND c.parent_execution = $2 AND c.status IN ('P', 'R', 'S') "
+	"ORDER BY 2",
+	.nargs = 2,
+	.argtypes = {INT8OID, INT4OID}
+};
+
 /* Where the rows go, and whether the caller may read payloads. */
 typedef struct HistoryOutput
 {
@@ -70,6 +87,8 @@ typedef struct HistoryFrame
 
 static bool read_frame(int64 key, HistoryFrame *frame);
 static void put_events(HistoryOutput *output, const HistoryFrame *frame);
+static void put_end(HistoryOutput *output, const HistoryFrame *frame);
+static void put_attempts(HistoryOutput *output, const HistoryFrame *frame);
 static void put_stored(HistoryOutput *output, uint64 row);
 static void put(HistoryOutput *output, int32 execution, int32 seq, const char *type, int32 task,
 				const char *name, const Jsonb *payload, TimestampTz time, const Jsonb *detail);
@@ -139,6 +158,7 @@ put_events(HistoryOutput *output, const HistoryFrame *frame)
 	MemoryContext spi = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(spi, "durable history", ALLOCSET_DEFAULT_SIZES);
 	uint64		nrows;
+	bool		ended = false;
 
 	if (frame->has_started)
 		put(output, frame->execution, 0, "ExecutionStarted", 0, frame->name,
@@ -149,14 +169,48 @@ put_events(HistoryOutput *output, const HistoryFrame *frame)
 	{
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextSwitchTo(context);
+
+		/* What is behind the end came after it. */
+		if (!ended && STATUS_IS_FINISHED(frame->status) && durable_sql_int4(i, 2) > frame->events)
+		{
+			put_end(output, frame);
+			ended = true;
+		}
 		put_stored(output, i);
 		MemoryContextSwitchTo(spi);
 		MemoryContextReset(context);
 	}
 
+	if (!ended && STATUS_IS_FINISHED(frame->status))
+		put_end(output, frame);
+	put_attempts(output, frame);
+}
+
+static void
+put_end(HistoryOutput *output, const HistoryFrame *frame)
+{
+	put(output, frame->execution, frame->events + 1, end_type(frame->status), 0, frame->name,
+		frame->end_payload, frame->completed_at, NULL);
+}
+
+/* Of tasks that have failed and are to be tried again; no part of the history, so without a number. */
+static void
+put_attempts(HistoryOutput *output, const HistoryFrame *frame)
+{
+	Datum		values[2] = {Int64GetDatum(frame->key), Int32GetDatum(frame->execution)};
+	uint64		nrows;
+
 	if (STATUS_IS_FINISHED(frame->status))
-		put(output, frame->execution, frame->events + 1, end_type(frame->status), 0, frame->name,
-			frame->end_payload, frame->completed_at, NULL);
+		return;
+	nrows = durable_sql_run(&attempt_rows, values, NULL, true, 0);
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		bool		isnull;
+		TimestampTz since = durable_sql_timestamptz(i, 5, &isnull);
+
+		put(output, frame->execution, 0, durable_sql_text(i, 1), durable_sql_int4(i, 2), durable_sql_text(i, 3),
+			durable_sql_jsonb(i, 4), since, durable_sql_jsonb(i, 6));
+	}
 }
 
 static void
@@ -185,6 +239,7 @@ put(HistoryOutput *output, int32 execution, int32 seq, const char *type, int32 t
 
 	values[0] = Int32GetDatum(execution);
 	values[1] = Int32GetDatum(seq);
+	nulls[1] = seq == 0 && task > 0;
 	values[2] = CStringGetTextDatum(type);
 	values[3] = Int32GetDatum(task);
 	nulls[3] = task == 0;

@@ -63,6 +63,9 @@ static bool activity_keep(void *arg);
 static bool is_repeated(const ActivityRun * run, const ErrorData *error);
 static Oid	duration_key(Oid function, const Jsonb *input);
 
+/* Of the activity that runs in this process; 0: none does. */
+static int	running_attempt = 0;
+
 ActivityTarget *
 durable_activity_target(List **known, const char *name, Oid owner, Oid asking_namespace)
 {
@@ -147,7 +150,10 @@ durable_activity_run(ActivityRun * run)
 	run->payload = NULL;
 	run->sqlerrcode = 0;
 
+	/* It catches whatever the activity raises. */
+	running_attempt = run->attempt;
 	durable_usercall_run(&call);
+	running_attempt = 0;
 	run->wrote = call.wrote;
 	run->notified = call.notified;
 	run->set_constraints = call.kept && call.set_constraints;
@@ -207,6 +213,12 @@ is_repeated(const ActivityRun * run, const ErrorData *error)
 			break;
 	}
 	return false;
+}
+
+int
+durable_activity_attempt(void)
+{
+	return running_attempt;
 }
 
 int64

@@ -72,4 +72,7 @@ extern bool durable_activity_is_short(const ActivityTarget * target, const Jsonb
 
 extern ActivityOutcome durable_activity_run(ActivityRun * run);
 
+/* Which attempt of its task the running activity is, from 1; 0: no activity is running. */
+extern int	durable_activity_attempt(void);
+
 #endif							/* DURABLE_ACTIVITY_H */

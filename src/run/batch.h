@@ -45,6 +45,7 @@ typedef struct Batch
 
 	List	   *consumed;		/* Message: rows to delete */
 	List	   *changed;		/* Instance: rows to update */
+	List	   *late;			/* Instance: has ended before, and got events since */
 	List	   *outbox;			/* Message: rows to insert */
 	List	   *new_timers;		/* TimerRow */
 	List	   *gone_timers;	/* TimerRow */

@@ -21,6 +21,8 @@
 
 static void discard_histories(Batch * batch);
 static void store_finished(Batch * batch);
+static void store_dropped(Batch * batch);
+static void hold_and_release(Batch * batch);
 
 void
 durable_batch_store(Batch * batch)
@@ -42,6 +44,7 @@ durable_batch_store(Batch * batch)
 		durable_instance_update(batch->changed, batch->clock);
 		store_finished(batch);
 	}
+	store_dropped(batch);
 	durable_inbox_delete(batch->consumed);
 	durable_timer_delete(batch->consumed);
 	if (batch->gone_timers != NIL)
@@ -50,6 +53,7 @@ durable_batch_store(Batch * batch)
 		durable_timer_insert(batch->owner, batch->new_timers);
 	if (batch->new_tasks != NIL)
 		durable_batch_store_tasks(batch);
+	hold_and_release(batch);	/* after the new tasks: they are held, too */
 	if (batch->outbox != NIL)
 		durable_inbox_insert(batch->outbox);
 	durable_sql_finish();
@@ -95,6 +99,50 @@ store_finished(Batch * batch)
 	}
 	if (nrows > 0)
 		durable_finished_insert(rows, nrows);
+}
+
+/* Events that came when their instances had ended, in this unit or before. */
+static void
+store_dropped(Batch * batch)
+{
+	List	   *dropped = list_copy(batch->late);
+	ListCell   *cell;
+
+	foreach(cell, batch->changed)
+		if (((Instance *) lfirst(cell))->dropped != NIL)
+			dropped = lappend(dropped, lfirst(cell));
+	if (dropped != NIL)
+		durable_history_insert_dropped(dropped);
+	if (batch->late != NIL)
+		durable_instance_count_dropped(batch->late);
+}
+
+/*
+ * A suspended instance's tasks do not begin.  They are put where no worker looks for
+ * tasks, instead of being found and left again and again.
+ */
+static void
+hold_and_release(Batch * batch)
+{
+	List	   *held = NIL;
+	List	   *released = NIL;
+	ListCell   *cell;
+
+	foreach(cell, batch->changed)
+	{
+		Instance   *instance = lfirst(cell);
+		bool		is_held = instance->status == STATUS_SUSPENDED;
+		bool		was_held = instance->stored_status == STATUS_SUSPENDED;
+
+		if (is_held && !was_held)
+			held = lappend(held, instance);
+		else if (was_held && !is_held && !STATUS_IS_FINISHED(instance->status))
+			released = lappend(released, instance);
+	}
+	if (held != NIL)
+		durable_task_hold_idle(durable_batch_keys(held));
+	if (released != NIL)
+		durable_task_release(durable_batch_keys(released));
 }
 
 void

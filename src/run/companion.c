@@ -224,6 +224,7 @@ describe_run(Instance *instance, Handler *handler)
 	durable_json_push_member(&state, "custom_status", instance->custom_status);
 	push_number(&state, "key", instance->key);
 	push_number(&state, "execution", instance->execution);
+	push_number(&state, "parent_attempt", instance->parent_attempt);
 	push_number(&state, "created_at", instance->created_at);
 	push_number(&state, "started_at", instance->replay.started);
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));

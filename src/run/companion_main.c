@@ -119,6 +119,8 @@ run_instance(const Jsonb *description)
 	instance->key = durable_history_get_number(durable_json_get_member(description, "key"));
 	instance->execution = (int32)
 		durable_history_get_number(durable_json_get_member(description, "execution"));
+	instance->parent_attempt = (int32)
+		durable_history_get_number(durable_json_get_member(description, "parent_attempt"));
 	instance->created_at =
 		durable_history_get_number(durable_json_get_member(description, "created_at"));
 	instance->replay.started =

@@ -129,7 +129,11 @@ absorb(Batch * batch, Instance *instance, List *messages)
 		Message    *message = lfirst(cell);
 
 		if (STATUS_IS_FINISHED(instance->status))
-			break;				/* the rest is too late: dropped */
+		{
+			if (message->kind == MESSAGE_EVENT)
+				durable_instance_drop_event(batch, instance, message);
+			continue;			/* too late */
+		}
 		if (absorb_message(batch, instance, message))
 			runnable = true;
 		forced |= message->kind == MESSAGE_CONTINUE || message->kind == MESSAGE_RESUME ||

@@ -39,6 +39,20 @@ durable_instance_add_answer(Batch * batch, Instance *instance, HistoryType type,
 		instance->replay.events[instance->replay.nevents - 1]->extra = durable_history_number(attempt);
 }
 
+void
+durable_instance_drop_event(Batch * batch, Instance *instance, const Message *message)
+{
+	MemoryContext old = MemoryContextSwitchTo(instance->context);
+	HistoryEvent *event = palloc0(sizeof(HistoryEvent));
+
+	event->type = HISTORY_EVENT_DROPPED;
+	event->name = message->name;
+	event->time = batch->clock;
+	event->payload = message->payload;
+	instance->dropped = lappend(instance->dropped, event);
+	MemoryContextSwitchTo(old);
+}
+
 /* The only place that changes the status. */
 void
 durable_instance_set_status(Instance *instance, char status, const char *reason)

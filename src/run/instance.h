@@ -15,6 +15,9 @@ extern void durable_instance_add_event(Batch * batch, Instance *instance, Histor
 extern void durable_instance_add_answer(Batch * batch, Instance *instance, HistoryType type,
 										 int32 task, int32 attempt, const Jsonb *payload);
 
+/* An event that has come too late: the instance has ended. */
+extern void durable_instance_drop_event(Batch * batch, Instance *instance, const Message *message);
+
 /* All transitions; the states are drawn in execution.c. */
 extern void durable_instance_set_status(Instance *instance, char status, const char *reason);
 

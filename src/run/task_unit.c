@@ -47,7 +47,8 @@
 
 static UnitResult end_batch(Batch * batch, const TaskRow *task, MemoryContext old);
 static TaskRow *claim_task(Oid owner, UnitScan *scan, TimestampTz now, TimestampTz after);
-static bool is_wanted(const TaskRow *task);
+static bool is_wanted(char status);
+static void hold_task(Oid owner, const TaskRow *task, TimestampTz now);
 static bool is_suspect(const TaskRow *task);
 static void start_again(Batch * batch, const TaskRow *task);
 static int	weight(const TaskRow *task);
@@ -88,8 +89,12 @@ durable_unit_task(Oid owner, UnitScan *scan)
 	scan->ran_task = 0;
 	if (task != NULL)
 	{
-		if (!is_wanted(task))
+		char		status = durable_instance_status(task->key);
+
+		if (!is_wanted(status))
 			durable_task_delete(task);
+		else if (status == STATUS_SUSPENDED)
+			hold_task(owner, task, now);
 		else if (!is_suspect(task))
 			run_task(batch, task, scan);
 		else if (durable_crash_convicts(weight(task)))
@@ -156,11 +161,23 @@ claim_task(Oid owner, UnitScan *scan, TimestampTz now, TimestampTz after)
 
 /* A terminated instance wants nothing any more; one that has ended otherwise let it go on. */
 static bool
-is_wanted(const TaskRow *task)
+is_wanted(char status)
 {
-	char		status = durable_instance_status(task->key);
-
 	return status != '\0' && status != STATUS_TERMINATED;
+}
+
+/*
+ * A task that its instance's suspension has not found idle: it was running then, and is
+ * to be tried again.  A resumption must find it held, or not find it suspended; so the
+ * instance is locked, and while another unit has it locked the task waits.
+ */
+static void
+hold_task(Oid owner, const TaskRow *task, TimestampTz now)
+{
+	if (durable_instance_lock_status(task->key) == STATUS_SUSPENDED)
+		durable_task_hold(task);
+	else
+		durable_task_postpone(owner, task, now + TRY_AGAIN_MIN_US, task->attempt, task->last_failure);
 }
 
 /* It may have been running when the server crashed; see crash.c. */
@@ -234,7 +251,7 @@ run_task(Batch * batch, TaskRow *task, UnitScan *scan)
 
 	/* A termination that was committed since the first look found nobody to cancel. */
 	HOLD_CANCEL_INTERRUPTS();
-	wanted = is_wanted(task);
+	wanted = is_wanted(durable_instance_status(task->key));
 	RESUME_CANCEL_INTERRUPTS();
 	if (!wanted)
 	{

@@ -34,6 +34,7 @@
 #include "execution.h"
 #include "failpoint.h"
 #include "guc.h"
+#include "instance.h"
 #include "recall.h"
 #include "slot.h"
 #include "suspect.h"
@@ -591,7 +592,17 @@ run_work(Batch * batch, Work * work, bool solo)
 {
 	batch->consumed = list_concat(batch->consumed, work->messages);
 	if (STATUS_IS_FINISHED(work->instance->status))
-		return;					/* too late: messages go */
+	{
+		ListCell   *cell;
+
+		/* Too late: messages go, and events leave a trace. */
+		foreach(cell, work->messages)
+			if (((Message *) lfirst(cell))->kind == MESSAGE_EVENT)
+				durable_instance_drop_event(batch, work->instance, lfirst(cell));
+		if (work->instance->dropped != NIL)
+			batch->late = lappend(batch->late, work->instance);
+		return;
+	}
 	durable_execution_run(batch, work->instance, work->messages);
 	batch->changed = lappend(batch->changed, work->instance);
 }

@@ -48,6 +48,7 @@ static DurableSql discard = {
 	1, {INT8ARRAYOID}
 };
 
+static void insert_row(DurableWriter *writer, const Instance *instance, int32 seq, HistoryEvent **events, int nevents);
 static void insert_events(DurableWriter *writer, const Instance *instance);
 static int	fill_row(const Replay *replay, int first);
 
@@ -117,18 +118,46 @@ insert_events(DurableWriter *writer, const Instance *instance)
 	while (first < replay->nevents)
 	{
 		int			last = fill_row(replay, first);
-		TimestampTz at = replay->events[first]->time;
 
-		durable_writer_set(writer, HISTORY_KEY, Int64GetDatum(instance->key));
-		durable_writer_set(writer, HISTORY_EXECUTION, Int32GetDatum(instance->execution));
-		durable_writer_set(writer, HISTORY_SEQ, Int32GetDatum(first + 1));
-		durable_writer_set(writer, HISTORY_AT, TimestampTzGetDatum(at));
-		durable_writer_set_jsonb(writer, HISTORY_EVENTS,
-								 durable_history_encode(&replay->events[first], last - first, at));
-		durable_writer_set(writer, HISTORY_FORM, CharGetDatum(HISTORY_FORMAT));
-		durable_writer_insert(writer);
+		insert_row(writer, instance, first + 1, &replay->events[first], last - first);
 		first = last;
 	}
+}
+
+void
+durable_history_insert_dropped(List *instances)
+{
+	DurableWriter *writer = durable_writer_open(&writable);
+	ListCell   *cell;
+
+	foreach(cell, instances)
+	{
+		Instance   *instance = lfirst(cell);
+		int32		seq = Max(instance->stored_events, instance->replay.nevents) + instance->dropped_events + 2;
+		ListCell   *inner;
+
+		foreach(inner, instance->dropped)
+		{
+			HistoryEvent *event = lfirst(inner);
+
+			insert_row(writer, instance, seq++, &event, 1);
+		}
+	}
+	durable_writer_close(writer);
+}
+
+static void
+insert_row(DurableWriter *writer, const Instance *instance, int32 seq, HistoryEvent **events, int nevents)
+{
+	TimestampTz at = events[0]->time;
+
+	durable_writer_set(writer, HISTORY_KEY, Int64GetDatum(instance->key));
+	durable_writer_set(writer, HISTORY_EXECUTION, Int32GetDatum(instance->execution));
+	durable_writer_set(writer, HISTORY_SEQ, Int32GetDatum(seq));
+	durable_writer_set(writer, HISTORY_AT, TimestampTzGetDatum(at));
+	durable_writer_set_jsonb(writer, HISTORY_EVENTS, durable_history_encode(events, nevents, at));
+	durable_writer_set(writer, HISTORY_FORM, CharGetDatum(HISTORY_FORMAT));
+	durable_writer_insert(writer);
 }
 
 /*

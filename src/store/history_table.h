@@ -36,6 +36,12 @@ extern void durable_history_close(DurableScan *scan);
 /* Instance: writes their events that are not stored yet. */
 extern void durable_history_insert(List *instances);
 
+/*
+ * Instance: writes the events that came when they had ended.  Their numbers leave one
+ * out behind the history, which durable.history() gives to the end.
+ */
+extern void durable_history_insert_dropped(List *instances);
+
 /* Deletes the histories of these instances (a bigint[]).  The caller is in SPI. */
 extern void durable_history_discard(Datum keys);
 

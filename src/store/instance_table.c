@@ -50,6 +50,7 @@ DurableTable durable_instance_table = {
 		[INSTANCE_PARENT_ATTEMPT] = "parent_attempt",
 		[INSTANCE_NEXT_ACTIVITY] = "next_activity",
 		[INSTANCE_RUNS_AT] = "runs_at",
+		[INSTANCE_DROPPED_EVENTS] = "dropped_events",
 		[INSTANCE_CRASHES] = "crashes",
 		[INSTANCE_STATUS] = "status",
 		[INSTANCE_ID] = "instance_id",
@@ -83,12 +84,22 @@ static DurableWritable updated = {
 	.columns = BIT(STATUS) | BIT(EXECUTION) | BIT(EVENTS) | BIT(TURNS) | BIT(COMPUTE_US) |
 	BIT(STARTED_AT) | BIT(UPDATED_AT) | BIT(COMPLETED_AT) | BIT(INPUT) | BIT(OUTPUT) | BIT(FAILURE) |
 	BIT(CUSTOM_STATUS) | BIT(WAITING) | BIT(SUSPEND_REASON) | BIT(CODE_HASH) | BIT(CRASHES) |
-	BIT(NEXT_ACTIVITY) | BIT(RUNS_AT)
+	BIT(NEXT_ACTIVITY) | BIT(RUNS_AT) | BIT(DROPPED_EVENTS)
 };
 
 static DurableSql status_of = {
 	"SELECT status FROM durable.instance WHERE key = $1",
 	1, {INT8OID}
+};
+
+static DurableSql lock_status = {
+	"SELECT status FROM durable.instance WHERE key = $1 FOR SHARE SKIP LOCKED",
+	1, {INT8OID}
+};
+
+static DurableSql count_dropped = {
+	"UPDATE durable.instance SET dropped_events = $2 WHERE key = $1",
+	2, {INT8OID, INT4OID}
 };
 
 static DurableSql insert_unless_taken = {
@@ -102,6 +113,7 @@ static DurableSql insert_unless_taken = {
 static bool find(DurableScan *scan, int64 key);
 static Instance *read_instance(DurableScan *scan, Oid owner, MemoryContext parent);
 static char *parent_id(DurableScan *scan, const Instance *instance);
+static char read_status(DurableSql *sql, int64 key);
 static void set_changes(DurableWriter *writer, const Instance *instance, TimestampTz now);
 static void set_new(DurableWriter *writer, NewInstance *row);
 static const char *shorten(const char *signature, const char *name);
@@ -177,6 +189,8 @@ read_instance(DurableScan *scan, Oid owner, MemoryContext parent)
 	instance->crashes = durable_scan_int2(scan, INSTANCE_CRASHES);
 	instance->dispatched = durable_scan_int4(scan, INSTANCE_NEXT_ACTIVITY) - 1;
 	instance->runs_at = durable_scan_int4(scan, INSTANCE_RUNS_AT);
+	instance->stored_status = instance->status;
+	instance->dropped_events = durable_scan_int4(scan, INSTANCE_DROPPED_EVENTS);
 	instance->replay.started = instance->started_at;
 	MemoryContextSwitchTo(old);
 	return instance;
@@ -198,11 +212,23 @@ parent_id(DurableScan *scan, const Instance *instance)
 char
 durable_instance_status(int64 key)
 {
+	return read_status(&status_of, key);
+}
+
+char
+durable_instance_lock_status(int64 key)
+{
+	return read_status(&lock_status, key);
+}
+
+static char
+read_status(DurableSql *sql, int64 key)
+{
 	Datum		values[1] = {Int64GetDatum(key)};
 	char		status = '\0';
 
 	durable_sql_connect();
-	if (durable_sql_run(&status_of, values, NULL, false, 0) > 0)
+	if (durable_sql_run(sql, values, NULL, false, 0) > 0)
 		status = durable_sql_char(0, 1);
 	durable_sql_finish();
 	return status;
@@ -252,12 +278,34 @@ set_changes(DurableWriter *writer, const Instance *instance, TimestampTz now)
 	if (instance->code_hash != 0)
 		durable_writer_set(writer, INSTANCE_CODE_HASH, Int64GetDatum(instance->code_hash));
 	durable_writer_set(writer, INSTANCE_CRASHES, Int16GetDatum(0));
+	if (instance->dropped_events + list_length(instance->dropped) > 0)
+		durable_writer_set(writer, INSTANCE_DROPPED_EVENTS,
+						   Int32GetDatum(instance->dropped_events + list_length(instance->dropped)));
 	if (STATUS_IS_FINISHED(instance->status))
 		return;
 	if (instance->dispatched >= 0 && instance->dispatched < instance->replay.ncalls)
 		durable_writer_set(writer, INSTANCE_NEXT_ACTIVITY, Int32GetDatum(instance->dispatched + 1));
 	if (instance->runs_at > instance->replay.nevents + 1)
 		durable_writer_set(writer, INSTANCE_RUNS_AT, Int32GetDatum(instance->runs_at));
+}
+
+void
+durable_instance_count_dropped(List *instances)
+{
+	ListCell   *cell;
+
+	durable_sql_connect();
+	foreach(cell, instances)
+	{
+		Instance   *instance = lfirst(cell);
+		Datum		values[2] = {
+			Int64GetDatum(instance->key),
+			Int32GetDatum(instance->dropped_events + list_length(instance->dropped))
+		};
+
+		durable_sql_run(&count_dropped, values, NULL, false, 0);
+	}
+	durable_sql_finish();
 }
 
 /* --- new instances ------------------------------------------------------------------------ */

@@ -16,8 +16,8 @@ enum
 	INSTANCE_KEY, INSTANCE_CREATED_AT, INSTANCE_OWNER, INSTANCE_EXECUTION, INSTANCE_UPDATED_AT,
 	INSTANCE_COMPUTE_US, INSTANCE_EVENTS, INSTANCE_TURNS, INSTANCE_STARTED_AT, INSTANCE_COMPLETED_AT,
 	INSTANCE_CODE_HASH, INSTANCE_PARENT_KEY, INSTANCE_PARENT_EXECUTION, INSTANCE_PARENT_TASK,
-	INSTANCE_PARENT_ATTEMPT, INSTANCE_NEXT_ACTIVITY, INSTANCE_RUNS_AT, INSTANCE_CRASHES, INSTANCE_STATUS, INSTANCE_ID, INSTANCE_NAME,
-	INSTANCE_HANDLER, INSTANCE_VERSION, INSTANCE_INPUT, INSTANCE_OUTPUT, INSTANCE_FAILURE,
+	INSTANCE_PARENT_ATTEMPT, INSTANCE_NEXT_ACTIVITY, INSTANCE_RUNS_AT, INSTANCE_DROPPED_EVENTS,
+	INSTANCE_CRASHES, INSTANCE_STATUS, INSTANCE_ID, INSTANCE_NAME, INSTANCE_HANDLER, INSTANCE_VERSION, INSTANCE_INPUT, INSTANCE_OUTPUT, INSTANCE_FAILURE,
 	INSTANCE_CUSTOM_STATUS, INSTANCE_TAGS, INSTANCE_WAITING, INSTANCE_SUSPEND_REASON, INSTANCE_COLUMNS
 };
 
@@ -65,6 +65,8 @@ typedef struct Instance
 								 * tasks; -1: those of all calls */
 	int32		runs_at;		/* the orchestration cannot get further before its history has
 								 * so many events; 0: not known */
+	char		stored_status;	/* the status as it was loaded */
+	int32		dropped_events; /* that came when it had ended, as loaded */
 
 	/* in memory */
 	MemoryContext context;		/* lives as long as the instance does */
@@ -74,6 +76,7 @@ typedef struct Instance
 	int			wait_line;		/* line of the orchestration that waits, 0 unknown */
 	bool		put_off;		/* goes on in the next batch */
 	bool		leaves_children;	/* it was terminated, its sub-orchestrations go on */
+	List	   *dropped;		/* HistoryEvent: further ones that came when it had ended */
 	bool		input_changed;	/* by continue_as_new */
 	bool		discard_history;	/* continued as new: delete the old execution's rows */
 }			Instance;
@@ -110,6 +113,15 @@ extern List *durable_instance_lock(Oid owner, const int64 *keys, int nkeys, Memo
 
 /* The status of an instance; '\0': it is gone. */
 extern char durable_instance_status(int64 key);
+
+/*
+ * Locks an instance so that its status stays as it is until the end of the transaction:
+ * FOR SHARE SKIP LOCKED.  '\0': somebody else has it locked, or it is gone.
+ */
+extern char durable_instance_lock_status(int64 key);
+
+/* Instance: those that have ended before, and got events since. */
+extern void durable_instance_count_dropped(List *instances);
 
 /* Instance: writes what a unit may change of them. */
 extern void durable_instance_update(List *instances, TimestampTz now);

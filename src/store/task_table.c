@@ -93,6 +93,25 @@ static DurableSql delete_idle = {
 	1, {INT8ARRAYOID}
 };
 
+static DurableSql hold_idle = {
+	"UPDATE durable.task_queue t SET held_run_at = t.run_at, run_at = 'infinity' "
+	"FROM (SELECT owner, run_at, id FROM durable.task_queue "
+	"WHERE key = ANY ($1) AND run_at < 'infinity' FOR UPDATE SKIP LOCKED) d "
+	"WHERE t.owner = d.owner AND t.run_at = d.run_at AND t.id = d.id",
+	1, {INT8ARRAYOID}
+};
+
+static DurableSql hold_one = {
+	"UPDATE durable.task_queue SET held_run_at = run_at, run_at = 'infinity' WHERE ctid = $1",
+	1, {TIDOID}
+};
+
+static DurableSql release = {
+	"UPDATE durable.task_queue SET run_at = held_run_at, held_run_at = NULL "
+	"WHERE key = ANY ($1) AND held_run_at IS NOT NULL RETURNING owner, run_at",
+	1, {INT8ARRAYOID}
+};
+
 static TaskRow *claim(DurableSql *sql, Datum *values);
 static TaskRow *read_task(MemoryContext context);
 static Size size_of(const Jsonb *value);
@@ -271,6 +290,38 @@ durable_task_mark(TaskRow *task, int crashes)
 	if (durable_sql_run(&mark_one, values, NULL, false, 0) != 1)
 		elog(ERROR, "task %d of instance " INT64_FORMAT " has gone", task->task, task->key);
 	task->tid = *(ItemPointer) DatumGetPointer(durable_sql_datum(0, 1, &isnull));
+	durable_sql_finish();
+}
+
+void
+durable_task_hold_idle(Datum keys)
+{
+	Datum		values[1] = {keys};
+
+	durable_sql_connect();
+	durable_sql_run(&hold_idle, values, NULL, false, 0);
+	durable_sql_finish();
+}
+
+void
+durable_task_hold(const TaskRow *task)
+{
+	Datum		values[1] = {PointerGetDatum(&task->tid)};
+
+	change_one(&hold_one, values, NULL, task);
+}
+
+void
+durable_task_release(Datum keys)
+{
+	Datum		values[1] = {keys};
+	uint64		nrows;
+	bool		isnull;
+
+	durable_sql_connect();
+	nrows = durable_sql_run(&release, values, NULL, false, 0);
+	for (uint64 i = 0; i < nrows; i++)
+		durable_wakeup_task(durable_sql_oid(i, 1), durable_sql_timestamptz(i, 2, &isnull));
 	durable_sql_finish();
 }
 

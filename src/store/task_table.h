@@ -27,7 +27,7 @@ typedef struct TaskRow
 	const Jsonb *input;
 	const Jsonb *retry;			/* NULL: none */
 	int64		timeout_us;		/* 0: none */
-	const Jsonb *last_failure;	/* NULL: none */
+	const Jsonb *last_failure;	/* of the attempt before; NULL: none */
 	int			crashes;
 }			TaskRow;
 
@@ -60,6 +60,14 @@ extern void durable_task_postpone(Oid owner, const TaskRow *task, TimestampTz ru
 
 /* Sets crashes, and tid to the place of the new version. */
 extern void durable_task_mark(TaskRow *task, int crashes);
+
+/*
+ * Suspended instances (a bigint[]): holds their tasks that nobody has locked, and lets
+ * them run again; the same for one task that the caller has locked.
+ */
+extern void durable_task_hold_idle(Datum keys);
+extern void durable_task_release(Datum keys);
+extern void durable_task_hold(const TaskRow *task);
 
 /* Deletes the tasks of these instances (a bigint[]) that nobody has locked. */
 extern void durable_task_delete_idle(Datum keys);

@@ -23,6 +23,7 @@
 
 #include <math.h>
 
+#include "activity.h"
 #include "calls.h"
 #include "handler.h"
 #include "json.h"
@@ -35,6 +36,7 @@ PG_FUNCTION_INFO_V1(durable_uuid);
 PG_FUNCTION_INFO_V1(durable_random);
 PG_FUNCTION_INFO_V1(durable_instance_id);
 PG_FUNCTION_INFO_V1(durable_parent_instance_id);
+PG_FUNCTION_INFO_V1(durable_attempt);
 PG_FUNCTION_INFO_V1(durable_is_replaying);
 PG_FUNCTION_INFO_V1(durable_set_custom_status);
 PG_FUNCTION_INFO_V1(durable_log);
@@ -64,6 +66,19 @@ durable_now(PG_FUNCTION_ARGS)
 	Turn	   *turn = durable_turn_current("now");
 
 	PG_RETURN_TIMESTAMPTZ(turn->instance->replay.now);
+}
+
+/* In an activity its attempt; in an orchestration that of the call that made it, the same in each replay. */
+Datum
+durable_attempt(PG_FUNCTION_ARGS)
+{
+	if (durable_turn_active())
+		PG_RETURN_INT32(Max(durable_turn_current("attempt")->instance->parent_attempt, 1));
+	if (durable_activity_attempt() == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DURABLE_OUTSIDE),
+				 errmsg("durable.attempt() can only be called by a running activity or orchestration")));
+	PG_RETURN_INT32(durable_activity_attempt());
 }
 
 Datum

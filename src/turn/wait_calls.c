@@ -23,7 +23,8 @@
 #include "json.h"
 #include "time_after.h"
 
-static int record_timer(Turn *turn, TimestampTz due);
+static int record_timer(Turn *turn, TimestampTz due, const char *label);
+static char *get_label(FunctionCallInfo fcinfo, int argno);
 static int record_wait(Turn *turn, const char *name);
 static void cancel_task(Turn *turn, int task);
 static TaskState * get_task(Turn *turn, int64 task);
@@ -39,7 +40,7 @@ PG_FUNCTION_INFO_V1(durable_when_all);
 PG_FUNCTION_INFO_V1(durable_when_any);
 PG_FUNCTION_INFO_V1(durable_result);
 
-/* create_timer(fire_at) -> task */
+/* create_timer(fire_at, label) -> task */
 Datum
 durable_create_timer(PG_FUNCTION_ARGS)
 {
@@ -49,10 +50,10 @@ durable_create_timer(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("fire_at must not be null")));
-	PG_RETURN_INT64(record_timer(turn, PG_GETARG_TIMESTAMPTZ(0)));
+	PG_RETURN_INT64(record_timer(turn, PG_GETARG_TIMESTAMPTZ(0), get_label(fcinfo, 1)));
 }
 
-/* sleep(interval) */
+/* sleep(duration, label) */
 Datum
 durable_sleep(PG_FUNCTION_ARGS)
 {
@@ -65,7 +66,8 @@ durable_sleep(PG_FUNCTION_ARGS)
 	(void) durable_turn_await(turn,
 							  record_timer(turn, durable_time_after(turn->instance->replay.now,
 																	PG_GETARG_INTERVAL_P(0),
-																	"duration")));
+																	"duration"),
+												 get_label(fcinfo, 1)));
 	PG_RETURN_VOID();
 }
 
@@ -119,7 +121,7 @@ durable_wait_for_external_event(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(1) || durable_replay_task(replay, wait)->done)
 		return durable_call_answer(fcinfo, turn, wait);
 
-	timer = record_timer(turn, due);
+	timer = record_timer(turn, due, NULL);
 	for (;;)
 	{
 		if (durable_replay_task(replay, wait)->done)
@@ -139,12 +141,19 @@ durable_wait_for_external_event(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(PG_GETARG_DATUM(2));
 }
 
+/* NULL: none. */
+static char *
+get_label(FunctionCallInfo fcinfo, int argno)
+{
+	return PG_ARGISNULL(argno) ? NULL : durable_call_name(fcinfo, argno, "label");
+}
+
 static int
-record_timer(Turn *turn, TimestampTz due)
+record_timer(Turn *turn, TimestampTz due, const char *label)
 {
 	HistoryEvent *recorded;
 
-	return durable_turn_record(turn, HISTORY_TIMER_CREATED, NULL,
+	return durable_turn_record(turn, HISTORY_TIMER_CREATED, label,
 							   durable_turn_next_is_new(turn) ? durable_history_number(due) : NULL,
 							   NULL, &recorded);
 }

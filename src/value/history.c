@@ -73,6 +73,7 @@ static const struct
 	[HISTORY_LOG_WRITTEN] = {"LogWritten", true},
 	[HISTORY_SUSPENDED] = {"ExecutionSuspended", false},
 	[HISTORY_RESUMED] = {"ExecutionResumed", false},
+	[HISTORY_EVENT_DROPPED] = {"EventDropped", false},
 	[HISTORY_TURN_STARTED] = {"OrchestratorStarted", false},
 };
 

@@ -28,7 +28,8 @@ typedef enum HistoryType
 	HISTORY_LOG_WRITTEN = 15,
 	HISTORY_SUSPENDED = 16,
 	HISTORY_RESUMED = 17,
-	/* 18 to 30 are free, and take less room than those that are larger */
+	HISTORY_EVENT_DROPPED = 18, /* behind the history of one that has ended; no replay sees it */
+	/* 19 to 30 are free, and take less room than those that are larger */
 	HISTORY_TURN_STARTED = 32	/* reserved for turns that run elsewhere; never recorded here */
 }			HistoryType;
 

@@ -105,7 +105,10 @@ durable_replay_call(Replay *replay, HistoryType type, const char *name,
 		HistoryEvent *event = replay->events[replay->calls[task - 1]];
 		bool		same = event->type == type;
 
-		if (same && type == HISTORY_EVENT_WAIT_CREATED)
+		/* The label of a timer is for people. */
+		if (type == HISTORY_TIMER_CREATED || type == HISTORY_TIMER_CANCELED)
+			 /* nothing else to compare */ ;
+		else if (same && type == HISTORY_EVENT_WAIT_CREATED)
 			same = same_event_name(event->name, name);
 		else if (same && (event->name != NULL || name != NULL))
 			same = event->name != NULL && name != NULL &&
