@@ -76,7 +76,11 @@ extern void durable_batch_store(Batch * batch);
 /* Raises 55000 when somebody has added something to a table that keeps us from writing to it. */
 extern void durable_batch_check_tables(void);
 
-/* Histories, from memory where this process has them (recall.c). */
+/*
+ * Histories, from memory where this process has them (recall.c).  They are of any size,
+ * so only the first ones may be read: the others have replay.nevents != stored_events,
+ * and cannot be run.
+ */
 extern void durable_batch_load_history(List *instances);
 
 /* Parts of it: what is written with statements (batch_statements.c). */

@@ -14,11 +14,16 @@
 #include "batch.h"
 #include "history_table.h"
 #include "recall.h"
+#include "utils/memutils.h"
+
+/* No further history is read once those that were read take so much memory. */
+#define MAX_BYTES	(64 * 1024 * 1024)
 
 void
 durable_batch_load_history(List *instances)
 {
 	bool		opened = false;
+	Size		bytes = 0;
 	DurableScan scan;
 	ListCell   *cell;
 
@@ -29,10 +34,13 @@ durable_batch_load_history(List *instances)
 		durable_recall_history(instance);
 		if (instance->replay.nevents == instance->stored_events)
 			continue;
+		if (bytes > MAX_BYTES)
+			continue;
 		if (!opened)
 			durable_history_open(&scan);
 		opened = true;
 		durable_history_load(&scan, instance);
+		bytes += MemoryContextMemAllocated(instance->context, true);
 	}
 	if (opened)
 		durable_history_close(&scan);

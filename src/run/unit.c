@@ -53,6 +53,7 @@ typedef struct Work
 
 static bool is_suspect(const Work * work);
 static bool is_watched(const Work * work);
+static bool is_loaded(const Instance *instance);
 static List *read_inbox(Batch * batch, UnitScan *scan, int64 *from, int nparts, int limit);
 static void look_from(UnitScan *scan, int64 key);
 static List *messages_of(List *messages, int64 key);
@@ -196,7 +197,7 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 		Work	   *work = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		if (durable_batch_exhausted(batch))
+		if (durable_batch_exhausted(batch) || !is_loaded(work->instance))
 		{
 			/* The rest stays in the inbox. */
 			leave_for_later(scan, work);
@@ -232,6 +233,12 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(batch->context);
 	return full ? UNIT_FULL : found ? UNIT_SOME : UNIT_NOTHING;
+}
+
+static bool
+is_loaded(const Instance *instance)
+{
+	return instance->replay.nevents == instance->stored_events || STATUS_IS_FINISHED(instance->status);
 }
 
 /* Instances that are locked, with messages that are still there. */
