@@ -8,6 +8,7 @@
  *
  * Called by: SQL, with durable.testing = on
  * Locks:	those of the units
+ * Memory:	that of the units; each unit's is freed after it
  *
  *-------------------------------------------------------------------------
  */

@@ -11,7 +11,8 @@
  * somebody's lock), is rolled back and made a task, without using up an attempt.
  * So is one that fails because of the server (error_origin.c).
  *
- * Called by: execution.c (inline), task_unit.c (tasks)
+ * Called by: dispatch.c and straight_through.c (inline), task_unit.c (tasks);
+ *			activity_calls.c and registration_api.c (time limits)
  * Locks:	whatever the activity takes
  * Memory:	results in CurrentMemoryContext
  *

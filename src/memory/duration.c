@@ -3,7 +3,7 @@
  *		How long activities take.
  *
  * Owns: durations in shared memory.
- * Called by: turns.
+ * Called by: activity.c, which records one after each run and asks before the next.
  * Locks: none.
  * Memory: a fixed table; what does not fit pushes something else out.
  *

@@ -6,7 +6,8 @@
  * batch_read.c fills it, execution.c and what it calls add to it, batch_store.c
  * writes it.
  *
- * Called by: unit.c, execution.c
+ * Called by: unit.c, task_unit.c; dispatch.c, outcome.c and straight_through.c add to it,
+ *			the other batch_*.c store it
  * Locks:	none
  * Memory:	a context of its own, batch->context
  *

@@ -8,7 +8,7 @@
  * any worker.  It lives as long as its worker does, or until it has had nothing to do
  * for a while.
  *
- * Called by: the postmaster; turn.c (the frontier)
+ * Called by: the postmaster; turn.c, through turn->at_frontier
  * Locks:	none; its transaction holds a snapshot during a run
  * Memory:	the link in TopMemoryContext; a run's in its transaction
  *

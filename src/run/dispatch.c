@@ -7,7 +7,7 @@
  * durable.task_queue.  When the batch has had its share of time or of writing
  * subtransactions, the instance sends itself a message to go on.
  *
- * Called by: execution.c
+ * Called by: execution.c, outcome.c
  * Locks:	whatever inline activities take
  * Memory:	instance->context; rows to be written in batch->context
  *

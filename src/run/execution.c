@@ -21,7 +21,7 @@
  * been answered at once have the orchestration replayed past them, until nothing of
  * that kind is left.
  *
- * Called by: unit.c
+ * Called by: unit.c; outcome.c, to suspend an instance
  * Locks:	the caller holds the instance's row lock
  * Memory:	instance->context; rows to be written in batch->context
  *

@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * outcome.c
- *		What becomes of decisions, and of an execution that ends.
+ *		What becomes of a turn's result, and of an execution that ends.
  *
- * Decisions become rows of other tables.  An execution that ends gives up its
+ * It makes no difference where the turn was run (runner.h).  Decisions become rows of other tables.  An execution that ends gives up its
  * timers; one that has finished tells its parent and whoever waits, one that
  * continues as new takes along the events nobody has consumed.
  *

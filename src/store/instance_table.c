@@ -9,7 +9,8 @@
  *
  * Owns:	durable.instance; client.c, status_row.c, wait_api.c and history_api.c read
  *			single rows of it, and finished.c deletes them
- * Called by: unit.c, task_unit.c, batch_store.c, batch_children.c, start_api.c
+ * Called by: unit.c, task_unit.c, batch_store.c, batch_children.c, start_api.c, client.c,
+ *			status_row.c
  * Locks:	FOR NO KEY UPDATE SKIP LOCKED on rows
  * Memory:	a context for each Instance; other results in CurrentMemoryContext
  *

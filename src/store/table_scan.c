@@ -7,7 +7,7 @@
  * Index entries of rows that are dead to everybody are marked by the scan, as
  * always, so the next one does not visit them.
  *
- * Called by: the files that own a table (*_table.c), client.c, status_row.c
+ * Called by: the *_table.c, which own the tables; client.c, status_row.c
  * Locks: on the table what the caller says, AccessShareLock on the index; FOR NO
  * KEY UPDATE on rows.
  * Memory: CurrentMemoryContext, until the scan is closed.

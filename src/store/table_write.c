@@ -21,7 +21,7 @@
  *
  * Owns:	heap and indexes of durable.instance, history, inbox and timer, as far as
  *			rows are not written by statements
- * Called by: the files that own a table (*_table.c), start_api.c, batch_store.c
+ * Called by: finished.c and the *_table.c, which own the tables
  * Locks:	RowExclusiveLock on table and indexes until the end of the transaction,
  *			as statements take it
  * Memory:	what is known about a table under CacheMemoryContext; a writer and

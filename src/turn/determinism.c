@@ -21,8 +21,9 @@
  *
  * The rest is replay's: calls that do not match park the instance.
  *
- * Called by: the hooks
+ * Called by: the hooks, which durable.c has it install
  * Locks:	none
+ * Memory:	none that stays
  *
  *-------------------------------------------------------------------------
  */

@@ -10,16 +10,18 @@
  * While the flag is set every durable call raises again, and whatever the
  * function returns is ignored.
  *
- * The turn runs in a read-only subtransaction that is rolled back in any case.
- * What it decides is kept in memory outside of it, as new events of the history
- * and as decisions, and is written by batch.c.  A turn that does not match its
- * history leaves nothing: its events and decisions are taken back, and the
- * instance is parked for somebody to look at.
+ * The turn runs in a read-only subtransaction.  That is rolled back, unless activities
+ * that write have run within the turn and it has gone straight through
+ * (straight_through.c).  What the orchestration decides is kept in memory outside of it,
+ * as new events of the history; execution.c has it carried out and stored.  A turn that
+ * does not match its history leaves nothing: its events are taken back, and
+ * execution.c suspends the instance.  runner.h says what a turn is given and comes to.
  *
  * Owns:	the current turn
- * Called by: execution.c; the *_calls.c for the calls
- * Locks:	none; the caller holds the instance's row lock
- * Memory:	events and decisions in instance->context; the replay's state in a
+ * Called by: execution.c, straight_through.c and companion_main.c run turns; dispatch.c,
+ *			outcome.c and companion.c use what they come to; the *_calls.c make calls
+ * Locks:	none; in a worker the caller holds the instance's row lock
+ * Memory:	events in instance->context; the replay's state in a
  *			context that lives for the turn
  *
  *-------------------------------------------------------------------------

@@ -23,7 +23,8 @@
  * gone to sleep for a minute in line 3 of its function, in its first turn.
  *
  * Owns:	the encoding of durable.instance.waiting
- * Called by: execution.c, outcome.c, dispatch.c, start_api.c; the views (durable.waits)
+ * Called by: execution.c, outcome.c, batch_children.c, start_api.c; the views (durable.waits)
+ * Locks:	none
  * Memory:	CurrentMemoryContext
  *
  *-------------------------------------------------------------------------

@@ -3,7 +3,8 @@
  * columns.c
  *		Rows as one array for each column, for unnest() in the engine's statements.
  *
- * Called by: batch.c
+ * Called by: finished.c and the *_table.c of store/
+ * Locks:	none
  * Memory:	CurrentMemoryContext
  *
  *-------------------------------------------------------------------------

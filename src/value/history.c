@@ -20,7 +20,8 @@
  *		payload	any value
  *
  * Owns:	the encoding of durable.history.events
- * Called by: history_table.c, the client API (durable.history), companion.c
+ * Called by: history_table.c, history_api.c, explain_api.c, companion.c and
+ *			companion_main.c (rows); whoever reads or adds events (the rest)
  * Locks:	none
  * Memory:	everything in CurrentMemoryContext
  *

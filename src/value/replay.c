@@ -21,7 +21,7 @@
  * This file is pure: it takes a history and calls, and touches no database.
  *
  * Owns:	struct Replay
- * Called by: turn.c
+ * Called by: turn.c and the *_calls.c (runs); whoever adds events
  * Locks:	none
  * Memory:	events and calls in the context current when they are added;
  *			the run's state in replay->run
