@@ -168,3 +168,116 @@ WHERE instance_id LIKE 'times%' OR instance_id LIKE 'one%' OR instance_id IN ('p
 RESET DateStyle;
 SELECT durable.start('takes_a_date', '31/02/2026');
 SELECT durable.start('takes_times', '{"dd": "2026-01-01"}'::jsonb);
+
+-- an activity gets a parameter with a default while instances are under way: they go on
+CREATE FUNCTION grows(n integer) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'not yet'; END $$;
+CREATE FUNCTION grows_json(j jsonb) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'not yet'; END $$;
+CREATE FUNCTION grows_registered(n integer) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'not yet'; END $$;
+SELECT durable.register_activity('Grows', 'grows_registered(integer)');
+CREATE FUNCTION waits_for_growth() RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    policy jsonb := durable.retry(2, '1 minute');
+    early durable.task[] := ARRAY[durable.schedule_activity('grows', 5, policy), durable.schedule_activity('grows_json', '[1, 2]'::jsonb, policy), durable.schedule_activity('grows_json', '{"n": 1}'::jsonb, policy)];
+BEGIN
+    RETURN jsonb_build_array(durable.result(early[1]), durable.result(early[2]), durable.result(early[3]), durable.call_activity('Grows', 6), durable.call_activity('grows', 7));
+END $$;
+SELECT durable.start('waits_for_growth', NULL, 'waits for growth');
+CALL durable.drain();
+SELECT handler, attempt FROM durable.task_queue ORDER BY id;
+DROP FUNCTION grows(integer), grows_json(jsonb), grows_registered(integer);
+CREATE FUNCTION grows(n integer, more text DEFAULT 'more') RETURNS text LANGUAGE sql AS $$ SELECT concat_ws(', ', 'two', n, more) $$;
+CREATE FUNCTION grows_json(j jsonb, more text DEFAULT 'more', still_more text DEFAULT 'still more') RETURNS text LANGUAGE sql AS $$ SELECT concat_ws(', ', 'two', j, more, still_more) $$;
+CREATE FUNCTION grows_registered(n integer, more text DEFAULT 'more') RETURNS text LANGUAGE sql AS $$ SELECT concat_ws(', ', 'two', n, more) $$;
+SELECT durable.advance_clock('1 minute') IS NOT NULL AS later;
+CALL durable.drain();
+SELECT status, output, failure FROM run WHERE instance_id = 'waits for growth';
+
+-- what cannot be called suspends, inline and as a task, says why, and goes on after it has been put right
+CREATE FUNCTION steady(n integer) RETURNS text LANGUAGE sql AS $$ SELECT 'called with ' || n $$;
+CREATE FUNCTION calls_steady(input jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN durable.call_activity('steady', input);
+EXCEPTION WHEN OTHERS THEN
+    RETURN to_jsonb('handled: ' || SQLERRM);
+END $$;
+CREATE FUNCTION suspended() RETURNS TABLE (instance_id text, reason text) LANGUAGE sql AS $$ SELECT instance_id, detail FROM durable.waiting WHERE kind = 'resume' ORDER BY 1 $$;
+CREATE FUNCTION put_right() RETURNS TABLE (instance_id text, status text, output jsonb) LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM durable.resume(s.instance_id) FROM suspended() s;
+    PERFORM durable.advance_clock('2 minutes');
+END $$;
+DROP FUNCTION steady(integer);
+SELECT durable.start('calls_steady', 1, 'gone');
+CALL durable.drain();
+SELECT * FROM suspended();
+CREATE FUNCTION steady(n integer) RETURNS text LANGUAGE sql AS $$ SELECT 'called with ' || n $$;
+CREATE FUNCTION steady(t text) RETURNS text LANGUAGE sql AS $$ SELECT 'called with ' || t $$;
+SELECT durable.start('calls_steady', 2, 'ambiguous');
+CALL durable.drain();
+SELECT * FROM suspended();
+DROP FUNCTION steady(text);
+CREATE FUNCTION child_of_nobody() RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM durable.start_orchestration('detached_of_nobody', 1, 'detached of nobody');
+    RETURN durable.call_sub_orchestrator('nobody', 1);
+EXCEPTION WHEN OTHERS THEN
+    RETURN to_jsonb('handled: ' || SQLERRM);
+END $$;
+SELECT durable.start('child_of_nobody', NULL, 'child of nobody');
+SELECT put_right();
+CALL durable.drain();
+SELECT * FROM suspended();
+CREATE FUNCTION detached_of_nobody(n integer) RETURNS integer LANGUAGE sql AS $$ SELECT n $$;
+SELECT put_right();
+CALL durable.drain();
+SELECT * FROM suspended();
+CREATE FUNCTION nobody(n integer, m integer) RETURNS integer LANGUAGE sql AS $$ SELECT n $$;
+SELECT put_right();
+CALL durable.drain();
+SELECT * FROM suspended();
+DROP FUNCTION nobody(integer, integer);
+CREATE FUNCTION nobody(n integer) RETURNS integer LANGUAGE sql AS $$ SELECT n $$;
+SELECT put_right();
+CALL durable.drain();
+SELECT * FROM suspended();
+-- its signature has changed; its input has not
+SELECT durable.start('calls_steady', '{"n": 3}'::jsonb, 'a name too many');
+DROP FUNCTION steady(integer);
+CREATE FUNCTION steady(number integer, more integer DEFAULT 1) RETURNS text LANGUAGE sql AS $$ SELECT 'called with ' || number $$;
+CALL durable.drain();
+SELECT * FROM suspended();
+DROP FUNCTION steady(integer, integer);
+CREATE FUNCTION steady(n integer, more integer DEFAULT 1) RETURNS text LANGUAGE sql AS $$ SELECT 'called with ' || n $$;
+SELECT put_right();
+CALL durable.drain();
+-- a task that is queued when the function goes
+CREATE FUNCTION goes_while_queued() RETURNS jsonb LANGUAGE sql AS $$ SELECT durable.call_activity('goes', '1'::jsonb, retry => durable.retry(3, '1 minute')) $$;
+CREATE FUNCTION goes(n integer) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    IF nextval('app.attempts') = 1 THEN
+        RAISE EXCEPTION 'for the first time';
+    END IF;
+    RETURN 'called with ' || n;
+END $$;
+SELECT setval('attempts', 1, false);
+SELECT durable.start('goes_while_queued', NULL, 'goes while queued');
+CALL durable.drain();
+ALTER FUNCTION goes(integer) RENAME TO gone;
+SELECT durable.advance_clock('1 minute') IS NOT NULL AS later;
+CALL durable.drain();
+SELECT * FROM suspended();
+SELECT attempt, last_failure ->> 'message' AS message FROM durable.task_queue;
+SELECT durable.advance_clock('1 minute') IS NOT NULL AS later;
+CALL durable.drain();
+SELECT * FROM suspended();
+ALTER FUNCTION gone(integer) RENAME TO goes;
+SELECT put_right();
+CALL durable.drain();
+SELECT instance_id, status, output FROM run
+WHERE instance_id IN ('gone', 'ambiguous', 'child of nobody', 'detached of nobody', 'a name too many', 'goes while queued') ORDER BY 1;
+SELECT failure FROM run WHERE status = 'Failed' AND instance_id LIKE 'go%';
+-- a value that does not fit is the data's fault: the call fails, and the orchestration can handle it
+SELECT durable.start('calls_steady', 'x', 'no number');
+CALL durable.drain();
+SELECT status, output FROM run WHERE instance_id = 'no number';
+SELECT count(*) FROM durable.task_queue;

@@ -42,11 +42,6 @@ BEGIN
     EXCEPTION WHEN SQLSTATE 'WF002' THEN
         told := told || to_jsonb(SQLERRM);
     END;
-    BEGIN
-        PERFORM durable.call_sub_orchestrator('chilt', 7);
-    EXCEPTION WHEN undefined_function THEN
-        told := told || to_jsonb(SQLERRM);
-    END;
     RETURN told || jsonb_build_array(durable.parent_instance_id());
 END $$;
 SELECT durable.start('parent', NULL, 'parent');

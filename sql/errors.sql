@@ -162,7 +162,7 @@ SELECT durable.start('calls', jsonb_build_array(name, 1), 'name: ' || name)
 FROM unnest('{twyce,Effekt,app.twyce,nowhere.twice,activity,hidden.activity,ambiguous,ambiguous(integer),procedure,agg,generate_series,twice(text),x.y.z.w}'::text[]) name;
 SELECT durable.start('hidden.calls', NULL, 'name: from its own schema');
 CALL durable.drain();
-SELECT instance_id, output, failure ->> 'sqlstate' AS sqlstate, failure ->> 'message' AS message, failure ->> 'hint' AS hint
+SELECT instance_id, status, output, (SELECT detail FROM durable.waiting w WHERE w.instance_id = run.instance_id AND kind = 'resume') AS reason
 FROM run WHERE instance_id LIKE 'name%' ORDER BY instance_id COLLATE "C";
 
 -- inputs that do not fit, results that are no JSON
@@ -175,7 +175,10 @@ INSERT INTO inputs VALUES ('date', 'dates', '["2024-02-29"]'), ('no date', 'date
     ('a scalar for two', 'dates', '1'), ('nans', 'nans', NULL), ('nul', 'nul', NULL);
 SELECT durable.start('calls', jsonb_build_array(name, input), 'input: ' || id) FROM inputs;
 CALL durable.drain();
-SELECT instance_id, output, failure - 'attempt' - 'activity' AS failure FROM run WHERE instance_id LIKE 'input%' ORDER BY instance_id;
+SELECT instance_id, output, failure - 'attempt' - 'activity' AS failure, (SELECT detail FROM durable.waiting w WHERE w.instance_id = run.instance_id AND kind = 'resume') AS reason
+FROM run WHERE instance_id LIKE 'input%' ORDER BY instance_id;
+SELECT count(durable.terminate(instance_id)) AS terminated FROM run WHERE status = 'Suspended';
+CALL durable.drain();
 
 -- long texts of an error are cut at a character
 SELECT durable.start('calls', jsonb_build_array('Fail inline', jsonb_build_array('XY123', repeat('ä', 10000), repeat('€', 10000), repeat('🐉', 10000))), 'long');

@@ -204,16 +204,21 @@ SELECT durable.resume('moving');
 CALL durable.drain();
 SELECT status, output FROM run WHERE instance_id = 'moving';
 
--- an activity that is gone is a failure, which the orchestration can handle
+-- an activity that is gone suspends the instance, which goes on when it is there again
 CREATE FUNCTION passing(what text) RETURNS text LANGUAGE sql AS $$ SELECT what $$;
 SELECT durable.register_activity('Passing', 'passing(text)', execution => 'task');
 CREATE FUNCTION calls_passing() RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
     RETURN durable.call_activity('Passing', 'x');
 EXCEPTION WHEN undefined_function THEN
-    RETURN to_jsonb('handled: ' || SQLERRM);
+    RETURN to_jsonb('not to be handled: ' || SQLERRM);
 END $$;
 DROP FUNCTION passing(text);
 SELECT durable.start('calls_passing', NULL, 'calls_passing');
+CALL durable.drain();
+SELECT status, output FROM run WHERE instance_id = 'calls_passing';
+SELECT detail FROM durable.waiting WHERE instance_id = 'calls_passing' AND kind = 'resume';
+CREATE FUNCTION passing(what text) RETURNS text LANGUAGE sql AS $$ SELECT 'back with ' || what $$;
+SELECT durable.resume('calls_passing');
 CALL durable.drain();
 SELECT status, output FROM run WHERE instance_id = 'calls_passing';

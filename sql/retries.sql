@@ -147,7 +147,7 @@ CALL durable.drain();
 SELECT now_and_next(), output FROM run;
 SELECT durable.purge('10'), setval('attempts', 1, false);
 
--- the activity is away at one of the attempts: a failure like others
+-- the activity is away at one of the attempts: that is none, and the instance is suspended until it is back
 SELECT durable.start('tries', jsonb_build_array('Flaky', 2, durable.retry(max_attempts => 3, first_interval => '1 minute', backoff => 1)), '11');
 CALL durable.drain();
 ALTER FUNCTION flaky(integer, text) RENAME TO away;
@@ -155,6 +155,7 @@ SELECT durable.advance_clock('1 minute') IS NOT NULL AS later;
 CALL durable.drain();
 SELECT now_and_next();
 ALTER FUNCTION away(integer, text) RENAME TO flaky;
+SELECT durable.resume('11');
 SELECT durable.advance_clock('1 minute') IS NOT NULL AS later;
 CALL durable.drain();
 SELECT now_and_next(), output FROM run;

@@ -82,7 +82,7 @@ PG_FUNCTION_INFO_V1(durable_probe_call);
 Datum
 durable_probe_call(PG_FUNCTION_ARGS)
 {
-	Jsonb	   *result = durable_handler_call(handler_named(fcinfo), jsonb_or_null(fcinfo, 1));
+	Jsonb	   *result = durable_handler_call(handler_named(fcinfo), -1, jsonb_or_null(fcinfo, 1));
 
 	if (result == NULL)
 		PG_RETURN_NULL();

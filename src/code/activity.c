@@ -9,7 +9,9 @@
  * activities take is learned in shared memory.  An inline activity that hits a
  * deadlock or a serialization failure, or overruns its limit (it may wait for
  * somebody's lock), is rolled back and made a task, without using up an attempt.
- * So is one that fails because of the server (error_origin.c).
+ * So is one that fails because of the server (error_origin.c).  An activity whose
+ * function cannot be called at all has not failed: somebody has to put the function
+ * right, and the instance waits for that.
  *
  * Called by: dispatch.c and straight_through.c (inline), task_unit.c (tasks);
  *			activity_calls.c and registration_api.c (time limits)
@@ -116,6 +118,7 @@ durable_activity_target(List **known, const char *name, Oid owner, Oid asking_na
 		if (durable_error_is_infrastructure(call.error))
 			ReThrowError(call.error);
 		target->failure = durable_json_failure(call.error, name, 1);
+		target->problem = durable_handler_problem("activity", name, call.error);
 	}
 	return target;
 }
@@ -196,6 +199,11 @@ durable_activity_run(ActivityRun * run)
 
 	run->sqlerrcode = call.error->sqlerrcode;
 	run->payload = durable_json_failure(call.error, run->name, run->attempt);
+	if (call.stage == STAGE_BINDING && !call.timed_out)
+	{
+		run->problem = durable_handler_problem("activity", run->name, call.error);
+		return ACTIVITY_UNBOUND;
+	}
 	return ACTIVITY_FAILED;
 }
 
@@ -249,13 +257,20 @@ lookup_body(void *arg)
 	ActivityTarget *target = lookup->target;
 	Handler    *handler;
 
+	const char *signature = NULL;
+	int			given = -1;
+
 	if (lookup->registration != NULL)
-		handler = durable_handler_resolve(lookup->registration->handler);
+	{
+		handler = durable_handler_resolve_call(lookup->registration->handler, &given);
+		if (given >= 0)			/* it says what the input is for */
+			signature = lookup->registration->handler;
+	}
 	else
 		handler = durable_handler_find(target->name, "activity", target->asking_namespace);
 	target->function = handler->function;
 	target->trusted = is_trusted(handler->function);
-	target->handler = MemoryContextStrdup(lookup->context, handler->signature);
+	target->handler = MemoryContextStrdup(lookup->context, signature ? signature : handler->signature);
 	return NULL;
 }
 
@@ -288,9 +303,17 @@ activity_body(void *arg)
 	Jsonb	   *result;
 
 	if (strcmp(run->handler, ACTIVITY_CALL_SQL) == 0)
+	{
+		durable_usercall_set_stage(STAGE_CODE);
 		result = durable_call_sql(run->input);
+	}
 	else
-		result = durable_handler_call(durable_handler_resolve(run->handler), run->input);
+	{
+		int			given;
+		Handler    *handler = durable_handler_resolve_call(run->handler, &given);
+
+		result = durable_handler_call(handler, given, run->input);
+	}
 	if (result != NULL)
 		durable_json_check_size(result, "result of an activity");
 

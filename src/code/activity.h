@@ -17,7 +17,8 @@ typedef struct ActivityTarget
 {
 	const char *name;
 	Oid			asking_namespace;	/* schema of the orchestration that asked */
-	Jsonb	   *failure;		/* the name cannot be resolved: why */
+	Jsonb	   *failure;		/* the name cannot be resolved: why, as the failure of a call ... */
+	char	   *problem;		/* ... and for the administrator */
 	char	   *handler;		/* signature; ACTIVITY_CALL_SQL for the built-in */
 	Oid			function;		/* InvalidOid for the built-in */
 	ActivityExecution execution;
@@ -31,6 +32,7 @@ typedef enum ActivityOutcome
 	ACTIVITY_COMPLETED,
 	ACTIVITY_FAILED,
 	ACTIVITY_TRY_LATER,			/* infrastructure error, or took too long to be inline */
+	ACTIVITY_UNBOUND,			/* its function cannot be called as it is: problem says why */
 	ACTIVITY_STOPPED			/* the instance was terminated meanwhile, or it has left something */
 }			ActivityOutcome;
 
@@ -49,6 +51,7 @@ typedef struct ActivityRun
 	int			repeats;		/* of this attempt, after conflicts that count as such only a few times */
 
 	Jsonb	   *payload;		/* result, or failure */
+	char	   *problem;		/* ACTIVITY_UNBOUND */
 	int			sqlerrcode;		/* of the failure */
 	bool		set_constraints;	/* and was kept: the modes of constraints are not what they were */
 	bool		notified;		/* its notifications wait for the commit */

@@ -73,8 +73,11 @@ static CachedHandler *handler_from_tuple(HeapTuple tuple, MemoryContext context)
 static void fill_parameters(Handler *handler, HeapTuple tuple, MemoryContext context);
 static const char *objection_to(Form_pg_proc function);
 static Oid	function_with_signature(const char *signature);
+static CatCList *functions_of_name(const char *signature, Oid *namespace);
+static Oid	function_grown_from(const char *signature, int *given);
 static char *name_of(Form_pg_proc function);
 static char *signature_of(Form_pg_proc function);
+static char *signature_up_to(Form_pg_proc function, int nargs);
 static char *qualified_type(Oid type);
 
 /* --- look-up ---------------------------------------------------------------------------------------------------------- */
@@ -96,6 +99,20 @@ durable_handler_resolve(const char *signature)
 				 errhint("Create it again, with the same name and argument types.")));
 
 	return handler_build(function, "handler");
+}
+
+Handler *
+durable_handler_resolve_call(const char *signature, int *given)
+{
+	Oid			function;
+
+	*given = -1;
+	if (cache_find(signature) != NULL || OidIsValid(function_with_signature(signature)))
+		return durable_handler_resolve(signature);
+	function = function_grown_from(signature, given);
+	if (!OidIsValid(function))
+		return durable_handler_resolve(signature);	/* raises */
+	return durable_handler_from_oid(function, "handler");
 }
 
 Handler *
@@ -470,23 +487,12 @@ objection_to(Form_pg_proc function)
 static Oid
 function_with_signature(const char *signature)
 {
-	bool		quoted = false;
-	const char *end;
-	List	   *names;
 	Oid			namespace;
-	CatCList   *candidates;
+	CatCList   *candidates = functions_of_name(signature, &namespace);
 	Oid			result = InvalidOid;
 
-	for (end = signature; *end != '\0' && (quoted || *end != '('); end++)
-		if (*end == '"')
-			quoted = !quoted;
-
-	if (!SplitIdentifierString(pnstrdup(signature, end - signature), '.', &names) ||
-		list_length(names) != 2)
+	if (candidates == NULL)
 		return InvalidOid;
-
-	namespace = get_namespace_oid(linitial(names), true);
-	candidates = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(lsecond(names)));
 	for (int i = 0; i < candidates->n_members && !OidIsValid(result); i++)
 	{
 		Form_pg_proc function = (Form_pg_proc) GETSTRUCT(&candidates->members[i]->tuple);
@@ -499,6 +505,59 @@ function_with_signature(const char *signature)
 	return result;
 }
 
+/*
+ * The function of that name whose first parameters are those of the signature, and
+ * whose others have defaults.  Invalid if there is none, and if there are several.
+ */
+static Oid
+function_grown_from(const char *signature, int *given)
+{
+	Oid			namespace;
+	CatCList   *candidates = functions_of_name(signature, &namespace);
+	Oid			result = InvalidOid;
+	int			count = 0;
+
+	if (candidates == NULL)
+		return InvalidOid;
+	for (int i = 0; i < candidates->n_members; i++)
+	{
+		Form_pg_proc function = (Form_pg_proc) GETSTRUCT(&candidates->members[i]->tuple);
+
+		if (function->pronamespace != namespace || objection_to(function) != NULL)
+			continue;
+		for (int nargs = function->pronargs - function->pronargdefaults; nargs < function->pronargs; nargs++)
+			if (strcmp(signature_up_to(function, nargs), signature) == 0)
+			{
+				result = function->oid;
+				*given = nargs;
+				count++;
+			}
+	}
+	ReleaseSysCacheList(candidates);
+
+	return count == 1 ? result : InvalidOid;
+}
+
+/* NULL if it cannot be a signature. */
+static CatCList *
+functions_of_name(const char *signature, Oid *namespace)
+{
+	bool		quoted = false;
+	const char *end;
+	List	   *names;
+
+	for (end = signature; *end != '\0' && (quoted || *end != '('); end++)
+		if (*end == '"')
+			quoted = !quoted;
+
+	if (!SplitIdentifierString(pnstrdup(signature, end - signature), '.', &names) ||
+		list_length(names) != 2)
+		return NULL;
+
+	*namespace = get_namespace_oid(linitial(names), true);
+	return SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(lsecond(names)));
+}
+
 static char *
 name_of(Form_pg_proc function)
 {
@@ -509,11 +568,18 @@ name_of(Form_pg_proc function)
 static char *
 signature_of(Form_pg_proc function)
 {
+	return signature_up_to(function, function->pronargs);
+}
+
+/* As if it had only its first parameters. */
+static char *
+signature_up_to(Form_pg_proc function, int nargs)
+{
 	StringInfoData signature;
 
 	initStringInfo(&signature);
 	appendStringInfo(&signature, "%s(", name_of(function));
-	for (int i = 0; i < function->pronargs; i++)
+	for (int i = 0; i < nargs; i++)
 		appendStringInfo(&signature, "%s%s", i > 0 ? "," : "",
 						 qualified_type(function->proargtypes.values[i]));
 	appendStringInfoChar(&signature, ')');

@@ -68,6 +68,13 @@ extern const struct Registration *durable_handler_registration(const char *name,
  * search_path nor on privileges.
  */
 extern Handler *durable_handler_resolve(const char *signature);
+
+/*
+ * Same, for a call that was recorded with that signature.  If the function is gone, it
+ * is the one that has taken its place with more parameters, which have defaults.  *given:
+ * the number of parameters that the input is for; -1: all.
+ */
+extern Handler *durable_handler_resolve_call(const char *signature, int *given);
 extern Handler *durable_handler_from_oid(Oid function, const char *kind);
 
 /* Why that function cannot be a handler, as a sentence; NULL if it can. */
@@ -97,8 +104,16 @@ extern const Jsonb *durable_handler_check_input(Handler *handler, const Jsonb *i
  * No parameter: the input is dropped.  One: it gets the input, of which no input
  * at all (NULL) takes the parameter's default.  Several: an object is matched by
  * name, an array by position; what is missing takes its default, or is an error,
- * and so is what fits no parameter.
+ * and so is what fits no parameter.  A single value is the first one's, if all others
+ * have defaults.  Only the first "given" parameters count for that, the others take
+ * their defaults; -1: all count.
  */
-extern Jsonb *durable_handler_call(Handler *handler, const Jsonb *input);
+extern Jsonb *durable_handler_call(Handler *handler, int given, const Jsonb *input);
+
+/*
+ * For an administrator: what keeps that orchestration or activity from being called,
+ * from an error of STAGE_BINDING.
+ */
+extern char *durable_handler_problem(const char *kind, const char *name, const ErrorData *error);
 
 #endif							/* DURABLE_HANDLER_H */

@@ -7,6 +7,7 @@
  * strictness, defaults, function statistics, the hook for access to functions.
  *
  * Called by:	turn, activity (call), client API (check of an input)
+ * Locks:		none
  * Memory:		a context for each call, deleted at its end; the result goes to the
  *				caller's
  */
@@ -21,6 +22,7 @@
 #include "nodes/readfuncs.h"
 #include "pgstat.h"
 #include "suggest.h"
+#include "usercall.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
@@ -32,6 +34,7 @@ typedef struct Binding
 {
 	Handler    *handler;
 	int			parameter;		/* -1: the input as a whole */
+	int			given;			/* so many parameters the input is for; the others take their defaults */
 	bool		evaluate;		/* defaults too, for a call; else it is only a check */
 	NullableDatum *args;
 }			Binding;
@@ -41,7 +44,7 @@ static bool must_pin(const HandlerParameter *parameter);
 static const Jsonb *pin_value(const Binding *binding, int i);
 static void bind_input(Binding *binding, const Jsonb *input);
 static void bind_one(Binding *binding, const Jsonb *input);
-static void bind_first(Binding *binding, const Jsonb *input);
+static void bind_rest(Binding *binding);
 static void bind_object(Binding *binding, const Jsonb *input);
 static void bind_array(Binding *binding, const Jsonb *input);
 static void bind_missing(Binding *binding, int i);
@@ -55,10 +58,11 @@ static void binding_context(void *arg);
 static Jsonb *invoke(Handler *handler, FunctionCallInfo fcinfo, MemoryContext caller);
 
 Jsonb *
-durable_handler_call(Handler *handler, const Jsonb *input)
+durable_handler_call(Handler *handler, int given, const Jsonb *input)
 {
 	LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
-	Binding		binding = {.handler = handler, .evaluate = true, .args = fcinfo->args};
+	Binding		binding = {.handler = handler, .given = given < 0 ? handler->nargs : given,
+	.evaluate = true, .args = fcinfo->args};
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context;
 	FmgrInfo	call;
@@ -95,6 +99,7 @@ invoke(Handler *handler, FunctionCallInfo fcinfo, MemoryContext caller)
 	PgStat_FunctionCallUsage usage;
 	Datum		value;
 
+	durable_usercall_set_stage(STAGE_CODE);
 	pgstat_init_function_usage(fcinfo, &usage);
 	value = FunctionCallInvoke(fcinfo);
 	pgstat_end_function_usage(&usage, true);
@@ -119,6 +124,7 @@ durable_handler_check_input(Handler *handler, const Jsonb *input)
 	MemoryContextSwitchTo(context);
 	binding = palloc0(sizeof(Binding));
 	binding->handler = handler;
+	binding->given = handler->nargs;
 	binding->args = palloc(sizeof(NullableDatum) * handler->nargs);
 
 	PG_TRY();
@@ -133,6 +139,8 @@ durable_handler_check_input(Handler *handler, const Jsonb *input)
 		MemoryContextSwitchTo(caller);
 		error = CopyErrorData();
 		FlushErrorState();
+		if (durable_usercall_get_stage() != STAGE_CODE && binding->parameter >= 0)
+			durable_usercall_set_stage(STAGE_VALUE);	/* a function that is looked up */
 		/* Input functions quote the input, which may be megabytes. */
 		error->message = durable_clip(error->message);
 		if (error->detail == NULL && binding->parameter >= 0)
@@ -232,9 +240,9 @@ bind_input(Binding *binding, const Jsonb *input)
 	binding->parameter = -1;
 	error_context_stack = &callback;
 
-	if (handler->nargs == 0)
-		;						/* dropped */
-	else if (handler->nargs == 1)
+	if (binding->given == 0)
+		bind_rest(binding);		/* the input is dropped */
+	else if (binding->given == 1)
 		bind_one(binding, input);
 	else if (input == NULL)
 		for (int i = 0; i < handler->nargs; i++)
@@ -244,7 +252,7 @@ bind_input(Binding *binding, const Jsonb *input)
 	else if (JB_ROOT_IS_ARRAY(input) && !JB_ROOT_IS_SCALAR(input))
 		bind_array(binding, input);
 	else if (handler->nargs - handler->ndefaults <= 1)
-		bind_first(binding, input);
+		bind_one(binding, input);
 	else
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -254,13 +262,14 @@ bind_input(Binding *binding, const Jsonb *input)
 	error_context_stack = callback.previous;
 }
 
+/* The first parameter gets the input as a whole. */
 static void
 bind_one(Binding *binding, const Jsonb *input)
 {
 	Handler    *handler = binding->handler;
 	JsonbValue	value;
 
-	if (input == NULL && handler->ndefaults == 1)
+	if (input == NULL && handler->ndefaults == handler->nargs)
 		bind_missing(binding, 0);
 	else if (input == NULL)
 		bind_value(binding, 0, NULL);
@@ -274,17 +283,15 @@ bind_one(Binding *binding, const Jsonb *input)
 		durable_json_root(input, &value);
 		bind_value(binding, 0, &value);
 	}
+	binding->given = 1;
+	bind_rest(binding);
 }
 
-/* A single value is the first parameter's, if all others have defaults. */
+/* The others take their defaults. */
 static void
-bind_first(Binding *binding, const Jsonb *input)
+bind_rest(Binding *binding)
 {
-	JsonbValue	value;
-
-	durable_json_root(input, &value);
-	bind_value(binding, 0, &value);
-	for (int i = 1; i < binding->handler->nargs; i++)
+	for (int i = binding->given; i < binding->handler->nargs; i++)
 		bind_missing(binding, i);
 }
 
@@ -332,12 +339,12 @@ bind_array(Binding *binding, const Jsonb *input)
 	JsonbContainer *root = unconstify(JsonbContainer *, &input->root);
 	int			length = JsonContainerSize(root);
 
-	if (length > handler->nargs)
+	if (length > binding->given)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("input for %s has too many elements", handler->signature),
 				 errdetail("The function has %d parameters; the array has %d elements.",
-						   handler->nargs, length)));
+						   binding->given, length)));
 
 	for (int i = 0; i < handler->nargs; i++)
 	{
@@ -364,7 +371,11 @@ bind_missing(Binding *binding, int i)
 	binding->parameter = i;
 	arg->isnull = true;
 	if (binding->evaluate)
+	{
+		durable_usercall_set_stage(STAGE_VALUE);
 		arg->value = evaluate_default(handler, i, &arg->isnull);
+		durable_usercall_set_stage(STAGE_BINDING);
+	}
 	binding->parameter = -1;
 }
 
@@ -374,7 +385,11 @@ bind_value(Binding *binding, int i, JsonbValue *value)
 	NullableDatum *arg = &binding->args[i];
 
 	binding->parameter = i;
+	if (binding->evaluate)
+		durable_usercall_set_stage(STAGE_VALUE);
 	arg->value = durable_json_read(&binding->handler->parameters[i].reader, value, &arg->isnull);
+	if (binding->evaluate)
+		durable_usercall_set_stage(STAGE_BINDING);
 	binding->parameter = -1;
 }
 
@@ -416,6 +431,23 @@ evaluate_default(Handler *handler, int i, bool *isnull)
 }
 
 /* --- errors -------------------------------------------------------------------------------------------------------------- */
+
+char *
+durable_handler_problem(const char *kind, const char *name, const ErrorData *error)
+{
+	StringInfoData problem;
+
+	initStringInfo(&problem);
+	appendStringInfo(&problem, "%s \"%s\" cannot be called: %s.", kind, name, durable_clip(error->message));
+	if (error->detail)
+		appendStringInfo(&problem, " %s", durable_clip(error->detail));
+	if (error->hint)
+		appendStringInfo(&problem, " %s", durable_clip(error->hint));
+	else if (error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE)
+		appendStringInfoString(&problem, " The owner of the instance needs the privilege.");
+	appendStringInfoString(&problem, " Correct this and resume the instance.");
+	return problem.data;
+}
 
 static void
 unknown_member(Handler *handler, const Jsonb *input)

@@ -64,11 +64,24 @@ static TimestampTz deadline = 0;	/* of the call that runs; 0: none */
 /* What the innermost call that runs has done. */
 static bool changed_settings = false;
 static bool set_constraints = false;
+static CallStage stage = STAGE_CODE;
 
 bool
 durable_usercall_active(void)
 {
 	return active;
+}
+
+CallStage
+durable_usercall_get_stage(void)
+{
+	return stage;
+}
+
+void
+durable_usercall_set_stage(CallStage new_stage)
+{
+	stage = new_stage;
 }
 
 void
@@ -106,6 +119,7 @@ durable_usercall_run(UserCall *call)
 	bool		was_active = active;	/* a look-up within a turn */
 	bool		had_changed_settings = changed_settings;
 	bool		had_set_constraints = set_constraints;
+	CallStage	outer_stage = stage;
 	instr_time	start;
 	instr_time	end;
 
@@ -122,6 +136,7 @@ durable_usercall_run(UserCall *call)
 	deadline = 0;
 	active = true;
 	changed_settings = set_constraints = false;
+	stage = STAGE_BINDING;
 
 	INSTR_TIME_SET_CURRENT(start);
 	BeginInternalSubTransaction(NULL);
@@ -155,6 +170,8 @@ durable_usercall_run(UserCall *call)
 	PG_END_TRY();
 
 	active = was_active;
+	call->stage = stage;
+	stage = outer_stage;
 	swallowed = outer_swallowed;	/* what a call within it does is no sign of its coming to an end */
 	must_stop = outer_must_stop;
 	deadline = outer_deadline;

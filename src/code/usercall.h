@@ -7,6 +7,14 @@
 
 #include "durable.h"
 
+/* How far a call has come.  Until it is in the code, what goes wrong is not the code's fault. */
+typedef enum CallStage
+{
+	STAGE_BINDING,				/* looking the function up, asking for rights, matching its parameters */
+	STAGE_VALUE,				/* converting values to the types of parameters */
+	STAGE_CODE
+}			CallStage;
+
 typedef struct UserCall
 {
 	/* what to run: returns its result in the context that is current then */
@@ -26,6 +34,7 @@ typedef struct UserCall
 	bool		returned;		/* body returned; else error is set */
 	bool		kept;
 	bool		timed_out;
+	CallStage	stage;			/* in which the error was raised */
 	bool		wrote;			/* the subtransaction had a transaction id */
 	bool		changed_settings;	/* as far as it was seen; they are put back */
 	bool		notified;		/* notifications wait for the commit */
@@ -39,6 +48,10 @@ extern void durable_usercall_run(UserCall *call);
 
 /* Is an orchestration or an activity running in this process? */
 extern bool durable_usercall_active(void);
+
+/* From handler_call.c: the stage of the innermost call. */
+extern CallStage durable_usercall_get_stage(void);
+extern void durable_usercall_set_stage(CallStage stage);
 
 /* From the hooks that see it: the code that runs changes settings, or the modes of constraints. */
 extern void durable_usercall_note_settings(void);

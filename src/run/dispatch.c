@@ -21,11 +21,15 @@
 #include "activity.h"
 #include "decision.h"
 #include "dispatch.h"
+#include "execution.h"
 #include "failpoint.h"
 #include "instance.h"
 #include "retry.h"
 
-static bool run_activity(Batch * batch, Instance *instance, const Decision *decision, ActivityTarget * target);
+static bool run_activity(Batch * batch, Instance *instance, const Decision *decision, ActivityTarget * target,
+						 bool ending);
+static bool cannot_call(Batch * batch, Instance *instance, const Decision *decision, bool ending,
+						const char *problem, Jsonb *failure);
 static void make_task(Batch * batch, Instance *instance, const Decision *decision, ActivityTarget * target,
 					TimestampTz run_at, int attempt, const Jsonb *failure);
 
@@ -61,8 +65,10 @@ durable_dispatch_run(Batch * batch, Instance *instance, Oid namespace, bool endi
 			durable_dispatch_put_off(batch, instance);
 			return false;
 		}
-		else if (run_activity(batch, instance, &decision, target))
+		else if (run_activity(batch, instance, &decision, target, ending))
 			answered = true;
+		if (instance->put_off)
+			return false;
 		instance->dispatched = call->task;
 	}
 
@@ -76,17 +82,14 @@ durable_dispatch_run(Batch * batch, Instance *instance, Oid namespace, bool endi
 
 /* Runs it inline; returns whether it has an answer now. */
 static bool
-run_activity(Batch * batch, Instance *instance, const Decision *decision, ActivityTarget * target)
+run_activity(Batch * batch, Instance *instance, const Decision *decision, ActivityTarget * target, bool ending)
 {
 	ActivityRun run = {0};
 	ActivityOutcome outcome;
 	int64		delay;
 
 	if (target->failure != NULL)
-	{
-		durable_instance_add_event(batch, instance, HISTORY_TASK_FAILED, decision->task, NULL, target->failure);
-		return true;
-	}
+		return cannot_call(batch, instance, decision, ending, target->problem, target->failure);
 
 	run.name = decision->name;
 	run.handler = target->handler;
@@ -130,11 +133,33 @@ run_activity(Batch * batch, Instance *instance, const Decision *decision, Activi
 			durable_instance_add_event(batch, instance, HISTORY_TASK_FAILED, decision->task, NULL, run.payload);
 			return true;
 
+		case ACTIVITY_UNBOUND:
+			return cannot_call(batch, instance, decision, ending, run.problem, run.payload);
+
 		case ACTIVITY_TRY_LATER:
 		case ACTIVITY_STOPPED:
 			make_task(batch, instance, decision, target, batch->clock, 1, run.payload);
 			return false;
 	}
+	return false;
+}
+
+/*
+ * There is no such function, or it does not take the input, or the owner may not call
+ * it.  The instance is suspended until somebody has put that right, and goes on with
+ * this very activity.  An execution that is ending does not wait for that.
+ */
+static bool
+cannot_call(Batch * batch, Instance *instance, const Decision *decision, bool ending,
+			const char *problem, Jsonb *failure)
+{
+	if (ending)
+	{
+		durable_instance_add_event(batch, instance, HISTORY_TASK_FAILED, decision->task, NULL, failure);
+		return true;
+	}
+	durable_execution_park(batch, instance, problem);
+	instance->put_off = true;
 	return false;
 }
 

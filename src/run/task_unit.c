@@ -55,6 +55,7 @@ static int	weight(const TaskRow *task);
 static void mark_task(TaskRow *task, UnitScan *scan);
 static void give_up(Batch * batch, const TaskRow *task);
 static void run_task(Batch * batch, TaskRow *task, UnitScan *scan);
+static bool suspend_instance(Batch * batch, const TaskRow *task, const char *problem);
 static TimestampTz later(const TaskRow *task, TimestampTz now);
 static bool keep_effects(void *arg);
 static Oid	function_of(const char *handler);
@@ -285,6 +286,15 @@ run_task(Batch * batch, TaskRow *task, UnitScan *scan)
 						  run.payload);
 			break;
 
+		case ACTIVITY_UNBOUND:
+			if (suspend_instance(batch, task, run.problem))
+			{
+				durable_task_postpone(batch->owner, task, later(task, batch->clock), task->attempt,
+									  run.payload);
+				break;
+			}
+			/* FALLTHROUGH */
+
 		case ACTIVITY_FAILED:
 			/* The delay counts from the end of the attempt. */
 			if (durable_retry_after(task->retry, task->attempt, task->scheduled_at,
@@ -299,6 +309,30 @@ run_task(Batch * batch, TaskRow *task, UnitScan *scan)
 							   task->task, task->attempt, NULL, run.payload);
 			break;
 	}
+}
+
+/*
+ * The function of the task cannot be called.  Its instance is suspended until somebody
+ * has put that right, and the task is tried now and then.  False: the instance has
+ * ended.
+ */
+static bool
+suspend_instance(Batch * batch, const TaskRow *task, const char *problem)
+{
+	char		status = durable_instance_status(task->key);
+	JsonbParseState *state = NULL;
+
+	if (status == '\0' || STATUS_IS_FINISHED(status))
+		return false;
+	if (status == STATUS_SUSPENDED)
+		return true;
+	ereport(LOG,
+			(errmsg("instance " INT64_FORMAT " will be suspended: %s", task->key, problem)));
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	durable_json_push_member(&state, "reason", durable_json_text(problem));
+	durable_batch_send(batch, task->key, MESSAGE_SUSPEND, task->execution, 0, 0, NULL,
+					   JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
+	return true;
 }
 
 static TimestampTz

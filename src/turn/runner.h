@@ -39,7 +39,8 @@ typedef enum TurnOutcome
 	TURN_COMPLETED,
 	TURN_FAILED,
 	TURN_CONTINUED_AS_NEW,
-	TURN_MISMATCH,				/* the code does not fit the history; no event is new */
+	TURN_MISMATCH,				/* the code does not fit the history, or a function cannot be
+								 * called; no event is new */
 	TURN_ERROR					/* of the server, not of the code; no event is new */
 }			TurnOutcome;
 
@@ -50,7 +51,8 @@ typedef struct TurnResult
 	Jsonb	   *payload;		/* COMPLETED: output, or NULL; FAILED: failure; CONTINUED_AS_NEW:
 								 * input of the next execution, or NULL */
 	bool		keeps_events;	/* CONTINUED_AS_NEW: takes along events that nobody has consumed */
-	char	   *mismatch;		/* MISMATCH: what the history has and what the code does */
+	char	   *mismatch;		/* MISMATCH: what the history has and what the code does, or
+								 * what keeps the function from being called */
 	ErrorData  *error;			/* ERROR */
 	Jsonb	   *custom_status;	/* what the turn has set or found; NULL: none */
 }			TurnResult;

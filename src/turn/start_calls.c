@@ -223,6 +223,13 @@ look_up_start(StartLookup *lookup, Jsonb **failure)
 		return true;
 	if (durable_error_is_infrastructure(call.error))
 		ReThrowError(call.error);
+	if (call.stage == STAGE_BINDING)
+	{
+		/* Not the call's failure: the instance is suspended, and the call made again after that. */
+		MemoryContextSwitchTo(lookup->turn->instance->context);
+		lookup->turn->result.mismatch = durable_handler_problem("orchestration", lookup->name, call.error);
+		durable_turn_stop(lookup->turn, TURN_MISMATCH);
+	}
 	*failure = durable_json_failure(call.error, NULL, 0);
 	return false;
 }

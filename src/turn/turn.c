@@ -475,7 +475,7 @@ turn_body(void *arg)
 {
 	Turn	   *turn = arg;
 
-	return durable_handler_call(turn->handler, turn->instance->input);
+	return durable_handler_call(turn->handler, -1, turn->instance->input);
 }
 
 /*
@@ -524,6 +524,12 @@ interpret_error(Turn *turn, UserCall *call)
 	{
 		turn->result.outcome = TURN_ERROR;
 		turn->result.error = call->error;
+		return;
+	}
+	else if (call->stage == STAGE_BINDING)
+	{
+		turn->result.outcome = TURN_MISMATCH;
+		turn->result.mismatch = durable_handler_problem("orchestration", turn->instance->name, call->error);
 		return;
 	}
 	else if (call->error->sqlerrcode == ERRCODE_READ_ONLY_SQL_TRANSACTION &&
