@@ -54,6 +54,9 @@
 #define MESSAGE_RESUME		'r'
 
 /* Longest instance id, name of an event or of a registration, in bytes. */
+/* The largest durable.history_limit. */
+#define DURABLE_MAX_EVENTS	500000
+
 #define DURABLE_MAX_NAME	1024
 
 #endif							/* DURABLE_H */

@@ -25,6 +25,9 @@ int			durable_max_crashes = 2;
 int			durable_recheck_interval = 5000;
 int			durable_inline_limit = 10000;
 int			durable_batch_limit = 5000;
+int			durable_history_warn = 10000;
+int			durable_history_limit = 50000;
+int			durable_turn_calls_limit = 20000;
 int			durable_max_payload = 4096;
 int			durable_turn_timeout = 5000;
 int			durable_activity_timeout = 0;
@@ -101,6 +104,21 @@ durable_guc_define(void)
 							"Largest input, result or event.",
 							NULL, &durable_max_payload, 4096, 1, 255 * 1024, PGC_SUSET,
 							GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("durable.history_warn",
+							"A history that gets this many events is reported in the server log.",
+							"0 reports none.",
+							&durable_history_warn, 10000, 0, INT_MAX, PGC_SUSET, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("durable.history_limit",
+							"Durable calls fail when the history of the execution has this many events.",
+							"Orchestrations that run for ever use durable.continue_as_new().",
+							&durable_history_limit, 50000, 100, DURABLE_MAX_EVENTS, PGC_SUSET, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("durable.turn_calls_limit",
+							"An orchestration that makes this many durable calls without waiting fails.",
+							"0 sets no limit.",
+							&durable_turn_calls_limit, 20000, 0, INT_MAX, PGC_SUSET, 0,
+							NULL, NULL, NULL);
 	DefineCustomIntVariable("durable.turn_timeout",
 							"An orchestration that computes for this long without waiting fails.",
 							"0 sets no limit.",

@@ -24,6 +24,9 @@ extern int	durable_worker_max_units;	/* sighup: worker is replaced after so many
 extern int	durable_max_crashes;	/* sighup: who was running at so many crashes is not run again */
 extern int	durable_recheck_interval;	/* sighup, ms: slow recheck, 5 s */
 extern int	durable_inline_limit;		/* suset, us: slower activities become tasks */
+extern int	durable_history_warn;	/* suset: a longer history is reported in the log; 0: none is */
+extern int	durable_history_limit;	/* suset: events of one execution */
+extern int	durable_turn_calls_limit;	/* suset: new durable calls in one turn; 0: no limit */
 extern int	durable_batch_limit;	/* suset, us: a batch that has run for longer takes up nothing new */
 extern int	durable_max_payload;		/* suset, kB */
 extern int	durable_turn_timeout;		/* suset, ms */

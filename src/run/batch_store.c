@@ -15,6 +15,7 @@
 
 #include "batch.h"
 #include "failpoint.h"
+#include "guc.h"
 #include "finished.h"
 #include "history_table.h"
 #include "sql.h"
@@ -22,6 +23,7 @@
 static void discard_histories(Batch * batch);
 static void store_finished(Batch * batch);
 static void store_dropped(Batch * batch);
+static void warn_of_length(Batch * batch);
 static void hold_and_release(Batch * batch);
 
 void
@@ -45,6 +47,7 @@ durable_batch_store(Batch * batch)
 		store_finished(batch);
 	}
 	store_dropped(batch);
+	warn_of_length(batch);
 	durable_inbox_delete(batch->consumed);
 	durable_timer_delete(batch->consumed);
 	if (batch->gone_timers != NIL)
@@ -115,6 +118,26 @@ store_dropped(Batch * batch)
 		durable_history_insert_dropped(dropped);
 	if (batch->late != NIL)
 		durable_instance_count_dropped(batch->late);
+}
+
+/* Once for each execution whose history becomes long. */
+static void
+warn_of_length(Batch * batch)
+{
+	ListCell   *cell;
+
+	if (durable_history_warn == 0)
+		return;
+	foreach(cell, batch->changed)
+	{
+		Instance   *instance = lfirst(cell);
+
+		if (instance->stored_events < durable_history_warn && instance->replay.nevents >= durable_history_warn)
+			ereport(LOG,
+					(errmsg("history of instance \"%s\" has %d events, at %d durable calls fail",
+							instance->instance_id, instance->replay.nevents, durable_history_limit),
+					 errhint("Use durable.continue_as_new() in orchestrations that run for ever.")));
+	}
 }
 
 /*

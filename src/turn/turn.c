@@ -52,6 +52,7 @@ static void show_time(const Turn *turn);
 static Jsonb *turn_body(void *arg);
 static void condemn_at_exit(int code, Datum arg);
 static void take_back(Turn *turn, int nevents, int dispatched);
+static void check_limits(Turn *turn);
 static int	count_unanswered(Replay *replay, const int *tasks, int ntasks);
 static void interpret_error(Turn *turn, UserCall *call);
 static bool is_failure_of_call(const Turn *turn, const ErrorData *error);
@@ -152,6 +153,7 @@ durable_turn_run(Turn *turn)
 	turn->spoiled = false;
 	turn->discarded = false;
 	turn->known_calls = replay->ncalls;
+	turn->new_calls = 0;
 	instance->turns++;
 	instance->wait_line = 0;
 	instance->runs_at = 0;
@@ -236,6 +238,27 @@ durable_turn_next_is_new(const Turn *turn)
 	return turn->instance->replay.ntasks >= turn->instance->replay.ncalls;
 }
 
+/* Of the next call, which is new. */
+static void
+check_limits(Turn *turn)
+{
+	Instance   *instance = turn->instance;
+
+	if (instance->replay.nevents >= durable_history_limit)
+		ereport(ERROR,
+				(errcode(ERRCODE_DURABLE_LIMIT),
+				 errmsg("history of instance \"%s\" has reached the limit of %d events",
+						instance->instance_id, durable_history_limit),
+				 errhint("Use durable.continue_as_new() in orchestrations that run for ever, sub-orchestrations for parts of large ones, or raise durable.history_limit.")));
+	if (durable_turn_calls_limit > 0 && turn->new_calls >= durable_turn_calls_limit)
+		ereport(ERROR,
+				(errcode(ERRCODE_DURABLE_LIMIT),
+				 errmsg("orchestration \"%s\" has made %d durable calls without waiting for any of them",
+						instance->name, durable_turn_calls_limit),
+				 errhint("Wait for some before you make more, divide the work among sub-orchestrations, or raise durable.turn_calls_limit.")));
+	turn->new_calls++;
+}
+
 int
 durable_turn_record(Turn *turn, HistoryType type, const char *name,
 					Jsonb *extra, Jsonb *payload, HistoryEvent **recorded)
@@ -255,12 +278,7 @@ durable_turn_record(Turn *turn, HistoryType type, const char *name,
 	{
 		HistoryEvent *event;
 
-		if (instance->replay.nevents >= DURABLE_MAX_EVENTS)
-			ereport(ERROR,
-					(errcode(ERRCODE_DURABLE_LIMIT),
-					 errmsg("history of instance \"%s\" has reached the limit of %d events",
-							instance->instance_id, DURABLE_MAX_EVENTS),
-					 errhint("Use durable.continue_as_new() in orchestrations that run for ever.")));
+		check_limits(turn);
 		event = palloc0(sizeof(HistoryEvent));
 		event->type = type;
 		event->task = task;
@@ -398,6 +416,8 @@ durable_turn_advance(Turn *turn)
 					count_unanswered(replay, turn->awaited, turn->nawaited);
 			durable_turn_stop(turn, TURN_WAITS);
 		}
+		else
+			turn->new_calls = 0;
 	show_time(turn);
 }
 

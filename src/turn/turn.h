@@ -35,6 +35,7 @@ typedef struct Turn
 	TurnResult	result;			/* its outcome is meaningful while it runs when stopped */
 	const Jsonb *raised;		/* failure that a durable call has raised last */
 	int			fresh_events;	/* events from here on are new to this run */
+	int			new_calls;		/* since it has waited */
 	int			known_calls;	/* recorded before this run */
 	const int  *awaited;		/* tasks that all must be answered before it goes on; NULL: not known */
 	int			nawaited;

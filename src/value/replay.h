@@ -48,9 +48,6 @@ typedef struct Replay
 	MemoryContext run;			/* for the state of the run */
 }			Replay;
 
-/* History may be longer than this only with continue_as_new. */
-#define DURABLE_MAX_EVENTS	500000
-
 /* Appends an event, recording its task number when it is a call. */
 extern void durable_replay_add(Replay *replay, HistoryEvent *event);
 
