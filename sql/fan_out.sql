@@ -86,3 +86,31 @@ SELECT durable.register_activity('odd', 'odd(integer)', execution => 'task');
 SELECT durable.start('fan', '["odd", 10]'::jsonb, 'odd');
 CALL durable.drain();
 SELECT runtime_status, failure ->> 'message' AS failure FROM durable.instances WHERE instance_id = 'odd';
+
+-- where activities run within the turn, and one of them has to be run outside of it after others were answered
+CREATE TABLE written (i integer);
+CREATE TABLE writes ();
+CREATE FUNCTION mixed(i integer) RETURNS integer LANGUAGE plpgsql AS $$
+BEGIN
+    IF i = 60 AND EXISTS (SELECT FROM app.writes) THEN
+        INSERT INTO app.written VALUES (i);
+    END IF;
+    RETURN i;
+END $$;
+SELECT durable.register_activity('mixed', 'mixed(integer)', execution => 'inline');
+CREATE FUNCTION mixes(n integer) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    tasks durable.task[];
+BEGIN
+    FOR i IN 1 .. n LOOP
+        tasks[i] := durable.schedule_activity('mixed', i);
+    END LOOP;
+    RETURN (SELECT sum(r::text::integer) FROM unnest(durable.when_all(VARIADIC tasks)) AS r);
+END $$;
+SELECT count(durable.start('mixes', 90, 'mixes ' || i)) FROM generate_series(1, 4) AS i;
+CALL durable.drain();
+INSERT INTO writes DEFAULT VALUES;
+SELECT durable.start('mixes', 90, 'mixes 5');
+CALL durable.drain();
+SELECT count(*), min(runtime_status), max(output::text) FROM durable.instances WHERE instance_id LIKE 'mixes %';
+SELECT * FROM written;

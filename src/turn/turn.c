@@ -411,8 +411,9 @@ durable_turn_advance(Turn *turn)
 	while (!durable_replay_advance(replay))
 		if (turn->at_frontier == NULL || !turn->at_frontier(turn))
 		{
+			/* From the cursor: activities within the turn may have been answered behind it. */
 			if (turn->nawaited > 1)
-				turn->instance->runs_at = replay->nevents +
+				turn->instance->runs_at = replay->cursor +
 					count_unanswered(replay, turn->awaited, turn->nawaited);
 			durable_turn_stop(turn, TURN_WAITS);
 		}
