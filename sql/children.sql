@@ -148,19 +148,66 @@ SELECT durable.terminate(instance_id, 'because') FROM durable.instances WHERE pa
 CALL durable.drain();
 SELECT status, output, failure FROM family WHERE instance_id LIKE 'bereaved%';
 
--- a parent that has ended, or goes on without: the child's answer is for nobody
+-- and the parent learns the reason
+CREATE FUNCTION bereft() RETURNS jsonb LANGUAGE sql AS $$ SELECT durable.call_sub_orchestrator('patient_child', NULL, 'departed') $$;
+SELECT durable.start('bereft', NULL, 'bereft');
+CALL durable.drain();
+SELECT durable.terminate('departed', 'it was time');
+CALL durable.drain();
+SELECT status, failure FROM family WHERE instance_id = 'bereft';
+
+-- a parent that has ended, or goes on without: the child's answer is for nobody, and it goes with its parent
+CREATE FUNCTION leaves_behind(fails boolean) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM durable.schedule_sub_orchestrator('grandparent', NULL, 'left by ' || durable.instance_id());
+    PERFORM durable.schedule_sub_orchestrator('child', 1, 'ended in ' || durable.instance_id());
+    PERFORM durable.sleep('1 minute');
+    IF fails THEN
+        RAISE EXCEPTION 'early';
+    END IF;
+    RETURN 'left';
+END $$;
+SELECT durable.start('leaves_behind', false, 'one who completes'), durable.start('leaves_behind', true, 'one who fails');
+CALL durable.drain();
+SELECT count(*) FROM family WHERE instance_id ~ 'one who' AND status = 'Running';
+SELECT durable.advance_clock('1 minute') IS NOT NULL AS later;
+CALL durable.drain();
+SELECT regexp_replace(instance_id, '-[0-9a-z]+$', '') AS id, status, failure FROM family WHERE instance_id ~ 'one who' ORDER BY 1;
+-- but not when it is to be abandoned, however the parent ends; a policy that is not known
+CREATE FUNCTION refuses_policy() RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    told jsonb := '[]';
+    policy text;
+BEGIN
+    FOREACH policy IN ARRAY '{leave,NULL,Terminate}'::text[] LOOP
+        BEGIN
+            PERFORM durable.schedule_sub_orchestrator('child', 1, close_policy => policy);
+        EXCEPTION WHEN invalid_parameter_value THEN
+            told := told || to_jsonb(SQLERRM);
+        END;
+    END LOOP;
+    RETURN told;
+END $$;
+SELECT durable.start('refuses_policy', NULL, 'refuses_policy');
+CALL durable.drain();
+SELECT output FROM family WHERE instance_id = 'refuses_policy';
 CREATE FUNCTION leaves_child() RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM durable.schedule_sub_orchestrator('patient_child', NULL, 'orphan of ' || durable.instance_id());
+    PERFORM durable.schedule_sub_orchestrator('patient_child', NULL, 'orphan of ' || durable.instance_id(), close_policy => 'abandon');
+    IF durable.instance_id() = 'is terminated' THEN
+        PERFORM durable.sleep('1 hour');
+    END IF;
     IF durable.instance_id() = 'fails early' THEN
         RAISE EXCEPTION 'early';
     END IF;
     RETURN 'left';
 END $$;
-SELECT durable.start('leaves_child', NULL, 'leaves'), durable.start('leaves_child', NULL, 'fails early');
+SELECT durable.start('leaves_child', NULL, 'leaves'), durable.start('leaves_child', NULL, 'fails early'), durable.start('leaves_child', NULL, 'is terminated');
 CALL durable.drain();
-SELECT instance_id, status, parent FROM family WHERE instance_id ~ 'leaves|fails early';
-SELECT durable.raise_event('orphan of leaves', 'Go'), durable.terminate('orphan of fails early');
+SELECT durable.terminate('is terminated');
+CALL durable.drain();
+SELECT instance_id, status, parent FROM family WHERE instance_id ~ 'leaves|fails early|is terminated';
+SELECT durable.raise_event('orphan of leaves', 'Go'), durable.terminate('orphan of fails early'), durable.terminate('orphan of is terminated');
 SELECT durable.purge('leaves');
 CALL durable.drain();
 SELECT instance_id, status, parent FROM family WHERE instance_id ~ 'leaves|fails early';

@@ -68,7 +68,7 @@ SELECT durable.purge_history(older_than => '0', batch => 1);
 -- sub-orchestrations go with their parent, and theirs with them; not one that goes on
 CREATE FUNCTION app.parent(ids jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM durable.schedule_sub_orchestrator('patient', 1, ids ->> 0);
+    PERFORM durable.schedule_sub_orchestrator('patient', 1, ids ->> 0, close_policy => 'abandon');
     PERFORM durable.call_sub_orchestrator('grandparent', ids -> 2, ids ->> 1);
     RETURN '"done"';
 END $$;

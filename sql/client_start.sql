@@ -167,5 +167,15 @@ RESET durable.max_payload;
 BEGIN READ ONLY;
 SELECT durable.start('echo', 1);
 ROLLBACK;
+-- start_or_get says whether it has started one
+SELECT * FROM durable.start_or_get('echo', 1, 'got');
+SELECT * FROM durable.start_or_get('echo', 2, 'got');
+SELECT instance_id ~ '^[0-9a-f-]{36}$' AS made, is_new FROM durable.start_or_get('echo');
+SELECT * FROM durable.start_or_get('not_a_function', 1, 'got');
+SELECT * FROM durable.start_or_get('add', 'not a number', 'got');
+SELECT input FROM durable.instances WHERE instance_id = 'got';
+SELECT count(durable.terminate(instance_id)) FROM durable.instances WHERE runtime_status = 'Pending' AND (instance_id = 'got' OR created_time > now() - interval '1 minute' AND input IS NULL AND tags IS NULL);
+CALL durable.drain();
+SELECT * FROM durable.start_or_get('echo', 3, 'got');
 SELECT count(*) AS nothing_else FROM durable.instances WHERE runtime_status IN ('Pending', 'Running') AND instance_id <> 'taken';
 SELECT count(*) AS messages_left FROM durable.inbox;

@@ -101,7 +101,7 @@ SELECT output FROM durable.status('order');
 CREATE FUNCTION patient() RETURNS jsonb LANGUAGE sql AS $$ SELECT durable.wait_for_external_event('Go') $$;
 CREATE FUNCTION leaves(n integer) RETURNS integer LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM durable.schedule_sub_orchestrator('patient');
+    PERFORM durable.schedule_sub_orchestrator('patient', close_policy => 'abandon');
     RETURN n;
 END $$;
 SELECT durable.start('leaves', 1, 'leaves');

@@ -33,6 +33,8 @@ ALTER TABLE durable.engine REPLICA IDENTITY FULL;
 -- Columns are in this order so that none is padded: there may be millions of rows,
 -- and each has room for another version of itself on its page.
 --
+-- close_policy: of a sub-orchestration, what happens to it when its parent ends: NULL it
+-- is terminated, a it goes on.
 -- status: P pending, R running, S suspended, C completed, F failed, T terminated.
 -- crashes: see src/run/crash.c; 0 unless it runs under suspicion.
 -- waiting: what it waits for, see src/turn/waiting.c.
@@ -68,6 +70,7 @@ CREATE TABLE durable.instance (
     dropped_events    integer,
     crashes           smallint    NOT NULL DEFAULT 0,
     status            "char"      NOT NULL DEFAULT 'P',
+    close_policy      "char",
     instance_id       text        COLLATE "C" NOT NULL,
     name              text        NOT NULL,
     handler           text        NOT NULL,

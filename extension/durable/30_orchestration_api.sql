@@ -20,15 +20,17 @@ COMMENT ON FUNCTION durable.call_sql(text, jsonb) IS
 'runs one SQL statement as an activity, $1, $2 ... being the elements of params; its rows come back as an array of objects';
 
 CREATE FUNCTION durable.call_sub_orchestrator(name text, input "any" DEFAULT NULL,
-    instance_id text DEFAULT NULL, retry jsonb DEFAULT NULL)
+    instance_id text DEFAULT NULL, retry jsonb DEFAULT NULL,
+    close_policy text DEFAULT 'terminate')
 RETURNS jsonb LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_call_sub_orchestrator';
-COMMENT ON FUNCTION durable.call_sub_orchestrator(text, "any", text, jsonb) IS
+COMMENT ON FUNCTION durable.call_sub_orchestrator(text, "any", text, jsonb, text) IS
 'runs another orchestration as part of this one and waits for its output';
 
 CREATE FUNCTION durable.schedule_sub_orchestrator(name text, input "any" DEFAULT NULL,
-    instance_id text DEFAULT NULL, retry jsonb DEFAULT NULL)
+    instance_id text DEFAULT NULL, retry jsonb DEFAULT NULL,
+    close_policy text DEFAULT 'terminate')
 RETURNS durable.task LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_schedule_sub_orchestrator';
-COMMENT ON FUNCTION durable.schedule_sub_orchestrator(text, "any", text, jsonb) IS
+COMMENT ON FUNCTION durable.schedule_sub_orchestrator(text, "any", text, jsonb, text) IS
 'runs another orchestration as part of this one and does not wait for it; durable.result() of the task does';
 
 CREATE FUNCTION durable.create_timer(fire_at timestamptz, label text DEFAULT NULL)

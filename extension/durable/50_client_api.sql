@@ -13,6 +13,17 @@ CREATE FUNCTION durable.start(
 RETURNS text
 LANGUAGE c AS 'MODULE_PATHNAME', 'durable_start';
 
+CREATE FUNCTION durable.start_or_get(
+    name            text,
+    input           "any"       DEFAULT NULL,
+    INOUT instance_id text      DEFAULT NULL,
+    start_at        timestamptz DEFAULT NULL,
+    version         text        DEFAULT NULL,
+    tags            jsonb       DEFAULT NULL,
+    OUT is_new      boolean)
+RETURNS record
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_start_or_get';
+
 CREATE PROCEDURE durable.run(
     name            text,
     input           "any"       DEFAULT NULL,
@@ -87,6 +98,8 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'durable_purge_history';
 
 COMMENT ON FUNCTION durable.start(text, "any", text, timestamptz, text, jsonb, text) IS
     'starts an orchestration at commit, or at start_at, and returns the instance id; on_conflict says what to do when the id is taken: error, return, replace_finished';
+COMMENT ON FUNCTION durable.start_or_get(text, "any", text, timestamptz, text, jsonb) IS
+    'starts an orchestration as durable.start does, unless the caller has an instance of that id, and says whether it did';
 COMMENT ON PROCEDURE durable.run(text, "any", interval, jsonb) IS
     'starts an orchestration, commits, waits for its end and returns its output, or raises its failure';
 COMMENT ON FUNCTION durable.raise_event(text, text, "any") IS

@@ -10,7 +10,7 @@ BEGIN ATOMIC
     WHERE p.pronamespace = 'durable'::regnamespace
       AND p.proname = ANY (ARRAY[
           -- clients
-          'start', 'run', 'raise_event', 'wait', 'wait_for', 'status', 'history', 'query', 'explain', 'calls', 'source', 'shorten', 'mermaid_text',
+          'start', 'start_or_get', 'run', 'raise_event', 'wait', 'wait_for', 'status', 'history', 'query', 'explain', 'calls', 'source', 'shorten', 'mermaid_text',
           'terminate', 'suspend', 'resume', 'purge', 'purge_history', 'restart',
           'start_with_event', 'publish', 'subscribe_instance', 'unsubscribe_instance', 'wait_any',
           'version', 'doctor', 'retry',

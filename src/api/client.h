@@ -105,6 +105,9 @@ typedef struct StartRequest
 
 extern char *durable_client_start(const StartRequest *request, int64 *key);
 
+/* The same, and whether the instance was started now; not when on_conflict let an older one be. */
+extern char *durable_client_start_or_get(const StartRequest *request, int64 *key, bool *is_new);
+
 /* Raises 55000 when something has been added to a table that keeps instances from being started. */
 extern void durable_client_check_tables(void);
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * start_api.c
- *		durable.start: makes an instance, and the message that lets it run.
+ *		durable.start and start_or_get: make an instance, and the message that lets it run.
  *
  * Everything is checked here that a caller can still do something about: the
  * name, the right to execute the function, whether the input fits its
@@ -31,6 +31,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
@@ -74,6 +75,7 @@ static struct
 	char	   *signature;
 }			last_function;
 
+static void read_arguments(FunctionCallInfo fcinfo, StartRequest *request);
 static void check_request(const StartRequest *request);
 static void check_owner(Oid owner);
 static void resolve(const char *name, Oid owner, StartTarget *target);
@@ -88,6 +90,7 @@ static bool insert(const StartRequest *request, const StartTarget *target, Oid o
 static bool settle_conflict(const StartRequest *request, Oid owner, int64 *key);
 
 PG_FUNCTION_INFO_V1(durable_start);
+PG_FUNCTION_INFO_V1(durable_start_or_get);
 
 Datum
 durable_start(PG_FUNCTION_ARGS)
@@ -97,19 +100,53 @@ durable_start(PG_FUNCTION_ARGS)
 
 	durable_client_enter("start", "Use durable.start_orchestration(), or durable.call_sub_orchestrator() to wait for it.");
 
-	request.name = durable_client_name(fcinfo, 0, "name of an orchestration");
-	request.input = durable_json_from_any(fcinfo, 1, "input");
-	request.instance_id = durable_client_text(fcinfo, 2);
-	request.start_at = PG_ARGISNULL(3) ? DT_NOBEGIN : PG_GETARG_TIMESTAMPTZ(3);
-	request.version = durable_client_text(fcinfo, 4);
-	request.tags = PG_ARGISNULL(5) ? NULL : PG_GETARG_JSONB_P(5);
+	read_arguments(fcinfo, &request);
 	request.on_conflict = durable_client_text(fcinfo, 6);
 
 	PG_RETURN_TEXT_P(cstring_to_text(durable_client_start(&request, &key)));
 }
 
+Datum
+durable_start_or_get(PG_FUNCTION_ARGS)
+{
+	StartRequest request = {.on_conflict = "return"};
+	TupleDesc	desc;
+	Datum		values[2];
+	bool		nulls[2] = {false, false};
+	bool		is_new;
+	int64		key;
+
+	durable_client_enter("start_or_get", "Use durable.start_orchestration(), or durable.call_sub_orchestrator() to wait for it.");
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	read_arguments(fcinfo, &request);
+	values[0] = CStringGetTextDatum(durable_client_start_or_get(&request, &key, &is_new));
+	values[1] = BoolGetDatum(is_new);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+/* Those that both functions have. */
+static void
+read_arguments(FunctionCallInfo fcinfo, StartRequest *request)
+{
+	request->name = durable_client_name(fcinfo, 0, "name of an orchestration");
+	request->input = durable_json_from_any(fcinfo, 1, "input");
+	request->instance_id = durable_client_text(fcinfo, 2);
+	request->start_at = PG_ARGISNULL(3) ? DT_NOBEGIN : PG_GETARG_TIMESTAMPTZ(3);
+	request->version = durable_client_text(fcinfo, 4);
+	request->tags = PG_ARGISNULL(5) ? NULL : PG_GETARG_JSONB_P(5);
+}
+
 char *
 durable_client_start(const StartRequest *request, int64 *key)
+{
+	bool		is_new;
+
+	return durable_client_start_or_get(request, key, &is_new);
+}
+
+char *
+durable_client_start_or_get(const StartRequest *request, int64 *key, bool *is_new)
 {
 	Oid			owner = GetUserId();
 	StartTarget target;
@@ -123,11 +160,15 @@ durable_client_start(const StartRequest *request, int64 *key)
 
 	instance_id = request->instance_id ? pstrdup(request->instance_id) : new_instance_id();
 
+	*is_new = true;
 	while (!insert(request, &target, owner, instance_id, key))
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (settle_conflict(request, owner, key))
+		{
+			*is_new = false;
 			break;
+		}
 	}
 	return instance_id;
 }

@@ -40,6 +40,9 @@
 #define STATUS_COMPLETED	'C'
 #define STATUS_FAILED		'F'
 #define STATUS_TERMINATED	'T'
+/* instance.close_policy; NULL: the sub-orchestration is terminated when its parent ends. */
+#define CLOSE_ABANDON		'a'
+
 #define STATUS_IS_FINISHED(s) \
 	((s) == STATUS_COMPLETED || (s) == STATUS_FAILED || (s) == STATUS_TERMINATED)
 

@@ -51,6 +51,7 @@ typedef struct Batch
 	List	   *gone_timers;	/* TimerRow */
 	List	   *new_tasks;		/* TaskRow */
 	List	   *gone_tasks;		/* Instance: terminated, delete its tasks, stop its children */
+	List	   *closed_parents;	/* Instance: ended, may have unfinished children */
 	List	   *children;		/* NewInstance */
 	List	   *sends;			/* SendRow */
 }			Batch;
@@ -86,6 +87,7 @@ extern void durable_batch_load_history(List *instances);
 /* Parts of it: what is written with statements (batch_statements.c). */
 extern void durable_batch_store_children(Batch * batch);
 extern void durable_batch_terminate(Batch * batch);
+extern void durable_batch_close(Batch * batch);
 
 /* batch_children.c: of a row of durable.task_queue, whether it is a start that was put off, and to try that again. */
 extern bool durable_batch_is_start(const char *handler);

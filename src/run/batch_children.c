@@ -138,11 +138,13 @@ put_off(Batch * batch, const NewInstance *child)
 	push_text(&state, "handler", child->handler);
 	push_text(&state, "version", child->version);
 	durable_json_push_member(&state, "input", child->input);
+	if (child->abandoned)
+		durable_json_push_member(&state, "abandoned_by", durable_history_number(child->parent_key));
 	durable_json_push_member(&state, "start_at", durable_history_number(child->start_at));
 	durable_json_push_member(&state, "since", durable_history_number(since));
 
-	/* A detached one outlives its parent, so it is nobody's task. */
-	row->key = child->parent_key;
+	/* What outlives its parent is nobody's task: the end of the parent deletes its tasks. */
+	row->key = child->abandoned ? 0 : child->parent_key;
 	row->execution = child->parent_execution;
 	row->task = child->parent_task;
 	row->attempt = Max(child->parent_attempt, 1);
@@ -174,6 +176,7 @@ void
 durable_batch_start_again(Batch * batch, const TaskRow *task)
 {
 	NewInstance *child = palloc0(sizeof(NewInstance));
+	Jsonb	   *abandoned_by;
 
 	child->instance_id = durable_json_get_text(task->input, "id");
 	child->name = task->name;
@@ -182,8 +185,10 @@ durable_batch_start_again(Batch * batch, const TaskRow *task)
 	child->input = durable_json_get_member(task->input, "input");
 	child->start_at = durable_history_get_number(durable_json_get_member(task->input, "start_at"));
 	child->put_off_since = durable_history_get_number(durable_json_get_member(task->input, "since"));
-	child->parent_key = task->key;
-	if (task->key != 0)
+	abandoned_by = durable_json_get_member(task->input, "abandoned_by");
+	child->abandoned = abandoned_by != NULL;
+	child->parent_key = abandoned_by ? durable_history_get_number(abandoned_by) : task->key;
+	if (child->parent_key != 0)
 	{
 		child->parent_execution = task->execution;
 		child->parent_task = task->task;

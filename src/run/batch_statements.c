@@ -34,6 +34,7 @@ static Size size_of_task(const void *row);
 static Size size_of_send(const void *row);
 static void insert_task_rows(Batch * batch, List *rows);
 static void insert_events(Batch * batch, List *rows);
+static void terminate_children(Batch * batch, List *parents, const char *reason);
 
 void
 durable_batch_store_tasks(Batch * batch)
@@ -91,11 +92,10 @@ insert_events(Batch * batch, List *rows)
 void
 durable_batch_terminate(Batch * batch)
 {
-	Datum		keys = durable_batch_keys(batch->gone_tasks);
 	List	   *parents = NIL;
 	ListCell   *cell;
 
-	durable_task_delete_idle(keys);
+	durable_task_delete_idle(durable_batch_keys(batch->gone_tasks));
 	foreach(cell, batch->gone_tasks)
 	{
 		Instance   *instance = lfirst(cell);
@@ -104,8 +104,35 @@ durable_batch_terminate(Batch * batch)
 		if (!instance->leaves_children)
 			parents = lappend(parents, instance);
 	}
+	terminate_children(batch, parents, "parent was terminated");
+}
+
+/* Instances that have come to their end by themselves: what they have started as part of them is stopped. */
+void
+durable_batch_close(Batch * batch)
+{
+	List	   *completed = NIL;
+	List	   *failed = NIL;
+	ListCell   *cell;
+
+	foreach(cell, batch->closed_parents)
+	{
+		Instance   *instance = lfirst(cell);
+
+		if (instance->status == STATUS_COMPLETED)
+			completed = lappend(completed, instance);
+		else
+			failed = lappend(failed, instance);
+	}
+	terminate_children(batch, completed, "parent has completed");
+	terminate_children(batch, failed, "parent has failed");
+}
+
+static void
+terminate_children(Batch * batch, List *parents, const char *reason)
+{
 	if (parents != NIL)
-		durable_inbox_terminate_children(batch->owner, durable_batch_keys(parents), batch->clock);
+		durable_inbox_terminate_children(batch->owner, durable_batch_keys(parents), reason, batch->clock);
 }
 
 /* Stores the rows with as many statements as their size asks for. */

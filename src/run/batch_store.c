@@ -36,6 +36,8 @@ durable_batch_store(Batch * batch)
 		durable_batch_store_children(batch);
 	if (batch->gone_tasks != NIL)
 		durable_batch_terminate(batch);	/* after the children: it may be that of a retry */
+	if (batch->closed_parents != NIL)
+		durable_batch_close(batch);
 	if (batch->sends != NIL)
 		durable_batch_store_sends(batch);
 	if (batch->changed != NIL)

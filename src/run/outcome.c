@@ -35,6 +35,8 @@ static void apply_decision(Batch * batch, Instance *instance, const Decision *de
 static Bitmapset *canceled_at_once(const Instance *instance);
 static List *add_timer(List *timers, const Instance *instance, int32 task, TimestampTz due);
 static void give_up_timers(Batch * batch, Instance *instance);
+static bool may_have_children(const Instance *instance);
+static Jsonb *termination_failure(const Instance *instance);
 
 bool
 durable_outcome_apply(Batch * batch, Instance *instance, const TurnResult *result, Oid namespace)
@@ -187,6 +189,7 @@ durable_outcome_start(Batch * batch, Instance *instance, const Decision *decisio
 		row->parent_execution = instance->execution;
 		row->parent_task = decision->task;
 		row->parent_attempt = attempt;
+		row->abandoned = decision->abandoned;
 	}
 	batch->children = lappend(batch->children, row);
 	MemoryContextSwitchTo(old);
@@ -266,6 +269,8 @@ durable_outcome_finish(Batch * batch, Instance *instance, char status, Jsonb *ou
 	instance->failure = failure;
 	instance->waiting = NULL;
 	durable_wakeup_finished(instance->key);
+	if (status != STATUS_TERMINATED && may_have_children(instance))
+		batch->closed_parents = lappend(batch->closed_parents, instance);
 
 	if (instance->parent_key != 0)
 	{
@@ -276,14 +281,45 @@ durable_outcome_finish(Batch * batch, Instance *instance, char status, Jsonb *ou
 		else
 		{
 			if (status == STATUS_TERMINATED)
-				failure = durable_json_make_failure(ERRCODE_DURABLE_FINISHED,
-													psprintf("sub-orchestration \"%s\" was terminated",
-															 instance->instance_id));
+				failure = termination_failure(instance);
 			durable_batch_send(batch, instance->parent_key, MESSAGE_FAILED,
 							   instance->parent_execution, instance->parent_task,
 							   instance->parent_attempt, NULL, failure);
 		}
 	}
+}
+
+/* Sub-orchestrations that have not answered, or that an earlier execution has left. */
+static bool
+may_have_children(const Instance *instance)
+{
+	const Replay *replay = &instance->replay;
+	int			unanswered = 0;
+
+	for (int i = 0; i < replay->nevents; i++)
+	{
+		HistoryType type = replay->events[i]->type;
+
+		if (type == HISTORY_SUB_CREATED)
+			unanswered++;
+		else if (type == HISTORY_SUB_COMPLETED || type == HISTORY_SUB_FAILED)
+			unanswered--;
+	}
+	return unanswered > 0 || instance->execution > 1;
+}
+
+/* For the parent, with the reason that was given. */
+static Jsonb *
+termination_failure(const Instance *instance)
+{
+	char	   *reason = instance->failure ? durable_json_get_text(instance->failure, "reason") : NULL;
+	ErrorData	error = {
+		.sqlerrcode = ERRCODE_DURABLE_FINISHED,
+		.message = psprintf("sub-orchestration \"%s\" was terminated", instance->instance_id),
+		.detail = reason ? psprintf("The reason given was: %s", reason) : NULL
+	};
+
+	return durable_json_failure(&error, NULL, 0);
 }
 
 /* Same id, next execution, empty history; events nobody consumed come along. */

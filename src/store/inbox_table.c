@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "utils/builtins.h"
 
 #include "columns.h"
 #include "inbox_table.h"
@@ -63,10 +64,10 @@ static DurableSql delete_orphans = {
 static DurableSql terminate_children = {
 	"INSERT INTO durable.inbox (id, owner, key, kind, payload, sent_at) "
 	"SELECT pg_catalog.nextval('durable.inbox_id_seq'), owner, key, 't', "
-	"'{\"reason\": \"parent was terminated\"}'::jsonb, $2 "
+	"pg_catalog.jsonb_build_object('reason', $3), $2 "
 	"FROM durable.instance WHERE parent_key = ANY ($1) AND status IN ('P', 'R', 'S') "
-	"RETURNING key",
-	2, {INT8ARRAYOID, TIMESTAMPTZOID}
+	"AND close_policy IS NULL RETURNING key",
+	3, {INT8ARRAYOID, TIMESTAMPTZOID, TEXTOID}
 };
 
 static DurableSql send_events = {
@@ -245,9 +246,9 @@ durable_inbox_delete_orphans(List *messages)
 }
 
 void
-durable_inbox_terminate_children(Oid owner, Datum keys, TimestampTz now)
+durable_inbox_terminate_children(Oid owner, Datum keys, const char *reason, TimestampTz now)
 {
-	Datum		values[2] = {keys, TimestampTzGetDatum(now)};
+	Datum		values[3] = {keys, TimestampTzGetDatum(now), CStringGetTextDatum(reason)};
 	uint64		nsent = durable_sql_run(&terminate_children, values, NULL, false, 0);
 
 	for (uint64 i = 0; i < nsent; i++)

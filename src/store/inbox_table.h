@@ -67,10 +67,11 @@ extern void durable_inbox_delete_orphans(List *messages);
 extern void durable_inbox_insert(List *messages);
 
 /*
- * Tells unfinished children of these instances (a bigint[]) to terminate.  The caller
+ * Tells unfinished children of these instances (a bigint[]) to terminate, unless they
+ * are to go on without their parent.  The caller
  * is in SPI; so for the next one.
  */
-extern void durable_inbox_terminate_children(Oid owner, Datum keys, TimestampTz now);
+extern void durable_inbox_terminate_children(Oid owner, Datum keys, const char *reason, TimestampTz now);
 
 /*
  * An event for each id in arrays of ids, names and data (text[], text[], jsonb[]),

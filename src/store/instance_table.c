@@ -54,6 +54,7 @@ DurableTable durable_instance_table = {
 		[INSTANCE_DROPPED_EVENTS] = "dropped_events",
 		[INSTANCE_CRASHES] = "crashes",
 		[INSTANCE_STATUS] = "status",
+		[INSTANCE_CLOSE_POLICY] = "close_policy",
 		[INSTANCE_ID] = "instance_id",
 		[INSTANCE_NAME] = "name",
 		[INSTANCE_HANDLER] = "handler",
@@ -75,7 +76,7 @@ static DurableWritable inserted = {
 	.table = &durable_instance_table,
 	.columns = BIT(KEY) | BIT(CREATED_AT) | BIT(OWNER) | BIT(ID) | BIT(NAME) | BIT(HANDLER) |
 	BIT(VERSION) | BIT(INPUT) | BIT(TAGS) | BIT(WAITING) | BIT(PARENT_KEY) | BIT(PARENT_EXECUTION) |
-	BIT(PARENT_TASK) | BIT(PARENT_ATTEMPT),
+	BIT(PARENT_TASK) | BIT(PARENT_ATTEMPT) | BIT(CLOSE_POLICY),
 	.sequence = "instance_key_seq"
 };
 
@@ -342,6 +343,8 @@ set_new(DurableWriter *writer, NewInstance *row)
 		durable_writer_set(writer, INSTANCE_PARENT_EXECUTION, Int32GetDatum(row->parent_execution));
 		durable_writer_set(writer, INSTANCE_PARENT_TASK, Int32GetDatum(row->parent_task));
 		durable_writer_set(writer, INSTANCE_PARENT_ATTEMPT, Int32GetDatum(row->parent_attempt));
+		if (row->abandoned)
+			durable_writer_set(writer, INSTANCE_CLOSE_POLICY, CharGetDatum(CLOSE_ABANDON));
 	}
 }
 

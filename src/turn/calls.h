@@ -23,6 +23,7 @@ typedef struct NewCall
 	Jsonb	   *extra;
 	int64		timeout_us;		/* activities */
 	char	   *instance_id;	/* orchestrations, events */
+	bool		abandons;		/* close_policy of a sub-orchestration */
 }			NewCall;
 
 /* Runs read(call), which looks at the arguments; what it raises is recorded as the call's. */

@@ -40,6 +40,7 @@ typedef struct StartLookup
 
 static int record_sub_orchestration(Turn *turn, FunctionCallInfo fcinfo);
 static void read_sub_orchestration(NewCall *call);
+static bool read_close_policy(FunctionCallInfo fcinfo, int argno);
 static void read_start(NewCall *call);
 static void read_event(NewCall *call);
 static bool look_up_start(StartLookup *lookup, Jsonb **failure);
@@ -51,7 +52,7 @@ PG_FUNCTION_INFO_V1(durable_schedule_sub_orchestrator);
 PG_FUNCTION_INFO_V1(durable_start_orchestration);
 PG_FUNCTION_INFO_V1(durable_send_event);
 
-/* call_sub_orchestrator(name, input, instance_id, retry) -> jsonb */
+/* call_sub_orchestrator(name, input, instance_id, retry, close_policy) -> jsonb */
 Datum
 durable_call_sub_orchestrator(PG_FUNCTION_ARGS)
 {
@@ -118,12 +119,27 @@ read_sub_orchestration(NewCall *call)
 							call->name, DURABLE_MAX_NAME),
 					 errhint("Give it an instance_id.")));
 	}
+	call->abandons = read_close_policy(fcinfo, 4);
 	if ((call->retry = durable_call_jsonb(fcinfo, 3)) != NULL)
 	{
 		RetryPolicy policy;
 
 		durable_retry_parse(call->retry, &policy);
 	}
+}
+
+/* True for abandon. */
+static bool
+read_close_policy(FunctionCallInfo fcinfo, int argno)
+{
+	char	   *policy = PG_ARGISNULL(argno) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(argno));
+
+	if (policy == NULL || (strcmp(policy, "terminate") != 0 && strcmp(policy, "abandon") != 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("close_policy \"%.200s\" is not known", policy ? policy : "null"),
+				 errhint("It is one of terminate, abandon.")));
+	return strcmp(policy, "abandon") == 0;
 }
 
 /* start_orchestration(name, input, instance_id) -> text */
@@ -272,6 +288,7 @@ start_extra(const StartLookup *lookup, const NewCall *call, DecisionKind kind)
 		.kind = kind,
 		.name = lookup->registered_name,
 		.retry = call->retry,
+		.abandoned = call->abandons,
 		.instance_id = call->instance_id,
 		.handler = lookup->handler,
 		.version = lookup->version

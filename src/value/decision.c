@@ -11,7 +11,7 @@
  *		SubOrchestrationInstanceCreated, OrchestrationStartRequested
  *						{"id": instance id, "handler": signature, "name": as it is
  *						registered, unless it was called by that name, "version":
- *						optional, "retry": policy, optional}
+ *						optional, "retry": policy, optional, "close_policy": "abandon" if so}
  *		EventSent		{"id": instance id}
  * A call that was refused has {"failure": failure} there, and a sub-orchestration that
  * does not exist has no handler; both have decided nothing.
@@ -97,6 +97,7 @@ read_start(const HistoryEvent *event, Decision *decision)
 	decision->instance_id = durable_json_get_text(event->extra, "id");
 	decision->version = durable_json_get_text(event->extra, "version");
 	decision->retry = durable_json_get_member(event->extra, "retry");
+	decision->abandoned = durable_json_get_member(event->extra, "close_policy") != NULL;
 	return decision->handler != NULL;
 }
 
@@ -114,6 +115,8 @@ durable_decision_extra(const Decision *decision, const char *recorded_name)
 	if (decision->instance_id != NULL)
 		durable_json_push_member(&state, "id", durable_json_text(decision->instance_id));
 	durable_json_push_member(&state, "retry", decision->retry);
+	if (decision->abandoned)
+		durable_json_push_member(&state, "close_policy", durable_json_text("abandon"));
 	if (decision->timeout_us > 0)
 		durable_json_push_member(&state, "timeout", durable_history_number(decision->timeout_us));
 	if (decision->handler != NULL)

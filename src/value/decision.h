@@ -33,6 +33,7 @@ typedef struct Decision
 	const char *instance_id;	/* CHILD, START, SEND */
 	const char *handler;		/* CHILD, START: signature */
 	const char *version;		/* CHILD, START; NULL: none */
+	bool		abandoned;		/* CHILD: it goes on when its parent ends */
 }			Decision;
 
 /*

@@ -82,8 +82,8 @@ planted('I8', 'a parent that was told something else', events('parent 1', "SELEC
 planted('I8', 'a child that failed and is said to have completed', "UPDATE durable.instance SET status = 'F', output = NULL, failure = '{}' WHERE parent_key = (SELECT key FROM durable.instance WHERE instance_id = 'parent 1')");
 planted('I8', 'a child that outlives its parent', "UPDATE durable.instance SET status = 'R', completed_at = NULL WHERE parent_key = (SELECT key FROM durable.instance WHERE instance_id = 'parent 1')");
 planted('I8', 'a child that is gone', "DELETE FROM durable.instance WHERE parent_key = (SELECT key FROM durable.instance WHERE instance_id = 'parent 1')");
-planted('I11', 'a message for an instance that has ended', "INSERT INTO durable.inbox SELECT -1, owner, key, 'c', 1, 1, NULL, NULL, now() FROM durable.instance WHERE instance_id = 'fan 1'");
-planted('I11', 'a message for an instance that is gone', "INSERT INTO durable.inbox VALUES (-1, 'chaos_ann', -1, 'e', 1, 1, 'Item', NULL, now())");
+planted('I11', 'a message for an instance that has ended', "INSERT INTO durable.inbox (id, owner, key, kind, execution, task, sent_at) SELECT -1, owner, key, 'c', 1, 1, now() FROM durable.instance WHERE instance_id = 'fan 1'");
+planted('I11', 'a message for an instance that is gone', "INSERT INTO durable.inbox (id, owner, key, kind, execution, task, name, sent_at) VALUES (-1, 'chaos_ann', -1, 'e', 1, 1, 'Item', now())");
 planted('I11', 'an end that is not in the list of finished instances', "DELETE FROM durable.finished WHERE key = (SELECT key FROM durable.instance WHERE instance_id = 'fan 1')");
 planted('I11', 'one that is there twice', "INSERT INTO durable.finished SELECT f.* FROM durable.finished f JOIN durable.instance i USING (key) WHERE i.instance_id = 'fan 1'");
 planted('I11', 'an entry of an instance that is gone', "INSERT INTO durable.finished SELECT now(), -1, 'chaos_ann', 'C', 'fan'");
