@@ -14,14 +14,14 @@
  * coordinators run at a time than durable_coordinator_limit says.  While there are
  * more databases than that, a coordinator is started when its database needs one, and
  * one that has nothing to do makes room; if none is idle, one that has had its time
- * slice does.  What it knew is in the tables.  Its workers go on without it.
+ * slice does.  Its knowledge is in the tables, and its workers go on without it.
  *
  *		running --asked, or processes are short--> left (back_at)
  *		left --a wish, back_at, the slow recheck--> the launcher starts it
  *
- * Nothing is lost between a coordinator's last look and its end: whoever wants
- * something puts it into the entry, and the launcher looks at the entry after the
- * coordinator's end, which wakes it.
+ * Nothing is lost between a coordinator's last look and its end: a session or worker
+ * that wants something puts it into the entry, and the launcher looks at the entry
+ * after the coordinator's end, which wakes it.
  */
 #include "durable.h"
 #include "shared.h"

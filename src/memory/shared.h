@@ -256,7 +256,7 @@ extern int	durable_coordinator_limit(void);
 extern bool durable_coordinator_is_asked(DurableDatabase *db);
 extern void durable_coordinator_leave(DurableDatabase *db, TimestampTz back_at);
 extern bool durable_coordinator_make_room(const DurableDatabase *for_db, bool urgent);
-extern void durable_process_refused(int workers);	/* SERVER has no process: logs it, now and then */
+extern void durable_process_refused(int workers);	/* the server has none; logs that now and then */
 extern bool durable_coordinator_attach(DurableDatabase *db, Oid database, TimestampTz started);
 
 /* SIGTERM to all processes of that database; their pids into pids, if not NULL. */

@@ -358,12 +358,13 @@ supervise(void)
 	{
 		DurableDatabase *db = &durable_shared->databases[i];
 		Need		need = need_of(db, nactive <= limit, &next);
+		TimestampTz now = GetCurrentTimestamp();
 
 		SpinLockAcquire(&db->mutex);
 		if (need != NEED_STRONG)
 			db->coordinator_awaited_since = 0;
 		else if (db->coordinator_awaited_since == 0)
-			db->coordinator_awaited_since = GetCurrentTimestamp();
+			db->coordinator_awaited_since = now;
 		if (need != NEED_NONE)
 			candidates[ncandidates++] = (Candidate) {i, need, need == NEED_STRONG ? db->coordinator_awaited_since : db->looked_at};
 		SpinLockRelease(&db->mutex);
@@ -409,7 +410,7 @@ need_of(DurableDatabase *db, bool there_is_room, long *ms)
 	TimestampTz looked_at;
 	long		throttle;
 
-	/* A wish that comes while somebody is looking stays until it is known what he has seen. */
+	/* A wish that comes while a coordinator looks stays until it is known what it has seen. */
 	SpinLockAcquire(&db->mutex);
 	examine = db->examine && db->state == DATABASE_ABSENT;
 	if (examine)
@@ -427,7 +428,7 @@ need_of(DurableDatabase *db, bool there_is_room, long *ms)
 		return NEED_NONE;
 	if (durable_database_stopping(db))
 	{
-		/* Whoever stopped it wakes us; or the mark runs out. */
+		/* The process that stopped it wakes us; or the mark runs out. */
 		*ms = Min(*ms, 1000);
 		return NEED_NONE;
 	}
