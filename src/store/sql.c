@@ -300,6 +300,13 @@ look_up_extension(void)
 		table_close(rel, AccessShareLock);
 		extension.oid = oid;
 		extension.owner = owner;
+
+		/*
+		 * That it is not there is not remembered: a row of pg_extension is visible for
+		 * a moment before the invalidations of its transaction have been sent.
+		 */
+		if (!OidIsValid(oid))
+			extension.valid = false;
 	}
 	PG_CATCH();
 	{
