@@ -9,7 +9,6 @@
  * Memory: none.
  */
 #include "durable.h"
-#include "crash.h"
 #include "determinism.h"
 #include "turn.h"
 
@@ -32,9 +31,7 @@ _PG_init(void)
 		return;
 
 	durable_guc_define();
-	if (!IsBinaryUpgrade)
-		durable_crash_install();
-	durable_shmem_install_hooks(durable_crash_preceded);
+	durable_shmem_install_hooks();
 	durable_wakeup_install();
 	durable_ddl_install_hooks();
 	durable_turn_install();

@@ -36,7 +36,7 @@ ALTER TABLE durable.engine REPLICA IDENTITY FULL;
 -- close_policy: of a sub-orchestration, what happens to it when its parent ends: NULL it
 -- is terminated, a it goes on.
 -- status: P pending, R running, S suspended, C completed, F failed, T terminated.
--- crashes: see src/run/crash.c; 0 unless it runs under suspicion.
+-- crashes: how often its code has ended its process (5 for each time) or all of the server (1), see src/process/blame.c.
 -- waiting: what it waits for, see src/turn/waiting.c.
 -- handler: the function's signature, without the name where it begins with that.
 -- code_hash: of the function's code when it first ran.

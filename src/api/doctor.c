@@ -37,10 +37,12 @@
 
 #include "client.h"
 #include "clock.h"
+#include "columns.h"
 #include "doctor.h"
 #include "guc.h"
 #include "shmem.h"
 #include "sql.h"
+#include "suspect.h"
 
 /* A coordinator that waits for its turn for longer is a finding; in ms. */
 #define LONG_AWAITED_MS		10000
@@ -55,6 +57,7 @@ static void check_processes(Doctor *doctor);
 static void check_workers(Doctor *doctor, const DurableDatabaseInfo *info);
 static void check_worker_slots(Doctor *doctor, const DurableDatabaseInfo *info);
 static void check_identity(Doctor *doctor);
+static void check_held_back(Doctor *doctor);
 static void check_test_clock(Doctor *doctor);
 static void run(Doctor *doctor, void (*check) (Doctor *doctor));
 static char *ago(TimestampTz since);
@@ -84,6 +87,7 @@ durable_doctor(PG_FUNCTION_ARGS)
 	{
 		run(&doctor, check_enabled);
 		run(&doctor, check_processes);
+		run(&doctor, check_held_back);
 	}
 	run(&doctor, durable_doctor_check_standby);
 	run(&doctor, check_identity);
@@ -223,6 +227,40 @@ ago(TimestampTz since)
 	int64		seconds = Max(0, (GetCurrentTimestamp() - since) / USECS_PER_SEC);
 
 	return psprintf(INT64_FORMAT " s ago", seconds);
+}
+
+/* What has ended its process or the server, and waits for being counted or for its next turn. */
+static void
+check_held_back(Doctor *doctor)
+{
+	const char *visible =
+		"SELECT i.instance_id FROM durable.instance i WHERE i.key = ANY ($1) "
+		"AND pg_has_role($2, i.owner, 'USAGE') ORDER BY i.instance_id LIMIT 3";
+	Oid			types[2] = {INT8ARRAYOID, OIDOID};
+	Datum		values[2];
+	int64		keys[DURABLE_MAX_HELD];
+	Datum		elements[DURABLE_MAX_HELD];
+	int			n = durable_held_back(keys, DURABLE_MAX_HELD);
+	StringInfoData detail;
+	uint64		rows;
+
+	if (n == 0)
+	{
+		durable_doctor_say(doctor, "held_back", true, "nothing", NULL);
+		return;
+	}
+	for (int i = 0; i < n; i++)
+		elements[i] = Int64GetDatum(keys[i]);
+	values[0] = durable_columns_array(elements, NULL, n, INT8OID);
+	values[1] = ObjectIdGetDatum(GetUserId());
+	rows = durable_doctor_query(visible, 2, types, values);
+	initStringInfo(&detail);
+	appendStringInfo(&detail, "%s back because its process or the server ended while it ran",
+					 durable_doctor_count(n, "instance is held", "instances are held"));
+	for (uint64 row = 0; row < rows; row++)
+		appendStringInfo(&detail, "%s \"%s\"", row == 0 ? ":" : ",", durable_sql_text(row, 1));
+	durable_doctor_say(doctor, "held_back", false, detail.data,
+					   "It runs again by itself, and not any more after durable.max_crashes such ends. See the server's log.");
 }
 
 /* --- the server ----------------------------------------------------------------------- */

@@ -29,6 +29,7 @@
 #include "guc.h"
 #include "registry.h"
 #include "shmem.h"
+#include "suspect.h"
 #include "time_after.h"
 #include "turn.h"
 #include "unit.h"
@@ -92,8 +93,13 @@ durable_drain(PG_FUNCTION_ARGS)
 			result = run(durable_unit_task, owner, &scan);
 		else if (result == UNIT_FULL)
 			(void) run(durable_unit_task, owner, &scan);
-		if (scan.marked_task != 0)
-			(void) run(durable_unit_marked_task, owner, &scan);
+		if (scan.suspect_key != 0 && durable_suspect_may_run())
+		{
+			(void) run(durable_unit_suspect, owner, &scan);
+			scan.suspect_key = 0;
+			look_again = true;
+		}
+		durable_suspect_ran();
 
 		/* What a unit has sent may be anywhere: at the end, look everywhere again. */
 		if (result != UNIT_NOTHING)

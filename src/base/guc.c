@@ -80,7 +80,7 @@ durable_guc_define(void)
 							&durable_worker_max_units, 10000, 1, INT_MAX, PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("durable.max_crashes",
-							"What was running at this many crashes of the server is not run again.",
+							"Sets how many times code may end its process or the server before it is not run again.",
 							"An instance is suspended, an activity fails.  An end of the whole server, "
 							"such as an immediate stop, counts for a fifth of a crash.",
 							&durable_max_crashes, 2, 1, 1000, PGC_SIGHUP, 0,

@@ -21,7 +21,7 @@ extern bool durable_testing;			/* postmaster: drain, virtual clock */
 extern int	durable_max_workers;		/* sighup: workers of the whole cluster, 0..64 */
 extern int	durable_worker_idle_timeout;	/* sighup, ms */
 extern int	durable_worker_max_units;	/* sighup: worker is replaced after so many units */
-extern int	durable_max_crashes;	/* sighup: who was running at so many crashes is not run again */
+extern int	durable_max_crashes;	/* sighup: code that has ended its process so often is not run again */
 extern int	durable_recheck_interval;	/* sighup, ms: slow recheck, 5 s */
 extern int	durable_inline_limit;		/* suset, us: slower activities become tasks */
 extern int	durable_history_warn;	/* suset: a longer history is reported in the log; 0: none is */

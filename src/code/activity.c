@@ -150,6 +150,7 @@ durable_activity_run(ActivityRun * run)
 	call.keep = activity_keep;
 	call.arg = run;
 	call.within_turn = run->within_turn;
+	call.flight = run->flight;
 	call.timeout_us = may_overrun ? overrun : limit;
 	run->payload = NULL;
 	run->sqlerrcode = 0;

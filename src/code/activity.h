@@ -6,6 +6,7 @@
 #define DURABLE_ACTIVITY_H
 
 #include "durable.h"
+#include "flight.h"
 #include "nodes/pg_list.h"
 #include "registry.h"
 
@@ -49,6 +50,7 @@ typedef struct ActivityRun
 	bool		(*keep) (void *arg);	/* NULL, or asked before its effects are kept */
 	int			attempt;
 	int			repeats;		/* of this attempt, after conflicts that count as such only a few times */
+	FlightRun	flight;
 
 	Jsonb	   *payload;		/* result, or failure */
 	char	   *problem;		/* ACTIVITY_UNBOUND */

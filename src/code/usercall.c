@@ -120,6 +120,7 @@ durable_usercall_run(UserCall *call)
 	bool		had_changed_settings = changed_settings;
 	bool		had_set_constraints = set_constraints;
 	CallStage	outer_stage = stage;
+	FlightRun	before;
 	instr_time	start;
 	instr_time	end;
 
@@ -140,6 +141,7 @@ durable_usercall_run(UserCall *call)
 
 	INSTR_TIME_SET_CURRENT(start);
 	BeginInternalSubTransaction(NULL);
+	before = durable_flight_enter(&call->flight);
 
 	PG_TRY();
 	{
@@ -169,6 +171,7 @@ durable_usercall_run(UserCall *call)
 	}
 	PG_END_TRY();
 
+	durable_flight_leave(&before);
 	active = was_active;
 	call->stage = stage;
 	stage = outer_stage;

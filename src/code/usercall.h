@@ -6,6 +6,7 @@
 #define DURABLE_USERCALL_H
 
 #include "durable.h"
+#include "flight.h"
 
 /* How far a call has come.  Until it is in the code, what goes wrong is not the code's fault. */
 typedef enum CallStage
@@ -28,6 +29,7 @@ typedef struct UserCall
 	bool		may_keep;		/* ... unless so, for the activities run within it */
 	bool		within_turn;	/* such an activity: may write, deferred triggers wait */
 	int64		timeout_us;		/* 0: none */
+	FlightRun	flight;			/* what it is for; FLIGHT_NOTHING: a look-up */
 	bool		must_stop;		/* code that catches the timeout's error time and again loses its process */
 
 	/* outcome */

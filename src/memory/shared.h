@@ -20,6 +20,7 @@
 
 #include "duration.h"
 #include "failpoint.h"
+#include "flight_file.h"
 #include "guc.h"
 #include "slot.h"
 #include "suspect.h"
@@ -27,7 +28,6 @@
 
 #define WAITER_BUCKETS		256
 #define MAX_SUSPECTS		256
-#define MAX_NOTES			64
 #define MAX_EXITS			16
 
 /* A process that has not attached so long after it was registered will not; in ms. */
@@ -40,7 +40,8 @@ typedef enum WorkerExit
 	EXIT_USELESS,				/* the same, and found nothing to do all the time */
 	EXIT_NOT_STARTED,			/* could not connect, or the process never came to life */
 	EXIT_FAILED,				/* error between units */
-	EXIT_LOST					/* in the middle of a unit */
+	EXIT_LOST,					/* in the middle of a unit */
+	EXIT_BY_CODE				/* user code ended it */
 }			WorkerExit;
 
 typedef struct WorkerExitReport
@@ -151,16 +152,9 @@ typedef struct Suspect
 	int			entered;
 	int64		key;
 	TimestampTz last;
+	TimestampTz held_until;		/* it has ended its process: later */
 	bool		condemned;		/* it would not stop: it is not entered again */
 }			Suspect;
-
-/* A note on disk, of this life of the server (crash.c). */
-typedef struct Note
-{
-	Oid			database;		/* InvalidOid: free */
-	int			of;				/* CrashLock */
-	int64		id;
-}			Note;
 
 /* An activity's duration: key is database << 32 | function, 0: free. */
 typedef struct Duration
@@ -180,8 +174,6 @@ typedef struct XidSample
 
 typedef struct DurableShared
 {
-	TimestampTz crashed_at;		/* start after an unclean end; 0: clean. Never changes */
-	bool		crash_of_process;	/* it was one process that ended; never changes */
 	LWLock	   *lock;
 
 	/* launcher; (S) under launcher_mutex */
@@ -213,8 +205,13 @@ typedef struct DurableShared
 	slock_t		suspect_mutex;
 	pg_atomic_uint32 nsuspects; /* written under suspect_mutex */
 	Suspect		suspects[MAX_SUSPECTS];
-	Note		notes[MAX_NOTES];	/* under suspect_mutex, as is next_note */
-	int			next_note;
+	int			suspect_runner; /* under suspect_mutex: pid of who runs a suspect; 0: nobody */
+	TimestampTz suspect_since;	/* same; real time */
+
+	/* the flight recorder */
+	slock_t		report_mutex;
+	pg_atomic_uint32 has_reports;	/* 0: there is none; set under report_mutex */
+	FlightFile	flight;			/* where there is no file */
 
 	Duration	durations[DURABLE_MAX_DURATIONS];
 

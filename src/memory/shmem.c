@@ -36,8 +36,6 @@
 
 DurableShared *durable_shared = NULL;
 
-static CrashVerdict crash_preceded = NULL;
-
 static shmem_request_hook_type previous_request_hook = NULL;
 static shmem_startup_hook_type previous_startup_hook = NULL;
 
@@ -49,9 +47,8 @@ static void set_up_memory(void);
 static void take_entry(DurableDatabase *db, Oid database);
 
 void
-durable_shmem_install_hooks(CrashVerdict verdict)
+durable_shmem_install_hooks(void)
 {
-	crash_preceded = verdict;
 	previous_request_hook = shmem_request_hook;
 	shmem_request_hook = request_memory;
 	previous_startup_hook = shmem_startup_hook;
@@ -84,8 +81,6 @@ set_up_memory(void)
 	if (!found)
 	{
 		memset(durable_shared, 0, sizeof(DurableShared));
-		if (crash_preceded(&durable_shared->crash_of_process))
-			durable_shared->crashed_at = GetCurrentTimestamp();
 		durable_shared->lock = &GetNamedLWLockTranche("durable")->lock;
 		SpinLockInit(&durable_shared->launcher_mutex);
 		for (int i = 0; i < DURABLE_MAX_DATABASES; i++)
@@ -101,6 +96,9 @@ set_up_memory(void)
 		}
 		SpinLockInit(&durable_shared->suspect_mutex);
 		pg_atomic_init_u32(&durable_shared->nsuspects, 0);
+		SpinLockInit(&durable_shared->report_mutex);
+		pg_atomic_init_u32(&durable_shared->has_reports, 1);
+		durable_flight_start_life(&durable_shared->flight);
 		for (int i = 0; i < DURABLE_MAX_DURATIONS; i++)
 		{
 			pg_atomic_init_u64(&durable_shared->durations[i].key, 0);
@@ -110,18 +108,6 @@ set_up_memory(void)
 		durable_waiter_init();
 	}
 	LWLockRelease(AddinShmemInitLock);
-}
-
-TimestampTz
-durable_crash_time(void)
-{
-	return durable_shared ? durable_shared->crashed_at : 0;
-}
-
-bool
-durable_crash_of_process(void)
-{
-	return durable_shared != NULL && durable_shared->crash_of_process;
 }
 
 bool

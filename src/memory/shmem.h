@@ -2,7 +2,7 @@
  * shmem.h
  *		Shared memory of the engine: whether it is there, and the entries of
  *		databases.  All of it can be lost: everything in it is derived from the
- *		tables, or is a hint.  Its other parts: slot.h, waiter.h, duration.h, suspect.h.
+ *		tables, or is a hint.  Its other parts: slot.h, waiter.h, duration.h, suspect.h, flight.h.
  */
 #ifndef DURABLE_SHMEM_H
 #define DURABLE_SHMEM_H
@@ -30,19 +30,7 @@ typedef enum DatabaseState
 typedef struct DurableDatabase DurableDatabase;
 typedef struct DurableSlot DurableSlot;
 
-/*
- * From _PG_init.  The verdict is asked for in the postmaster each time shared memory
- * is set up: did a crash precede, and was it that of one process?
- */
-typedef bool (*CrashVerdict) (bool *of_process);
-extern void durable_shmem_install_hooks(CrashVerdict verdict);
-
-/*
- * When the server came up after an unclean end; 0: it did not.  And did one of its
- * processes crash, or has all of it gone?
- */
-extern TimestampTz durable_crash_time(void);
-extern bool durable_crash_of_process(void);
+extern void durable_shmem_install_hooks(void);	/* from _PG_init */
 
 /* True in a server that preloaded us; else the error that says what to do. */
 extern bool durable_shmem_available(void);

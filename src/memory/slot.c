@@ -178,7 +178,7 @@ durable_slot_release(int slotno, uint32 generation, WorkerExit how)
 		db = &durable_shared->databases[slot->database_index];
 		owner = slot->owner;
 		free_slot(slotno);
-		if (how == EXIT_LOST || how == EXIT_FAILED)
+		if (how == EXIT_LOST || how == EXIT_FAILED || how == EXIT_BY_CODE)
 			npeers = tell_peers(db, owner, peers);
 
 		SpinLockAcquire(&db->mutex);
@@ -343,12 +343,18 @@ durable_my_slot(void)
 	return my_slot;
 }
 
+int
+durable_slot_number(void)
+{
+	return my_slot ? my_slot - durable_shared->slots : -1;
+}
+
 /*
  * Before the worker connects to its database: whoever wants it gone from there
  * finds its pid.  False when the reservation is over, or nobody may connect now.
  */
 bool
-durable_slot_attach(int slotno, uint32 generation)
+durable_slot_attach(int slotno, uint32 generation, pqsigfunc terminate)
 {
 	DurableSlot *slot = &durable_shared->slots[slotno];
 	bool		ours;
@@ -369,6 +375,7 @@ durable_slot_attach(int slotno, uint32 generation)
 	my_slot = slot;
 	my_generation = generation;
 	before_shmem_exit(detach, (Datum) 0);
+	durable_flight_attach(slotno, false, slot->database, terminate);
 
 	/*
 	 * After the pid is there: whoever stops the database marks it first and
@@ -410,6 +417,8 @@ detach(int code, Datum arg)
 	SpinLockAcquire(&slot->mutex);
 	if (!slot->connected)
 		how = EXIT_NOT_STARTED;
+	else if (durable_flight_ended_by_code())
+		how = EXIT_BY_CODE;
 	else if (slot->state == SLOT_BATCH || slot->state == SLOT_TASK)
 		how = EXIT_LOST;
 	else if (code != 0 && !terminated)

@@ -39,9 +39,10 @@ typedef struct DurableHints
 
 /*
  * Slots of workers.  A worker attaches to the slot its coordinator reserved
- * (bgw_extra), and detaches at exit.
+ * (bgw_extra), and detaches at exit.  terminate is its handler of SIGTERM.
  */
-extern bool durable_slot_attach(int slotno, uint32 generation);	/* false: reserved for another by now */
+extern bool durable_slot_attach(int slotno, uint32 generation, pqsigfunc terminate);	/* false: reserved for another by now */
+extern int	durable_slot_number(void);	/* of this worker; -1: it is none */
 extern void durable_slot_set_state(SlotState state);
 
 /* Why this worker is about to exit: SIGTERM came (called by its handler); it had nothing to do for too long. */

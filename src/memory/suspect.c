@@ -1,25 +1,36 @@
 /*
  * suspect.c
- *		Who may have killed a worker, and who is noted on disk as running.
+ *		Instances that may have ended a worker, and who may run one of them now.
  *
- * Owns: suspects and notes in shared memory.
- * Called by: units in solo mode (suspects), crash.c (notes).
- * Locks: a spinlock for both.
- * Memory: fixed tables; what does not fit pushes out what was quiet for the longest
- *			time (suspects), or what is oldest (notes).
+ * Owns: suspects in shared memory.
+ * Called by: units.
+ * Locks: a spinlock.
+ * Memory: a fixed table; an instance that does not fit pushes out the one that was
+ *			quiet for the longest time.
  *
- * Shared memory begins anew with each start of the server, and so do notes: what is
- * found here was written since, and no crash has come of it yet.
+ * All of it begins anew with each start of the server.  What is to outlive that is in
+ * the column "crashes" of the instance or the task (blame.c).
+ *
+ * Suspects run one at a time in the whole cluster: should the whole server end, not all
+ * of them have been running.  The turn to run one is lost with the process that has it,
+ * and others do not wait for it longer than PROBATION: an activity may take hours.
  */
 #include "durable.h"
 #include "shared.h"
 
 #include "clock.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
 #include "utils/timestamp.h"
+
+/* A suspect that has run for so long is not waited for by the others; in ms. */
+#define PROBATION	3000
 
 static Suspect *note_suspect(int64 key, TimestampTz now);
 static Suspect *find_suspect(int64 key);
-static bool has_note(int of, int64 id);
+static bool releases_at_exit = false;
+
+static void release_at_exit(int code, Datum arg);
 
 int
 durable_suspect_enter(int64 key)
@@ -31,6 +42,17 @@ durable_suspect_enter(int64 key)
 	entered = ++note_suspect(key, now)->entered;
 	SpinLockRelease(&durable_shared->suspect_mutex);
 	return entered;
+}
+
+/* Until then; it is real time, and says nothing of how often the instance was entered. */
+void
+durable_suspect_hold(int64 key, TimestampTz until)
+{
+	TimestampTz now = durable_clock_now();
+
+	SpinLockAcquire(&durable_shared->suspect_mutex);
+	note_suspect(key, now)->held_until = until;
+	SpinLockRelease(&durable_shared->suspect_mutex);
 }
 
 void
@@ -84,6 +106,7 @@ note_suspect(int64 key, TimestampTz now)
 		entry->database = MyDatabaseId;
 		entry->key = key;
 		entry->entered = 0;
+		entry->held_until = 0;
 		entry->condemned = false;
 	}
 	entry->last = now;
@@ -107,7 +130,7 @@ durable_suspect_leave(int64 key)
 	SpinLockRelease(&durable_shared->suspect_mutex);
 }
 
-/* 1 s, 2 s, 4 s ... 64 s after the last time it was entered and not left. */
+/* 1 s, 2 s, 4 s ... 64 s after the last time it was entered and not left, and as long as it is held. */
 TimestampTz
 durable_suspect_not_before(int64 key)
 {
@@ -120,6 +143,8 @@ durable_suspect_not_before(int64 key)
 	entry = find_suspect(key);
 	if (entry && entry->entered > 0)
 		not_before = entry->last + ((int64) USECS_PER_SEC << Min(entry->entered - 1, 6));
+	if (entry && entry->held_until > not_before)
+		not_before = entry->held_until;
 	SpinLockRelease(&durable_shared->suspect_mutex);
 	return not_before;
 }
@@ -138,46 +163,79 @@ find_suspect(int64 key)
 	return NULL;
 }
 
-/* --- notes ------------------------------------------------------------------------ */
+int
+durable_held_back(int64 *keys, int max)
+{
+	FlightReport *reports = palloc(FLIGHT_MAX_REPORTS * sizeof(FlightReport));
+	int			nreports = durable_report_list(reports, FLIGHT_MAX_REPORTS);
+	TimestampTz now = durable_clock_now();
+	int			n = 0;
+
+	for (int i = 0; i < nreports && n < max; i++)
+		keys[n++] = reports[i].run.key;
+	SpinLockAcquire(&durable_shared->suspect_mutex);
+	for (int i = 0; i < MAX_SUSPECTS && n < max; i++)
+	{
+		Suspect    *entry = &durable_shared->suspects[i];
+
+		if (entry->database == MyDatabaseId && entry->held_until > now)
+			keys[n++] = entry->key;
+	}
+	SpinLockRelease(&durable_shared->suspect_mutex);
+	pfree(reports);
+	return n;
+}
+
+/* --- one at a time ----------------------------------------------------------------- */
 
 bool
-durable_note_is_new(int of, int64 id)
+durable_suspect_may_run(void)
 {
-	bool		found;
+	TimestampTz now = GetCurrentTimestamp();
+	bool		may_run;
+
+	if (durable_shared == NULL)
+		return true;
+	if (!releases_at_exit)
+		before_shmem_exit(release_at_exit, (Datum) 0);
+	releases_at_exit = true;
 
 	SpinLockAcquire(&durable_shared->suspect_mutex);
-	found = has_note(of, id);
+	may_run = durable_shared->suspect_runner == 0 || durable_shared->suspect_runner == MyProcPid ||
+		durable_clock_passed(durable_shared->suspect_since, now, PROBATION);
+	if (may_run)
+	{
+		durable_shared->suspect_runner = MyProcPid;
+		durable_shared->suspect_since = now;
+	}
 	SpinLockRelease(&durable_shared->suspect_mutex);
-	return found;
+	return may_run;
 }
 
-/* If the transaction aborts after all, an older note counts for nothing in this life: in the next one it does. */
+/* Without the lock: who takes the turn looks again. */
+bool
+durable_suspect_is_free(void)
+{
+	volatile int *runner = durable_shared ? &durable_shared->suspect_runner : NULL;
+
+	return runner == NULL || *runner == 0 || *runner == MyProcPid ||
+		durable_clock_passed(durable_shared->suspect_since, GetCurrentTimestamp(), PROBATION);
+}
+
 void
-durable_note_written(int of, int64 id)
+durable_suspect_ran(void)
 {
+	/* Without it the process has never had the turn. */
+	if (durable_shared == NULL || !releases_at_exit)
+		return;
 	SpinLockAcquire(&durable_shared->suspect_mutex);
-	if (!has_note(of, id))
-	{
-		Note	   *note = &durable_shared->notes[durable_shared->next_note];
-
-		note->database = MyDatabaseId;
-		note->of = of;
-		note->id = id;
-		durable_shared->next_note = (durable_shared->next_note + 1) % MAX_NOTES;
-	}
+	if (durable_shared->suspect_runner == MyProcPid)
+		durable_shared->suspect_runner = 0;
 	SpinLockRelease(&durable_shared->suspect_mutex);
 }
 
-/* Under the spinlock. */
-static bool
-has_note(int of, int64 id)
+static void
+release_at_exit(int code, Datum arg)
 {
-	for (int i = 0; i < MAX_NOTES; i++)
-	{
-		Note	   *note = &durable_shared->notes[i];
-
-		if (note->id == id && note->of == of && note->database == MyDatabaseId)
-			return true;
-	}
-	return false;
+	durable_suspect_ran();
 }

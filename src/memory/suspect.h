@@ -1,6 +1,6 @@
 /*
  * suspect.h
- *		Instances that may have cost a worker, and notes on disk of this life of the server.
+ *		Instances that may have ended a worker.
  */
 #ifndef DURABLE_SUSPECT_H
 #define DURABLE_SUSPECT_H
@@ -8,25 +8,34 @@
 #include "durable.h"
 
 /*
- * Solo mode: after a worker was lost in a unit, its successor runs one instance
- * at a time, and notes it here before it runs.  enter returns how often it was
- * entered without being left, this time included; not_before says until when it
- * should be left alone (backoff), DT_NOBEGIN if it may run.  It is entered
- * DURABLE_MAX_LOST times at most.  One that cannot be stopped by other means is
- * condemned, and not entered again.
+ * Solo mode: after a worker was lost in a unit by an error of the engine or the server,
+ * its successor runs one instance at a time, and notes it here before it runs.  enter
+ * returns how often it was entered without being left, this time included; not_before
+ * says until when it should be left alone (backoff), DT_NOBEGIN if it may run.  It is
+ * entered DURABLE_MAX_LOST times at most.  One that cannot be stopped by other means is
+ * condemned, and not entered again.  One whose code has ended its process is held.
  */
 #define DURABLE_MAX_LOST	5
 extern int	durable_suspect_enter(int64 key);
 extern void durable_suspect_leave(int64 key);
 extern TimestampTz durable_suspect_not_before(int64 key);
+extern void durable_suspect_hold(int64 key, TimestampTz until);
 extern void durable_suspect_condemn(int64 key);
 extern bool durable_suspect_condemned(int64 key);
 
 /*
- * Notes on disk of who is running (crash.c), by what they are of and its id: was
- * it written since the server started?
+ * Instances of this database that do not run now because of what they have done, or
+ * because that has not been counted yet.
  */
-extern bool durable_note_is_new(int of, int64 id);
-extern void durable_note_written(int of, int64 id);
+#define DURABLE_MAX_HELD	512
+extern int	durable_held_back(int64 *keys, int max);
+
+/*
+ * What has ended a process or the server before runs one at a time.  False: something else
+ * of that kind has just begun to run.
+ */
+extern bool durable_suspect_may_run(void);
+extern bool durable_suspect_is_free(void);	/* would it be true, as it seems? */
+extern void durable_suspect_ran(void);
 
 #endif							/* DURABLE_SUSPECT_H */

@@ -127,6 +127,7 @@ durable_coordinator_main(Datum arg)
 			ms = Min(ms, durable_clock_ms_until(durable_owners_next_due(), ms));
 			is_quiet &= delete_at - GetCurrentTimestamp() > QUIET_FOR * INT64CONST(1000);
 			next_due = Min(next_due, durable_owners_next_due());
+			ms = Min(ms, durable_blame_step());
 		}
 		report_statistics();
 		if (durable_coordinator_is_asked(db))
@@ -149,6 +150,7 @@ start_up(void)
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	pqsignal(SIGINT, SIG_IGN);	/* nothing of ours is worth a cancel */
+	durable_flight_watch_quit();
 	if (!durable_coordinator_attach(db, start.database, start.started))
 		proc_exit(0);
 	before_shmem_exit(detach, (Datum) 0);

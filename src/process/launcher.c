@@ -141,6 +141,7 @@ durable_launcher_main(Datum arg)
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	pqsignal(SIGINT, SIG_IGN);
+	durable_flight_watch_quit();
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	ProcessConfigFile(PGC_SIGHUP);	/* a reload between fork and pqsignal */

@@ -172,6 +172,11 @@ take_exit(WorkerExitReport report)
 			owner->useless++;
 			delay = USECS_PER_SEC << Min(owner->useless, 6);
 			break;
+		case EXIT_BY_CODE:
+			/* What did it is known, and is held back by itself: no reason for others to wait. */
+			owner->failures = 0;
+			owner->useless = 0;
+			return;
 		case EXIT_LOST:
 			owner->solo = true;
 			owner->failures++;

@@ -24,7 +24,6 @@
 
 #include "access/xact.h"
 #include "clock.h"
-#include "crash.h"
 #include "engine.h"
 #include "failpoint.h"
 #include "guc.h"
@@ -38,6 +37,7 @@
 #include "storage/ipc.h"
 #include "storage/pmsignal.h"
 #include "storage/proc.h"
+#include "suspect.h"
 #include "tcop/tcopprot.h"
 #include "unit.h"
 #include "utils/memutils.h"
@@ -56,9 +56,8 @@
 /* A worker that others shall come before takes one batch in such a time; less than STUCK_BATCH. */
 #define STEP_ASIDE_MS		50
 
-/* One that is noted and that somebody else has locked is tried so often, in such intervals. */
-#define NOTED_TRIES			20
-#define NOTED_WAIT_MS		5
+/* One that has ended a process waits so long for another one to have run. */
+#define SUSPECT_WAIT_MS		20
 
 /* What a unit can be. */
 typedef UnitResult (*Unit) (Oid owner, UnitScan *scan);
@@ -66,7 +65,6 @@ typedef UnitResult (*Unit) (Oid owner, UnitScan *scan);
 static WorkerStart start;
 static MemoryContext unit_context;
 static UnitScan scan;			/* its positions are those of the batch that runs */
-static UnitScan suspects;		/* nparts 0: no search */
 static int64 units = 0;
 static bool leaving = false;
 static bool task_refused = false;
@@ -80,9 +78,7 @@ static UnitResult run_batch(void);
 static bool may_stay(void);
 static UnitResult run(Unit unit, UnitScan *where);
 static bool commit_task(void);
-static bool run_suspects(void);
-static void run_suspect(int64 key);
-static void run_noted(UnitScan *where);
+static bool run_suspect(void);
 static bool run_task(void);
 static long sleep_time(TimestampTz idle_since);
 static void report_statistics(bool now);
@@ -139,9 +135,9 @@ durable_worker_main(Datum arg)
 		if (!may_stay())
 			break;
 
-		if (suspects.nparts != 0 && run_suspects())
-			continue;
 		result = run_batch();
+		if (scan.suspect_key != 0 && run_suspect())
+			result = Max(result, UNIT_SOME);
 		if (result == UNIT_FULL)
 			durable_slot_want_peer();
 		if (run_task() || result != UNIT_NOTHING)
@@ -181,8 +177,7 @@ start_up(void)
 	memcpy(&start, MyBgworkerEntry->bgw_extra, sizeof(start));
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, terminate);
-	if (!durable_slot_attach(start.slot, start.generation))
+	if (!durable_slot_attach(start.slot, start.generation, terminate))
 		proc_exit(0);
 
 	BackgroundWorkerUnblockSignals();
@@ -190,11 +185,6 @@ start_up(void)
 	durable_slot_connected();
 
 	scan.solo = durable_my_slot()->solo;
-	if (durable_crash_search_is_on())
-	{
-		suspects = (UnitScan) {0, 0, DT_NOBEGIN, DT_NOEND, 0, 1};
-		scan.shuns_suspects = true;
-	}
 	unit_context = AllocSetContextCreate(TopMemoryContext, "durable unit", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(unit_context);
 	check_identity();
@@ -249,11 +239,6 @@ run_batch(void)
 	result = run(durable_unit_batch, &scan);
 	durable_sweep_end(&scan);
 
-	if (scan.suspect_key != 0)
-	{
-		run_suspect(scan.suspect_key);
-		scan.suspect_key = 0;
-	}
 	if (scan.solo && ((result == UNIT_NOTHING && durable_sweep_is_over()) || units > SOLO_UNITS))
 		scan.solo = false;
 	return result;
@@ -291,7 +276,7 @@ run(Unit unit, UnitScan *where)
 	left_something = durable_session_left_something();
 	if (result != UNIT_NOTHING)
 		durable_failpoint_pass(FAILPOINT_BEFORE_COMMIT);
-	if ((unit == durable_unit_task || unit == durable_unit_marked_task) && where->ran_task != 0)
+	if (unit == durable_unit_task && where->ran_task != 0)
 	{
 		bool		committed = commit_task();
 
@@ -343,51 +328,22 @@ commit_task(void)
 }
 
 /*
- * After a crash: one of those that may have caused it, noted on disk before.  False
- * when all have been through.
+ * One that has ended a process or the server runs alone.  False when another suspect
+ * runs just now: then soon.
  */
 static bool
-run_suspects(void)
+run_suspect(void)
 {
-	switch (run(durable_unit_mark, &suspects))
-	{
-		case UNIT_SOME:
-			run_noted(&suspects);
-			return true;
-		case UNIT_FULL:
-			return true;
-		case UNIT_NOTHING:
-			break;
-	}
-	suspects.nparts = 0;
-	return false;
-}
+	if (!durable_suspect_may_run())
+		return false;
+	(void) run(durable_unit_suspect, &scan);
+	durable_suspect_ran();
+	scan.suspect_key = 0;
 
-/* One that is still under suspicion: what a batch has left of it. */
-static void
-run_suspect(int64 key)
-{
-	UnitScan	one = {key, key, DT_NOBEGIN, DT_NOEND, 0, 1};
-
-	if (run(durable_unit_mark, &one) == UNIT_SOME)
-		run_noted(&one);
-}
-
-/*
- * Somebody else may have it locked for a moment, a batch that leaves it alone for one.  Who has
- * it for longer keeps it from running, so the note does no harm unless something else crashes.
- */
-static void
-run_noted(UnitScan *where)
-{
-	for (int tries = 0; tries < NOTED_TRIES; tries++)
-	{
-		if (run(durable_unit_suspect, where) != UNIT_NOTHING)
-			break;
-		durable_clock_pause(NOTED_WAIT_MS);
-		CHECK_FOR_INTERRUPTS();
-	}
-	durable_crash_unlock(CRASH_LOCK_TURN);
+	/* Others like it have been passed over. */
+	durable_sweep_everywhere();
+	scan.timer_due = DT_NOBEGIN;
+	return true;
 }
 
 /* True when it ran one. */
@@ -409,8 +365,7 @@ run_task(void)
 		return false;
 	}
 	result = run(durable_unit_task, &scan);
-	if (scan.marked_task != 0)
-		(void) run(durable_unit_marked_task, &scan);	/* nothing else between the note and the run */
+	durable_suspect_ran();
 	durable_task_ended();
 	return result != UNIT_NOTHING;
 }
@@ -427,6 +382,8 @@ sleep_time(TimestampTz idle_since)
 
 	if (!durable_sweep_is_over())
 		ms = 0;
+	if (scan.suspect_key != 0)
+		ms = Min(ms, SUSPECT_WAIT_MS);
 
 	/*
 	 * Something is due and the unit cannot have it: locked by somebody, or there is

@@ -36,7 +36,7 @@ typedef struct Batch
 	TimestampTz clock;			/* one time for all events of the unit */
 	List	   *targets;		/* ActivityTarget: names resolved in this unit */
 	List	   *handlers;		/* HandlerTarget: orchestrations, same */
-	bool		cautious;		/* run under suspicion: activities become tasks (crash.c) */
+	bool		cautious;		/* of an instance that has ended a process or the server: activities become tasks */
 	bool		closed;			/* an activity wants the transaction to end */
 	int			writes;			/* subtransactions that wrote */
 	int64		user_us;		/* time spent in user code */

@@ -38,6 +38,7 @@
 #include "companion_link.h"
 #include "guc.h"
 #include "json.h"
+#include "slot.h"
 #include "usercall.h"
 
 /* A process that could not be had is not asked for again so soon; in milliseconds. */
@@ -251,7 +252,7 @@ start_process(void)
 	TimestampTz now = GetCurrentTimestamp();
 	MemoryContext old;
 	BackgroundWorker worker = {0};
-	dsm_handle	handle;
+	CompanionStart start = {0};
 
 	if (!durable_clock_passed(asked_at, now, RETRY_AFTER))
 		return false;
@@ -269,9 +270,11 @@ start_process(void)
 	snprintf(worker.bgw_type, sizeof(worker.bgw_type), "durable companion");
 	snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "durable");
 	snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "durable_companion_main");
-	handle = dsm_segment_handle(peer->link.segment);
-	StaticAssertStmt(sizeof(handle) <= BGW_EXTRALEN, "segment handle must fit");
-	memcpy(worker.bgw_extra, &handle, sizeof(handle));
+	start.segment = dsm_segment_handle(peer->link.segment);
+	start.database = MyDatabaseId;
+	start.slot = durable_slot_number();
+	StaticAssertStmt(sizeof(start) <= BGW_EXTRALEN, "CompanionStart is too large");
+	memcpy(worker.bgw_extra, &start, sizeof(start));
 
 	if (!RegisterDynamicBackgroundWorker(&worker, &peer->process))
 	{

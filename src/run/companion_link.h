@@ -18,6 +18,14 @@
 #include "storage/dsm.h"
 #include "storage/shm_mq.h"
 
+/* What a worker hands to its companion (bgw_extra). */
+typedef struct CompanionStart
+{
+	dsm_handle	segment;
+	Oid			database;
+	int32		slot;			/* the worker's */
+}			CompanionStart;
+
 #define MESSAGE_BEGIN	'B'
 #define MESSAGE_ANSWER	'A'
 #define MESSAGE_STOP	'S'

@@ -30,6 +30,7 @@
 #include "companion.h"
 #include "companion_link.h"
 #include "engine.h"
+#include "flight.h"
 #include "handler.h"
 #include "json.h"
 #include "registry.h"
@@ -52,17 +53,17 @@ static int	sent = 0;			/* events of this run that the worker has */
 void
 durable_companion_main(Datum arg)
 {
-	dsm_handle	handle;
+	CompanionStart start;
 	MemoryContext context;
 
-	memcpy(&handle, MyBgworkerEntry->bgw_extra, sizeof(handle));
+	memcpy(&start, MyBgworkerEntry->bgw_extra, sizeof(start));
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
+	durable_flight_attach(start.slot, true, start.database, die);
 	BackgroundWorkerUnblockSignals();
 
 	/* Attaching needs an owner for the mapping until it is pinned. */
 	MemoryContextSwitchTo(TopMemoryContext);
-	if (!durable_link_attach(&to_worker, handle))
+	if (!durable_link_attach(&to_worker, start.segment))
 		proc_exit(0);
 	durable_session_connect(to_worker.database, to_worker.owner);
 	durable_link_open(&to_worker);

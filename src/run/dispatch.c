@@ -98,6 +98,7 @@ run_activity(Batch * batch, Instance *instance, const Decision *decision, Activi
 	run.timeout_us = decision->timeout_us > 0 ? decision->timeout_us : target->timeout_us;
 	run.is_inline = true;
 	run.attempt = 1;
+	run.flight = (FlightRun) {FLIGHT_INLINE, instance->execution, decision->task, instance->key, 0};
 	outcome = durable_activity_run(&run);
 	durable_failpoint_pass(FAILPOINT_ACTIVITY_DONE);
 
@@ -182,7 +183,7 @@ make_task(Batch * batch, Instance *instance, const Decision *decision, ActivityT
 	row->retry = decision->retry ? decision->retry : target->retry;
 	row->timeout_us = decision->timeout_us > 0 ? decision->timeout_us : target->timeout_us;
 	row->last_failure = failure;
-	row->crashes = batch->cautious ? TASK_CAUTIOUS : 0;
+	row->crashes = batch->cautious ? instance->crashes : 0;
 	batch->new_tasks = lappend(batch->new_tasks, row);
 	MemoryContextSwitchTo(old);
 }

@@ -253,6 +253,7 @@ run_activity(Turn *turn, HistoryEvent *call)
 	run.within_turn = true;
 	run.must_leave_nothing = turn->mode == TURN_PIECE;
 	run.attempt = 1;
+	run.flight = (FlightRun) {FLIGHT_INLINE, instance->execution, decision.task, instance->key, 0};
 	if (durable_activity_run(&run) != ACTIVITY_COMPLETED ||
 		(MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) || run.set_constraints)
 	{

@@ -23,8 +23,8 @@
 #include "activity.h"
 #include "batch.h"
 #include "clock.h"
-#include "crash.h"
 #include "failpoint.h"
+#include "flight.h"
 #include "guc.h"
 #include "handler.h"
 #include "json.h"
@@ -42,17 +42,11 @@
 #define TRY_AGAIN_MIN_US	(100 * INT64CONST(1000))
 #define TRY_AGAIN_MAX_US	(60 * USECS_PER_SEC)
 
-/* While another suspect is running. */
-#define SUSPECT_WAIT_US	(100 * INT64CONST(1000))
-
 static UnitResult end_batch(Batch * batch, const TaskRow *task, MemoryContext old);
-static TaskRow *claim_task(Oid owner, UnitScan *scan, TimestampTz now, TimestampTz after);
+static TaskRow *claim_task(Oid owner, UnitScan *scan, TimestampTz now, bool suspects);
 static bool is_wanted(char status);
 static void hold_task(Oid owner, const TaskRow *task, TimestampTz now);
-static bool is_suspect(const TaskRow *task);
 static void start_again(Batch * batch, const TaskRow *task);
-static int	weight(const TaskRow *task);
-static void mark_task(TaskRow *task, UnitScan *scan);
 static void give_up(Batch * batch, const TaskRow *task);
 static void run_task(Batch * batch, TaskRow *task, UnitScan *scan);
 static bool suspend_instance(Batch * batch, const TaskRow *task, const char *problem);
@@ -74,60 +68,37 @@ durable_unit_task(Oid owner, UnitScan *scan)
 
 	batch = durable_batch_create(owner, now);
 	MemoryContextSwitchTo(batch->context);
-	task = claim_task(owner, scan, now, DT_NOBEGIN);
-	if (task != NULL && durable_batch_is_start(task->handler))
-	{
-		scan->ran_task = 0;
-		start_again(batch, task);
-		return end_batch(batch, task, old);
-	}
-	if (task != NULL && is_suspect(task) && !durable_crash_lock(CRASH_LOCK_ACTIVITY))
-	{
-		/* Another suspect is running, for hours perhaps: what is above suspicion goes on. */
-		task = claim_task(owner, scan, now, durable_crash_time());
-		scan->task_due = task ? DT_NOBEGIN : Min(scan->task_due, now + SUSPECT_WAIT_US);
-	}
 	scan->ran_task = 0;
+	if (durable_suspect_is_free())
+		task = claim_task(owner, scan, now, true);
+	else
+	{
+		/* What waits for its turn is passed over, unlocked, and stays due. */
+		TimestampTz due = scan->task_due;
+
+		task = claim_task(owner, scan, now, false);
+		scan->task_due = Min(scan->task_due, due);
+	}
+	if (task != NULL && task->crashes > 0 && !durable_suspect_may_run())
+	{
+		end_batch(batch, NULL, old);
+		return UNIT_FULL;		/* another one was faster; the next unit looks for others */
+	}
 	if (task != NULL)
 	{
 		char		status = durable_instance_status(task->key);
 
-		if (!is_wanted(status))
+		if (durable_batch_is_start(task->handler))
+			start_again(batch, task);
+		else if (!is_wanted(status))
 			durable_task_delete(task);
 		else if (status == STATUS_SUSPENDED)
 			hold_task(owner, task, now);
-		else if (!is_suspect(task))
-			run_task(batch, task, scan);
-		else if (durable_crash_convicts(weight(task)))
+		else if (durable_blame_convicts(task->crashes))
 			give_up(batch, task);
 		else
-			mark_task(task, scan);
-		if (scan->marked_task == 0)
-			durable_crash_unlock(CRASH_LOCK_ACTIVITY);
+			run_task(batch, task, scan);
 	}
-	return end_batch(batch, task, old);
-}
-
-/*
- * That very task: a note on another one would stay behind as if that had been
- * running, too.  Who else has its row locked is mostly another worker that has
- * found it and may not run it.
- */
-UnitResult
-durable_unit_marked_task(Oid owner, UnitScan *scan)
-{
-	MemoryContext old = CurrentMemoryContext;
-	Batch	   *batch = durable_batch_create(owner, durable_clock_now());
-	int64		marked = scan->marked_task;
-	TaskRow    *task;
-
-	MemoryContextSwitchTo(batch->context);
-	scan->marked_task = 0;
-	scan->ran_task = 0;
-	task = durable_task_claim_at(&scan->marked_tid, marked);
-	if (task != NULL)
-		run_task(batch, task, scan);
-	durable_crash_unlock(CRASH_LOCK_ACTIVITY);
 	return end_batch(batch, task, old);
 }
 
@@ -147,13 +118,13 @@ end_batch(Batch * batch, const TaskRow *task, MemoryContext old)
 }
 
 /*
- * The oldest task that is due and that nobody runs, of those that were scheduled
- * after the given time; moves scan->task_due.
+ * The oldest task that is due and that nobody runs; moves scan->task_due.  suspects:
+ * one that has ended its process before may be it.
  */
 static TaskRow *
-claim_task(Oid owner, UnitScan *scan, TimestampTz now, TimestampTz after)
+claim_task(Oid owner, UnitScan *scan, TimestampTz now, bool suspects)
 {
-	TaskRow    *task = durable_task_claim(owner, scan->task_due, now, after);
+	TaskRow    *task = durable_task_claim(owner, scan->task_due, now, suspects);
 
 	/* Others may be due since the same moment. */
 	scan->task_due = task != NULL ? Min(task->run_at, now) : durable_task_next(owner, now);
@@ -181,14 +152,6 @@ hold_task(Oid owner, const TaskRow *task, TimestampTz now)
 		durable_task_postpone(owner, task, now + TRY_AGAIN_MIN_US, task->attempt, task->last_failure);
 }
 
-/* It may have been running when the server crashed; see crash.c. */
-static bool
-is_suspect(const TaskRow *task)
-{
-	return durable_crash_search_is_on() &&
-		(task->crashes != 0 || durable_crash_suspects(task->scheduled_at));
-}
-
 /* No activity, but the start of an orchestration that was put off (batch_children.c). */
 static void
 start_again(Batch * batch, const TaskRow *task)
@@ -197,30 +160,15 @@ start_again(Batch * batch, const TaskRow *task)
 	durable_batch_start_again(batch, task);
 }
 
-static int
-weight(const TaskRow *task)
-{
-	return durable_crash_weigh(CRASH_LOCK_ACTIVITY, task->id, task->crashes);
-}
-
-/* On disk, once this transaction commits: it is about to run, and durable_unit_marked_task runs it. */
-static void
-mark_task(TaskRow *task, UnitScan *scan)
-{
-	durable_task_mark(task, weight(task) + 1);
-	scan->marked_tid = task->tid;
-	scan->marked_task = task->id;
-	durable_note_written(CRASH_LOCK_ACTIVITY, task->id);
-}
-
 static void
 give_up(Batch * batch, const TaskRow *task)
 {
-	char	   *message = psprintf("activity \"%s\" was running when the server crashed, %s",
-								   task->name, durable_crash_times(weight(task), 0));
+	char	   *message = psprintf("activity \"%s\" was running when its process or the server ended, again and again",
+								   task->name);
 
 	ereport(LOG,
-			(errmsg("%s: it has failed", message)));
+			(errmsg("%s", message),
+			 errdetail("It has failed.")));
 	durable_task_delete(task);
 	durable_batch_send(batch, task->key, MESSAGE_FAILED, task->execution, task->task, task->attempt, NULL,
 					   durable_json_make_failure(ERRCODE_CRASH_SHUTDOWN, message));
@@ -245,6 +193,7 @@ run_task(Batch * batch, TaskRow *task, UnitScan *scan)
 	run.timeout_us = task->timeout_us;
 	run.keep = keep_effects;
 	run.attempt = task->attempt;
+	run.flight = (FlightRun) {FLIGHT_TASK, task->execution, task->task, task->key, task->id};
 	repeats = durable_json_get_text(task->last_failure, "repeats");
 	run.repeats = repeats ? atoi(repeats) : 0;
 

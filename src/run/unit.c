@@ -30,9 +30,9 @@
 
 #include "batch.h"
 #include "clock.h"
-#include "crash.h"
 #include "execution.h"
 #include "failpoint.h"
+#include "flight.h"
 #include "guc.h"
 #include "instance.h"
 #include "recall.h"
@@ -51,8 +51,6 @@ typedef struct Work
 	List	   *messages;		/* in order of time */
 }			Work;
 
-static bool is_suspect(const Work * work);
-static bool is_watched(const Work * work);
 static bool is_loaded(const Instance *instance);
 static List *read_inbox(Batch * batch, UnitScan *scan, int64 *from, int nparts, int limit);
 static void look_from(UnitScan *scan, int64 key);
@@ -66,100 +64,20 @@ static void attach_instances(Batch * batch, List *work);
 static void discard_orphans(Batch * batch, List *works);
 static void leave_for_later(UnitScan *scan, Work * work);
 static int	compare_messages(const ListCell *a, const ListCell *b);
-static bool may_run(Batch * batch, Work * work);
-static void run_work(Batch * batch, Work * work, bool solo);
-
-UnitResult
-durable_unit_mark(Oid owner, UnitScan *scan)
-{
-	MemoryContext old = CurrentMemoryContext;
-	Batch	   *batch = durable_batch_create(owner, durable_clock_now());
-	UnitResult	result = UNIT_NOTHING;
-	bool		full = false;
-	List	   *works;
-
-	MemoryContextSwitchTo(batch->context);
-	scan->solo = true;
-	scan->only_key = 0;
-	(void) durable_crash_lock(CRASH_LOCK_TURN);
-	works = claim(batch, scan, &full);
-	if (works != NIL)
-	{
-		Work	   *work = linitial(works);
-		int			crashes;
-
-		result = UNIT_FULL;
-		if (!is_suspect(work))
-		{
-			/* Timers come last and in order: all others are younger, too. */
-			if (((Message *) linitial(work->messages))->kind == MESSAGE_TIMER)
-				result = UNIT_NOTHING;
-		}
-		else
-		{
-			/* One that has ended runs nothing: the unit throws its messages away. */
-			crashes = STATUS_IS_FINISHED(work->instance->status) ? 0 : durable_crash_mark(work->instance);
-			if (!durable_crash_convicts(crashes) || work->instance->status == STATUS_SUSPENDED)
-			{
-				scan->only_key = work->key;
-				result = UNIT_SOME;
-			}
-			else
-			{
-				durable_batch_load_history(list_make1(work->instance));
-				durable_execution_park(batch, work->instance,
-									   psprintf("the server crashed %s while it ran", durable_crash_times(crashes, 1)));
-				batch->changed = list_make1(work->instance);
-				durable_batch_store(batch);
-			}
-		}
-	}
-	else if (full)
-		result = UNIT_FULL;
-	if (result != UNIT_SOME)
-		durable_crash_unlock(CRASH_LOCK_TURN);
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(batch->context);
-	return result;
-}
-
-/* With a message that may have been in work when the server crashed? */
-static bool
-is_suspect(const Work * work)
-{
-	ListCell   *cell;
-
-	if (durable_crash_watches(work->instance))
-		return true;
-	foreach(cell, work->messages)
-		if (durable_crash_suspects(((Message *) lfirst(cell))->at))
-			return true;
-	return false;
-}
+static void note_suspect(UnitScan *scan, Work * work);
+static bool may_run(Batch * batch, Work * work, bool blamed);
+static void run_work(Batch * batch, Work * work);
 
 /*
- * Is it to be noted before it runs?  durable_unit_mark gives up at the first timer
- * that is above suspicion, so one that has nothing but timers is run as it is.
+ * One that has ended its process or the server before: alone, and with its activities as
+ * tasks, so that what it does next is told apart from what the others do.
  */
-static bool
-is_watched(const Work * work)
-{
-	ListCell   *cell;
-
-	if (!durable_crash_watches(work->instance) || STATUS_IS_FINISHED(work->instance->status))
-		return false;
-	foreach(cell, work->messages)
-		if (((Message *) lfirst(cell))->kind != MESSAGE_TIMER)
-			return true;
-	return false;
-}
-
-/* With a scan that finds just the instance that was noted. */
 UnitResult
 durable_unit_suspect(Oid owner, UnitScan *scan)
 {
-	UnitScan	only = {scan->only_key, scan->only_key, DT_NOBEGIN, DT_NOEND, 0, 1, true, 0, scan->only_key};
+	UnitScan	only = {scan->suspect_key, scan->suspect_key, scan->suspect_due, DT_NOEND, 0, 1, true};
 
+	only.only_key = scan->suspect_key;
 	return durable_unit_batch(owner, &only);
 }
 
@@ -174,7 +92,6 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 	bool		full = false;
 	bool		found;
 	Work	   *solo = NULL;
-	Instance   *watched = NULL;
 
 	MemoryContextSwitchTo(batch->context);
 	batch->cautious = scan->only_key != 0;
@@ -204,28 +121,27 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 			full = true;
 			continue;
 		}
-		if (scan->shuns_suspects && is_watched(work))
+		if (durable_report_holds_instance(work->key))
+			continue;			/* who counts that tells us */
+		if (work->instance->crashes > 0 && scan->only_key == 0 &&
+			!STATUS_IS_FINISHED(work->instance->status))
 		{
-			leave_for_later(scan, work);
-			if (scan->suspect_key == 0)
-				scan->suspect_key = work->key;
+			note_suspect(scan, work);
 			continue;
 		}
 		if (scan->solo || durable_suspect_condemned(work->key))
 		{
-			if (!may_run(batch, work))
+			if (!may_run(batch, work, scan->only_key != 0))
 				continue;
 			solo = work;
 		}
-		run_work(batch, work, scan->solo);
-		if (batch->cautious && (batch->new_tasks != NIL || work->instance->put_off))
-			watched = work->instance;
+		run_work(batch, work);
+		if (scan->only_key != 0 && batch->new_tasks == NIL && !work->instance->put_off)
+			work->instance->crashes = 0;	/* it has come past what it did before */
 	}
 
 	durable_batch_store(batch);
 	durable_recall_keep(batch->changed);
-	if (watched != NULL)
-		durable_crash_watch(watched);
 	durable_slot_count(batch->turns, batch->activities);
 	if (solo != NULL)
 		durable_suspect_leave(solo->key);
@@ -565,19 +481,47 @@ compare_messages(const ListCell *a, const ListCell *b)
 	return x->task - y->task;
 }
 
+/* A batch leaves one for the next unit; the others are found when that has been run. */
+static void
+note_suspect(UnitScan *scan, Work * work)
+{
+	ListCell   *cell;
+
+	if (scan->suspect_key != 0 || durable_suspect_not_before(work->key) > durable_clock_now())
+		return;
+	scan->suspect_key = work->key;
+	scan->suspect_due = DT_NOEND;
+	foreach(cell, work->messages)
+	{
+		Message    *message = lfirst(cell);
+
+		if (message->kind == MESSAGE_TIMER)
+			scan->suspect_due = Min(scan->suspect_due, message->at);
+	}
+}
+
 /*
- * Solo mode: somebody was lost in a unit.  Notes the instance before it runs, so
- * that whoever comes after knows, and parks it when that has happened too often.
+ * Solo mode: a worker was lost in a unit.  Notes the instance before it runs, so
+ * that the next worker knows, and parks it when that has happened too often.
+ * blamed: its code has ended a process or the server.  When it is resumed after that,
+ * it starts afresh.
  */
 static bool
-may_run(Batch * batch, Work * work)
+may_run(Batch * batch, Work * work, bool blamed)
 {
 	const char *reason;
+
+	if (blamed && work->instance->status == STATUS_SUSPENDED)
+		work->instance->crashes = 0;
 
 	if (durable_suspect_condemned(work->key))
 		reason = "its orchestration caught the error that ends it at durable.turn_timeout, and went on";
 	else if (durable_suspect_not_before(work->key) > batch->clock)
 		return false;
+	else if (blamed && !durable_blame_convicts(work->instance->crashes))
+		return true;
+	else if (blamed)
+		reason = "its process or the server ended again and again while it ran";
 	else if (durable_suspect_enter(work->key) <= DURABLE_MAX_LOST)
 		return true;
 	else
@@ -590,12 +534,13 @@ may_run(Batch * batch, Work * work)
 		batch->changed = lappend(batch->changed, work->instance);
 	}
 	durable_suspect_leave(work->key);	/* when it is resumed, it starts afresh */
+	work->instance->crashes = 0;
 	batch->closed = true;		/* what runs next may take the worker down, and this with it */
 	return false;
 }
 
 static void
-run_work(Batch * batch, Work * work, bool solo)
+run_work(Batch * batch, Work * work)
 {
 	batch->consumed = list_concat(batch->consumed, work->messages);
 	if (STATUS_IS_FINISHED(work->instance->status))
@@ -612,4 +557,10 @@ run_work(Batch * batch, Work * work, bool solo)
 	}
 	durable_execution_run(batch, work->instance, work->messages);
 	batch->changed = lappend(batch->changed, work->instance);
+}
+
+bool
+durable_blame_convicts(int crashes)
+{
+	return crashes >= durable_max_crashes * FLIGHT_CRASH;
 }

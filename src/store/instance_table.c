@@ -279,7 +279,7 @@ set_changes(DurableWriter *writer, const Instance *instance, TimestampTz now)
 	durable_writer_set_text(writer, INSTANCE_SUSPEND_REASON, instance->suspend_reason);
 	if (instance->code_hash != 0)
 		durable_writer_set(writer, INSTANCE_CODE_HASH, Int64GetDatum(instance->code_hash));
-	durable_writer_set(writer, INSTANCE_CRASHES, Int16GetDatum(0));
+	durable_writer_set(writer, INSTANCE_CRASHES, Int16GetDatum(instance->crashes));
 	if (instance->dropped_events + list_length(instance->dropped) > 0)
 		durable_writer_set(writer, INSTANCE_DROPPED_EVENTS,
 						   Int32GetDatum(instance->dropped_events + list_length(instance->dropped)));

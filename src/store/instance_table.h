@@ -61,7 +61,7 @@ typedef struct Instance
 	Jsonb	   *custom_status;
 	char	   *waiting;		/* see waiting.c */
 	char	   *suspend_reason;
-	int			crashes;		/* see crash.c; 0 as a rule */
+	int			crashes;		/* counted by blame.c, in fifths; 0 as a rule */
 	int32		dispatched;		/* activities of calls up to this one run or have run, or are
 								 * tasks; -1: those of all calls */
 	int32		runs_at;		/* the orchestration cannot get further before its history has

@@ -6,7 +6,7 @@
  * A unit inserts tasks.  The worker that runs one has its row locked meanwhile, and
  * deletes or postpones it.  A termination deletes the tasks that are not running.
  *
- * Owns:	durable.task_queue; finished.c deletes its rows together with their instances
+ * Owns:	durable.task_queue; blame.c counts crashes in it; finished.c deletes its rows together with their instances
  * Called by: task_unit.c, batch_statements.c
  * Locks:	row locks as the functions say
  * Memory:	rows in CurrentMemoryContext
@@ -20,6 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "columns.h"
+#include "flight.h"
 #include "retry.h"
 #include "sql.h"
 #include "task_table.h"
@@ -48,14 +49,9 @@ static DurableSql insert_tasks = {
 static DurableSql claim_one = {
 	"SELECT " TASK_COLUMNS " FROM durable.task_queue "
 	"WHERE owner = $1 AND run_at >= $2 AND run_at <= $3 "
-	"AND ($4 = '-infinity' OR (scheduled_at > $4 AND crashes = 0)) "
+	"AND ($4 OR crashes = 0) AND ($5 IS NULL OR id <> ALL ($5)) "
 	"ORDER BY run_at, id LIMIT 1 FOR UPDATE SKIP LOCKED",
-	4, {REGROLEOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
-};
-
-static DurableSql claim_at = {
-	"SELECT " TASK_COLUMNS " FROM durable.task_queue WHERE ctid = $1 AND id = $2 FOR UPDATE",
-	2, {TIDOID, INT8OID}
+	5, {REGROLEOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, INT8ARRAYOID}
 };
 
 static DurableSql claim_again = {
@@ -78,11 +74,6 @@ static DurableSql postpone_one = {
 	"UPDATE durable.task_queue SET run_at = $2, attempt = $3, last_failure = $4, crashes = 0 "
 	"WHERE ctid = $1",
 	4, {TIDOID, TIMESTAMPTZOID, INT4OID, JSONBOID}
-};
-
-static DurableSql mark_one = {
-	"UPDATE durable.task_queue SET crashes = $2 WHERE ctid = $1 RETURNING ctid",
-	2, {TIDOID, INT2OID}
 };
 
 /* Rows that are being run are locked: their worker sees that the instance has ended. */
@@ -112,7 +103,8 @@ static DurableSql release = {
 	1, {INT8ARRAYOID}
 };
 
-static TaskRow *claim(DurableSql *sql, Datum *values);
+static Datum held_tasks(char *null);
+static TaskRow *claim(DurableSql *sql, Datum *values, const char *nulls);
 static TaskRow *read_task(MemoryContext context);
 static Size size_of(const Jsonb *value);
 static void change_one(DurableSql *sql, Datum *values, const char *nulls, const TaskRow *task);
@@ -120,20 +112,26 @@ static void change_one(DurableSql *sql, Datum *values, const char *nulls, const 
 /* --- reading ------------------------------------------------------------------------------ */
 
 TaskRow *
-durable_task_claim(Oid owner, TimestampTz from, TimestampTz now, TimestampTz after)
+durable_task_claim(Oid owner, TimestampTz from, TimestampTz now, bool suspects)
 {
-	Datum		values[4] = {ObjectIdGetDatum(owner), TimestampTzGetDatum(from),
-	TimestampTzGetDatum(now), TimestampTzGetDatum(after)};
+	char		nulls[] = "     ";
+	Datum		values[5] = {ObjectIdGetDatum(owner), TimestampTzGetDatum(from),
+	TimestampTzGetDatum(now), BoolGetDatum(suspects), held_tasks(&nulls[4])};
 
-	return claim(&claim_one, values);
+	return claim(&claim_one, values, nulls);
 }
 
-TaskRow *
-durable_task_claim_at(ItemPointer tid, int64 id)
+static Datum
+held_tasks(char *null)
 {
-	Datum		values[2] = {PointerGetDatum(tid), Int64GetDatum(id)};
+	int64		ids[FLIGHT_MAX_REPORTS];
+	Datum		values[FLIGHT_MAX_REPORTS];
+	int			n = durable_report_held_tasks(ids, FLIGHT_MAX_REPORTS);
 
-	return claim(&claim_at, values);
+	*null = n == 0 ? 'n' : ' ';
+	for (int i = 0; i < n; i++)
+		values[i] = Int64GetDatum(ids[i]);
+	return n == 0 ? (Datum) 0 : durable_columns_array(values, NULL, n, INT8OID);
 }
 
 TaskRow *
@@ -141,17 +139,17 @@ durable_task_claim_again(Oid owner, TimestampTz run_at, int64 id)
 {
 	Datum		values[3] = {ObjectIdGetDatum(owner), TimestampTzGetDatum(run_at), Int64GetDatum(id)};
 
-	return claim(&claim_again, values);
+	return claim(&claim_again, values, NULL);
 }
 
 static TaskRow *
-claim(DurableSql *sql, Datum *values)
+claim(DurableSql *sql, Datum *values, const char *nulls)
 {
 	MemoryContext context = CurrentMemoryContext;
 	TaskRow    *task = NULL;
 
 	durable_sql_connect();
-	if (durable_sql_run(sql, values, NULL, false, 0) > 0)
+	if (durable_sql_run(sql, values, nulls, false, 0) > 0)
 		task = read_task(context);
 	durable_sql_finish();
 	return task;
@@ -277,19 +275,6 @@ change_one(DurableSql *sql, Datum *values, const char *nulls, const TaskRow *tas
 	durable_sql_connect();
 	if (durable_sql_run(sql, values, nulls, false, 0) != 1)
 		elog(ERROR, "task %d of instance " INT64_FORMAT " has gone", task->task, task->key);
-	durable_sql_finish();
-}
-
-void
-durable_task_mark(TaskRow *task, int crashes)
-{
-	Datum		values[2] = {PointerGetDatum(&task->tid), Int16GetDatum(crashes)};
-	bool		isnull;
-
-	durable_sql_connect();
-	if (durable_sql_run(&mark_one, values, NULL, false, 0) != 1)
-		elog(ERROR, "task %d of instance " INT64_FORMAT " has gone", task->task, task->key);
-	task->tid = *(ItemPointer) DatumGetPointer(durable_sql_datum(0, 1, &isnull));
 	durable_sql_finish();
 }
 

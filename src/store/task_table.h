@@ -9,9 +9,6 @@
 #include "nodes/pg_list.h"
 #include "storage/itemptr.h"
 
-/* task_queue.crashes: not blamed for any, but run under suspicion all the same. */
-#define TASK_CAUTIOUS	(-1)
-
 typedef struct TaskRow
 {
 	ItemPointerData tid;
@@ -28,7 +25,7 @@ typedef struct TaskRow
 	const Jsonb *retry;			/* NULL: none */
 	int64		timeout_us;		/* 0: none */
 	const Jsonb *last_failure;	/* of the attempt before; NULL: none */
-	int			crashes;
+	int			crashes;		/* what it, or its instance before, is blamed for (blame.c) */
 }			TaskRow;
 
 /* All of these connect to SPI themselves. */
@@ -41,13 +38,13 @@ extern Size durable_task_size(const TaskRow *task);
 
 /*
  * The owner's oldest task that is due from that time to now and that nobody has
- * locked, locked now; NULL: there is none.  after: only what was scheduled after that
- * time and is above suspicion; -infinity: any.
+ * locked, locked now; NULL: there is none.  suspects: one that has ended its process
+ * or the server before may be it.  One whose end has not been counted yet never is: who
+ * counts it wakes the owner's workers.
  */
-extern TaskRow *durable_task_claim(Oid owner, TimestampTz from, TimestampTz now, TimestampTz after);
+extern TaskRow *durable_task_claim(Oid owner, TimestampTz from, TimestampTz now, bool suspects);
 
-/* That very task: by its place, waiting for its lock; by its key, unless it is locked. */
-extern TaskRow *durable_task_claim_at(ItemPointer tid, int64 id);
+/* That very task, unless it is locked. */
 extern TaskRow *durable_task_claim_again(Oid owner, TimestampTz run_at, int64 id);
 
 /* When the owner's next task after that time is to run; DT_NOEND: none is. */
@@ -57,9 +54,6 @@ extern TimestampTz durable_task_next(Oid owner, TimestampTz after);
 extern void durable_task_delete(const TaskRow *task);
 extern void durable_task_postpone(Oid owner, const TaskRow *task, TimestampTz run_at, int attempt,
 								  const Jsonb *failure);
-
-/* Sets crashes, and tid to the place of the new version. */
-extern void durable_task_mark(TaskRow *task, int crashes);
 
 /*
  * Suspended instances (a bigint[]): holds their tasks that nobody has locked, and lets

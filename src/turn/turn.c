@@ -167,6 +167,7 @@ durable_turn_run(Turn *turn)
 	call.timeout_us = turn->at_frontier && turn->mode == TURN_STEPWISE ? 0 :
 		(int64) durable_turn_timeout * 1000;
 	call.must_stop = true;
+	call.flight = (FlightRun) {FLIGHT_TURN, instance->execution, 0, instance->key, 0};
 	call.may_keep = turn->mode == TURN_WHOLE;
 	call.keep = turn->mode == TURN_WHOLE ? went_straight : NULL;
 

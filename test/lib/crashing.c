@@ -92,3 +92,14 @@ crashing_raise_from(PG_FUNCTION_ARGS)
 	errfinish(file, 1, "crashing_raise_from");
 	pg_unreachable();
 }
+
+/* What takes the whole server: the postmaster, and with it all others. */
+PG_FUNCTION_INFO_V1(crashing_kill_postmaster);
+
+Datum
+crashing_kill_postmaster(PG_FUNCTION_ARGS)
+{
+	kill(getppid(), SIGKILL);
+	sleep(1);
+	_exit(1);
+}

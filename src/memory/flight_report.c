@@ -1,0 +1,148 @@
+/*
+ * flight_report.c
+ *		What has ended a process or the server, until the coordinator has counted it.
+ *
+ * Owns: the reports in the flight recorder's file.
+ * Called by: the postmaster and processes at their exit (add); units, which do not run
+ * what is reported; the coordinator (blame.c), which counts it.
+ * Locks: a spinlock in shared memory; the postmaster adds when nobody else runs.
+ * Memory: a fixed table; when it is full, the oldest report is forgotten.
+ *
+ * The reports are in the file, so that one which has not been counted is counted in the
+ * server's next life.  While it is being counted it bears the transaction that does so:
+ * whether it was counted is then known even if the server crashes right there.
+ */
+#include "durable.h"
+#include "flight_file.h"
+#include "shared.h"
+
+static bool is_mine(const FlightReport *report);
+static FlightReport *find(const FlightReport *report);
+
+void
+durable_report_add(FlightFile *file, const FlightRecord *record, int weight)
+{
+	FlightReport *report = &file->reports[0];
+
+	SpinLockAcquire(&durable_shared->report_mutex);
+	for (int i = 0; i < FLIGHT_MAX_REPORTS; i++)
+	{
+		if (!OidIsValid(file->reports[i].database))
+		{
+			report = &file->reports[i];
+			break;
+		}
+		if (file->reports[i].since < report->since)
+			report = &file->reports[i];
+	}
+	report->timeline = record->timeline;
+	report->since = record->since;
+	report->run = record->run;
+	report->weight = weight;
+	report->counted_by = 0;
+	pg_compiler_barrier();
+	report->database = record->database;
+	pg_atomic_write_u32(&durable_shared->has_reports, 1);
+	SpinLockRelease(&durable_shared->report_mutex);
+}
+
+static bool
+is_mine(const FlightReport *report)
+{
+	return OidIsValid(report->database) && report->database == MyDatabaseId;
+}
+
+bool
+durable_report_holds_instance(int64 key)
+{
+	FlightFile *file = durable_flight_file();
+	bool		holds = false;
+
+	if (durable_shared == NULL || pg_atomic_read_u32(&durable_shared->has_reports) == 0)
+		return false;
+	SpinLockAcquire(&durable_shared->report_mutex);
+	for (int i = 0; i < FLIGHT_MAX_REPORTS && !holds; i++)
+		holds = is_mine(&file->reports[i]) && file->reports[i].run.kind != FLIGHT_TASK &&
+			file->reports[i].run.key == key;
+	SpinLockRelease(&durable_shared->report_mutex);
+	return holds;
+}
+
+int
+durable_report_held_tasks(int64 *task_ids, int max)
+{
+	FlightFile *file = durable_flight_file();
+	int			n = 0;
+
+	if (durable_shared == NULL || pg_atomic_read_u32(&durable_shared->has_reports) == 0)
+		return 0;
+	SpinLockAcquire(&durable_shared->report_mutex);
+	for (int i = 0; i < FLIGHT_MAX_REPORTS && n < max; i++)
+		if (is_mine(&file->reports[i]) && file->reports[i].run.kind == FLIGHT_TASK)
+			task_ids[n++] = file->reports[i].run.task_id;
+	SpinLockRelease(&durable_shared->report_mutex);
+	return n;
+}
+
+int
+durable_report_list(FlightReport *reports, int max)
+{
+	FlightFile *file = durable_flight_file();
+	int			n = 0;
+	bool		any = false;
+
+	if (durable_shared == NULL || pg_atomic_read_u32(&durable_shared->has_reports) == 0)
+		return 0;
+	SpinLockAcquire(&durable_shared->report_mutex);
+	for (int i = 0; i < FLIGHT_MAX_REPORTS; i++)
+	{
+		any |= OidIsValid(file->reports[i].database);
+		if (is_mine(&file->reports[i]) && n < max)
+			reports[n++] = file->reports[i];
+	}
+	if (!any)
+		pg_atomic_write_u32(&durable_shared->has_reports, 0);
+	SpinLockRelease(&durable_shared->report_mutex);
+	return n;
+}
+
+void
+durable_report_count_by(const FlightReport *report, uint64 transaction)
+{
+	FlightReport *found;
+
+	SpinLockAcquire(&durable_shared->report_mutex);
+	found = find(report);
+	if (found)
+		found->counted_by = transaction;
+	SpinLockRelease(&durable_shared->report_mutex);
+}
+
+void
+durable_report_remove(const FlightReport *report)
+{
+	FlightReport *found;
+
+	SpinLockAcquire(&durable_shared->report_mutex);
+	found = find(report);
+	if (found)
+		found->database = InvalidOid;
+	SpinLockRelease(&durable_shared->report_mutex);
+}
+
+/* Under the spinlock: the entry of that copy, unless another report has taken its place. */
+static FlightReport *
+find(const FlightReport *report)
+{
+	FlightFile *file = durable_flight_file();
+
+	for (int i = 0; i < FLIGHT_MAX_REPORTS; i++)
+	{
+		FlightReport *other = &file->reports[i];
+
+		if (is_mine(other) && other->since == report->since && other->run.kind == report->run.kind &&
+			other->run.key == report->run.key && other->run.task_id == report->run.task_id)
+			return other;
+	}
+	return NULL;
+}

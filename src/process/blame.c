@@ -1,0 +1,273 @@
+/*-------------------------------------------------------------------------
+ *
+ * blame.c
+ *		Counts what the flight recorder has reported; a part of the coordinator.
+ *
+ * A report says that an orchestration or an activity was running when its process
+ * ended, or the whole server.  The count is the column "crashes" of the task, or of the
+ * instance for code that ran in a batch: FLIGHT_CRASH for the end of its process, 1 for
+ * that of the server, when nobody knows who ended it.  Units (unit.c, task_unit.c) do not
+ * run what is reported before it has been counted, run alone what has a count, and do not
+ * run it any more when that is durable.max_crashes.
+ *
+ * All reports are counted in one transaction.  It does not wait for anybody's lock: a
+ * row that is locked is counted in a later round.  Before its commit each report bears the
+ * transaction's number.  When the server ends between the commit and the removal of the
+ * report, the next life's coordinator finds out that it has been counted.
+ *
+ * A report of another timeline says nothing, because another server has gone on with this
+ * work in the meantime.  Only the parent of the present timeline is as good as the present
+ * one: Patroni restarts a crashed primary as a standby and promotes it, if it still has the
+ * leader's lock, and that makes a new timeline each time.
+ *
+ * Owns:	instance.crashes and task_queue.crashes, together with the units
+ * Called by: coordinator.c
+ * Locks:	row locks of the tasks and instances that are counted, never waited for
+ * Memory:	the caller's context
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "durable.h"
+#include "process.h"
+
+#include "access/timeline.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "clock.h"
+#include "engine.h"
+#include "flight.h"
+#include "guc.h"
+#include "sql.h"
+#include "suspect.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "wakeup.h"
+
+/* A row that is locked is tried again after this time; ms. */
+#define LOCKED_RETRY	100
+
+/* One that has ended its process twice and is not convicted yet waits 1 s, 2 s ... 64 s. */
+#define MAX_BACKOFF		6
+
+typedef enum Verdict
+{
+	COUNTED,
+	LOCKED,
+	SAYS_NOTHING				/* it has gone, or it is none of ours */
+}			Verdict;
+
+static Verdict count(const FlightReport *report);
+static Verdict count_task(const FlightReport *report);
+static Verdict count_instance(const FlightReport *report);
+static bool is_of_this_timeline(const FlightReport *report);
+static bool was_counted(const FlightReport *report);
+static int	sum(int crashes, const FlightReport *report);
+static int64 backoff(int crashes, const FlightReport *report);
+static void tell(const FlightReport *report, const char *what, const char *instance_id);
+
+static DurableSql lock_task = {
+	"SELECT t.ctid, t.owner, t.run_at, t.name, t.crashes, i.instance_id "
+	"FROM durable.task_queue t JOIN durable.instance i USING (key) "
+	"WHERE t.key = $1 AND t.id = $2 FOR UPDATE OF t SKIP LOCKED",
+	2, {INT8OID, INT8OID}
+};
+
+static DurableSql task_exists = {
+	"SELECT FROM durable.task_queue WHERE key = $1 AND id = $2",
+	2, {INT8OID, INT8OID}
+};
+
+static DurableSql update_task = {
+	"UPDATE durable.task_queue SET crashes = $2, run_at = $3 WHERE ctid = $1",
+	3, {TIDOID, INT2OID, TIMESTAMPTZOID}
+};
+
+static DurableSql lock_instance = {
+	"SELECT owner, instance_id, name, crashes FROM durable.instance "
+	"WHERE key = $1 AND status IN ('P', 'R', 'S') FOR NO KEY UPDATE SKIP LOCKED",
+	1, {INT8OID}
+};
+
+static DurableSql instance_exists = {
+	"SELECT FROM durable.instance WHERE key = $1 AND status IN ('P', 'R', 'S')",
+	1, {INT8OID}
+};
+
+static DurableSql update_instance = {
+	"UPDATE durable.instance SET crashes = $2 WHERE key = $1",
+	2, {INT8OID, INT2OID}
+};
+
+long
+durable_blame_step(void)
+{
+	FlightReport reports[FLIGHT_MAX_REPORTS];
+	int			n = durable_report_list(reports, FLIGHT_MAX_REPORTS);
+	bool		done[FLIGHT_MAX_REPORTS];
+	MemoryContext context = CurrentMemoryContext;
+	uint64		transaction;
+	bool		all = true;
+
+	if (n == 0)
+		return durable_recheck_interval;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	if (!durable_engine_lock())
+	{
+		CommitTransactionCommand();
+		MemoryContextSwitchTo(context);
+		return durable_recheck_interval;
+	}
+	transaction = U64FromFullTransactionId(GetTopFullTransactionId());
+	durable_sql_connect();
+	for (int i = 0; i < n; i++)
+	{
+		Verdict		verdict = was_counted(&reports[i]) ? SAYS_NOTHING : count(&reports[i]);
+
+		done[i] = verdict != LOCKED;
+		all &= done[i];
+		if (verdict == COUNTED)
+			durable_report_count_by(&reports[i], transaction);
+	}
+	durable_sql_finish();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+
+	for (int i = 0; i < n; i++)
+		if (done[i])
+			durable_report_remove(&reports[i]);
+	return all ? durable_recheck_interval : LOCKED_RETRY;
+}
+
+/* An earlier life, or an earlier try of this one, may have done it. */
+static bool
+was_counted(const FlightReport *report)
+{
+	return report->counted_by != 0 &&
+		TransactionIdDidCommit(XidFromFullTransactionId(FullTransactionIdFromU64(report->counted_by)));
+}
+
+static Verdict
+count(const FlightReport *report)
+{
+	if (!is_of_this_timeline(report))
+	{
+		ereport(LOG,
+				(errmsg("ignoring what ran when the server ended, because it was on another timeline"),
+				 errdetail("The report is of timeline %u.", report->timeline)));
+		return SAYS_NOTHING;
+	}
+	return report->run.kind == FLIGHT_TASK ? count_task(report) : count_instance(report);
+}
+
+static bool
+is_of_this_timeline(const FlightReport *report)
+{
+	TimeLineID	present = GetWALInsertionTimeLine();
+	List	   *history;
+
+	if (report->timeline == present)
+		return true;
+	history = readTimeLineHistory(present);
+	return list_length(history) > 1 &&
+		((TimeLineHistoryEntry *) lsecond(history))->tli == report->timeline;
+}
+
+static Verdict
+count_task(const FlightReport *report)
+{
+	Datum		keys[2] = {Int64GetDatum(report->run.key), Int64GetDatum(report->run.task_id)};
+	Datum		values[3];
+	ItemPointerData tid;
+	TimestampTz run_at;
+	Oid			owner;
+	char	   *name;
+	char	   *instance_id;
+	int			crashes;
+	bool		isnull;
+
+	if (durable_sql_run(&lock_task, keys, NULL, false, 0) == 0)
+		return durable_sql_run(&task_exists, keys, NULL, false, 0) > 0 ? LOCKED : SAYS_NOTHING;
+	tid = *(ItemPointer) DatumGetPointer(durable_sql_datum(0, 1, &isnull));
+	owner = durable_sql_oid(0, 2);
+	run_at = durable_sql_timestamptz(0, 3, &isnull);
+	name = durable_sql_text(0, 4);
+	crashes = sum(DatumGetInt16(durable_sql_datum(0, 5, &isnull)), report);
+	instance_id = durable_sql_text(0, 6);
+
+	run_at = Max(run_at, durable_clock_now() + backoff(crashes, report));
+	values[0] = PointerGetDatum(&tid);
+	values[1] = Int16GetDatum(crashes);
+	values[2] = TimestampTzGetDatum(run_at);
+	if (durable_sql_run(&update_task, values, NULL, false, 0) != 1)
+		elog(ERROR, "task of instance \"%s\" has gone", instance_id);
+	if (backoff(crashes, report) > 0)
+		durable_suspect_hold(report->run.key, run_at);
+	durable_wakeup_task(owner, run_at);
+	tell(report, psprintf("activity \"%s\"", name), instance_id);
+	return COUNTED;
+}
+
+static Verdict
+count_instance(const FlightReport *report)
+{
+	Datum		values[2] = {Int64GetDatum(report->run.key)};
+	Oid			owner;
+	char	   *name;
+	char	   *instance_id;
+	int			crashes;
+	int64		delay;
+	bool		isnull;
+
+	if (durable_sql_run(&lock_instance, values, NULL, false, 0) == 0)
+		return durable_sql_run(&instance_exists, values, NULL, false, 0) > 0 ? LOCKED : SAYS_NOTHING;
+	owner = durable_sql_oid(0, 1);
+	instance_id = durable_sql_text(0, 2);
+	name = durable_sql_text(0, 3);
+	crashes = sum(DatumGetInt16(durable_sql_datum(0, 4, &isnull)), report);
+
+	values[1] = Int16GetDatum(crashes);
+	if (durable_sql_run(&update_instance, values, NULL, false, 0) != 1)
+		elog(ERROR, "instance \"%s\" has gone", instance_id);
+	delay = backoff(crashes, report);
+	if (delay > 0)
+		durable_suspect_hold(report->run.key, durable_clock_now() + delay);
+	durable_wakeup_inbox(owner, report->run.key);
+	if (report->run.kind == FLIGHT_TURN)
+		tell(report, psprintf("orchestration \"%s\"", name), instance_id);
+	else
+		tell(report, psprintf("activity %d of orchestration \"%s\"", report->run.task, name), instance_id);
+	return COUNTED;
+}
+
+static int
+sum(int crashes, const FlightReport *report)
+{
+	return Min(crashes + report->weight, PG_INT16_MAX);
+}
+
+static int64
+backoff(int crashes, const FlightReport *report)
+{
+	int			times = crashes / FLIGHT_CRASH;
+
+	if (report->weight < FLIGHT_CRASH || times < 2 || times >= durable_max_crashes)
+		return 0;
+	return USECS_PER_SEC << Min(times - 2, MAX_BACKOFF);
+}
+
+static void
+tell(const FlightReport *report, const char *what, const char *instance_id)
+{
+	if (report->weight >= FLIGHT_CRASH)
+		ereport(LOG,
+				(errmsg("%s of instance \"%s\" has ended its process", what, instance_id),
+				 errdetail("It is run alone from now on, and not any more after durable.max_crashes such ends.")));
+	else
+		ereport(LOG,
+				(errmsg("%s of instance \"%s\" was running when the server ended", what, instance_id),
+				 errdetail("Whether it ended the server is not known: this counts for a fifth of a crash.")));
+}

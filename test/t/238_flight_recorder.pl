@@ -1,0 +1,266 @@
+# Whoever ends its process or the server is found by the record that it left, runs alone, and does not run any more after
+# durable.max_crashes; nobody else waits for that. A crash with a backlog does not slow down what comes after it.
+
+use strict;
+use warnings;
+use DurableTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $BACKLOG = 20000;
+
+my $node = new_node('main', conf => <<'CONF');
+durable.max_workers = 4
+durable.turn_timeout = 0
+max_prepared_transactions = 2
+log_line_prefix = '%m [%p] %b '
+CONF
+my $lib = $INC{'DurableTest.pm'} =~ s{[^/]+$}{}r;
+my $library = PostgreSQL::Test::Utils::tempdir . '/crashing.so';
+my $config = $ENV{PG_CONFIG} // 'pg_config';
+chomp(my $includes = `$config --includedir-server`);
+chomp(my $compiler = `$config --cc`);
+system("$compiler -shared -fPIC -I$includes -o $library ${lib}crashing.c") == 0 or BAIL_OUT('could not compile crashing.c');
+my $flight = $node->data_dir . '/pg_stat_tmp/durable.flight';
+
+$node->start;
+create_durable($node, 'postgres');
+$node->safe_psql('postgres', <<SQL);
+CREATE FUNCTION nop(n int) RETURNS int LANGUAGE sql AS 'SELECT n';
+CREATE FUNCTION segfault() RETURNS int LANGUAGE c AS '$library', 'crashing_segfault';
+CREATE FUNCTION kill_postmaster() RETURNS int LANGUAGE c AS '$library', 'crashing_kill_postmaster';
+CREATE FUNCTION end_server() RETURNS int LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN kill_postmaster(); END';
+CREATE FUNCTION good_bye() RETURNS int LANGUAGE plpgsql AS 'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(600); RETURN 1; END';
+CREATE FUNCTION wait_for_lock(key int) RETURNS text LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock_shared(key); RETURN ''done''; END';
+CREATE FUNCTION try(activity text) RETURNS text LANGUAGE plpgsql AS \$\$
+BEGIN
+	PERFORM durable.call_activity(activity);
+	RETURN 'survived';
+EXCEPTION WHEN OTHERS THEN
+	RETURN 'failed with ' || SQLSTATE;
+END \$\$;
+CREATE FUNCTION in_turn() RETURNS text LANGUAGE plpgsql SET durable.determinism = off AS 'BEGIN PERFORM good_bye(); RETURN ''stayed''; END';
+CREATE FUNCTION by_activity(key int) RETURNS text LANGUAGE sql AS \$\$ SELECT durable.call_activity('wait_for_lock', key) #>> '{}' \$\$;
+SELECT durable.register_activity('wait_for_lock', 'wait_for_lock(int)', execution => 'task');
+SELECT durable.register_activity('inline ' || f, (f || '()')::regprocedure, execution => 'inline'),
+	durable.register_activity('task ' || f, (f || '()')::regprocedure, execution => 'task')
+FROM unnest('{segfault,end_server,good_bye}'::text[]) f;
+SQL
+
+sub query { return $node->safe_psql('postgres', $_[0]); }
+
+sub result_of
+{
+	my ($id) = @_;
+
+	return query("SELECT concat_ws(' ', runtime_status, output #>> '{}') FROM durable.wait('$id', '2min')");
+}
+
+# run_on(seconds): how many trivial workflows end in that time, of those that are there.
+sub ended { return query("SELECT count(*) FROM durable.instances WHERE runtime_status = 'Completed' AND name ~ 'nop'"); }
+
+sub start_others { query("SELECT count(durable.start('nop', n)) FROM generate_series(1, $_[0]) n"); return; }
+
+sub ends_of_processes
+{
+	my ($from) = @_;
+	my $ends = () = slurp_file($node->logfile, $from) =~ /has ended its process/g;
+
+	return $ends;
+}
+
+# --- a backlog and a crash ------------------------------------------------------------------------------------------------
+
+# Throughput without a crash, and beginning three seconds after the server is there again.
+sub drain_time
+{
+	my $start = time;
+
+	$node->poll_query_until('postgres', "SELECT NOT EXISTS (SELECT FROM durable.inbox)") or die 'the backlog is not worked off';
+	return time - $start;
+}
+
+start_others($BACKLOG);
+my $before = drain_time();
+
+foreach my $way ('immediate stop', 'kill of a worker')
+{
+	query('SELECT durable.pause()');
+	$node->poll_query_until('postgres', 'SELECT NOT EXISTS (SELECT FROM durable.workers)');
+	start_others($BACKLOG);
+	if ($way eq 'immediate stop')
+	{
+		$node->stop('immediate');
+		$node->start;
+		query('SELECT durable.unpause()');
+	}
+	else
+	{
+		query('SELECT durable.unpause()');
+		$node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM durable.workers WHERE pid IS NOT NULL)");
+		my ($pid) = process_pids($node, 'durable worker');
+		kill_and_recover($node, 'KILL', $pid);
+	}
+	my $after = drain_time();
+
+	cmp_ok($after, '<', 3 + $before / 0.8 + patience(1), sprintf("%s with a backlog of $BACKLOG: %.1f s, without it %.1f s", $way, $after, $before));
+	is(query("SELECT count(*) FROM durable.instance WHERE crashes <> 0"), '0', "$way: nobody is left with a count");
+}
+
+# --- who ends its process -------------------------------------------------------------------------------------------------
+
+foreach my $how (qw(inline task))
+{
+	my $logged = -s $node->logfile;
+
+	# The crash may come before the answer.
+	$node->psql('postgres', "SELECT durable.start('try', to_jsonb(text '$how segfault'), 'segfault $how')");
+	$node->poll_query_until('postgres', "SELECT runtime_status = 'Completed' FROM durable.status('segfault $how')");
+	is(result_of("segfault $how"), 'Completed failed with 57P02', "segfault, $how: it fails");
+	is(ends_of_processes($logged), 2, "segfault, $how: after two crashes");
+}
+
+foreach my $how (qw(inline task))
+{
+	my $logged = -s $node->logfile;
+	my $limit = patience(3);
+	my $longest = 0;
+
+	query("SELECT durable.start('try', to_jsonb(text '$how good_bye'), 'good bye $how')");
+	foreach (1 .. 10)
+	{
+		my $start = time;
+
+		query("CALL durable.run('nop', $_)");
+		$longest = time - $start if time - $start > $longest;
+	}
+	cmp_ok($longest, '<', $limit, sprintf("an activity that ends its process, $how: nobody waits for it, %.1f s", $longest));
+	is(result_of("good bye $how"), 'Completed failed with 57P02', "an activity that ends its process, $how: it fails");
+	is(ends_of_processes($logged), 2, "an activity that ends its process, $how: after two times");
+}
+query("SELECT durable.start('in_turn', NULL, 'good bye')");
+ok($node->poll_query_until('postgres', "SELECT runtime_status = 'Suspended' FROM durable.status('good bye')"), 'so does an orchestration: it is suspended');
+is(query("SELECT suspend_reason FROM durable.instance WHERE instance_id = 'good bye'"), 'its process or the server ended again and again while it ran', 'and it is said why');
+
+# Whom another process tells to end has done nothing.
+foreach (1 .. 3)
+{
+	query("BEGIN; SELECT pg_advisory_xact_lock(7); PREPARE TRANSACTION 'holder'") if $_ == 1;
+	query("SELECT durable.start('by_activity', 7, 'innocent')") if $_ == 1;
+	$node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND NOT granted)") or die 'it does not run';
+	query("SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND NOT granted");
+}
+query("ROLLBACK PREPARED 'holder'");
+is(result_of('innocent'), 'Completed done', 'a worker that was terminated by somebody else: its activity is not blamed');
+
+# --- who ends the whole server --------------------------------------------------------------------------------------------
+
+# single_user(): what Patroni does before it starts a server that has crashed: its end looks clean then.
+sub single_user
+{
+	my $data = $node->data_dir;
+
+	system("postgres --single -D $data template1 < /dev/null > /dev/null 2>&1") == 0 or die 'no recovery in single-user mode';
+	return;
+}
+
+# is_down: the postmaster is gone, and its children with it, whose working directory is the cluster's.
+sub is_down
+{
+	my ($postmaster) = @_;
+	my $data = $node->data_dir;
+
+	foreach (1 .. 600)
+	{
+		return 1 if !kill(0, $postmaster) && !grep { (readlink($_) // '') eq $data } glob '/proc/[0-9]*/cwd';
+		sleep 0.1;
+	}
+	return 0;
+}
+
+my $ends = 0;
+my @progress = (ended());
+$node->psql('postgres', "SELECT durable.start('try', to_jsonb(text 'task end_server'), 'killer')");
+while ($ends < 15)
+{
+	my $state = '';
+	my ($postmaster) = split /\n/, slurp_file($node->data_dir . '/postmaster.pid');
+
+	$node->psql('postgres', "SELECT count(durable.start('nop', n)) FROM generate_series(1, 20) n");
+	foreach (1 .. 600)
+	{
+		last if !kill 0, $postmaster;
+		$node->psql('postgres', "SELECT runtime_status FROM durable.status('killer')", stdout => \$state);
+		last if $state eq 'Completed';
+		sleep 0.1;
+	}
+	last if $state eq 'Completed';
+	$ends++;
+	is_down($postmaster) or die 'the server does not go down';
+	$node->{_pid} = undef;
+	single_user();
+	$node->start;
+
+	# It may be down again before it says so.
+	my ($status, $completed) = $node->psql('postgres', "SELECT count(*) FROM durable.instances WHERE runtime_status = 'Completed' AND name ~ 'nop'");
+	push @progress, $completed if $status == 0;
+}
+push @progress, ended();
+is(result_of('killer'), 'Completed failed with 57P02', 'who kills the postmaster fails, although recovery in single-user mode makes each end look clean');
+is($ends, 10, 'after ten ends');
+cmp_ok(scalar(grep { $progress[$_] > $progress[ $_ - 1 ] } 1 .. $#progress), '>', 2, "others make progress in between: @progress");
+
+# --- the file -------------------------------------------------------------------------------------------------------------
+
+# with_file(what, change): somebody runs when the server is stopped at once, and the file is changed.
+my $key = 100;
+
+sub with_file
+{
+	my ($what, $change, $counted, $log) = @_;
+
+	$key++;
+	query("BEGIN; SELECT pg_advisory_xact_lock($key); PREPARE TRANSACTION 'holder'");
+	query("SELECT durable.start('by_activity', $key, '$key')");
+	$node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = $key AND NOT granted)") or die 'it does not run';
+	$node->stop('immediate');
+	my $logged = -s $node->logfile;
+	$change->();
+	$node->start;
+	$node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = $key AND NOT granted)") or die 'it does not run again';
+	is(query("SELECT crashes FROM durable.task_queue WHERE key = (SELECT key FROM durable.instance WHERE instance_id = '$key')"), $counted, "$what: counted $counted");
+	like(slurp_file($node->logfile, $logged), $log, "$what: log") if $log;
+	query("ROLLBACK PREPARED 'holder'");
+	is(result_of($key), 'Completed done', "$what: it goes on");
+	return;
+}
+
+sub overwrite
+{
+	my ($at, $bytes) = @_;
+
+	open my $file, '+<', $flight or die "could not open $flight: $!";
+	binmode $file;
+	seek $file, $at, 0;
+	print $file $bytes;
+	close $file;
+	return;
+}
+
+with_file('a file as it was left', sub { }, 1);
+with_file('no file', sub { unlink $flight }, 0);
+with_file('an empty file', sub { truncate $flight, 0 }, 0, qr/ignoring file/);
+with_file('a short file', sub { truncate $flight, 1000 }, 0, qr/ignoring file/);
+with_file('a file of another version', sub { overwrite(8, pack('L', 999)) }, 0, qr/ignoring file/);
+with_file('a file of garbage', sub { overwrite(0, join '', map { chr int rand 256 } 1 .. -s $flight) }, 0, qr/ignoring file/);
+with_file('a file from before the machine was started', sub { overwrite(16, 'another machine') }, 0);
+
+# After a clean stop nothing is in it.
+$node->stop('fast');
+is(scalar(grep { unpack('l', substr(slurp_file($flight), 64 + 64 * $_, 4)) != 0 } 0 .. 127), 0, 'a clean stop leaves no record');
+$node->start;
+is(query("SELECT count(*) FROM durable.instance WHERE crashes <> 0"), '0', 'and nothing is counted');
+$node->stop('fast');
+done_testing();
