@@ -4,6 +4,17 @@ CREATE FUNCTION durable.restart(instance_id text, new_instance_id boolean DEFAUL
 RETURNS text
 LANGUAGE c AS 'MODULE_PATHNAME', 'durable_restart';
 
+CREATE FUNCTION durable.rewind(instance_id text, reason text DEFAULT NULL)
+RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_rewind';
+
+CREATE FUNCTION durable.rewind_all(
+    name            text        DEFAULT NULL,
+    failed_since    timestamptz DEFAULT NULL,
+    reason          text        DEFAULT NULL)
+RETURNS bigint
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_rewind_all';
+
 CREATE FUNCTION durable.start_with_event(
     name            text,
     instance_id     text,
@@ -52,6 +63,10 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'durable_wait_any';
 
 COMMENT ON FUNCTION durable.restart(text, boolean) IS
     'starts the orchestration of an instance once more with the same input and tags, in place of it when it is finished or under a new id, and returns the id';
+COMMENT ON FUNCTION durable.rewind(text, text) IS
+    'lets a failed instance go on where it was: what has failed in it, and in its sub-orchestrations, is run again';
+COMMENT ON FUNCTION durable.rewind_all(text, timestamptz, text) IS
+    'rewinds the failed instances of an orchestration that have ended since then, and returns how many';
 COMMENT ON FUNCTION durable.start_with_event(text, text, text, "any", "any", jsonb, text) IS
     'sends an event to an instance, which is started if it is not there';
 COMMENT ON FUNCTION durable.publish(text, "any") IS

@@ -78,6 +78,9 @@ extern void durable_client_ask_as(Oid role);
 extern void durable_client_send(const ClientInstance *instance, char kind,
 								const char *name, const Jsonb *payload);
 
+/* {"reason": text}, or {} for NULL; WF006 when it is too large. */
+extern Jsonb *durable_client_reason(const char *reason);
+
 /* Makes sure that the tables know which cluster they live in. */
 extern void durable_client_seed_engine(void);
 

@@ -24,7 +24,6 @@
 #include "wakeup.h"
 
 static void control(FunctionCallInfo fcinfo, char kind, const char *name, ClientInstance *instance);
-static Jsonb *reason_payload(const char *reason);
 
 PG_FUNCTION_INFO_V1(durable_raise_event);
 PG_FUNCTION_INFO_V1(durable_terminate);
@@ -91,9 +90,8 @@ static void
 control(FunctionCallInfo fcinfo, char kind, const char *name, ClientInstance *instance)
 {
 	char	   *instance_id = durable_client_name(fcinfo, 0, "instance id");
-	Jsonb	   *payload = reason_payload(durable_client_text(fcinfo, 1));
+	Jsonb	   *payload = durable_client_reason(durable_client_text(fcinfo, 1));
 
-	durable_json_check_size(payload, "reason");
 	durable_client_require_unfinished(instance_id, instance);
 	durable_client_send(instance, kind, name, payload);
 }
@@ -110,12 +108,12 @@ durable_client_require_unfinished(const char *instance_id, ClientInstance *insta
 				 errhint("durable.start() with on_conflict => 'replace_finished' starts it anew under the same id.")));
 }
 
-/* {"reason": text}, or {} */
-static Jsonb *
-reason_payload(const char *reason)
+Jsonb *
+durable_client_reason(const char *reason)
 {
 	JsonbParseState *state = NULL;
 	JsonbValue	value;
+	Jsonb	   *payload;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	if (reason)
@@ -128,5 +126,7 @@ reason_payload(const char *reason)
 		value.val.string.len = strlen(reason);
 		pushJsonbValue(&state, WJB_VALUE, &value);
 	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	payload = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	durable_json_check_size(payload, "reason");
+	return payload;
 }

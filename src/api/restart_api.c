@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * restart_api.c
- *		durable.restart: an orchestration once more, with the input it had.
+ *		durable.restart: an orchestration once more, with the input it had;
+ *		durable.rewind: an instance that has failed goes on (run/rewind.c).
  *
  * The new instance belongs to the owner of the old one, not to the role that asks,
  * which has the owner's privileges.  It is started as durable.start does it, as that
@@ -31,10 +32,23 @@ static DurableSql what_it_was = {
 	.argtypes = {INT8OID}
 };
 
+/* Those whose parents have failed are rewound with them. */
+static DurableSql failed_instances = {
+	.text = "SELECT i.key, i.owner FROM durable.finished f JOIN durable.instance i ON i.key = f.key "
+	"WHERE f.status <> 'C' AND f.status = 'F' AND i.status = 'F' AND ($1 IS NULL OR f.name = $1) "
+	"AND ($2 IS NULL OR f.completed_at >= $2) AND pg_has_role($3, f.owner, 'USAGE') "
+	"AND NOT EXISTS (SELECT FROM durable.instance p WHERE p.key = i.parent_key AND p.status = 'F') "
+	"ORDER BY i.key",
+	.nargs = 3,
+	.argtypes = {TEXTOID, TIMESTAMPTZOID, OIDOID}
+};
+
 static bool read_request(int64 key, StartRequest *request);
 static char *start_as(Oid owner, const StartRequest *request);
 
 PG_FUNCTION_INFO_V1(durable_restart);
+PG_FUNCTION_INFO_V1(durable_rewind);
+PG_FUNCTION_INFO_V1(durable_rewind_all);
 
 Datum
 durable_restart(PG_FUNCTION_ARGS)
@@ -109,4 +123,60 @@ start_as(Oid owner, const StartRequest *request)
 	instance_id = durable_client_start(request, &key);
 	SetUserIdAndSecContext(user, context);
 	return instance_id;
+}
+
+Datum
+durable_rewind(PG_FUNCTION_ARGS)
+{
+	ClientInstance instance;
+	char	   *instance_id;
+	char	   *reason;
+
+	durable_client_enter("rewind", "Call it from an activity.");
+	instance_id = durable_client_name(fcinfo, 0, "instance id");
+	reason = durable_client_text(fcinfo, 1);
+	durable_client_require(instance_id, &instance);
+	if (instance.status != STATUS_FAILED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("instance \"%s\" has not failed", instance_id),
+				 errdetail("It is %s.", durable_client_status_word(instance.status)),
+				 STATUS_IS_FINISHED(instance.status) ?
+				 errhint("SELECT durable.restart(%s) starts it anew.", quote_literal_cstr(instance_id)) :
+				 errhint("durable.explain(%s) says what it waits for.", quote_literal_cstr(instance_id))));
+	durable_client_send(&instance, MESSAGE_REWIND, NULL, durable_client_reason(reason));
+	PG_RETURN_VOID();
+}
+
+Datum
+durable_rewind_all(PG_FUNCTION_ARGS)
+{
+	Datum		values[3] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), ObjectIdGetDatum(GetUserId())};
+	char		nulls[4] = "   ";
+	Jsonb	   *reason;
+	ClientInstance *found;
+	uint64		nrows;
+
+	durable_client_enter("rewind_all", "Call it from an activity.");
+	nulls[0] = PG_ARGISNULL(0) ? 'n' : ' ';
+	nulls[1] = PG_ARGISNULL(1) ? 'n' : ' ';
+	reason = durable_client_reason(durable_client_text(fcinfo, 2));
+
+	durable_sql_connect();
+	PushActiveSnapshot(GetLatestSnapshot());
+	nrows = durable_sql_run(&failed_instances, values, nulls, true, 0);
+	found = MemoryContextAllocHuge(CurrentMemoryContext, Max(nrows, 1) * sizeof(ClientInstance));
+	for (uint64 row = 0; row < nrows; row++)
+	{
+		found[row].key = durable_sql_int8(row, 1);
+		found[row].owner = durable_sql_oid(row, 2);
+	}
+	for (uint64 row = 0; row < nrows; row++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		durable_client_send(&found[row], MESSAGE_REWIND, NULL, reason);
+	}
+	PopActiveSnapshot();
+	durable_sql_finish();
+	PG_RETURN_INT64(nrows);
 }

@@ -52,6 +52,7 @@
 #define MESSAGE_COMPLETED	'c'
 #define MESSAGE_FAILED		'f'
 #define MESSAGE_TERMINATE	't'
+#define MESSAGE_REWIND		'w'
 #define TERMINATE_ALONE		"alone"	/* name of one that leaves children alone */
 #define MESSAGE_SUSPEND		'u'
 #define MESSAGE_RESUME		'r'

@@ -81,7 +81,7 @@ discard_histories(Batch * batch)
 		durable_history_discard(durable_batch_keys(discarded));
 }
 
-/* Those that have ended in this unit: one that had ended before is not run, and so not changed. */
+/* Those that have ended in this unit, and those that had and were rewound. */
 static void
 store_finished(Batch * batch)
 {
@@ -93,7 +93,14 @@ store_finished(Batch * batch)
 	{
 		Instance   *instance = lfirst(cell);
 
-		if (STATUS_IS_FINISHED(instance->status))
+		if (instance->rewound_from != 0)
+			durable_finished_forget(&(FinishedRow) {
+				.owner = batch->owner,
+				.name = instance->name,
+				.completed_at = instance->rewound_from,
+				.key = instance->key
+			});
+		if (STATUS_IS_FINISHED(instance->status) && (!instance->was_failed || instance->rewound_from != 0))
 			rows[nrows++] = (FinishedRow) {
 				.owner = batch->owner,
 				.name = instance->name,

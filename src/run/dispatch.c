@@ -164,6 +164,29 @@ cannot_call(Batch * batch, Instance *instance, const Decision *decision, bool en
 	return false;
 }
 
+void
+durable_dispatch_again(Batch * batch, Instance *instance, Oid namespace)
+{
+	Replay	   *replay = &instance->replay;
+	ListCell   *cell;
+
+	foreach(cell, instance->again)
+	{
+		Decision	decision;
+		ActivityTarget *target;
+		MemoryContext old = MemoryContextSwitchTo(batch->context);
+
+		(void) durable_decision_read(replay->events[replay->calls[lfirst_int(cell) - 1]], &decision);
+		target = durable_activity_target(&batch->targets, decision.name, batch->owner, namespace);
+		MemoryContextSwitchTo(old);
+		if (target->failure != NULL)
+			durable_instance_add_event(batch, instance, HISTORY_TASK_FAILED, decision.task, NULL, target->failure);
+		else
+			make_task(batch, instance, &decision, target, batch->clock, 1, NULL);
+	}
+	instance->again = NIL;
+}
+
 static void
 make_task(Batch * batch, Instance *instance, const Decision *decision, ActivityTarget * target,
 		  TimestampTz run_at, int attempt, const Jsonb *failure)

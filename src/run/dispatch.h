@@ -14,6 +14,12 @@
  */
 extern bool durable_dispatch_run(Batch * batch, Instance *instance, Oid namespace, bool ending);
 
+/*
+ * Makes tasks of the activities that a rewind schedules again (instance->again).  Their
+ * names are found in that schema, too.
+ */
+extern void durable_dispatch_again(Batch * batch, Instance *instance, Oid namespace);
+
 /* The batch has had enough: the instance goes on in the next one. */
 extern void durable_dispatch_put_off(Batch * batch, Instance *instance);
 

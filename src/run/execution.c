@@ -12,7 +12,7 @@
  *	   +----- suspend -> Suspended
  *	any of the three --terminate--> Terminated
  *
- * The last three are final.  durable_instance_set_status() performs all transitions.  While an
+ * The last three are final, but for a Failed one that is rewound (rewind.c).  durable_instance_set_status() performs all transitions.  While an
  * instance is suspended its messages still become events of its history, so
  * they keep their order, but it does not run.
  *
@@ -42,6 +42,7 @@
 #include "instance.h"
 #include "json.h"
 #include "outcome.h"
+#include "rewind.h"
 #include "retry.h"
 #include "straight_through.h"
 #include "usercall.h"
@@ -128,6 +129,23 @@ absorb(Batch * batch, Instance *instance, List *messages)
 	{
 		Message    *message = lfirst(cell);
 
+		/* What comes after the end is too late, and dropped, except what a rewind needs. */
+		if (instance->status == STATUS_FAILED)
+		{
+			if (message->kind == MESSAGE_REWIND)
+			{
+				durable_rewind_apply(batch, instance, message);
+				runnable = forced = true;
+			}
+			else if (message->kind == MESSAGE_COMPLETED || message->kind == MESSAGE_FAILED)
+				(void) absorb_answer(batch, instance, message);
+			else if (message->kind == MESSAGE_EVENT)
+			{
+				(void) absorb_message(batch, instance, message);
+				instance->dropped_events++;
+			}
+			continue;
+		}
 		if (STATUS_IS_FINISHED(instance->status))
 		{
 			if (message->kind == MESSAGE_EVENT)
@@ -199,6 +217,9 @@ absorb_message(Batch * batch, Instance *instance, Message *message)
 					   NULL);
 			return true;
 
+		case MESSAGE_REWIND:
+			return false;		/* it has not failed */
+
 		case MESSAGE_TERMINATE:
 			{
 				Jsonb	   *failure = message->payload;
@@ -245,7 +266,7 @@ absorb_answer(Batch * batch, Instance *instance, Message *message)
 	if (!is_child && call->type != HISTORY_TASK_SCHEDULED)
 		return false;
 
-	if (failed && is_child && retry_child(batch, instance, message, call))
+	if (failed && is_child && instance->status != STATUS_FAILED && retry_child(batch, instance, message, call))
 		return false;
 
 	durable_instance_add_answer(batch, instance,
@@ -296,6 +317,7 @@ run_turns(Batch * batch, Instance *instance)
 	int			writes = batch->writes;
 	bool		again = true;
 
+	durable_dispatch_again(batch, instance, handler ? handler->namespace : InvalidOid);
 	if (handler == NULL)
 		return false;
 

@@ -53,7 +53,14 @@ durable_instance_drop_event(Batch * batch, Instance *instance, const Message *me
 	MemoryContextSwitchTo(old);
 }
 
-/* The only place that changes the status. */
+void
+durable_instance_reopen(Instance *instance)
+{
+	Assert(instance->status == STATUS_FAILED);
+	instance->status = STATUS_RUNNING;
+}
+
+/* The only place that changes the status, but for the one above. */
 void
 durable_instance_set_status(Instance *instance, char status, const char *reason)
 {

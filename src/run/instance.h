@@ -19,6 +19,9 @@ extern void durable_instance_add_answer(Batch * batch, Instance *instance, Histo
 extern void durable_instance_drop_event(Batch * batch, Instance *instance, const Message *message);
 
 /* All transitions; the states are drawn in execution.c. */
+/* Failed becomes Running. */
+extern void durable_instance_reopen(Instance *instance);
+
 extern void durable_instance_set_status(Instance *instance, char status, const char *reason);
 
 #endif							/* DURABLE_INSTANCE_H */

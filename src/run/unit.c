@@ -36,6 +36,7 @@
 #include "guc.h"
 #include "instance.h"
 #include "recall.h"
+#include "rewind.h"
 #include "slot.h"
 #include "suspect.h"
 #include "unit.h"
@@ -104,7 +105,8 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 	{
 		Work	   *work = lfirst(cell);
 
-		if (!STATUS_IS_FINISHED(work->instance->status))
+		if (!STATUS_IS_FINISHED(work->instance->status) ||
+			durable_rewind_wants(work->instance, work->messages))
 			loaded = lappend(loaded, work->instance);
 	}
 	durable_batch_load_history(loaded);
@@ -543,7 +545,8 @@ static void
 run_work(Batch * batch, Work * work)
 {
 	batch->consumed = list_concat(batch->consumed, work->messages);
-	if (STATUS_IS_FINISHED(work->instance->status))
+	if (STATUS_IS_FINISHED(work->instance->status) &&
+		!durable_rewind_wants(work->instance, work->messages))
 	{
 		ListCell   *cell;
 

@@ -80,6 +80,12 @@ static DurableWritable finished = {
 	" gone AS (DELETE FROM durable.instance i USING victim v WHERE i.key = v.key RETURNING i.key)" \
 	" SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE key = ANY ($1)) FROM gone"
 
+static DurableSql delete_entry = {
+	.text = "DELETE FROM durable.finished WHERE owner = $1 AND name = $2 AND completed_at = $3 AND key = $4",
+	.nargs = 4,
+	.argtypes = {OIDOID, TEXTOID, TIMESTAMPTZOID, INT8OID}
+};
+
 static DurableSql delete_or_skip = {
 	.text = DELETE_INSTANCES(" SKIP LOCKED"),
 	.nargs = 1,
@@ -167,6 +173,17 @@ durable_finished_check_table(void)
 }
 
 /* --- deleting ------------------------------------------------------------------------- */
+
+void
+durable_finished_forget(const FinishedRow * row)
+{
+	Datum		values[4] = {
+		ObjectIdGetDatum(row->owner), CStringGetTextDatum(row->name),
+		TimestampTzGetDatum(row->completed_at), Int64GetDatum(row->key)
+	};
+
+	durable_sql_run(&delete_entry, values, NULL, false, 0);
+}
 
 int64
 durable_finished_delete(const int64 *keys, int nkeys, bool waits, int64 *asked_for)

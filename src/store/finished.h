@@ -24,6 +24,9 @@ typedef struct FinishedRow
 /* Inserts the rows.  It needs an active snapshot, and waits for nobody. */
 extern void durable_finished_insert(const FinishedRow * rows, int nrows);
 
+/* Deletes the row of an instance that goes on after all.  The caller has connected to SPI. */
+extern void durable_finished_forget(const FinishedRow * row);
+
 /* Raises 55000 when something was added to the table that keeps it from being written. */
 extern void durable_finished_check_table(void);
 

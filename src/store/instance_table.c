@@ -186,6 +186,12 @@ read_instance(DurableScan *scan, Oid owner, MemoryContext parent)
 	instance->parent_attempt = durable_scan_int4(scan, INSTANCE_PARENT_ATTEMPT);
 	instance->input = durable_scan_jsonb(scan, INSTANCE_INPUT);
 	instance->custom_status = durable_scan_jsonb(scan, INSTANCE_CUSTOM_STATUS);
+	if (instance->status == STATUS_FAILED)	/* it may take messages yet: rewind.c */
+	{
+		instance->failure = durable_scan_jsonb(scan, INSTANCE_FAILURE);
+		instance->completed_at = durable_scan_timestamptz(scan, INSTANCE_COMPLETED_AT);
+		instance->was_failed = true;
+	}
 	instance->waiting = durable_scan_text(scan, INSTANCE_WAITING);
 	instance->suspend_reason = durable_scan_text(scan, INSTANCE_SUSPEND_REASON);
 	instance->crashes = durable_scan_int2(scan, INSTANCE_CRASHES);

@@ -75,6 +75,9 @@ typedef struct Instance
 	Replay		replay;
 	int			applied;		/* decisions in events before this one are rows, or were given up */
 	int			wait_line;		/* line of the orchestration that waits, 0 unknown */
+	List	   *again;			/* activities that a rewind schedules again: numbers of tasks */
+	TimestampTz rewound_from;	/* when it had ended, 0: it had not, or has not been rewound */
+	bool		was_failed;		/* when it was read */
 	bool		put_off;		/* goes on in the next batch */
 	bool		leaves_children;	/* it was terminated, its sub-orchestrations go on */
 	List	   *dropped;		/* HistoryEvent: further ones that came when it had ended */

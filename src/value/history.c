@@ -76,6 +76,7 @@ static const struct
 	[HISTORY_RESUMED] = {"ExecutionResumed", false},
 	[HISTORY_EVENT_DROPPED] = {"EventDropped", false},
 	[HISTORY_TURN_STARTED] = {"OrchestratorStarted", false},
+	[HISTORY_REWOUND] = {"ExecutionRewound", false},
 };
 
 const char *

@@ -29,7 +29,8 @@ typedef enum HistoryType
 	HISTORY_SUSPENDED = 16,
 	HISTORY_RESUMED = 17,
 	HISTORY_EVENT_DROPPED = 18, /* behind the history of one that has ended; no replay sees it */
-	/* 19 to 30 are free, and take less room than those that are larger */
+	HISTORY_REWOUND = 19,
+	/* 20 to 30 are free, and take less room than those that are larger */
 	HISTORY_TURN_STARTED = 32	/* reserved for turns that run elsewhere; never recorded here */
 }			HistoryType;
 
@@ -39,7 +40,7 @@ typedef enum HistoryType
  * One event.  task is the number of the durable call it belongs to, 0 for
  * none.  name: activity, orchestration or event.  payload: input, result,
  * failure or data; NULL is SQL NULL.  extra: see decision.c for calls; {"attempt": n} for
- * answers to an attempt that was not the first.
+ * answers to an attempt that was not the first; numbers of the events for REWOUND.
  */
 typedef struct HistoryEvent
 {
@@ -49,6 +50,7 @@ typedef struct HistoryEvent
 	TimestampTz time;
 	Jsonb	   *extra;			/* NULL: none */
 	Jsonb	   *payload;		/* NULL: SQL NULL */
+	bool		taken_back;		/* in memory: a failure that a later REWOUND lists */
 }			HistoryEvent;
 
 /* Words of the Durable Task Framework, "TaskScheduled" and so on. */

@@ -32,6 +32,7 @@
 
 #include "replay.h"
 #include "utils/builtins.h"
+#include "utils/jsonb.h"
 #include "utils/memutils.h"
 
 static void see_event(Replay *replay, int index);
@@ -49,6 +50,8 @@ durable_replay_add(Replay *replay, HistoryEvent *event)
 	durable_history_append(&replay->events, &replay->nevents,
 						   &replay->allocated, event);
 
+	if (event->type == HISTORY_REWOUND)
+		durable_replay_take_back(replay, event);
 	if (!durable_history_is_call(event->type))
 		return;
 	if (event->task != replay->ncalls + 1)
@@ -64,6 +67,28 @@ durable_replay_add(Replay *replay, HistoryEvent *event)
 									 replay->calls_allocated * sizeof(int));
 	}
 	replay->calls[replay->ncalls++] = replay->nevents - 1;
+}
+
+void
+durable_replay_take_back(Replay *replay, const HistoryEvent *rewound)
+{
+	JsonbIterator *it;
+	JsonbValue	value;
+	JsonbIteratorToken token;
+
+	if (rewound->extra == NULL)
+		return;
+	it = JsonbIteratorInit(&rewound->extra->root);
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		int64		number;
+
+		if (token != WJB_ELEM || value.type != jbvNumeric)
+			continue;
+		number = DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value.val.numeric)));
+		if (number >= 1 && number <= replay->nevents)
+			replay->events[number - 1]->taken_back = true;
+	}
 }
 
 void
@@ -217,6 +242,8 @@ see_event(Replay *replay, int index)
 
 	if (event->time > replay->now)
 		replay->now = event->time;
+	if (event->taken_back)
+		return;
 
 	switch (event->type)
 	{

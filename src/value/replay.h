@@ -51,6 +51,9 @@ typedef struct Replay
 /* Appends an event, recording its task number when it is a call. */
 extern void durable_replay_add(Replay *replay, HistoryEvent *event);
 
+/* Takes back the failures that an event REWOUND lists; adding the event does it, too. */
+extern void durable_replay_take_back(Replay *replay, const HistoryEvent *rewound);
+
 /* Forgets events from that index on (a turn that is discarded). */
 extern void durable_replay_truncate(Replay *replay, int nevents);
 

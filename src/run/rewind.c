@@ -1,0 +1,200 @@
+/*-------------------------------------------------------------------------
+ *
+ * rewind.c
+ *		durable.rewind in a unit: an instance that has failed goes on where it was.
+ *
+ * Nothing in the history is changed or deleted.  An event ExecutionRewound is
+ * appended, which lists the failures that no longer count; a replay passes over
+ * them (replay.c), so their calls wait for an answer again.  The execution and the
+ * numbers of tasks stay, so what is still running answers to them.
+ *
+ * A failure is taken back if the orchestration has made no call after it: then no
+ * recorded call can depend on it.  An activity is scheduled again.  A failed
+ * sub-orchestration is rewound itself, one that is gone is started again.  Whatever
+ * was completed stays completed.  If there is no such failure, it was the
+ * orchestration's own code that raised the error, and its last turn is run again.
+ *
+ * The answers to what was running when an instance failed are recorded when they
+ * come, for they may be needed after a rewind; so are events, which count as dropped
+ * until then.
+ *
+ *	Failed --rewind--> Running
+ *
+ * Called by: execution.c, unit.c
+ * Locks:	the caller holds the instance's row lock; none on children
+ * Memory:	instance->context; rows to be written in batch->context
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/numeric.h"
+
+#include "dispatch.h"
+#include "instance.h"
+#include "json.h"
+#include "outcome.h"
+#include "rewind.h"
+#include "sql.h"
+
+/* The last attempt. */
+static DurableSql find_child = {
+	.text = "SELECT key, status FROM durable.instance "
+	"WHERE parent_key = $1 AND parent_execution = $2 AND parent_task = $3 ORDER BY key DESC",
+	.nargs = 3,
+	.argtypes = {INT8OID, INT4OID, INT4OID}
+};
+
+static Jsonb *take_back_failures(Batch * batch, Instance *instance, const Jsonb *reason);
+static bool answered_later(const Replay *replay, int index);
+static bool rewind_child(Batch * batch, Instance *instance, HistoryEvent *call, const Jsonb *reason);
+static void reopen_timers(Batch * batch, Instance *instance);
+
+bool
+durable_rewind_wants(const Instance *instance, const List *messages)
+{
+	ListCell   *cell;
+
+	if (instance->status != STATUS_FAILED)
+		return false;
+	foreach(cell, messages)
+	{
+		const Message *message = lfirst(cell);
+
+		if (message->kind == MESSAGE_REWIND || message->kind == MESSAGE_COMPLETED ||
+			message->kind == MESSAGE_FAILED || message->kind == MESSAGE_EVENT)
+			return true;
+	}
+	return false;
+}
+
+void
+durable_rewind_apply(Batch * batch, Instance *instance, const Message *message)
+{
+	Jsonb	   *taken_back;
+	HistoryEvent *event;
+
+	Assert(instance->status == STATUS_FAILED);
+	instance->rewound_from = instance->completed_at;
+	durable_instance_reopen(instance);
+	instance->completed_at = 0;
+	instance->failure = NULL;
+	instance->dropped_events = 0;	/* they were recorded, and count now */
+
+	taken_back = take_back_failures(batch, instance, message->payload);
+	reopen_timers(batch, instance);
+	durable_instance_add_event(batch, instance, HISTORY_REWOUND, 0, NULL, message->payload);
+	event = instance->replay.events[instance->replay.nevents - 1];
+	event->extra = taken_back;
+	durable_replay_take_back(&instance->replay, event);
+}
+
+/* Numbers of the events, as in durable.history; and their work is put on its way again. */
+static Jsonb *
+take_back_failures(Batch * batch, Instance *instance, const Jsonb *reason)
+{
+	Replay	   *replay = &instance->replay;
+	int			first = replay->ncalls > 0 ? replay->calls[replay->ncalls - 1] + 1 : 0;
+	JsonbParseState *state = NULL;
+	JsonbValue	number;
+	int			nevents = replay->nevents;
+
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	for (int i = first; i < nevents; i++)
+	{
+		HistoryEvent *event = replay->events[i];
+		HistoryEvent *call;
+
+		CHECK_FOR_INTERRUPTS();
+		if (event->taken_back ||
+			(event->type != HISTORY_TASK_FAILED && event->type != HISTORY_SUB_FAILED) ||
+			event->task < 1 || event->task > replay->ncalls)
+			continue;
+		call = replay->events[replay->calls[event->task - 1]];
+		if (!answered_later(replay, i))
+		{
+			if (event->type == HISTORY_TASK_FAILED)
+				instance->again = lappend_int(instance->again, event->task);
+			else if (!rewind_child(batch, instance, call, reason))
+				continue;
+		}
+		number.type = jbvNumeric;
+		number.val.numeric = int64_to_numeric(i + 1);
+		pushJsonbValue(&state, WJB_ELEM, &number);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
+}
+
+static bool
+answered_later(const Replay *replay, int index)
+{
+	for (int i = index + 1; i < replay->nevents; i++)
+		if (replay->events[i]->task == replay->events[index]->task &&
+			!durable_history_is_call(replay->events[i]->type))
+			return true;
+	return false;
+}
+
+/* False: it has been terminated, or goes on, so its failure stands. */
+static bool
+rewind_child(Batch * batch, Instance *instance, HistoryEvent *call, const Jsonb *reason)
+{
+	Datum		values[3] = {
+		Int64GetDatum(instance->key), Int32GetDatum(instance->execution), Int32GetDatum(call->task)
+	};
+	Decision	decision;
+	int64		key = 0;
+	char		status = '\0';
+
+	durable_sql_connect();
+	if (durable_sql_run(&find_child, values, NULL, false, 1) > 0)
+	{
+		key = durable_sql_int8(0, 1);
+		status = durable_sql_char(0, 2);
+	}
+	durable_sql_finish();
+
+	if (status == STATUS_FAILED)
+		durable_batch_send(batch, key, MESSAGE_REWIND, 0, 0, 0, NULL, reason);
+	else if (status == '\0' && durable_decision_read(call, &decision))
+		durable_outcome_start(batch, instance, &decision, 1, 0);
+	else
+		return false;
+	return true;
+}
+
+/* The end of the instance has deleted the rows of those that had not fired. */
+static void
+reopen_timers(Batch * batch, Instance *instance)
+{
+	Replay	   *replay = &instance->replay;
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	bool	   *closed = palloc0((replay->ncalls + 1) * sizeof(bool));
+
+	for (int i = 0; i < replay->nevents; i++)
+	{
+		HistoryEvent *event = replay->events[i];
+		int64		task = event->type == HISTORY_TIMER_FIRED ? event->task :
+			event->type == HISTORY_TIMER_CANCELED ? durable_history_get_number(event->payload) : 0;
+
+		if (task >= 1 && task <= replay->ncalls)
+			closed[task] = true;
+	}
+	for (int task = 1; task <= replay->ncalls; task++)
+	{
+		HistoryEvent *call = replay->events[replay->calls[task - 1]];
+		TimerRow   *row;
+
+		if (call->type != HISTORY_TIMER_CREATED || closed[task])
+			continue;
+		row = palloc(sizeof(TimerRow));
+		row->key = instance->key;
+		row->execution = instance->execution;
+		row->task = task;
+		row->due = durable_history_get_number(call->extra);
+		batch->new_timers = lappend(batch->new_timers, row);
+	}
+	MemoryContextSwitchTo(old);
+}
