@@ -38,6 +38,7 @@
 #include "handler.h"
 #include "sql.h"
 #include "suggest.h"
+#include "task_table.h"
 
 /* Instances of one range. */
 #define RANGE_SIZE		1000
@@ -323,7 +324,7 @@ add_other_codes(Walk *walk)
 		.text = "SELECT handler FROM durable.orchestration o WHERE " DOCTOR_VISIBLE("o.owner")
 		" UNION SELECT handler FROM durable.activity a WHERE " DOCTOR_VISIBLE("a.owner")
 		" UNION SELECT handler FROM (SELECT handler, owner FROM durable.task_queue ORDER BY owner, run_at, id LIMIT 1000) t"
-		"  WHERE handler <> '" ACTIVITY_CALL_SQL "' AND " DOCTOR_VISIBLE("t.owner"),
+		"  WHERE handler NOT IN ('" ACTIVITY_CALL_SQL "', '" TASK_HANDLER_START "') AND " DOCTOR_VISIBLE("t.owner"),
 		.nargs = 2,
 		.argtypes = {BOOLOID, OIDOID}
 	};

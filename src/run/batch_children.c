@@ -34,9 +34,6 @@
 #include "sql.h"
 #include "waiting.h"
 
-/* Handler of a row in durable.task_queue that is no activity; no function's signature looks like it. */
-#define HANDLER_OF_STARTS	"-start"
-
 /* A start that was put off is tried again after a quarter of the time since, within these limits. */
 #define AGAIN_MIN_US	(100 * INT64CONST(1000))
 #define AGAIN_MAX_US	(5 * USECS_PER_SEC)
@@ -150,7 +147,7 @@ put_off(Batch * batch, const NewInstance *child)
 	row->attempt = Max(child->parent_attempt, 1);
 	row->run_at = batch->clock + Min(Max((batch->clock - since) / 4, AGAIN_MIN_US), AGAIN_MAX_US);
 	row->name = child->name;
-	row->handler = HANDLER_OF_STARTS;
+	row->handler = TASK_HANDLER_START;
 	row->input = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 	batch->new_tasks = lappend(batch->new_tasks, row);
 }
@@ -165,7 +162,7 @@ push_text(JsonbParseState **state, const char *member, const char *value)
 bool
 durable_batch_is_start(const char *handler)
 {
-	return strcmp(handler, HANDLER_OF_STARTS) == 0;
+	return strcmp(handler, TASK_HANDLER_START) == 0;
 }
 
 /*

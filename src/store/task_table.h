@@ -9,6 +9,12 @@
 #include "nodes/pg_list.h"
 #include "storage/itemptr.h"
 
+/*
+ * Handler of a row that is no activity but the start of an orchestration, put off
+ * (batch_children.c).  No function's signature looks like it.
+ */
+#define TASK_HANDLER_START	"-start"
+
 typedef struct TaskRow
 {
 	ItemPointerData tid;
