@@ -87,6 +87,27 @@ SELECT count(*), min(e) FILTER (WHERE e LIKE '%earlier%') FROM durable.explain('
 SELECT count(*) FROM durable.explain('long', 'mermaid') e;
 SELECT jsonb_array_length(e::jsonb -> 'calls') FROM durable.explain('long', 'json') e;
 
+-- how far a batch has come
+CREATE FUNCTION app.batch(n integer) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    tasks durable.task[];
+BEGIN
+    FOR i IN 1 .. n LOOP
+        tasks := tasks || durable.schedule_activity('app.double', i);
+    END LOOP;
+    tasks := tasks || durable.schedule_activity('app.fail', 1);
+    tasks := tasks || durable.schedule_sub_orchestrator('app.child', 1, 'slow child');
+    PERFORM durable.create_timer('infinity');
+    PERFORM durable.when_all(VARIADIC tasks);
+    RETURN n;
+END $$;
+SELECT durable.start('batch', 500, 'batch');
+SELECT * FROM durable.progress('batch');
+CALL durable.drain();
+SELECT * FROM durable.progress('batch');
+SELECT * FROM durable.progress('nobody');
+SELECT * FROM durable.progress(NULL);
+
 -- the function is gone
 DROP FUNCTION app.everything;
 SELECT durable.source('one');

@@ -103,7 +103,7 @@ SELECT runtime_status, output FROM durable.status('timed');
 -- what was running when it failed counts when it comes
 CREATE FUNCTION app.hasty(n integer) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    slow durable.task := durable.schedule_sub_orchestrator('app.patient', 1, 'slow');
+    slow durable.task := durable.schedule_sub_orchestrator('app.patient', 1, 'slow', close_policy => 'abandon');
     quick durable.task := durable.schedule_activity('app.act', 'quick');
 BEGIN
     PERFORM durable.result(quick);
@@ -122,6 +122,27 @@ DELETE FROM app.broken;
 SELECT durable.rewind('hasty');
 CALL durable.drain();
 SELECT runtime_status, output, failure FROM durable.status('hasty');
+
+-- a child that was terminated because its parent failed is started again
+CREATE FUNCTION app.hasty_2(n integer) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    slow durable.task := durable.schedule_sub_orchestrator('app.patient', 1, 'slow 2');
+    quick durable.task := durable.schedule_activity('app.act', 'quick');
+BEGIN
+    PERFORM durable.result(quick);
+    RETURN durable.result(slow);
+END $$;
+INSERT INTO app.broken VALUES ('quick');
+SELECT durable.start('hasty_2', 1, 'hasty 2');
+CALL durable.drain();
+DELETE FROM app.broken;
+SELECT durable.rewind('hasty 2');
+CALL durable.drain();
+SELECT runtime_status, parent_instance_id, failure FROM durable.instances WHERE name = 'app.patient' AND parent_instance_id = 'hasty 2' ORDER BY created_time;
+SELECT count(durable.raise_event(instance_id, 'Go', 'again'::text)) FROM durable.instances
+WHERE parent_instance_id = 'hasty 2' AND runtime_status = 'Running';
+CALL durable.drain();
+SELECT runtime_status, output FROM durable.status('hasty 2');
 
 -- an event that was sent before the failure and came after it counts, too
 CREATE FUNCTION app.late(n integer) RETURNS jsonb LANGUAGE plpgsql AS $$

@@ -61,6 +61,22 @@ CREATE FUNCTION durable.calls(
 RETURNS SETOF record
 LANGUAGE c AS 'MODULE_PATHNAME', 'durable_calls';
 
+-- Of activities and sub-orchestrations: how far a batch has come.
+CREATE FUNCTION durable.progress(
+    instance_id     text,
+    OUT scheduled   bigint,
+    OUT completed   bigint,
+    OUT failed      bigint,
+    OUT waiting     bigint)
+RETURNS record
+LANGUAGE sql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+    SELECT count(*), count(*) FILTER (WHERE state = 'completed'), count(*) FILTER (WHERE state = 'failed'),
+           count(*) FILTER (WHERE state = 'waiting')
+    FROM durable.calls($1) WHERE kind IN ('activity', 'orchestration')
+$$;
+
 CREATE FUNCTION durable.source(instance_id text) RETURNS text
 LANGUAGE c AS 'MODULE_PATHNAME', 'durable_source';
 
@@ -181,6 +197,8 @@ $$;
 
 COMMENT ON FUNCTION durable.calls(text) IS
     'the durable calls that an instance has made in its present execution, and their answers';
+COMMENT ON FUNCTION durable.progress(text) IS
+    'how many activities and sub-orchestrations an instance has scheduled in its present execution, and how many of them have been answered';
 COMMENT ON FUNCTION durable.source(text) IS 'the source of the function that an instance runs';
 COMMENT ON FUNCTION durable.shorten(text) IS 'a text for durable.explain, on one line and cut off';
 COMMENT ON FUNCTION durable.mermaid_text(text) IS 'a text for a diagram of durable.explain';

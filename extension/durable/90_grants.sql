@@ -10,7 +10,7 @@ BEGIN ATOMIC
     WHERE p.pronamespace = 'durable'::regnamespace
       AND p.proname = ANY (ARRAY[
           -- clients
-          'start', 'start_or_get', 'run', 'raise_event', 'wait', 'wait_for', 'status', 'history', 'query', 'explain', 'calls', 'source', 'shorten', 'mermaid_text',
+          'start', 'start_or_get', 'run', 'raise_event', 'wait', 'wait_for', 'status', 'history', 'query', 'explain', 'calls', 'progress', 'source', 'shorten', 'mermaid_text',
           'terminate', 'suspend', 'resume', 'purge', 'purge_history', 'restart', 'rewind', 'rewind_all',
           'start_with_event', 'publish', 'subscribe_instance', 'unsubscribe_instance', 'wait_any',
           'version', 'doctor', 'retry',
@@ -109,7 +109,7 @@ TO pg_monitor;
 GRANT EXECUTE ON FUNCTION
     durable.status(text), durable.history(text),
     durable.query(text, text[], timestamptz, timestamptz, text, jsonb, integer, text),
-    durable.explain(text, text), durable.calls(text), durable.source(text), durable.shorten(text), durable.mermaid_text(text),
+    durable.explain(text, text), durable.calls(text), durable.progress(text), durable.source(text), durable.shorten(text), durable.mermaid_text(text),
     durable.doctor(interval), durable.version(),
     durable.may_see(regrole), durable.may_read(regrole), durable.clock(),
     durable.waits(text, timestamptz), durable.worker_slots()

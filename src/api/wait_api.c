@@ -62,6 +62,14 @@ static DurableSql status_row = {
 	.argtypes = {TEXTOID, REGROLEOID}
 };
 
+/* A rewind that a failed instance has not taken yet. */
+static DurableSql pending_rewind = {
+	.text = "SELECT FROM durable.inbox WHERE owner = $1 AND key = $2 AND kind = 'w'",
+	.nargs = 2,
+	.argtypes = {OIDOID, INT8OID}
+};
+
+static bool is_over(const ClientInstance *instance);
 static Datum status_datum(FunctionCallInfo fcinfo, const ClientInstance *instance);
 static void refuse_on_standby(const char *function, const char *instance_id, TimestampTz deadline);
 static void sleep_until_finished(const ClientInstance *instance, TimestampTz deadline);
@@ -98,7 +106,7 @@ durable_wait(PG_FUNCTION_ARGS)
 	deadline = durable_wait_deadline(fcinfo, 1);
 
 	durable_client_require_visible(instance_id, &instance);
-	if (!STATUS_IS_FINISHED(instance.status))
+	if (!is_over(&instance))
 	{
 		if (TransactionIdIsCurrentTransactionId(instance.inserted_by))
 			ereport(ERROR,
@@ -110,6 +118,23 @@ durable_wait(PG_FUNCTION_ARGS)
 		sleep_until_finished(&instance, deadline);
 	}
 	return status_datum(fcinfo, &instance);
+}
+
+/* Finished, and not about to go on: whoever has called durable.rewind waits for what comes of it. */
+static bool
+is_over(const ClientInstance *instance)
+{
+	Datum		values[2] = {ObjectIdGetDatum(instance->owner), Int64GetDatum(instance->key)};
+	bool		pending;
+
+	if (instance->status != STATUS_FAILED)
+		return STATUS_IS_FINISHED(instance->status);
+	durable_sql_connect();
+	PushActiveSnapshot(GetLatestSnapshot());
+	pending = durable_sql_run(&pending_rewind, values, NULL, true, 1) > 0;
+	PopActiveSnapshot();
+	durable_sql_finish();
+	return !pending;
 }
 
 /* The row of durable.instances, as durable.instance_status, which has the same columns. */
@@ -210,7 +235,7 @@ sleep_until_finished(const ClientInstance *instance, TimestampTz deadline)
 			if (!durable_client_look_up(instance->owner, instance->instance_id, &present) ||
 				!durable_client_may_see(instance->owner))
 				durable_client_no_instance(instance->instance_id);
-			if (STATUS_IS_FINISHED(present.status) || ms <= 0)
+			if (is_over(&present) || ms <= 0)
 				break;
 			durable_waiter_wait(waiter, ms);
 
@@ -335,7 +360,7 @@ any_finished(char **ids, int nids, int64 *keys, ClientInstance *finished)
 		ClientInstance present;
 
 		durable_client_require_visible(ids[i], &present);
-		if (STATUS_IS_FINISHED(present.status))
+		if (is_over(&present))
 		{
 			*finished = present;
 			finished->instance_id = ids[i];

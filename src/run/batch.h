@@ -99,4 +99,7 @@ extern void durable_batch_store_tasks(Batch * batch);
 /* Keys of instances, as a bigint[]. */
 extern Datum durable_batch_keys(List *instances);
 
+/* Why a sub-orchestration was terminated whose parent failed; a rewind starts it again. */
+#define REASON_PARENT_FAILED	"parent has failed"
+
 #endif							/* DURABLE_BATCH_H */

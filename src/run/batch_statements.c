@@ -125,7 +125,7 @@ durable_batch_close(Batch * batch)
 			failed = lappend(failed, instance);
 	}
 	terminate_children(batch, completed, "parent has completed");
-	terminate_children(batch, failed, "parent has failed");
+	terminate_children(batch, failed, REASON_PARENT_FAILED);
 }
 
 static void

@@ -10,7 +10,8 @@
  *
  * A failure is taken back if the orchestration has made no call after it: then no
  * recorded call can depend on it.  An activity is scheduled again.  A failed
- * sub-orchestration is rewound itself, one that is gone is started again.  Whatever
+ * sub-orchestration is rewound itself; one that is gone, or was terminated because its
+ * parent failed, is started again.  Whatever
  * was completed stays completed.  If there is no such failure, it was the
  * orchestration's own code that raised the error, and its last turn is run again.
  *
@@ -32,6 +33,7 @@
 #include "miscadmin.h"
 #include "utils/numeric.h"
 
+#include "child_id.h"
 #include "dispatch.h"
 #include "instance.h"
 #include "json.h"
@@ -41,7 +43,7 @@
 
 /* The last attempt. */
 static DurableSql find_child = {
-	.text = "SELECT key, status FROM durable.instance "
+	.text = "SELECT key, status, parent_attempt, failure ->> 'reason' FROM durable.instance "
 	"WHERE parent_key = $1 AND parent_execution = $2 AND parent_task = $3 ORDER BY key DESC",
 	.nargs = 3,
 	.argtypes = {INT8OID, INT4OID, INT4OID}
@@ -137,7 +139,7 @@ answered_later(const Replay *replay, int index)
 	return false;
 }
 
-/* False: it has been terminated, or goes on, so its failure stands. */
+/* False: somebody has terminated it, or it goes on, so its failure stands. */
 static bool
 rewind_child(Batch * batch, Instance *instance, HistoryEvent *call, const Jsonb *reason)
 {
@@ -147,12 +149,19 @@ rewind_child(Batch * batch, Instance *instance, HistoryEvent *call, const Jsonb 
 	Decision	decision;
 	int64		key = 0;
 	char		status = '\0';
+	int32		attempt = 1;
+	bool		ended_with_parent = false;
+	char	   *why;
 
 	durable_sql_connect();
 	if (durable_sql_run(&find_child, values, NULL, false, 1) > 0)
 	{
 		key = durable_sql_int8(0, 1);
 		status = durable_sql_char(0, 2);
+		attempt = Max(durable_sql_int4(0, 3), 1);
+		why = durable_sql_text(0, 4);
+		if (why != NULL && strcmp(why, REASON_PARENT_FAILED) == 0)
+			ended_with_parent = true;
 	}
 	durable_sql_finish();
 
@@ -160,6 +169,11 @@ rewind_child(Batch * batch, Instance *instance, HistoryEvent *call, const Jsonb 
 		durable_batch_send(batch, key, MESSAGE_REWIND, 0, 0, 0, NULL, reason);
 	else if (status == '\0' && durable_decision_read(call, &decision))
 		durable_outcome_start(batch, instance, &decision, 1, 0);
+	else if (status == STATUS_TERMINATED && ended_with_parent && durable_decision_read(call, &decision))
+	{
+		decision.instance_id = durable_child_attempt_id(instance, call->task, decision.instance_id, attempt + 1);
+		durable_outcome_start(batch, instance, &decision, attempt + 1, 0);
+	}
 	else
 		return false;
 	return true;
