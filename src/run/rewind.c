@@ -50,7 +50,7 @@ static DurableSql find_child = {
 };
 
 static Jsonb *take_back_failures(Batch * batch, Instance *instance, const Jsonb *reason);
-static bool answered_later(const Replay *replay, int index);
+static int *last_answers(const Replay *replay);
 static bool rewind_child(Batch * batch, Instance *instance, HistoryEvent *call, const Jsonb *reason);
 static void reopen_timers(Batch * batch, Instance *instance);
 
@@ -102,6 +102,7 @@ take_back_failures(Batch * batch, Instance *instance, const Jsonb *reason)
 	JsonbParseState *state = NULL;
 	JsonbValue	number;
 	int			nevents = replay->nevents;
+	int		   *last = last_answers(replay);
 
 	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
 	for (int i = first; i < nevents; i++)
@@ -115,7 +116,7 @@ take_back_failures(Batch * batch, Instance *instance, const Jsonb *reason)
 			event->task < 1 || event->task > replay->ncalls)
 			continue;
 		call = replay->events[replay->calls[event->task - 1]];
-		if (!answered_later(replay, i))
+		if (last[event->task] == i)
 		{
 			if (event->type == HISTORY_TASK_FAILED)
 				instance->again = lappend_int(instance->again, event->task);
@@ -129,14 +130,20 @@ take_back_failures(Batch * batch, Instance *instance, const Jsonb *reason)
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
 }
 
-static bool
-answered_later(const Replay *replay, int index)
+/* Of each task the index of its last answer. */
+static int *
+last_answers(const Replay *replay)
 {
-	for (int i = index + 1; i < replay->nevents; i++)
-		if (replay->events[i]->task == replay->events[index]->task &&
-			!durable_history_is_call(replay->events[i]->type))
-			return true;
-	return false;
+	int		   *last = palloc0((replay->ncalls + 1) * sizeof(int));
+
+	for (int i = 0; i < replay->nevents; i++)
+	{
+		const HistoryEvent *event = replay->events[i];
+
+		if (event->task >= 1 && event->task <= replay->ncalls && !durable_history_is_call(event->type))
+			last[event->task] = i;
+	}
+	return last;
 }
 
 /* False: somebody has terminated it, or it goes on, so its failure stands. */
