@@ -246,7 +246,7 @@ page_size(FunctionCallInfo fcinfo)
 static char *
 make_cursor(int64 key)
 {
-	return psprintf(CURSOR_PREFIX "%016" INT64_MODIFIER "x", (uint64) key);
+	return psprintf(CURSOR_PREFIX "%08x%08x", (uint32) ((uint64) key >> 32), (uint32) key);
 }
 
 static int64

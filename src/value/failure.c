@@ -97,7 +97,7 @@ durable_json_throw_failure(const Jsonb *failure)
 	for (int i = 0; i < lengthof(objects); i++)
 		if (names[i])
 			err_generic_string(objects[i].field, names[i]);
-	errfinish(__FILE__, __LINE__, PG_FUNCNAME_MACRO);
+	errfinish(__FILE__, __LINE__, __func__);
 	pg_unreachable();
 }
 
