@@ -93,7 +93,7 @@ durable_client_refuse_in_turn(const char *function, const char *instead)
 		ereport(ERROR,
 				(errcode(ERRCODE_DURABLE_NONDETERMINISTIC),
 				 errmsg("durable.%s() cannot be called inside an orchestration", function),
-				 errdetail("An orchestration runs again from the top after each wait, and must make and see the same each time."),
+				 errdetail("An orchestration is replayed from its beginning after each wait, and each replay must make the same calls and see the same values."),
 				 errhint("%s", instead)));
 }
 
@@ -127,7 +127,7 @@ durable_client_check_name(const char *name, const char *what)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s is too long", what),
-				 errdetail("It has %zu bytes, the limit is %d bytes.", strlen(name), DURABLE_MAX_NAME)));
+				 errdetail("It has %zu bytes, but the limit is %d bytes.", strlen(name), DURABLE_MAX_NAME)));
 }
 
 /* --- finding an instance -------------------------------------------------------------- */
@@ -223,7 +223,7 @@ find(const char *instance_id, bool (*allowed) (Oid owner), ClientInstance *insta
 				 errdetail("Roles \"%s\" and \"%s\" each have an instance of that id.",
 						   GetUserNameFromId(others[0], true) ? GetUserNameFromId(others[0], true) : "(gone)",
 						   GetUserNameFromId(others[1], true) ? GetUserNameFromId(others[1], true) : "(gone)"),
-				 errhint("Use SET ROLE to act as the owner of the instance that is meant.")));
+				 errhint("Use SET ROLE to act as the owner of the intended instance.")));
 	instance->instance_id = pstrdup(instance_id);
 }
 
@@ -242,7 +242,7 @@ durable_client_no_instance(const char *instance_id)
 	ereport(ERROR,
 			(errcode(ERRCODE_DURABLE_NO_INSTANCE),
 			 errmsg("instance \"%s\" does not exist", durable_client_shown(instance_id)),
-			 errhint("The view durable.instances lists the instances you may see; one that was started in a transaction is there when that has committed.")));
+			 errhint("The view durable.instances lists the instances you may see. An instance becomes visible when the transaction that started it commits.")));
 }
 
 bool

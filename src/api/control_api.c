@@ -40,8 +40,8 @@ durable_raise_event(PG_FUNCTION_ARGS)
 
 	durable_client_enter("raise_event", "Use durable.send_event().");
 	instance_id = durable_client_name(fcinfo, 0, "instance id");
-	name = durable_client_name(fcinfo, 1, "name of an event");
-	data = durable_json_from_any(fcinfo, 2, "data of an event");
+	name = durable_client_name(fcinfo, 1, "event name");
+	data = durable_json_from_any(fcinfo, 2, "event data");
 
 	durable_client_require_unfinished(instance_id, &instance);
 	durable_client_send(&instance, MESSAGE_EVENT, name, data);
@@ -58,7 +58,7 @@ durable_terminate(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("recursive must not be null"),
-				 errhint("Use false to let its sub-orchestrations go on.")));
+				 errhint("Use false to let its sub-orchestrations continue.")));
 	control(fcinfo, MESSAGE_TERMINATE, PG_GETARG_BOOL(2) ? NULL : TERMINATE_ALONE, &instance);
 
 	/* Its activity may be running in a transaction of its own, for hours. */
@@ -104,8 +104,8 @@ durable_client_require_unfinished(const char *instance_id, ClientInstance *insta
 		ereport(ERROR,
 				(errcode(ERRCODE_DURABLE_FINISHED),
 				 errmsg("instance \"%s\" is finished", instance_id),
-				 errdetail("It is %s.", durable_client_status_word(instance->status)),
-				 errhint("durable.start() with on_conflict => 'replace_finished' starts it anew under the same id.")));
+				 errdetail("Its status is %s.", durable_client_status_word(instance->status)),
+				 errhint("Use durable.start() with on_conflict => 'replace_finished' to start it again under the same id.")));
 }
 
 Jsonb *

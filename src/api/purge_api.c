@@ -62,7 +62,7 @@ durable_purge(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("instance \"%s\" is not finished", instance_id),
-				 errdetail("It is %s.", durable_client_status_word(instance.status)),
+				 errdetail("Its status is %s.", durable_client_status_word(instance.status)),
 				 errhint("SELECT durable.terminate(%s) ends it; purge it after that.",
 						 quote_literal_cstr(instance_id))));
 
@@ -90,7 +90,7 @@ durable_purge_history(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("older_than must not be null"),
-				 errhint("Use '0' for everything that is finished.")));
+				 errhint("Use '0' to purge all finished instances.")));
 	if (batch < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -103,7 +103,7 @@ durable_purge_history(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("older_than must not be negative"),
-				 errhint("Use '0' for everything that is finished.")));
+				 errhint("Use '0' to purge all finished instances.")));
 	values[3] = PG_ARGISNULL(2) ? (Datum) 0 : PG_GETARG_DATUM(2);
 	if (PG_ARGISNULL(2))
 		nulls[3] = 'n';
@@ -165,7 +165,7 @@ finished_statuses(FunctionCallInfo fcinfo, int argno)
 				ereport(ERROR,
 						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						 errmsg("\"%s\" is not the status of a finished instance", durable_client_shown(word)),
-						 errhint("Statuses to purge are Completed, Failed and Terminated.")));
+						 errhint("Valid statuses are Completed, Failed, and Terminated.")));
 			is_chosen[status] = true;
 		}
 	}

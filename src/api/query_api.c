@@ -205,7 +205,7 @@ status_letters(ArrayType *words)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("\"%s\" is not the status of an instance", durable_client_shown(word)),
-					 errhint("Statuses are Pending, Running, Suspended, Completed, Failed and Terminated.")));
+					 errhint("Valid statuses are Pending, Running, Suspended, Completed, Failed, and Terminated.")));
 		is_chosen[status] = true;
 	}
 	for (int i = 0; i < lengthof(letters); i++)
@@ -223,8 +223,8 @@ object_of_tags(FunctionCallInfo fcinfo)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("tags must be a JSON object"),
-				 errdetail("Instances match whose tags contain all members of it."),
-				 errhint("For example '{\"customer\": \"Pat\"}'.")));
+				 errdetail("An instance matches if its tags contain all members of this object."),
+				 errhint("For example, use '{\"customer\": \"Pat\"}'.")));
 	return tags;
 }
 
@@ -234,10 +234,10 @@ page_size(FunctionCallInfo fcinfo)
 	if (PG_ARGISNULL(PAGE_SIZE) || PG_GETARG_INT32(PAGE_SIZE) < 1 || PG_GETARG_INT32(PAGE_SIZE) > MAX_PAGE)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("page_size must be from 1 to %d", MAX_PAGE),
+				 errmsg("page_size must be between 1 and %d", MAX_PAGE),
 				 PG_ARGISNULL(PAGE_SIZE) ? errdetail("It is null.") :
 				 errdetail("It is %d.", PG_GETARG_INT32(PAGE_SIZE)),
-				 errhint("Ask for the next page with after => the page_cursor of the last row.")));
+				 errhint("To fetch the next page, pass the page_cursor of the last row as the parameter \"after\".")));
 	return PG_GETARG_INT32(PAGE_SIZE);
 }
 
@@ -258,8 +258,8 @@ read_cursor(const char *cursor)
 		strlen(digits) != 16 || strspn(digits, "0123456789abcdef") != 16 || *digits >= '8')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" is not a cursor of durable.query()", durable_client_shown(cursor)),
-				 errhint("Use the page_cursor of the last row of the page before, or null for the first page.")));
+				 errmsg("invalid page cursor \"%s\"", durable_client_shown(cursor)),
+				 errhint("Use the page_cursor of the last row of the previous page, or null for the first page.")));
 	return (int64) strtoull(digits, NULL, 16);
 }
 

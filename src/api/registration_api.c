@@ -80,18 +80,18 @@ durable_register_orchestration(PG_FUNCTION_ARGS)
 	Datum		values[6];
 	char		nulls[] = "      ";
 
-	durable_client_enter("register_orchestration", "Register it before it is started.");
+	durable_client_enter("register_orchestration", "Register the orchestration before you start it.");
 
-	name = durable_client_name(fcinfo, 0, "name of the orchestration");
+	name = durable_client_name(fcinfo, 0, "orchestration name");
 	if (PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("orchestration \"%s\" needs a handler", name),
-				 errhint("Name a function with its argument types, as in 'app.hello(jsonb)'.")));
+				 errmsg("handler of orchestration \"%s\" must not be null", name),
+				 errhint("Specify a function with its argument types, for example 'app.hello(jsonb)'.")));
 	handler = handler_argument(fcinfo, "orchestration");
 	version = durable_client_text(fcinfo, 2);
 	if (version != NULL)
-		durable_client_check_name(version, "version of the orchestration");
+		durable_client_check_name(version, "orchestration version");
 	check_retention(fcinfo, 3);
 
 	values[0] = ObjectIdGetDatum(GetUserId());
@@ -119,9 +119,9 @@ durable_register_activity(PG_FUNCTION_ARGS)
 	Datum		values[7];
 	char		nulls[] = "       ";
 
-	durable_client_enter("register_activity", "Register it before the orchestration is started.");
+	durable_client_enter("register_activity", "Register the activity before you start the orchestration.");
 
-	name = durable_client_name(fcinfo, 0, "name of the activity");
+	name = durable_client_name(fcinfo, 0, "activity name");
 	execution = durable_client_text(fcinfo, 2);
 	if (PG_ARGISNULL(1) || (execution != NULL && strcmp(execution, "external") == 0))
 		ereport(ERROR,
@@ -129,7 +129,7 @@ durable_register_activity(PG_FUNCTION_ARGS)
 				 errmsg("external activities are not available in this version"),
 				 errdetail("Activity \"%s\" has %s.", name,
 						   PG_ARGISNULL(1) ? "no handler" : "execution \"external\""),
-				 errhint("Name a function with its argument types, as in 'app.send_mail(jsonb)'.")));
+				 errhint("Specify a function with its argument types, for example 'app.send_mail(jsonb)'.")));
 	if (execution == NULL)
 		execution = "auto";
 	check_execution(execution);
@@ -182,7 +182,7 @@ durable_unregister_activity(PG_FUNCTION_ARGS)
 static void
 unregister(FunctionCallInfo fcinfo, const char *kind, DurableSql *sql)
 {
-	char	   *name = durable_client_name(fcinfo, 0, psprintf("name of the %s", kind));
+	char	   *name = durable_client_name(fcinfo, 0, psprintf("%s name", kind));
 	Datum		values[3];
 	uint64		deleted;
 
@@ -210,7 +210,7 @@ not_registered(const char *name, const char *kind)
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("%s \"%s\" is not registered by role \"%s\"", kind, name,
 					GetUserNameFromId(GetUserId(), false)),
-			 errdetail("A registration can be removed by the role that made it."),
+			 errdetail("Only the role that made a registration can remove it."),
 			 like && strcmp(like, name) != 0 ? errhint("Did you mean \"%s\"?", like) : 0));
 }
 
@@ -233,8 +233,8 @@ check_execution(const char *word)
 	if (!durable_registry_execution(word, &execution))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid execution \"%s\"", durable_client_shown(word)),
-				 errhint("It is \"auto\" (the engine learns how long the activity takes), \"inline\" (in the transaction of the turn) or \"task\" (in a transaction of its own).")));
+				 errmsg("invalid value for parameter \"execution\": \"%s\"", durable_client_shown(word)),
+				 errhint("Valid values are \"auto\" (the engine measures how long the activity takes), \"inline\" (in the transaction of the turn), and \"task\" (in its own transaction).")));
 }
 
 /* Longer ones would lead to times that there are not. */
@@ -251,7 +251,7 @@ check_retention(FunctionCallInfo fcinfo, int argno)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("retention must not be longer than %d years", LONGEST_RETENTION_YEARS),
-				 errhint("Leave it out to keep finished instances for good.")));
+				 errhint("Omit this parameter to keep finished instances forever.")));
 }
 
 static Datum

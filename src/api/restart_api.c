@@ -64,7 +64,7 @@ durable_restart(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("new_instance_id must not be null"),
-				 errhint("Use false to replace the instance, true to start another one beside it.")));
+				 errhint("Use false to replace the instance, or true to start a new instance beside it.")));
 	new_id = PG_GETARG_BOOL(1);
 
 	durable_client_require(instance_id, &instance);
@@ -72,7 +72,7 @@ durable_restart(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("instance \"%s\" is not finished", instance_id),
-				 errdetail("It is %s.", durable_client_status_word(instance.status)),
+				 errdetail("Its status is %s.", durable_client_status_word(instance.status)),
 				 errhint("SELECT durable.restart(%s, new_instance_id => true) starts another one beside it.",
 						 quote_literal_cstr(instance_id))));
 
@@ -140,10 +140,10 @@ durable_rewind(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("instance \"%s\" has not failed", instance_id),
-				 errdetail("It is %s.", durable_client_status_word(instance.status)),
+				 errdetail("Its status is %s.", durable_client_status_word(instance.status)),
 				 STATUS_IS_FINISHED(instance.status) ?
 				 errhint("SELECT durable.restart(%s) starts it anew.", quote_literal_cstr(instance_id)) :
-				 errhint("durable.explain(%s) says what it waits for.", quote_literal_cstr(instance_id))));
+				 errhint("Use durable.explain(%s) to see the calls for which it waits.", quote_literal_cstr(instance_id))));
 	durable_client_send(&instance, MESSAGE_REWIND, NULL, durable_client_reason(reason));
 	PG_RETURN_VOID();
 }

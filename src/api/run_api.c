@@ -72,13 +72,13 @@ durable_run(PG_FUNCTION_ARGS)
 
 	durable_client_refuse_in_turn("run", "Use durable.call_sub_orchestrator().");
 	durable_wait_refuse_in_activity("run");
-	require_nonatomic(fcinfo, "run", "It commits what it has started before it waits for it.",
-					  "Use durable.start(), and durable.wait() after the commit.");
+	require_nonatomic(fcinfo, "run", "The procedure commits the start of the instance before it waits for the instance.",
+					  "Use durable.start(), commit, and then use durable.wait().");
 	durable_client_enter("run", "Use durable.call_sub_orchestrator().");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 
-	request.name = durable_client_name(fcinfo, 0, "name of an orchestration");
+	request.name = durable_client_name(fcinfo, 0, "orchestration name");
 	request.input = durable_json_from_any(fcinfo, 1, "input");
 	request.start_at = DT_NOBEGIN;
 	request.on_conflict = "error";
@@ -107,7 +107,7 @@ durable_wait_for(PG_FUNCTION_ARGS)
 	durable_client_refuse_in_turn("wait_for", "Use durable.call_sub_orchestrator().");
 	durable_shmem_require();
 	durable_wait_refuse_in_activity("wait_for");
-	require_nonatomic(fcinfo, "wait_for", "It ends the transaction before it waits, so that it holds no snapshot.",
+	require_nonatomic(fcinfo, "wait_for", "The procedure ends the transaction before it waits, so that it holds no snapshot.",
 					  "Use durable.wait().");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -228,24 +228,24 @@ raise_unless_completed(const char *instance_id, const RunResult *result)
 				ereport(ERROR,
 						(errcode(ERRCODE_DURABLE_FINISHED),
 						 errmsg("instance \"%s\" was terminated", instance_id),
-						 reason ? errdetail("The reason given was: %s", reason) : 0));
+						 reason ? errdetail("Reason: %s", reason) : 0));
 				break;
 			}
 
 		case STATUS_SUSPENDED:
 			ereport(ERROR,
 					(errcode(ERRCODE_QUERY_CANCELED),
-					 errmsg("instance \"%s\" is not finished: it is suspended", instance_id),
+					 errmsg("instance \"%s\" is suspended", instance_id),
 					 result->suspend_reason ? errdetail_internal("%s", result->suspend_reason) : 0,
-					 errhint("SELECT durable.resume(%s) lets it go on.", quote_literal_cstr(instance_id))));
+					 errhint("Use SELECT durable.resume(%s) to resume the instance.", quote_literal_cstr(instance_id))));
 			break;
 
 		default:
 			ereport(ERROR,
 					(errcode(ERRCODE_QUERY_CANCELED),
-					 errmsg("instance \"%s\" is not finished yet", instance_id),
-					 errdetail("It is %s and goes on.", durable_client_status_word(result->status)),
-					 errhint("SELECT * FROM durable.wait(%s) waits on; durable.waiting says what it waits for.",
+					 errmsg("instance \"%s\" did not finish in time", instance_id),
+					 errdetail("Its status is %s, and it continues to run.", durable_client_status_word(result->status)),
+					 errhint("Use SELECT * FROM durable.wait(%s) to continue waiting. The view durable.waiting shows the calls for which the instance waits.",
 							 quote_literal_cstr(instance_id))));
 	}
 }

@@ -82,19 +82,19 @@ durable_start_with_event(PG_FUNCTION_ARGS)
 	Jsonb	   *data;
 	int64		key;
 
-	durable_client_enter("start_with_event", "Use durable.send_event() to an instance that is there.");
-	request.name = durable_client_name(fcinfo, 0, "name of an orchestration");
+	durable_client_enter("start_with_event", "Use durable.send_event() with an existing instance.");
+	request.name = durable_client_name(fcinfo, 0, "orchestration name");
 	instance_id = durable_client_name(fcinfo, 1, "instance id");
-	event = durable_client_name(fcinfo, 2, "name of an event");
-	data = durable_json_from_any(fcinfo, 3, "data of an event");
+	event = durable_client_name(fcinfo, 2, "event name");
+	data = durable_json_from_any(fcinfo, 3, "event data");
 	request.input = durable_json_from_any(fcinfo, 4, "input");
 	request.tags = PG_ARGISNULL(5) ? NULL : PG_GETARG_JSONB_P(5);
 	on_finished = durable_client_text(fcinfo, 6);
 	if (on_finished == NULL || (strcmp(on_finished, "error") != 0 && strcmp(on_finished, "replace") != 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("on_finished \"%s\" is not known", on_finished ? durable_client_shown(on_finished) : "null"),
-				 errhint("It is one of error, replace.")));
+				 errmsg("invalid value for parameter \"on_finished\": \"%s\"", on_finished ? durable_client_shown(on_finished) : "null"),
+				 errhint("Valid values are \"error\" and \"replace\".")));
 
 	request.instance_id = instance_id;
 	request.start_at = DT_NOBEGIN;
@@ -158,7 +158,7 @@ durable_publish(PG_FUNCTION_ARGS)
 
 	durable_client_enter("publish", "Call it from an activity.");
 	topic = durable_client_name(fcinfo, 0, "topic");
-	data = durable_json_from_any(fcinfo, 1, "data of an event");
+	data = durable_json_from_any(fcinfo, 1, "event data");
 	PG_RETURN_INT64(publish(topic, data));
 }
 

@@ -129,7 +129,7 @@ durable_start_or_get(PG_FUNCTION_ARGS)
 static void
 read_arguments(FunctionCallInfo fcinfo, StartRequest *request)
 {
-	request->name = durable_client_name(fcinfo, 0, "name of an orchestration");
+	request->name = durable_client_name(fcinfo, 0, "orchestration name");
 	request->input = durable_json_from_any(fcinfo, 1, "input");
 	request->instance_id = durable_client_text(fcinfo, 2);
 	request->start_at = PG_ARGISNULL(3) ? DT_NOBEGIN : PG_GETARG_TIMESTAMPTZ(3);
@@ -191,15 +191,15 @@ check_request(const StartRequest *request)
 	if (TIMESTAMP_IS_NOEND(request->start_at))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("start_at must not be infinity"),
-				 errhint("Start it when it is to begin, or let it wait for an event first.")));
+				 errmsg("start_at must be finite"),
+				 errhint("Start the instance later, or let its orchestration wait for an event first.")));
 	if (request->tags)
 	{
 		if (!JB_ROOT_IS_OBJECT(request->tags))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("tags must be a JSON object"),
-					 errhint("For example '{\"customer\": \"Pat\"}'.")));
+					 errhint("For example, use '{\"customer\": \"Pat\"}'.")));
 		durable_json_check_size(request->tags, "object of tags");
 	}
 	if (request->on_conflict == NULL ||
@@ -208,9 +208,9 @@ check_request(const StartRequest *request)
 		 strcmp(request->on_conflict, "replace_finished") != 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("on_conflict \"%s\" is not known",
+				 errmsg("invalid value for parameter \"on_conflict\": \"%s\"",
 						request->on_conflict ? durable_clip(request->on_conflict) : "null"),
-				 errhint("It is one of error, return, replace_finished.")));
+				 errhint("Valid values are \"error\", \"return\", and \"replace_finished\".")));
 }
 
 /* Without LOGIN no worker could run as that role. */
@@ -234,8 +234,8 @@ check_owner(Oid owner)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("role \"%s\" cannot own workflows because it cannot log in",
 						GetUserNameFromId(owner, false)),
-				 errdetail("The workers of the engine connect as the owner of a workflow, which takes LOGIN."),
-				 errhint("Use ALTER ROLE %s LOGIN. A role without a password still cannot log in over the network where a password is asked for.",
+				 errdetail("A worker connects as the owner of the workflow, so the owner needs the LOGIN attribute."),
+				 errhint("Use ALTER ROLE %s LOGIN. A role without a password still cannot connect where pg_hba.conf requires a password.",
 						 role)));
 	}
 }
@@ -251,12 +251,12 @@ check_target(const StartRequest *request, StartTarget *target)
 		(target->version == NULL || strcmp(request->version, target->version) != 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("orchestration \"%s\" is not there in version \"%s\"",
-						target->name, durable_clip(request->version)),
+				 errmsg("version \"%s\" of orchestration \"%s\" does not exist",
+						durable_clip(request->version), target->name),
 				 target->version ?
-				 errdetail("It is registered in version \"%s\".", target->version) :
-				 errdetail("It has no version."),
-				 errhint("Versions are set with durable.register_orchestration().")));
+				 errdetail("The registered version is \"%s\".", target->version) :
+				 errdetail("The orchestration has no version."),
+				 errhint("Use durable.register_orchestration() to set a version.")));
 
 	target->input = durable_handler_check_input(handler, request->input);
 	durable_json_check_size(target->input, "input");
@@ -461,8 +461,8 @@ settle_conflict(const StartRequest *request, Oid owner, int64 *key)
 	ereport(ERROR,
 			(errcode(ERRCODE_DURABLE_INSTANCE_EXISTS),
 			 errmsg("instance \"%s\" already exists", request->instance_id),
-			 errdetail("It is %s.", durable_client_status_word(instance.status)),
+			 errdetail("Its status is %s.", durable_client_status_word(instance.status)),
 			 STATUS_IS_FINISHED(instance.status) ?
-			 errhint("Use on_conflict => 'replace_finished' to replace it, or 'return' to accept it.") :
-			 errhint("Use on_conflict => 'return' to accept it, or choose another instance id.")));
+			 errhint("Use on_conflict => 'replace_finished' to replace the instance, or 'return' to keep it.") :
+			 errhint("Use on_conflict => 'return' to keep the existing instance, or choose another instance id.")));
 }

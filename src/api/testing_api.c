@@ -67,7 +67,7 @@ durable_drain(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
 				 errmsg("durable.drain() cannot run inside a transaction block"),
-				 errhint("Each of its units is a transaction of its own.")));
+				 errhint("Call it outside of a transaction block, because each unit of work is a separate transaction.")));
 	deadline = PG_ARGISNULL(0) ? DT_NOEND :
 		durable_time_after(GetCurrentTimestamp(), PG_GETARG_INTERVAL_P(0), "timeout");
 
@@ -117,7 +117,7 @@ durable_drain(PG_FUNCTION_ARGS)
 		if (GetCurrentTimestamp() > deadline)
 			ereport(ERROR,
 					(errcode(ERRCODE_QUERY_CANCELED),
-					 errmsg("durable.drain() has not come to an end in time")));
+					 errmsg("durable.drain() timed out")));
 	}
 	SPI_finish();
 	PG_RETURN_VOID();
@@ -162,7 +162,7 @@ durable_advance_clock(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("step is out of range: \"%s\"",
 						DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(step)))),
-				 errdetail("The clock can be moved by %d years at most.", CLOCK_YEARS)));
+				 errdetail("The clock can be advanced by at most %d years.", CLOCK_YEARS)));
 	durable_clock_advance(moved - now);
 	PG_RETURN_TIMESTAMPTZ(durable_clock_now());
 }
@@ -174,8 +174,8 @@ require_testing(const char *function)
 	if (!durable_testing)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("durable.%s() is for tests only", function),
-				 errhint("Set durable.testing = on in postgresql.conf and restart.")));
+				 errmsg("durable.%s() is available only for testing", function),
+				 errhint("Set durable.testing = on in postgresql.conf and restart the server.")));
 	if (durable_turn_active())
 		ereport(ERROR,
 				(errcode(ERRCODE_DURABLE_NONDETERMINISTIC),

@@ -112,8 +112,8 @@ durable_wait(PG_FUNCTION_ARGS)
 			ereport(ERROR,
 					(errcode(ERRCODE_DURABLE_WAITS_FOREVER),
 					 errmsg("instance \"%s\" was started in this transaction", instance_id),
-					 errdetail("It does not begin before the transaction commits, so waiting for it here would never end."),
-					 errhint("Commit first, or use CALL durable.run().")));
+					 errdetail("The instance cannot begin before this transaction commits, so the wait would never end."),
+					 errhint("Commit the transaction first, or use CALL durable.run().")));
 		refuse_on_standby("wait", instance_id, deadline);
 		sleep_until_finished(&instance, deadline);
 	}
@@ -194,7 +194,7 @@ refuse_on_standby(const char *function, const char *instance_id, TimestampTz dea
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("durable.%s() cannot wait on a standby", function),
-				 errdetail("The snapshot of its query could hold up the replay of what it waits for."),
+				 errdetail("The snapshot of the query could block the replay of the change for which the function waits."),
 				 errhint("Use CALL durable.wait_for(%s), which holds no snapshot.", quote_literal_cstr(instance_id))));
 }
 
@@ -211,8 +211,8 @@ durable_wait_refuse_in_activity(const char *function)
 		ereport(ERROR,
 				(errcode(ERRCODE_DURABLE_WAITS_FOREVER),
 				 errmsg("durable.%s() cannot be called inside an activity", function),
-				 errdetail("The worker that would wait is one that the other instance may need."),
-				 errhint("Let the orchestration wait: durable.call_sub_orchestrator(), or an event that the other instance sends.")));
+				 errdetail("The other instance may need the worker that would wait."),
+				 errhint("Let the orchestration wait instead: use durable.call_sub_orchestrator(), or wait for an event that the other instance sends.")));
 }
 
 static void
@@ -289,13 +289,13 @@ ids_to_wait_for(FunctionCallInfo fcinfo, int *nids)
 		ereport(ERROR,
 				(errcode(ERRCODE_DURABLE_WAITS_FOREVER),
 				 errmsg("instance_ids must not be empty"),
-				 errdetail("There is no instance whose end could be waited for.")));
+				 errdetail("There is no instance to wait for.")));
 	if (*nids > MAX_WAIT_ANY)
 		ereport(ERROR,
 				(errcode(ERRCODE_DURABLE_LIMIT),
 				 errmsg("cannot wait for %d instances at once", *nids),
 				 errdetail("The limit is %d.", MAX_WAIT_ANY),
-				 errhint("Let one orchestration start them, and wait for that.")));
+				 errhint("Start the instances as sub-orchestrations of one orchestration, and wait for that one.")));
 	ids = palloc(*nids * sizeof(char *));
 	for (int i = 0; i < *nids; i++)
 	{
@@ -370,8 +370,8 @@ any_finished(char **ids, int nids, int64 *keys, ClientInstance *finished)
 			ereport(ERROR,
 					(errcode(ERRCODE_DURABLE_WAITS_FOREVER),
 					 errmsg("instance \"%s\" was started in this transaction", ids[i]),
-					 errdetail("It does not begin before the transaction commits, so waiting for it here would never end."),
-					 errhint("Commit first.")));
+					 errdetail("The instance cannot begin before this transaction commits, so the wait would never end."),
+					 errhint("Commit the transaction first.")));
 		keys[i] = present.key;
 	}
 	return false;

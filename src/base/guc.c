@@ -57,85 +57,85 @@ void
 durable_guc_define(void)
 {
 	DefineCustomBoolVariable("durable.enabled",
-							 "Runs workflows.",
-							 "When off, instances stay where they are; start, raise_event and so on still work.",
+							 "Enables the execution of workflows.",
+							 "When off, instances make no progress, but functions such as durable.start() and durable.raise_event() still work.",
 							 &durable_enabled, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("durable.testing",
-							 "Allows durable.drain and durable.advance_clock.",
-							 "Not for a server that does real work.",
+							 "Allows the use of durable.drain() and durable.advance_clock().",
+							 "Do not enable this setting on a production server.",
 							 &durable_testing, false, PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("durable.max_workers",
-							"Largest number of workers of all databases together.",
-							"They, a launcher, and one coordinator for each database with the extension "
-							"count against max_worker_processes.  0 runs no workers.",
+							"Sets the maximum number of workers of all databases together.",
+							"Workers, the launcher, and one coordinator for each database with the extension "
+							"count against max_worker_processes.  0 disables workers.",
 							&durable_max_workers, 4, 0, DURABLE_MAX_SLOTS, PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("durable.worker_idle_timeout",
-							"A worker that has had nothing to do for this long ends.",
+							"Sets the idle time after which a worker exits.",
 							NULL, &durable_worker_idle_timeout, 10000, 0, INT_MAX, PGC_SIGHUP,
 							GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("durable.worker_max_units",
-							"A worker is replaced after this many units of work.",
-							"What user code leaves behind in a process goes with it.",
+							"Sets the number of units of work after which a worker is replaced.",
+							"This releases memory and other state that user code leaves behind in the process.",
 							&durable_worker_max_units, 10000, 1, INT_MAX, PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("durable.max_crashes",
-							"Sets how many times code may end its process or the server before it is not run again.",
-							"An instance is suspended, an activity fails.  An end of the whole server, "
-							"such as an immediate stop, counts for a fifth of a crash.",
+							"Sets the number of times that an activity or turn may terminate its process before it no longer runs.",
+							"After that, the activity fails or the instance is suspended.  If the whole server terminates, "
+							"as in an immediate shutdown, this counts as a fifth of a crash.",
 							&durable_max_crashes, 2, 1, 1000, PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("durable.recheck_interval",
-							"Workers and coordinators look at the tables at least this often.",
-							"Finds what nobody told them of, such as the rows of COMMIT PREPARED.",
+							"Sets the maximum time between two checks of the queues by workers and coordinators.",
+							"The check finds rows that were committed without a notification, such as those of COMMIT PREPARED.",
 							&durable_recheck_interval, 5000, 100, 60000, PGC_SIGHUP,
 							GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomRealVariable("durable.inline_limit",
-							 "Activities that take longer get a transaction of their own.",
-							 "Shorter ones run in the transaction of the turn that calls them.",
+							 "Sets the maximum duration of activities that run in the transaction of the calling turn.",
+							 "An activity that takes longer runs in its own transaction.",
 							 &inline_limit_ms, 10.0, 0.0, 10000.0, PGC_SUSET,
 							 GUC_UNIT_MS, NULL, set_inline_limit, NULL);
 	DefineCustomRealVariable("durable.batch_limit",
-							 "A batch takes up no more workflows after their code has run for this long.",
-							 "A burst of one workflow's activities may take 20 times as long.",
+							 "Maximum user-code time after which a batch claims no more instances.",
+							 "Consecutive activities of one instance may take 20 times as long.",
 							 &batch_limit_ms, 5.0, 0.0, 10000.0, PGC_SUSET,
 							 GUC_UNIT_MS, NULL, set_batch_limit, NULL);
 	DefineCustomIntVariable("durable.max_payload",
-							"Largest input, result or event.",
+							"Sets the maximum size of an input, a result, or the data of an event.",
 							NULL, &durable_max_payload, 4096, 1, 255 * 1024, PGC_SUSET,
 							GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("durable.history_warn",
-							"A history that gets this many events is reported in the server log.",
-							"0 reports none.",
+							"Sets the number of events at which a history is reported in the server log.",
+							"0 disables the report.",
 							&durable_history_warn, 10000, 0, INT_MAX, PGC_SUSET, 0,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("durable.history_limit",
-							"Durable calls fail when the history of the execution has this many events.",
-							"Orchestrations that run for ever use durable.continue_as_new().",
+							"Sets the maximum number of events in the history of an execution.",
+							"Durable calls fail at this limit.  An orchestration that runs forever must use durable.continue_as_new().",
 							&durable_history_limit, 50000, 100, DURABLE_MAX_EVENTS, PGC_SUSET, 0,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("durable.turn_calls_limit",
-							"An orchestration that makes this many durable calls without waiting fails.",
-							"0 sets no limit.",
+							"Sets the maximum number of durable calls that an orchestration may make without waiting.",
+							"0 disables the limit.",
 							&durable_turn_calls_limit, 20000, 0, INT_MAX, PGC_SUSET, 0,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("durable.turn_timeout",
-							"An orchestration that computes for this long without waiting fails.",
-							"0 sets no limit.",
+							"Sets the maximum time that an orchestration may run without waiting.",
+							"0 disables the limit.",
 							&durable_turn_timeout, 5000, 0, INT_MAX, PGC_SUSET,
 							GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("durable.activity_timeout",
-							"An activity without a timeout of its own is cancelled after this long.",
-							"0 sets no limit.",
+							"Sets the timeout of activities that have no timeout of their own.",
+							"0 disables the limit.",
 							&durable_activity_timeout, 0, 0, INT_MAX, PGC_SUSET,
 							GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomEnumVariable("durable.determinism",
-							 "What happens when an orchestration does something that replay cannot repeat.",
+							 "Sets the action taken when an orchestration does something that replay cannot repeat.",
 							 NULL, &durable_determinism, DETERMINISM_ERROR, determinism_levels,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("durable.retention",
-							   "Finished instances are deleted after this interval.",
-							   "A registration can have one of its own.  Empty keeps them for ever.",
+							   "Sets the interval after which finished instances are deleted.",
+							   "A registration can override this setting.  An empty string keeps finished instances forever.",
 							   &durable_retention, "", PGC_SIGHUP, 0,
 							   check_retention, set_retention, NULL);
 	MarkGUCPrefixReserved("durable");
@@ -162,7 +162,7 @@ check_retention(char **value, void **extra, GucSource source)
 		return true;
 	if (!parse_interval(*value, &interval))
 	{
-		GUC_check_errdetail("It must be empty or an interval such as \"30 days\", greater than zero.");
+		GUC_check_errdetail("The value must be empty or an interval greater than zero, such as \"30 days\".");
 		return false;
 	}
 	return true;

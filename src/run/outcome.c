@@ -316,7 +316,7 @@ termination_failure(const Instance *instance)
 	ErrorData	error = {
 		.sqlerrcode = ERRCODE_DURABLE_FINISHED,
 		.message = psprintf("sub-orchestration \"%s\" was terminated", instance->instance_id),
-		.detail = reason ? psprintf("The reason given was: %s", reason) : NULL
+		.detail = reason ? psprintf("Reason: %s", reason) : NULL
 	};
 
 	return durable_json_failure(&error, NULL, 0);

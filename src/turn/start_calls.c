@@ -218,7 +218,7 @@ read_event(NewCall *call)
 	FunctionCallInfo fcinfo = call->fcinfo;
 	Decision	decision = {.kind = DECISION_SEND, .instance_id = call->instance_id};
 
-	call->payload = durable_json_from_any(fcinfo, 2, "data of an event");
+	call->payload = durable_json_from_any(fcinfo, 2, "event data");
 	call->extra = durable_decision_extra(&decision, call->name);
 }
 

@@ -78,7 +78,7 @@ my ($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nCAL
 like($err, qr/ERROR:  23505: two of a kind\nDETAIL:  There is one already.\nHINT:  Take another./,
 	'run raises the failure with its own SQLSTATE, detail and hint');
 ($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nCALL durable.run('patient', timeout => '100 ms')");
-like($err, qr/ERROR:  57014: instance ".*" is not finished yet\nDETAIL:  It is Running and goes on.\nHINT:  .*durable.wait/,
+like($err, qr/ERROR:  57014: instance ".*" did not finish in time\nDETAIL:  Its status is Running, and it continues to run.\nHINT:  .*durable.wait/,
 	'run says when the time is over');
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE log (n jsonb);
@@ -107,7 +107,7 @@ ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM engine_locks l 
 	'and without a lock on the tables');
 $node->safe_psql('postgres', "SELECT durable.terminate(instance_id, 'enough') FROM durable.instances WHERE runtime_status = 'Running'");
 ($status, $out, $err) = finish_sql($run);
-like($err, qr/was terminated\nDETAIL:  The reason given was: enough/, 'a run that is terminated says so');
+like($err, qr/was terminated\nDETAIL:  Reason: enough/, 'a run that is terminated says so');
 
 # --- wait --------------------------------------------------------------------------------------------------------------
 

@@ -43,7 +43,7 @@ my @refused = (
 	["register_activity('a', 'app.once(int)', retry => '{\"backoff\": 1e400}')", qr/backoff/],
 	["retry(first_interval => $shortest)", qr/first_interval of a retry policy must not be negative/],
 	["retry(timeout => $shortest)", qr/timeout of a retry policy must be positive/],
-	["start('app.once', 1, start_at => 'infinity')", qr/start_at must not be infinity/],
+	["start('app.once', 1, start_at => 'infinity')", qr/start_at must be finite/],
 	["wait('x', $longest)", qr/timeout is out of range/],
 	["purge_history(older_than => $longest)", qr/older_than is out of range/],
 	["purge_history(older_than => '0', batch => -1)", qr/batch must be greater than zero/],
