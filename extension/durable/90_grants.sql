@@ -63,12 +63,44 @@ BEGIN
             HINT = 'Grant it to one role and make the others members of it: CREATE ROLE workflow_users; SELECT durable.grant_usage(''workflow_users''); GRANT workflow_users TO ...;';
     END IF;
     EXECUTE format('GRANT USAGE ON SCHEMA durable TO %s', role);
-    FOR routine IN SELECT * FROM durable.user_functions() LOOP
+    FOR routine IN SELECT * FROM durable.user_functions() UNION ALL SELECT * FROM durable.http_functions() LOOP
         EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %s', routine, role);
     END LOOP;
     FOR relation IN SELECT c.oid FROM pg_class c
                     WHERE c.relnamespace = 'durable'::regnamespace AND c.relkind = 'v' LOOP
         EXECUTE format('GRANT SELECT ON %s TO %s', relation, role);
+    END LOOP;
+END;
+$$;
+
+-- For a role that answers requests to mounted functions and may do nothing else in the engine:
+-- the rest of what durable.http can do needs EXECUTE on the functions that do it.
+CREATE FUNCTION durable.http_functions() RETURNS SETOF regprocedure
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT p.oid::regprocedure
+    FROM pg_proc p
+    WHERE p.pronamespace = 'durable'::regnamespace
+      AND p.proname ~ '^(http|url)(_|$)' AND p.proname NOT IN ('http_functions');
+END;
+
+CREATE FUNCTION durable.grant_http(role regrole) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    routine regprocedure;
+BEGIN
+    IF role IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'role must not be null';
+    END IF;
+    PERFORM FROM pg_roles r WHERE r.oid = role;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('role "%s" does not exist', role);
+    END IF;
+    EXECUTE format('GRANT USAGE ON SCHEMA durable TO %s', role);
+    FOR routine IN SELECT * FROM durable.http_functions() LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', routine, role);
     END LOOP;
 END;
 $$;
@@ -92,6 +124,9 @@ END;
 $$;
 
 COMMENT ON FUNCTION durable.user_functions() IS 'the functions that durable.grant_usage grants';
+COMMENT ON FUNCTION durable.http_functions() IS 'the functions that durable.grant_http grants';
+COMMENT ON FUNCTION durable.grant_http(regrole) IS
+    'lets a role call durable.http for the requests of mounted functions, and nothing else';
 COMMENT ON FUNCTION durable.grant_usage(regrole) IS
     'lets a role write, start and control workflows of its own';
 COMMENT ON FUNCTION durable.revoke_usage(regrole) IS
@@ -114,3 +149,9 @@ GRANT EXECUTE ON FUNCTION
     durable.may_see(regrole), durable.may_read(regrole), durable.clock(),
     durable.waits(text, timestamptz), durable.worker_slots()
 TO pg_monitor;
+
+DO $$
+BEGIN
+    PERFORM durable.grant_http('pg_monitor');
+END
+$$;

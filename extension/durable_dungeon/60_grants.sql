@@ -34,6 +34,7 @@ BEGIN
 
     EXECUTE format('GRANT USAGE ON SCHEMA dungeon, %I TO %I', players, role);
     EXECUTE format('GRANT SELECT ON dungeon.console TO %I', role);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION dungeon.http(text, text, text, text, jsonb) TO %I', role);
     EXECUTE format('GRANT EXECUTE ON FUNCTION %1$I.dd_new_user(text), %1$I.dd_confirm(text), '
                    '%1$I.dd_action(text, text, text, text), %1$I.dd_status(text), '
                    '%1$I.dd_check_status(text, text), %1$I.dd_time_left(text) TO %2$I', players, role);

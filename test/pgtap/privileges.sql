@@ -21,7 +21,8 @@ SELECT durable.grant_usage('regress_privileges_user');
 
 CREATE TEMP TABLE operator_function (name name PRIMARY KEY);
 INSERT INTO operator_function VALUES
-    ('pause'), ('unpause'), ('adopt'), ('grant_usage'), ('revoke_usage'), ('user_functions'), ('replace_registration');
+    ('pause'), ('unpause'), ('adopt'), ('grant_usage'), ('revoke_usage'), ('user_functions'), ('replace_registration'),
+    ('http_functions'), ('grant_http'), ('mount_http'), ('unmount_http');
 CREATE TEMP TABLE monitor_function (name name PRIMARY KEY);
 INSERT INTO monitor_function VALUES
     ('status'), ('history'), ('doctor'), ('version'), ('may_see'), ('may_read'), ('clock'), ('waits'), ('worker_slots'),
@@ -29,6 +30,8 @@ INSERT INTO monitor_function VALUES
 CREATE TEMP VIEW engine_function AS
 SELECT p.oid, p.oid::regprocedure AS signature, p.proname AS name, p.prosecdef, p.proconfig, p.prosrc
 FROM pg_proc p WHERE p.pronamespace = 'durable'::regnamespace;
+-- What durable.http is made of runs as its caller, and calls what he may call.
+INSERT INTO monitor_function SELECT DISTINCT name FROM engine_function WHERE name ~ '^(http|url)(_|$)' AND name <> 'http_functions';
 CREATE TEMP VIEW engine_relation AS
 SELECT c.oid, c.oid::regclass AS relation, c.relname AS name, c.relkind, c.reloptions
 FROM pg_class c WHERE c.relnamespace = 'durable'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f');
@@ -55,8 +58,8 @@ SELECT is_empty($$SELECT f.signature FROM engine_function f JOIN pg_proc p USING
                 'PUBLIC has EXECUTE on nothing');
 SELECT is_empty($$SELECT signature FROM engine_function f JOIN pg_proc p USING (oid) WHERE p.proacl IS NULL$$,
                 'no function is left with the default, which is EXECUTE for PUBLIC');
-SELECT bag_eq($$SELECT name FROM engine_function WHERE prosecdef$$, ARRAY['grant_usage', 'revoke_usage']::name[],
-              'only two functions run with their owner''s rights');
+SELECT bag_eq($$SELECT name FROM engine_function WHERE prosecdef$$, ARRAY['grant_usage', 'revoke_usage', 'grant_http', 'mount_http', 'unmount_http', 'http_mounts', 'http_handler']::name[],
+              'only seven functions run with their owner''s rights');
 SELECT is_empty($$SELECT signature FROM engine_function WHERE prosecdef
                   AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false)$$, 'and those with a pinned search_path');
 

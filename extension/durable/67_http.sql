@@ -1,0 +1,339 @@
+-- HTTP: requests in, responses out.  A gateway passes each request to durable.http and sends
+-- its response; it knows no routes.  durable.http runs as the role of the request, so a
+-- request can do what the same role can do in SQL.
+
+CREATE TYPE durable.http_response AS (
+    status      integer,
+    headers     jsonb,
+    body        text
+);
+
+-- Which function answers the requests below a prefix.  A function that is gone answers nothing.
+CREATE TABLE durable.http_mount (
+    prefix      text COLLATE "C" NOT NULL PRIMARY KEY,
+    handler     text NOT NULL,
+    channel     text
+);
+REVOKE ALL ON durable.http_mount FROM PUBLIC;
+-- The mounts of an extension are made anew by its CREATE EXTENSION.
+SELECT pg_catalog.pg_extension_config_dump('durable.http_mount',
+    'WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = ''pg_catalog.pg_proc''::pg_catalog.regclass AND d.objid = pg_catalog.to_regprocedure(handler) AND d.deptype = ''e'')');
+
+-- Functions of one request are written so that a request plans nothing: in PL/pgSQL, or in SQL that is inlined.
+
+/* --- URLs ------------------------------------------------------------------------------------ */
+
+-- Bytes that are no UTF-8, and %00, are an error.
+CREATE FUNCTION durable.url_decode(encoded text, plus_is_blank boolean DEFAULT false) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF plus_is_blank THEN
+        encoded := replace(encoded, '+', ' ');
+    END IF;
+    IF encoded IS NULL OR strpos(encoded, '%') = 0 THEN
+        RETURN encoded;
+    END IF;
+    RETURN (SELECT convert_from(string_agg(CASE WHEN m[1] ~ '^%..$' THEN decode(substr(m[1], 2), 'hex') ELSE convert_to(m[1], 'UTF8') END, '' ORDER BY n), 'UTF8')
+            FROM regexp_matches(encoded, '%[0-9A-Fa-f]{2}|[^%]+|%', 'g') WITH ORDINALITY AS t (m, n));
+END;
+$$;
+
+CREATE FUNCTION durable.url_encode(plain text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF plain IS NULL OR plain ~ '^[A-Za-z0-9._~-]*$' THEN
+        RETURN plain;
+    END IF;
+    RETURN (SELECT string_agg(CASE WHEN c ~ '^[A-Za-z0-9._~-]$' THEN c
+                                   ELSE regexp_replace(upper(encode(convert_to(c, 'UTF8'), 'hex')), '(..)', '%\1', 'g') END, '' ORDER BY n)
+            FROM regexp_split_to_table(plain, '') WITH ORDINALITY AS t (c, n));
+END;
+$$;
+
+-- Names in lower case; the values of a name that is repeated are joined by commas.
+CREATE FUNCTION durable.url_query(query text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF query IS NULL OR query = '' THEN
+        RETURN '{}';
+    END IF;
+    RETURN (SELECT coalesce(jsonb_object_agg(name, value), '{}')
+            FROM (SELECT lower(durable.url_decode(split_part(pair, '=', 1), true)) AS name,
+                         string_agg(durable.url_decode(CASE WHEN strpos(pair, '=') > 0 THEN substr(pair, strpos(pair, '=') + 1) ELSE '' END, true),
+                                    ',' ORDER BY n) AS value
+                  FROM string_to_table(query, '&') WITH ORDINALITY AS t (pair, n)
+                  WHERE pair <> '' GROUP BY 1) AS parameters);
+END;
+$$;
+
+-- NULL is what cannot be read.
+CREATE FUNCTION durable.http_time(value text) RETURNS timestamptz
+LANGUAGE plpgsql STABLE
+SET search_path TO pg_catalog, pg_temp
+SET "TimeZone" TO 'UTC'
+SET "DateStyle" TO 'ISO, MDY'
+AS $$
+BEGIN
+    RETURN CASE WHEN value ~ '^\d{1,4}-\d{1,2}-\d{1,2}' THEN lpad(split_part(value, '-', 1), 4, '0') || substr(value, strpos(value, '-')) END::timestamptz;
+EXCEPTION
+    WHEN data_exception THEN RETURN NULL;
+END;
+$$;
+
+CREATE FUNCTION durable.http_boolean(value text, otherwise boolean) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE pg_catalog.lower(pg_catalog.btrim(value)) WHEN 'true' THEN true WHEN 'false' THEN false ELSE otherwise END;
+
+CREATE FUNCTION durable.http_integer(value text, otherwise integer) RETURNS integer
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN value OPERATOR(pg_catalog.~) '^\s*[+-]?\d{1,9}\s*$' THEN value::integer ELSE otherwise END;
+
+CREATE FUNCTION durable.http_seconds(value text) RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN value OPERATOR(pg_catalog.~) '^\s*\d{1,9}(\.\d{0,9})?\s*$' THEN value::double precision END;
+
+-- Times with milliseconds, as JavaScript writes them.
+CREATE FUNCTION durable.http_timestamp(moment timestamptz, format text DEFAULT 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN CASE WHEN pg_catalog.isfinite(moment) THEN pg_catalog.to_char(pg_catalog.timezone('UTC', moment), format) END;
+
+/* --- responses --------------------------------------------------------------------------------- */
+
+CREATE FUNCTION durable.http_json(status integer, body text, headers jsonb DEFAULT NULL) RETURNS durable.http_response
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+BEGIN
+    RETURN ROW(status, pg_catalog.jsonb_concat('{"Content-Type": "application/json; charset=utf-8"}', COALESCE(headers, '{}')), body)::durable.http_response;
+END;
+$$;
+
+CREATE FUNCTION durable.http_empty(status integer, headers jsonb DEFAULT '{}') RETURNS durable.http_response
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ROW(status, headers, ''::text)::durable.http_response;
+
+CREATE FUNCTION durable.http_error(status integer, message text, sqlstate text DEFAULT NULL, hint text DEFAULT NULL) RETURNS durable.http_response
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+    SELECT durable.http_json(status, json_strip_nulls(json_build_object('Message', message, 'SqlState', sqlstate, 'Hint', nullif(hint, '')))::text,
+                             CASE WHEN status = 503 THEN '{"Retry-After": "1"}'::jsonb END)
+$$;
+
+-- What the body of a request says, as JSON.
+CREATE FUNCTION durable.http_input(body text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN nullif(body, '')::jsonb;
+EXCEPTION
+    WHEN data_exception OR statement_too_complex OR program_limit_exceeded THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_text_representation', MESSAGE = 'Invalid JSON content', DETAIL = SQLERRM;
+END;
+$$;
+
+-- The status for an error: what the caller can mend is 4xx, what may work later is 503.
+CREATE FUNCTION durable.http_status_of(sqlstate text) RETURNS integer
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+    SELECT CASE
+        WHEN sqlstate = 'WF003' THEN 404
+        WHEN sqlstate = 'WF004' THEN 410
+        WHEN sqlstate IN ('WF002', '42P08') THEN 409
+        WHEN sqlstate = 'WF006' THEN 413
+        WHEN sqlstate = '42501' THEN 403
+        WHEN sqlstate = '55000' THEN 412
+        WHEN sqlstate = 'WF009' THEN 429
+        WHEN sqlstate IN ('42883', '42725', '42704', '54000', '54001') OR sqlstate LIKE '22%' THEN 400
+        WHEN sqlstate ~ '^(40|53|57|08|55P03|25006)' THEN 503
+        ELSE 500
+    END
+$$;
+
+/* --- requests ---------------------------------------------------------------------------------- */
+
+-- The host is what the client has called us; a gateway lets through only those that it knows.
+CREATE FUNCTION durable.http_base(headers jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN CASE WHEN headers ->> 'x-forwarded-proto' = 'https' THEN 'https' ELSE 'http' END || '://'
+           || CASE WHEN headers ->> 'host' ~ '^[][A-Za-z0-9.:_-]+$' THEN headers ->> 'host' ELSE 'localhost' END;
+END;
+$$;
+
+-- The function for a path below a mounted prefix, as it is called, and what follows the prefix.
+CREATE FUNCTION durable.http_handler(path text, OUT handler text, OUT rest text) RETURNS record
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    mount durable.http_mount;
+BEGIN
+    FOR mount IN SELECT * FROM durable.http_mount m
+                 WHERE lower(left(path, length(m.prefix))) = lower(m.prefix)
+                   AND substr(path, length(m.prefix) + 1, 1) IN ('', '/')
+                 ORDER BY length(m.prefix) DESC LOOP
+        SELECT format('%I.%I', n.nspname, p.proname) INTO handler
+        FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+        WHERE p.oid = to_regprocedure(mount.handler) AND p.prorettype = 'durable.http_response'::regtype;
+        IF FOUND THEN
+            rest := coalesce(nullif(substr(path, length(mount.prefix) + 1), ''), '/');
+            RETURN;
+        END IF;
+    END LOOP;
+END;
+$$;
+
+-- No search_path is set here: names of orchestrations are looked up in the caller's.
+CREATE FUNCTION durable.http(
+    method      text,
+    path        text,
+    query       text    DEFAULT NULL,
+    body        text    DEFAULT NULL,
+    headers     jsonb   DEFAULT NULL)
+RETURNS durable.http_response
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    segments text[];
+    mounted record;
+    response durable.http_response;
+    state text;
+    message text;
+    hint text;
+    status integer;
+BEGIN
+    IF pg_catalog.lower(pg_catalog.left(path, 30)) = '/runtime/webhooks/durabletask/' THEN
+        segments := durable.http_segments(pg_catalog.substr(path, 31));
+        RETURN durable.http_management(pg_catalog.upper(method), segments, query, body, headers);
+    ELSIF pg_catalog.lower(pg_catalog.left(path, 8)) = '/api/v1/' THEN
+        segments := durable.http_segments(pg_catalog.substr(path, 9));
+        RETURN durable.http_monitor(pg_catalog.upper(method), segments, query, body, headers);
+    END IF;
+    mounted := durable.http_handler(path);
+    IF mounted.handler IS NULL THEN
+        RETURN durable.http_error(404, 'There is nothing at this address.');
+    END IF;
+    -- The name comes from the catalog and is quoted there.
+    EXECUTE 'SELECT r.status, r.headers, r.body FROM ' OPERATOR(pg_catalog.||) mounted.handler OPERATOR(pg_catalog.||) '($1, $2, $3, $4, $5) AS r'
+        INTO response USING pg_catalog.upper(method), mounted.rest, query, body, headers;
+    RETURN response;
+EXCEPTION
+    WHEN OTHERS THEN
+        GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+        status := durable.http_status_of(state);
+        IF status < 500 THEN
+            RETURN durable.http_error(status, message, state, hint);
+        END IF;
+        RAISE LOG USING ERRCODE = state, MESSAGE = pg_catalog.format('request "%s %s" failed: %s', method, path, message);
+        RETURN durable.http_error(status, 'Something went wrong while processing your request', state);
+END;
+$$;
+
+CREATE FUNCTION durable.http_segments(path text) RETURNS text[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    segments text[] := string_to_array(trim(BOTH '/' FROM path), '/');
+BEGIN
+    IF strpos(path, '%') > 0 THEN
+        FOR i IN 1 .. cardinality(segments) LOOP
+            segments[i] := durable.url_decode(segments[i]);
+        END LOOP;
+    END IF;
+    RETURN segments;
+END;
+$$;
+
+/* --- mounting ------------------------------------------------------------------------------------ */
+
+CREATE FUNCTION durable.mount_http(prefix text, handler regprocedure, channel text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    reserved text;
+    found_at pg_proc;
+BEGIN
+    IF prefix IS NULL OR prefix !~ '^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$' OR length(prefix) > 200 THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('prefix "%s" is not valid', left(coalesce(prefix, 'null'), 100)),
+            HINT = 'A prefix is a path of letters, digits and ._~- such as /shop, without a slash at its end.';
+    END IF;
+    FOREACH reserved IN ARRAY ARRAY['/runtime/webhooks/durabletask', '/api/v1', '/events', '/metrics', '/healthz', '/ready'] LOOP
+        IF lower(prefix) || '/' LIKE reserved || '/%' THEN
+            RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+                MESSAGE = format('prefix "%s" belongs to the engine', prefix),
+                HINT = 'Choose another one.';
+        END IF;
+    END LOOP;
+    SELECT p.* INTO found_at FROM pg_proc p WHERE p.oid = handler;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'undefined_function', MESSAGE = format('function %s does not exist', coalesce(handler::text, 'null'));
+    END IF;
+    IF found_at.prokind <> 'f' OR found_at.proretset OR found_at.prorettype <> 'durable.http_response'::regtype
+       OR oidvectortypes(found_at.proargtypes) <> 'text, text, text, text, jsonb' THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('function %s cannot answer HTTP requests', handler),
+            HINT = 'It has to be a function (method text, path text, query text, body text, headers jsonb) RETURNS durable.http_response.';
+    END IF;
+    IF channel IS NOT NULL AND (channel = '' OR octet_length(channel) > 63) THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('channel "%s" is not valid', left(channel, 100)),
+            HINT = 'The name of a channel has 1 to 63 bytes.';
+    END IF;
+    INSERT INTO durable.http_mount AS m (prefix, handler, channel) VALUES (lower(mount_http.prefix), mount_http.handler::text, mount_http.channel)
+    ON CONFLICT ON CONSTRAINT http_mount_pkey DO UPDATE SET handler = EXCLUDED.handler, channel = EXCLUDED.channel;
+END;
+$$;
+
+CREATE FUNCTION durable.unmount_http(prefix text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path TO pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM durable.http_mount m WHERE m.prefix = lower(unmount_http.prefix);
+    RETURN FOUND;
+END;
+$$;
+
+CREATE FUNCTION durable.http_mounts(OUT prefix text, OUT handler text, OUT channel text) RETURNS SETOF record
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path TO pg_catalog, pg_temp
+AS $$
+    SELECT m.prefix, m.handler, m.channel FROM durable.http_mount m ORDER BY m.prefix
+$$;
+
+COMMENT ON TYPE durable.http_response IS 'the answer to an HTTP request: status, headers as an object, body';
+COMMENT ON TABLE durable.http_mount IS 'which functions answer HTTP requests below which prefixes';
+COMMENT ON FUNCTION durable.http(text, text, text, text, jsonb) IS
+    'answers an HTTP request as the current user: the management API, the routes of the monitor, and those of mounted functions';
+COMMENT ON FUNCTION durable.mount_http(text, regprocedure, text) IS
+    'lets a function answer the HTTP requests below a prefix; channel is notified when the function has new events';
+COMMENT ON FUNCTION durable.unmount_http(text) IS 'ends what durable.mount_http has begun, and says whether there was anything to end';
+COMMENT ON FUNCTION durable.http_mounts() IS 'the prefixes that are mounted, their functions and channels';
+COMMENT ON FUNCTION durable.http_handler(text) IS 'the function that answers requests of a path, and the path below its prefix';
+COMMENT ON FUNCTION durable.http_segments(text) IS 'the parts of a path between its slashes, each decoded';
+COMMENT ON FUNCTION durable.http_base(jsonb) IS 'the beginning of the addresses by which the client of a request reaches us';
+COMMENT ON FUNCTION durable.http_status_of(text) IS 'the HTTP status for an SQLSTATE';
+COMMENT ON FUNCTION durable.http_input(text) IS 'the body of an HTTP request as jsonb';
+COMMENT ON FUNCTION durable.http_error(integer, text, text, text) IS 'a response that reports an error';
+COMMENT ON FUNCTION durable.http_empty(integer, jsonb) IS 'a response without a body';
+COMMENT ON FUNCTION durable.http_json(integer, text, jsonb) IS 'a response with a JSON body';
+COMMENT ON FUNCTION durable.http_timestamp(timestamptz, text) IS 'a time in UTC for JSON';
+COMMENT ON FUNCTION durable.http_seconds(text) IS 'a parameter of a request as a number of seconds, NULL when it is none';
+COMMENT ON FUNCTION durable.http_integer(text, integer) IS 'a parameter of a request as a number, with the value to take when it is none';
+COMMENT ON FUNCTION durable.http_boolean(text, boolean) IS 'a parameter of a request as a truth value, with the value to take when it is none';
+COMMENT ON FUNCTION durable.http_time(text) IS 'a parameter of a request as a time, NULL when it is none';
+COMMENT ON FUNCTION durable.url_query(text) IS 'the parameters of a URL as an object, names in lower case';
+COMMENT ON FUNCTION durable.url_encode(text) IS 'a text as a part of a URL';
+COMMENT ON FUNCTION durable.url_decode(text, boolean) IS 'the text that a part of a URL stands for';
