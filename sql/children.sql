@@ -223,7 +223,7 @@ BEGIN
     PERFORM durable.call_activity('effect', 'started ' || a);
     PERFORM durable.sleep('1 hour');
     PERFORM durable.call_activity('effect', 'started ' || a);
-    RETURN jsonb_build_array(a ~ '^[0-9a-f-]{36}$', b, c, a <> durable.start_orchestration('child', 13));
+    RETURN jsonb_build_array(a ~ '^[0-9a-f]{32}$', b, c, a <> durable.start_orchestration('child', 13));
 END $$;
 SET client_min_messages TO log;
 SET log_min_messages TO fatal;

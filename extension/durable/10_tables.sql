@@ -82,7 +82,7 @@ CREATE TABLE durable.instance (
     tags              jsonb,
     waiting           text,
     suspend_reason    text
-) WITH (fillfactor = 45, autovacuum_vacuum_scale_factor = 0.05,
+) WITH (fillfactor = 43, autovacuum_vacuum_scale_factor = 0.05,
         autovacuum_vacuum_cost_delay = 0);
 CREATE SEQUENCE durable.instance_key_seq OWNED BY durable.instance.key;
 CREATE UNIQUE INDEX instance_pkey ON durable.instance (key) WITH (fillfactor = 96);

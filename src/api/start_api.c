@@ -38,8 +38,8 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
-#include "utils/uuid.h"
 
+#include "child_id.h"
 #include "client.h"
 #include "clock.h"
 #include "failpoint.h"
@@ -360,7 +360,7 @@ new_instance_id(void)
 	uuid.data[6] = 0x70 | (unsigned char) (fraction >> 8);
 	uuid.data[7] = (unsigned char) fraction;
 	uuid.data[8] = (uuid.data[8] & 0x3f) | 0x80;
-	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&uuid)));
+	return durable_id_of_uuid(&uuid);
 }
 
 /*

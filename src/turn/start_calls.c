@@ -15,7 +15,6 @@
 
 #include "fmgr.h"
 #include "utils/builtins.h"
-#include "utils/uuid.h"
 
 #include "calls.h"
 #include "child_id.h"
@@ -187,7 +186,7 @@ read_start(NewCall *call)
 		pg_uuid_t	uuid;
 
 		durable_call_draw(call->turn, uuid.data);
-		call->instance_id = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&uuid)));
+		call->instance_id = durable_id_of_uuid(&uuid);
 	}
 	else
 		call->instance_id = durable_call_name(fcinfo, 2, "instance id");

@@ -48,8 +48,9 @@ my %BOUNDS = (
 	},
 );
 
-# A sleeping instance on disk, all tables and indexes.
-my $BYTES_ASLEEP = 750;
+# A sleeping instance on disk, all tables and indexes; 695 to 699 bytes were seen, where batches fall on pages as they do in one process.
+my $SLEEPERS = 20000;
+my $BYTES_ASLEEP = 700;
 
 my $node = new_node('main', conf => <<'CONF');
 shared_preload_libraries = 'durable, pg_stat_statements'
@@ -221,17 +222,17 @@ sub bytes
 {
 	$node->safe_psql('postgres', 'VACUUM');
 	return $node->safe_psql('postgres',
-		"SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relnamespace = 'durable'::regnamespace AND relkind = 'r'");
+		"SELECT sum(pg_relation_size(oid)) FROM pg_class WHERE relnamespace = 'durable'::regnamespace AND relkind IN ('r', 'i')");
 }
 
 my $bytes = bytes();
-$node->safe_psql('postgres', start('sleeper', $WORKFLOWS));
-check('sleeper', 'run', $DRAIN);
-$bytes = (bytes() - $bytes) / $WORKFLOWS;
+$node->safe_psql('postgres', start('sleeper', $SLEEPERS));
+check('sleeper', 'run', $DRAIN, $SLEEPERS);
+$bytes = (bytes() - $bytes) / $SLEEPERS;
 cmp_ok($bytes, '<=', $BYTES_ASLEEP, 'sleeper: bytes on disk');
 note("a sleeping instance: $bytes bytes");
-check('sleeper', 'wake', "SELECT durable.advance_clock('2 days'); $DRAIN");
-is(count_of('sleeper', 'Completed'), $WORKFLOWS, 'sleeper: all of them are completed');
+check('sleeper', 'wake', "SELECT durable.advance_clock('2 days'); $DRAIN", $SLEEPERS);
+is(count_of('sleeper', 'Completed'), $SLEEPERS, 'sleeper: all of them are completed');
 
 # A step of a long burst costs what one of a short burst does, with effects and without: rows written, and rows of the
 # history read again. Turns: without effects many steps are one turn, the more the longer the history is. (With effects
