@@ -234,7 +234,7 @@ CALL durable.drain();
 RESET client_min_messages;
 RESET log_min_messages;
 SELECT status, output FROM family WHERE instance_id = 'starter';
-SELECT CASE WHEN length(instance_id) = 36 THEN 'made' ELSE instance_id END AS id, status, parent, output -> 0 AS n
+SELECT CASE WHEN length(instance_id) = 32 THEN 'made' ELSE instance_id END AS id, status, parent, output -> 0 AS n
 FROM family WHERE parent IS NULL AND (output -> 0)::text IN ('10', '11', '12', '13') ORDER BY n;
 SELECT count(*), count(DISTINCT what) FROM effects WHERE what LIKE 'started%';
 
