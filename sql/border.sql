@@ -85,6 +85,7 @@ BEGIN
     PERFORM nextval('app.attempts');
     CASE how
         WHEN 'missing file' THEN PERFORM pg_read_file('no such file');
+        WHEN 'missing directory' THEN PERFORM pg_ls_dir('no such directory');
         WHEN 'missing file for COPY' THEN EXECUTE $c$ COPY app.effects FROM '/nowhere/at/all' $c$;
         WHEN 'assigned' THEN
             BEGIN
@@ -101,7 +102,7 @@ CREATE FUNCTION looks(activity text, how text) RETURNS jsonb LANGUAGE sql AS $$ 
 SELECT setval('attempts', 1, false);
 SELECT count(durable.start('looks', jsonb_build_array(activity, how), activity || ', ' || how))
 FROM unnest('{Looks inline,Looks as a task}'::text[]) activity,
-    unnest('{missing file,missing file for COPY,assigned,40001,40P01,57014,57P01,53100,58030,XX001,XX002}'::text[]) how;
+    unnest('{missing file,missing directory,missing file for COPY,assigned,40001,40P01,57014,57P01,53100,58030,XX001,XX002}'::text[]) how;
 CALL durable.drain();
 SELECT status, failure ->> 'activity' AS activity, failure ->> 'sqlstate' AS sqlstate, failure ->> 'attempt' AS attempt, count(*)
 FROM run WHERE instance_id LIKE 'Looks%' GROUP BY 1, 2, 3, 4 ORDER BY 2, 3;

@@ -281,6 +281,7 @@ extern void durable_slot_change_state(DurableSlot *slot, SlotState state, Timest
 #define NOTHING_NEW(slot) \
 	((slot)->low_key = PG_INT64_MAX, (slot)->nhinted = 0, (slot)->due = DT_NOEND, (slot)->task_due = DT_NOEND)
 extern bool durable_slot_has_messages(const DurableSlot *slot);
+extern int	durable_slot_tell_peers(DurableDatabase *db, Oid owner, Latch **latches);	/* under the LWLock */
 extern void durable_slot_hint_key(DurableSlot *slot, int64 key);
 
 /* slot_task.c */

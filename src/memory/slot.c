@@ -50,7 +50,6 @@ static bool ended_idle = false;
 
 static void set_short_since(DurableDatabase *db, TimestampTz since);
 static void free_slot(int slotno);
-static int	tell_peers(DurableDatabase *db, Oid owner, Latch **latches);
 static void detach(int code, Datum arg);
 
 void
@@ -179,7 +178,7 @@ durable_slot_release(int slotno, uint32 generation, WorkerExit how)
 		owner = slot->owner;
 		free_slot(slotno);
 		if (how == EXIT_LOST || how == EXIT_FAILED || how == EXIT_BY_CODE)
-			npeers = tell_peers(db, owner, peers);
+			npeers = durable_slot_tell_peers(db, owner, peers);
 
 		SpinLockAcquire(&db->mutex);
 		if (db->nexits < MAX_EXITS)
@@ -210,30 +209,6 @@ durable_slot_release(int slotno, uint32 generation, WorkerExit how)
 		durable_coordinator_wake(db, true);
 		durable_task_wake_denied();
 	}
-}
-
-/*
- * Under the LWLock.  The other workers of that owner have passed over the rows that
- * a lost worker had locked, and believe that nothing is due where those are.
- */
-static int
-tell_peers(DurableDatabase *db, Oid owner, Latch **latches)
-{
-	int			n = 0;
-
-	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
-	{
-		DurableSlot *slot = &durable_shared->slots[i];
-
-		if (slot->state == SLOT_UNUSED || slot->owner != owner || slot->database != db->database)
-			continue;
-		SpinLockAcquire(&slot->mutex);
-		EVERYTHING_NEW(slot);
-		if (slot->latch)
-			latches[n++] = slot->latch;
-		SpinLockRelease(&slot->mutex);
-	}
-	return n;
 }
 
 /* There is a reservation but no process for it: nobody failed. */

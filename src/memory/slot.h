@@ -51,6 +51,7 @@ extern void durable_slot_note_idle_end(void);
 
 extern bool durable_slot_sleep(TimestampTz until);	/* IDLE; false when hints are there already */
 extern void durable_slot_take_hints(DurableHints *hints);	/* takes them: slot's are reset */
+extern void durable_slot_look_at_everything(void);	/* says so to all workers of this database */
 extern void durable_slot_want_peer(void);	/* my batch was full: another worker would help */
 extern void durable_slot_was_light(void);	/* my batch did something and was not full */
 extern bool durable_slot_is_surplus(void);	/* my batch was full: shall others come first? */

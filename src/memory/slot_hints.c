@@ -3,8 +3,8 @@
  *		What a slot remembers for its worker until that takes it.
  *
  * Owns: the hints in the slots.
- * Called by: wakeup.c (whoever commits), worker.c.
- * Locks: the slot's spinlock.
+ * Called by: wakeup.c (whoever commits), worker.c, slot.c, blame.c.
+ * Locks: the slot's spinlock; the LWLock where all slots are looked at.
  * Memory: none.
  */
 #include "durable.h"
@@ -57,4 +57,50 @@ durable_slot_take_hints(DurableHints *hints)
 	hints->leave = slot->leave;
 	NOTHING_NEW(slot);
 	SpinLockRelease(&slot->mutex);
+}
+
+/*
+ * Under the LWLock.  The other workers of that owner (InvalidOid: of any owner) have passed
+ * over the rows that a lost worker had locked, and believe that nothing is due where
+ * those are.  Returns how many latches the caller is to set.
+ */
+int
+durable_slot_tell_peers(DurableDatabase *db, Oid owner, Latch **latches)
+{
+	int			n = 0;
+
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+	{
+		DurableSlot *slot = &durable_shared->slots[i];
+
+		if (slot->state == SLOT_UNUSED || slot->database != db->database ||
+			(OidIsValid(owner) && slot->owner != owner))
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		EVERYTHING_NEW(slot);
+		if (slot->latch)
+			latches[n++] = slot->latch;
+		SpinLockRelease(&slot->mutex);
+	}
+	return n;
+}
+
+/*
+ * All workers of this database: what they have passed over because of something in
+ * shared memory may run now.
+ */
+void
+durable_slot_look_at_everything(void)
+{
+	DurableDatabase *db = durable_my_database();
+	Latch	   *latches[DURABLE_MAX_SLOTS];
+	int			n;
+
+	if (db == NULL)
+		return;
+	LWLockAcquire(durable_shared->lock, LW_SHARED);
+	n = durable_slot_tell_peers(db, InvalidOid, latches);
+	LWLockRelease(durable_shared->lock);
+	for (int i = 0; i < n; i++)
+		SetLatch(latches[i]);
 }

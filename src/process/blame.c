@@ -20,7 +20,7 @@
  * one: Patroni restarts a crashed primary as a standby and promotes it, if it still has the
  * leader's lock, and that makes a new timeline each time.
  *
- * Owns:	instance.crashes and task_queue.crashes, together with the units
+ * Owns:	the counts in instance.crashes and task_queue.crashes, together with the units
  * Called by: coordinator.c
  * Locks:	row locks of the tasks and instances that are counted, never waited for
  * Memory:	the caller's context
@@ -34,13 +34,14 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "catalog/pg_type.h"
 #include "clock.h"
 #include "engine.h"
 #include "flight.h"
 #include "guc.h"
-#include "sql.h"
+#include "instance_table.h"
+#include "slot.h"
 #include "suspect.h"
+#include "task_table.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "wakeup.h"
@@ -67,39 +68,6 @@ static int	sum(int crashes, const FlightReport *report);
 static int64 backoff(int crashes, const FlightReport *report);
 static void tell(const FlightReport *report, const char *what, const char *instance_id);
 
-static DurableSql lock_task = {
-	"SELECT t.ctid, t.owner, t.run_at, t.name, t.crashes, i.instance_id "
-	"FROM durable.task_queue t JOIN durable.instance i USING (key) "
-	"WHERE t.key = $1 AND t.id = $2 FOR UPDATE OF t SKIP LOCKED",
-	2, {INT8OID, INT8OID}
-};
-
-static DurableSql task_exists = {
-	"SELECT FROM durable.task_queue WHERE key = $1 AND id = $2",
-	2, {INT8OID, INT8OID}
-};
-
-static DurableSql update_task = {
-	"UPDATE durable.task_queue SET crashes = $2, run_at = $3 WHERE ctid = $1",
-	3, {TIDOID, INT2OID, TIMESTAMPTZOID}
-};
-
-static DurableSql lock_instance = {
-	"SELECT owner, instance_id, name, crashes FROM durable.instance "
-	"WHERE key = $1 AND status IN ('P', 'R', 'S') FOR NO KEY UPDATE SKIP LOCKED",
-	1, {INT8OID}
-};
-
-static DurableSql instance_exists = {
-	"SELECT FROM durable.instance WHERE key = $1 AND status IN ('P', 'R', 'S')",
-	1, {INT8OID}
-};
-
-static DurableSql update_instance = {
-	"UPDATE durable.instance SET crashes = $2 WHERE key = $1",
-	2, {INT8OID, INT2OID}
-};
-
 long
 durable_blame_step(void)
 {
@@ -109,6 +77,7 @@ durable_blame_step(void)
 	MemoryContext context = CurrentMemoryContext;
 	uint64		transaction;
 	bool		all = true;
+	bool		any = false;
 
 	if (n == 0)
 		return durable_recheck_interval;
@@ -122,23 +91,29 @@ durable_blame_step(void)
 		return durable_recheck_interval;
 	}
 	transaction = U64FromFullTransactionId(GetTopFullTransactionId());
-	durable_sql_connect();
 	for (int i = 0; i < n; i++)
 	{
 		Verdict		verdict = was_counted(&reports[i]) ? SAYS_NOTHING : count(&reports[i]);
 
 		done[i] = verdict != LOCKED;
 		all &= done[i];
+		any |= done[i];
 		if (verdict == COUNTED)
 			durable_report_count_by(&reports[i], transaction);
 	}
-	durable_sql_finish();
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
 
 	for (int i = 0; i < n; i++)
 		if (done[i])
 			durable_report_remove(&reports[i]);
+
+	/* Until now units have passed over what was reported, and moved on past it. */
+	if (any)
+	{
+		durable_slot_look_at_everything();
+		durable_database_look();
+	}
 	return all ? durable_recheck_interval : LOCKED_RETRY;
 }
 
@@ -179,67 +154,42 @@ is_of_this_timeline(const FlightReport *report)
 static Verdict
 count_task(const FlightReport *report)
 {
-	Datum		keys[2] = {Int64GetDatum(report->run.key), Int64GetDatum(report->run.task_id)};
-	Datum		values[3];
-	ItemPointerData tid;
-	TimestampTz run_at;
-	Oid			owner;
-	char	   *name;
-	char	   *instance_id;
+	BlamedRow	row;
 	int			crashes;
-	bool		isnull;
+	TimestampTz run_at;
 
-	if (durable_sql_run(&lock_task, keys, NULL, false, 0) == 0)
-		return durable_sql_run(&task_exists, keys, NULL, false, 0) > 0 ? LOCKED : SAYS_NOTHING;
-	tid = *(ItemPointer) DatumGetPointer(durable_sql_datum(0, 1, &isnull));
-	owner = durable_sql_oid(0, 2);
-	run_at = durable_sql_timestamptz(0, 3, &isnull);
-	name = durable_sql_text(0, 4);
-	crashes = sum(DatumGetInt16(durable_sql_datum(0, 5, &isnull)), report);
-	instance_id = durable_sql_text(0, 6);
-
-	run_at = Max(run_at, durable_clock_now() + backoff(crashes, report));
-	values[0] = PointerGetDatum(&tid);
-	values[1] = Int16GetDatum(crashes);
-	values[2] = TimestampTzGetDatum(run_at);
-	if (durable_sql_run(&update_task, values, NULL, false, 0) != 1)
-		elog(ERROR, "task of instance \"%s\" has gone", instance_id);
+	if (!durable_task_lock_blamed(report->run.key, report->run.task_id, &row))
+		return row.exists ? LOCKED : SAYS_NOTHING;
+	crashes = sum(row.crashes, report);
+	run_at = Max(row.run_at, durable_clock_now() + backoff(crashes, report));
+	durable_task_set_crashes(&row, crashes, run_at);
 	if (backoff(crashes, report) > 0)
 		durable_suspect_hold(report->run.key, run_at);
-	durable_wakeup_task(owner, run_at);
-	tell(report, psprintf("activity \"%s\"", name), instance_id);
+	durable_wakeup_task(row.owner, run_at);
+	tell(report, psprintf("activity \"%s\"", row.name), row.instance_id);
 	return COUNTED;
 }
 
 static Verdict
 count_instance(const FlightReport *report)
 {
-	Datum		values[2] = {Int64GetDatum(report->run.key)};
-	Oid			owner;
-	char	   *name;
-	char	   *instance_id;
+	BlamedRow	row;
 	int			crashes;
 	int64		delay;
-	bool		isnull;
 
-	if (durable_sql_run(&lock_instance, values, NULL, false, 0) == 0)
-		return durable_sql_run(&instance_exists, values, NULL, false, 0) > 0 ? LOCKED : SAYS_NOTHING;
-	owner = durable_sql_oid(0, 1);
-	instance_id = durable_sql_text(0, 2);
-	name = durable_sql_text(0, 3);
-	crashes = sum(DatumGetInt16(durable_sql_datum(0, 4, &isnull)), report);
-
-	values[1] = Int16GetDatum(crashes);
-	if (durable_sql_run(&update_instance, values, NULL, false, 0) != 1)
-		elog(ERROR, "instance \"%s\" has gone", instance_id);
+	if (!durable_instance_lock_blamed(report->run.key, &row))
+		return row.exists ? LOCKED : SAYS_NOTHING;
+	crashes = sum(row.crashes, report);
+	durable_instance_set_crashes(report->run.key, crashes);
 	delay = backoff(crashes, report);
 	if (delay > 0)
 		durable_suspect_hold(report->run.key, durable_clock_now() + delay);
-	durable_wakeup_inbox(owner, report->run.key);
+	durable_wakeup_inbox(row.owner, report->run.key);
 	if (report->run.kind == FLIGHT_TURN)
-		tell(report, psprintf("orchestration \"%s\"", name), instance_id);
+		tell(report, psprintf("orchestration \"%s\"", row.name), row.instance_id);
 	else
-		tell(report, psprintf("activity %d of orchestration \"%s\"", report->run.task, name), instance_id);
+		tell(report, psprintf("activity %d of orchestration \"%s\"", report->run.task, row.name),
+			 row.instance_id);
 	return COUNTED;
 }
 

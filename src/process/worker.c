@@ -122,11 +122,13 @@ durable_worker_main(Datum arg)
 		 * Remains that an old snapshot keeps make that look expensive: it may
 		 * take a twentieth of the time.
 		 */
-		if (durable_clock_passed(everything_at, now,
-								 Max(durable_recheck_interval, 20 * scan.walked_us / 1000)) &&
+		if ((durable_clock_passed(everything_at, now,
+								  Max(durable_recheck_interval, 20 * scan.walked_us / 1000)) ||
+			 (scan.look_again != 0 && scan.look_again <= durable_clock_now())) &&
 			!durable_sweep_is_walking())
 		{
 			scan.walked_us = 0;
+			scan.look_again = 0;
 			durable_sweep_everywhere();
 			scan.timer_due = scan.task_due = DT_NOBEGIN;
 			everything_at = now;
@@ -224,7 +226,7 @@ take_hints(void)
 
 	durable_slot_take_hints(&hints);
 	durable_sweep_at(&hints);
-	scan.timer_due = Min(scan.timer_due, hints.due);
+	durable_unit_timers_from(&scan, hints.due, PG_INT64_MIN);
 	scan.task_due = Min(scan.task_due, hints.task_due);
 	leaving |= hints.leave;
 	durable_slot_partition(&scan.part, &scan.nparts);
@@ -375,7 +377,8 @@ static long
 sleep_time(TimestampTz idle_since)
 {
 	TimestampTz due = task_refused ? scan.timer_due : Min(scan.timer_due, scan.task_due);
-	long		until_due = durable_clock_ms_until(due, LONGEST_IDLE_SLEEP);
+	TimestampTz due_again = scan.look_again != 0 ? Min(due, scan.look_again) : due;
+	long		until_due = durable_clock_ms_until(due_again, LONGEST_IDLE_SLEEP);
 	long		ms = Min(until_due, durable_recheck_interval);
 	long		idle_ms = (long) (Max(GetCurrentTimestamp() - idle_since, 0) / 1000);
 	long		left_ms = durable_worker_idle_timeout - idle_ms;

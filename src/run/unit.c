@@ -66,6 +66,7 @@ static void discard_orphans(Batch * batch, List *works);
 static void leave_for_later(UnitScan *scan, Work * work);
 static int	compare_messages(const ListCell *a, const ListCell *b);
 static void note_suspect(UnitScan *scan, Work * work);
+static void look_again(UnitScan *scan, int64 key);
 static bool may_run(Batch * batch, Work * work, bool blamed);
 static void run_work(Batch * batch, Work * work);
 
@@ -124,7 +125,7 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 			continue;
 		}
 		if (durable_report_holds_instance(work->key))
-			continue;			/* who counts that tells us */
+			continue;			/* whoever counts that tells us to look at everything */
 		if (work->instance->crashes > 0 && scan->only_key == 0 &&
 			!STATUS_IS_FINISHED(work->instance->status))
 		{
@@ -134,7 +135,10 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 		if (scan->solo || durable_suspect_condemned(work->key))
 		{
 			if (!may_run(batch, work, scan->only_key != 0))
+			{
+				look_again(scan, work->key);
 				continue;
+			}
 			solo = work;
 		}
 		run_work(batch, work);
@@ -177,7 +181,7 @@ claim(Batch * batch, UnitScan *scan, bool *full)
 	works = group_by_instance(messages, limit, &first_left, &timer_left);
 	look_from(scan, first_left);
 	if (timer_left != NULL)
-		scan->timer_due = Min(scan->timer_due, timer_left->at);
+		durable_unit_timers_from(scan, timer_left->at, timer_left->key);
 	*full |= first_left != PG_INT64_MAX || timer_left != NULL;
 	scan->passed_over = false;
 	if (works == NIL)
@@ -256,7 +260,10 @@ read_messages(Batch * batch, UnitScan *scan, int limit, bool *full)
 									scan->passed_key : PG_INT64_MIN, batch->clock, limit);
 		if (list_length(timers) == limit)
 		{
-			scan->timer_due = ((Message *) linitial(timers))->at;
+			Message    *first = linitial(timers);
+
+			scan->timer_due = DT_NOEND;
+			durable_unit_timers_from(scan, first->at, first->key);
 			*full = true;
 		}
 		else
@@ -295,6 +302,18 @@ read_inbox(Batch * batch, UnitScan *scan, int64 *from, int nparts, int limit)
 	INSTR_TIME_SUBTRACT(end, start);
 	scan->walked_us += INSTR_TIME_GET_MICROSEC(end);
 	return messages;
+}
+
+/*
+ * A timer is to be found there, in the order of time and instance.  When that is before
+ * the place up to which timers were passed over, that place is forgotten.
+ */
+void
+durable_unit_timers_from(UnitScan *scan, TimestampTz due, int64 key)
+{
+	scan->timer_due = Min(scan->timer_due, due);
+	if (due < scan->passed_due || (due == scan->passed_due && key < scan->passed_key))
+		scan->passed_due = DT_NOBEGIN;
 }
 
 /* Something is to be found from that key on. */
@@ -458,7 +477,7 @@ leave_for_later(UnitScan *scan, Work * work)
 		Message    *message = lfirst(cell);
 
 		if (message->kind == MESSAGE_TIMER)
-			scan->timer_due = Min(scan->timer_due, message->at);
+			durable_unit_timers_from(scan, message->at, message->key);
 		else
 			look_from(scan, message->key);
 	}
@@ -489,7 +508,12 @@ note_suspect(UnitScan *scan, Work * work)
 {
 	ListCell   *cell;
 
-	if (scan->suspect_key != 0 || durable_suspect_not_before(work->key) > durable_clock_now())
+	if (durable_suspect_not_before(work->key) > durable_clock_now())
+	{
+		look_again(scan, work->key);
+		return;
+	}
+	if (scan->suspect_key != 0)
 		return;
 	scan->suspect_key = work->key;
 	scan->suspect_due = DT_NOEND;
@@ -500,6 +524,16 @@ note_suspect(UnitScan *scan, Work * work)
 		if (message->kind == MESSAGE_TIMER)
 			scan->suspect_due = Min(scan->suspect_due, message->at);
 	}
+}
+
+/* The positions move on past an instance that is held until a certain time. */
+static void
+look_again(UnitScan *scan, int64 key)
+{
+	TimestampTz at = durable_suspect_not_before(key);
+
+	if (at != DT_NOBEGIN && (scan->look_again == 0 || at < scan->look_again))
+		scan->look_again = at;
 }
 
 /*

@@ -30,6 +30,7 @@ typedef struct UnitScan
 	int64		passed_key;		/* ... others hold those of instances with key < this */
 	int64		suspect_key;	/* found: it has ended a process or the server, and runs alone; 0: none */
 	TimestampTz suspect_due;	/* its first timer that is due; DT_NOEND: none */
+	TimestampTz look_again;		/* what has been passed over may run then: look at everything; 0: nothing has */
 	int64		remains_us;		/* a look ends after so long among remains of what is gone; 0: no limit */
 	const int64 *hinted;			/* just these instances, without positions; NULL: any */
 	int			nhinted;
@@ -49,6 +50,9 @@ typedef enum UnitResult
  */
 extern UnitResult durable_unit_batch(Oid owner, UnitScan *scan);
 extern UnitResult durable_unit_task(Oid owner, UnitScan *scan);
+
+/* There is news of a timer of that instance, or of one with a higher key, that is due then. */
+extern void durable_unit_timers_from(UnitScan *scan, TimestampTz due, int64 key);
 
 /* After a unit that ran a task and whose commit has failed, in the next transaction: it waits a while. */
 extern UnitResult durable_unit_put_off(Oid owner, UnitScan *scan);

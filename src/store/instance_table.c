@@ -10,7 +10,7 @@
  * Owns:	durable.instance; client.c, status_row.c, wait_api.c and history_api.c read
  *			single rows of it, and finished.c deletes them
  * Called by: unit.c, task_unit.c, batch_store.c, batch_children.c, start_api.c, client.c,
- *			status_row.c
+ *			status_row.c, blame.c
  * Locks:	FOR NO KEY UPDATE SKIP LOCKED on rows
  * Memory:	a context for each Instance; other results in CurrentMemoryContext
  *
@@ -26,6 +26,7 @@
 #include "columns.h"
 #include "instance_table.h"
 #include "sql.h"
+#include "task_table.h"
 #include "table_scan.h"
 #include "table_write.h"
 
@@ -102,6 +103,22 @@ static DurableSql lock_status = {
 static DurableSql count_dropped = {
 	"UPDATE durable.instance SET dropped_events = $2 WHERE key = $1",
 	2, {INT8OID, INT4OID}
+};
+
+static DurableSql lock_blamed = {
+	"SELECT owner, instance_id, name, crashes FROM durable.instance "
+	"WHERE key = $1 AND status IN ('P', 'R', 'S') FOR NO KEY UPDATE SKIP LOCKED",
+	1, {INT8OID}
+};
+
+static DurableSql exists_unfinished = {
+	"SELECT FROM durable.instance WHERE key = $1 AND status IN ('P', 'R', 'S')",
+	1, {INT8OID}
+};
+
+static DurableSql set_crashes = {
+	"UPDATE durable.instance SET crashes = $2 WHERE key = $1",
+	2, {INT8OID, INT2OID}
 };
 
 static DurableSql insert_unless_taken = {
@@ -422,4 +439,43 @@ static char *
 lengthen(const char *stored, const char *name)
 {
 	return stored[0] == '(' ? psprintf("%s%s", name, stored) : pstrdup(stored);
+}
+
+/* --- crashes ------------------------------------------------------------------------------ */
+
+bool
+durable_instance_lock_blamed(int64 key, BlamedRow *row)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Datum		values[1] = {Int64GetDatum(key)};
+	bool		isnull;
+	bool		locked;
+
+	memset(row, 0, sizeof(*row));
+	durable_sql_connect();
+	locked = durable_sql_run(&lock_blamed, values, NULL, false, 0) > 0;
+	if (locked)
+	{
+		MemoryContext spi = MemoryContextSwitchTo(context);
+
+		row->owner = durable_sql_oid(0, 1);
+		row->instance_id = durable_sql_text(0, 2);
+		row->name = durable_sql_text(0, 3);
+		row->crashes = DatumGetInt16(durable_sql_datum(0, 4, &isnull));
+		MemoryContextSwitchTo(spi);
+	}
+	row->exists = locked || durable_sql_run(&exists_unfinished, values, NULL, false, 0) > 0;
+	durable_sql_finish();
+	return locked;
+}
+
+void
+durable_instance_set_crashes(int64 key, int crashes)
+{
+	Datum		values[2] = {Int64GetDatum(key), Int16GetDatum(crashes)};
+
+	durable_sql_connect();
+	if (durable_sql_run(&set_crashes, values, NULL, false, 0) != 1)
+		elog(ERROR, "instance " INT64_FORMAT " has gone", key);
+	durable_sql_finish();
 }
