@@ -191,7 +191,7 @@ durable_activity_run(ActivityRun * run)
 		if (ERRCODE_TO_CATEGORY(call.error->sqlerrcode) != ERRCODE_TRANSACTION_ROLLBACK)
 			ereport(LOG,
 					(errcode(call.error->sqlerrcode),
-					 errmsg("activity \"%s\" will be tried again: %s",
+					 errmsg("activity \"%s\" failed and will be retried: %s",
 							run->name, durable_clip(call.error->message))));
 		run->payload = durable_json_failure_repeated(call.error, run->name, run->attempt,
 													 run->repeats + 1);
@@ -239,7 +239,7 @@ durable_activity_timeout_us(const Interval *timeout)
 	if (us <= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("timeout must be positive")));
+				 errmsg("timeout must be greater than zero")));
 	return Min(us, MAX_TIMEOUT_US);
 }
 

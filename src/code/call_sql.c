@@ -67,7 +67,7 @@ durable_call_sql(const Jsonb *input)
 	if (nparams != ngiven)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("query has %d parameters but params has %d members", nparams, ngiven)));
+				 errmsg("query has %d parameters, but params has %d members", nparams, ngiven)));
 
 	if (nparams > 0)
 	{
@@ -110,7 +110,8 @@ parameter_types(const char *query, Oid **types)
 	if (list_length(statements) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("query must be one statement, it is %d", list_length(statements))));
+				 errmsg("query must contain exactly one statement"),
+				 errdetail("It contains %d statements.", list_length(statements))));
 	raw = linitial_node(RawStmt, statements);
 
 	/* Utility commands take none. */
@@ -123,7 +124,7 @@ parameter_types(const char *query, Oid **types)
 			ereport(ERROR,
 					(errcode(ERRCODE_INDETERMINATE_DATATYPE),
 					 errmsg("could not determine data type of parameter $%d", i + 1),
-					 errhint("Cast it: $%d::text.", i + 1)));
+					 errhint("Add an explicit cast, for example $%d::text.", i + 1)));
 	return count;
 }
 
@@ -136,10 +137,10 @@ check_columns(TupleDesc desc)
 			if (strcmp(NameStr(TupleDescAttr(desc, i)->attname), NameStr(TupleDescAttr(desc, j)->attname)) == 0)
 				ereport(ERROR,
 						(errcode(ERRCODE_DUPLICATE_COLUMN),
-						 errmsg("result of the query has more than one column \"%s\"",
+						 errmsg("column name \"%s\" appears more than once in the result of the query",
 								NameStr(TupleDescAttr(desc, i)->attname)),
-						 errdetail("Each row becomes a JSON object, which has one member for each name."),
-						 errhint("Use AS to give each column a name of its own.")));
+						 errdetail("Each row becomes a JSON object with one member for each column name."),
+						 errhint("Use AS to give each column a different name.")));
 }
 
 static Jsonb *

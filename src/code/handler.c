@@ -96,7 +96,7 @@ durable_handler_resolve(const char *signature)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
 				 errmsg("function %s does not exist", signature),
-				 errhint("Create it again, with the same name and argument types.")));
+				 errhint("Create the function again with the same name and argument types.")));
 
 	return handler_build(function, "handler");
 }
@@ -452,7 +452,7 @@ static const char *
 objection_to(Form_pg_proc function)
 {
 	if (function->prokind == PROKIND_PROCEDURE)
-		return "It is a procedure; a function is needed.";
+		return "It is a procedure, but a function is required.";
 	if (function->prokind == PROKIND_AGGREGATE)
 		return "It is an aggregate function.";
 	if (function->prokind == PROKIND_WINDOW)
@@ -460,18 +460,18 @@ objection_to(Form_pg_proc function)
 	if (function->prorettype == TRIGGEROID || function->prorettype == EVENT_TRIGGEROID)
 		return "It is a trigger function.";
 	if (function->proretset)
-		return "It returns a set of rows; one value is needed.";
+		return "It returns a set of rows, but a single value is required.";
 	if (get_typtype(function->prorettype) == TYPTYPE_PSEUDO &&
 		function->prorettype != VOIDOID && function->prorettype != RECORDOID)
 		return psprintf("It returns the pseudo-type %s.", format_type_be(function->prorettype));
 
 	for (int i = 0; i < function->pronargs; i++)
 		if (get_typtype(function->proargtypes.values[i]) == TYPTYPE_PSEUDO)
-			return psprintf("Parameter %d has the pseudo-type %s; it needs a type of its own, for example jsonb.",
+			return psprintf("Parameter %d has the pseudo-type %s. Declare it with a concrete type, for example jsonb.",
 							i + 1, format_type_be(function->proargtypes.values[i]));
 
 	if (isAnyTempNamespace(function->pronamespace))
-		return "It is temporary: other sessions cannot call it.";
+		return "It is temporary, so other sessions cannot call it.";
 
 	return NULL;
 }

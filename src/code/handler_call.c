@@ -257,7 +257,7 @@ bind_input(Binding *binding, const Jsonb *input)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("input for %s must be an object or an array", handler->signature),
-				 errdetail("The function has %d parameters; the input is a single value.", handler->nargs)));
+				 errdetail("The function has %d parameters, but the input is a single value.", handler->nargs)));
 
 	error_context_stack = callback.previous;
 }
@@ -312,7 +312,7 @@ bind_object(Binding *binding, const Jsonb *input)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("input for %s cannot be an object", handler->signature),
-					 errdetail("Parameter %d has no name that a member could match.", i + 1),
+					 errdetail("Parameter %d has no name, so no member of the object can match it.", i + 1),
 					 errhint("Pass an array of the arguments.")));
 		if (getKeyJsonValueFromContainer(root, name, strlen(name), &value) != NULL)
 			used++;
@@ -343,7 +343,7 @@ bind_array(Binding *binding, const Jsonb *input)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("input for %s has too many elements", handler->signature),
-				 errdetail("The function has %d parameters; the array has %d elements.",
+				 errdetail("The function has %d parameters, but the array has %d elements.",
 						   binding->given, length)));
 
 	for (int i = 0; i < handler->nargs; i++)
@@ -444,8 +444,8 @@ durable_handler_problem(const char *kind, const char *name, const ErrorData *err
 	if (error->hint)
 		appendStringInfo(&problem, " %s", durable_clip(error->hint));
 	else if (error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE)
-		appendStringInfoString(&problem, " The owner of the instance needs the privilege.");
-	appendStringInfoString(&problem, " Correct this and resume the instance.");
+		appendStringInfoString(&problem, " Grant the privilege to the owner of the instance.");
+	appendStringInfoString(&problem, " Correct the problem and resume the instance.");
 	return problem.data;
 }
 

@@ -308,10 +308,10 @@ not_found(Written *written, const char *name, const char *kind, Oid extra_namesp
 			(errcode(ERRCODE_UNDEFINED_FUNCTION),
 			 errmsg("%s \"%s\" does not exist", kind, clipped(name)),
 			 list_length(written->names) == 2
-			 ? errdetail("No registration and no function has that name.")
+			 ? errdetail("There is no registration and no function with that name.")
 			 : OidIsValid(extra_namespace)
-			 ? errdetail("No registration has that name, and no function in the schema of the orchestration or in the search_path.")
-			 : errdetail("No registration and no function in the search_path has that name."),
+			 ? errdetail("There is no registration with that name, and no function with that name in the schema of the orchestration or in the search_path.")
+			 : errdetail("There is no registration with that name, and no function with that name in the search_path."),
 			 like == NULL ? 0 : like[0] == '"'
 			 ? errhint("Did you mean %s?", like)
 			 : errhint("Did you mean \"%s\"?", like)));

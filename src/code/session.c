@@ -61,12 +61,12 @@ durable_session_connect(Oid database, Oid owner)
 	if (GetSessionUserId() != owner)
 		ereport(FATAL,
 				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
-				 errmsg("role %u has settings that make it another role", owner),
+				 errmsg("settings of the role with OID %u change the role of the session", owner),
 				 errhint("Use ALTER ROLE ... RESET session_authorization.")));
 	if (GetUserId() != owner)
 		pin("role", "none");
 	if (GetUserId() != owner)
-		elog(FATAL, "could not become role %u", owner);
+		elog(FATAL, "could not set the role of the session to the role with OID %u", owner);
 }
 
 bool

@@ -98,7 +98,7 @@ find_point(FunctionCallInfo fcinfo)
 			return i;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("there is no failpoint \"%s\"", name)));
+			 errmsg("failpoint \"%s\" does not exist", name)));
 }
 
 #endif

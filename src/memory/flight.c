@@ -250,8 +250,8 @@ read_file(FlightFile *last)
 		memchr(last->boot_id, '\0', sizeof(last->boot_id)) != NULL)
 		return true;
 	ereport(LOG,
-			(errmsg("ignoring file \"%s\" because it is not one of this version of durable", FILE_NAME),
-			 errdetail("What ran when the server ended is not known.")));
+			(errmsg("ignoring file \"%s\" because it was not written by this version of durable", FILE_NAME),
+			 errdetail("The activities and turns that were running when the server terminated are unknown.")));
 	return false;
 }
 
@@ -275,7 +275,7 @@ map_file(const FlightFile *next)
 		ereport(LOG,
 				(errcode_for_file_access(),
 				 errmsg("could not map file \"%s\": %m", FILE_NAME),
-				 errdetail("Code that ends the server will be run again after each restart.")));
+				 errdetail("Code that terminates the server will run again after each restart.")));
 	}
 	if (fd >= 0)
 		close(fd);

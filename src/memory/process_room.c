@@ -155,7 +155,7 @@ durable_process_refused(int workers)
 	if (log)
 		ereport(LOG,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 workers >= 0 ? errmsg("no process left for a durable worker") :
-				 errmsg("no process left for a durable coordinator"),
+				 workers >= 0 ? errmsg("out of background worker slots for durable workers") :
+				 errmsg("out of background worker slots for durable coordinators"),
 				 errhint("Increase max_worker_processes, or decrease durable.max_workers.")));
 }

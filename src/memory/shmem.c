@@ -122,7 +122,7 @@ durable_shmem_require(void)
 	if (durable_shared == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the library \"durable\" is not preloaded"),
+				 errmsg("library \"durable\" must be loaded via shared_preload_libraries"),
 				 errdetail("Its background processes and shared memory are set up when the server starts."),
 				 errhint("Add this line to postgresql.conf and restart the server: %s",
 						 durable_shmem_preload_line())));
@@ -567,7 +567,7 @@ durable_clock_advance(int64 us)
 		ereport(ERROR,
 				(errcode(ERRCODE_DURABLE_LIMIT),
 				 errmsg("too many databases use durable workflows"),
-				 errdetail("There is room for %d.", DURABLE_MAX_DATABASES)));
+				 errdetail("The maximum is %d databases.", DURABLE_MAX_DATABASES)));
 	pg_atomic_fetch_add_u64(&db->clock_offset, us);
 
 	slots = pg_atomic_read_u64(&db->slots);

@@ -249,7 +249,7 @@ durable_slot_press_cancels(DurableDatabase *db)
 			signal_task(slot, pid, gave_up ? SIGTERM : SIGINT);
 		if (gave_up)
 			ereport(LOG,
-					(errmsg("ending a worker whose activity does not heed that it is cancelled")));
+					(errmsg("terminating durable worker that ignored a cancel request")));
 	}
 	return any;
 }

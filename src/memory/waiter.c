@@ -63,9 +63,9 @@ durable_waiter_begin(int64 key)
 	if (n < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DURABLE_LIMIT),
-				 errmsg("too many sessions wait for instances"),
-				 errdetail("At most %d can wait at a time.", DURABLE_MAX_WAITERS),
-				 errhint("Ask durable.status() from time to time instead.")));
+				 errmsg("too many sessions are waiting for instances"),
+				 errdetail("At most %d sessions can wait at the same time.", DURABLE_MAX_WAITERS),
+				 errhint("Call durable.status() periodically instead.")));
 
 	waiter = &durable_shared->waiters[n];
 	SpinLockAcquire(&durable_shared->bucket_mutex[bucket]);

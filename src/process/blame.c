@@ -131,8 +131,8 @@ count(const FlightReport *report)
 	if (!is_of_this_timeline(report))
 	{
 		ereport(LOG,
-				(errmsg("ignoring what ran when the server ended, because it was on another timeline"),
-				 errdetail("The report is of timeline %u.", report->timeline)));
+				(errmsg("ignoring the record of work that ran when the server terminated, because it is from another timeline"),
+				 errdetail("The timeline of the record is %u.", report->timeline)));
 		return SAYS_NOTHING;
 	}
 	return report->run.kind == FLIGHT_TASK ? count_task(report) : count_instance(report);
@@ -214,10 +214,10 @@ tell(const FlightReport *report, const char *what, const char *instance_id)
 {
 	if (report->weight >= FLIGHT_CRASH)
 		ereport(LOG,
-				(errmsg("%s of instance \"%s\" has ended its process", what, instance_id),
-				 errdetail("It is run alone from now on, and not any more after durable.max_crashes such ends.")));
+				(errmsg("%s of instance \"%s\" terminated its process", what, instance_id),
+				 errdetail("It now runs alone, and it is not run again after durable.max_crashes such terminations.")));
 	else
 		ereport(LOG,
-				(errmsg("%s of instance \"%s\" was running when the server ended", what, instance_id),
-				 errdetail("Whether it ended the server is not known: this counts for a fifth of a crash.")));
+				(errmsg("%s of instance \"%s\" was running when the server terminated", what, instance_id),
+				 errdetail("It is not known whether it terminated the server, so this counts as a fifth of a crash.")));
 }

@@ -255,23 +255,23 @@ report_held(HeldReason held)
 	switch (held)
 	{
 		case HELD_NOT:
-			ereport(LOG, (errmsg("workflows of this database run again")));
+			ereport(LOG, (errmsg("workflows of this database are running again")));
 			break;
 		case HELD_OTHER_VERSION:
 			ereport(WARNING,
-					(errmsg("workflows of this database do not run because its extension \"durable\" is not of version %s, as the library is",
+					(errmsg("workflows of this database do not run because the version of extension \"durable\" is not %s, the version of the library",
 							DURABLE_VERSION),
-					 errhint("Use ALTER EXTENSION durable UPDATE, and restart the server if the library is the older one.")));
+					 errhint("Use ALTER EXTENSION durable UPDATE. If the library is older than the extension, restart the server.")));
 			break;
 		case HELD_NO_IDENTITY:
 		case HELD_OTHER_CLUSTER:
 		case HELD_OTHER_DATABASE:
 			ereport(WARNING,
 					(errmsg("workflows of this database do not run because it is a copy"),
-					 held == HELD_NO_IDENTITY ? errdetail("Its instances do not say which database they come from.") :
-					 held == HELD_OTHER_CLUSTER ? errdetail("Its instances come from another database cluster.") :
-					 errdetail("Its instances come from another database of this cluster."),
-					 errhint("If they shall run here and nowhere else, call durable.adopt() in this database.")));
+					 held == HELD_NO_IDENTITY ? errdetail("The database does not record where its instances were started.") :
+					 held == HELD_OTHER_CLUSTER ? errdetail("Its instances were started in another database cluster.") :
+					 errdetail("Its instances were started in another database of this cluster."),
+					 errhint("If the instances do not run elsewhere, call durable.adopt() in this database to run them here.")));
 			break;
 	}
 }

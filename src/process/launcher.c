@@ -265,7 +265,7 @@ scan_databases(void)
 			if (!no_room_logged)
 				ereport(LOG,
 						(errmsg("too many databases use durable workflows"),
-						 errdetail("There is room for %d; workflows of further ones do not run.",
+						 errdetail("The maximum is %d databases; workflows of further databases do not run.",
 								   DURABLE_MAX_DATABASES)));
 			no_room_logged = true;
 			break;

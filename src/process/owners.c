@@ -190,7 +190,7 @@ take_exit(WorkerExitReport report)
 			break;
 	}
 	owner->not_before = now + Min(delay, LONGEST_DELAY);
-	elog(DEBUG1, "worker of role %u ended (%d), next one in " INT64_FORMAT " ms",
+	elog(DEBUG1, "worker of role %u exited (%d), starting the next worker in " INT64_FORMAT " ms",
 		 report.owner, (int) report.how, delay / 1000);
 }
 

@@ -243,10 +243,10 @@ role_can_work(Owner *owner)
 	if (!owner->problem_logged)
 		ereport(WARNING,
 				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
-				 exists ? errmsg("workflows of role \"%s\" cannot run because the role has no LOGIN",
+				 exists ? errmsg("workflows of role \"%s\" cannot run because the role is not permitted to log in",
 								 NameStr(owner->name))
 				 : errmsg("workflows of role %u cannot run because the role does not exist", owner->owner),
-				 errhint("Use durable.doctor() to see what waits.")));
+				 errhint("Use durable.doctor() to see the affected instances.")));
 	owner->problem_logged = true;
 	owner->not_before = GetCurrentTimestamp() + ROLE_RETRY;
 	owner->failures = Max(owner->failures, 1);	/* and no commit changes that */

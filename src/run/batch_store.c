@@ -143,9 +143,9 @@ warn_of_length(Batch * batch)
 
 		if (instance->stored_events < durable_history_warn && instance->replay.nevents >= durable_history_warn)
 			ereport(LOG,
-					(errmsg("history of instance \"%s\" has %d events, at %d durable calls fail",
+					(errmsg("history of instance \"%s\" has %d events; durable calls fail at %d events",
 							instance->instance_id, instance->replay.nevents, durable_history_limit),
-					 errhint("Use durable.continue_as_new() in orchestrations that run for ever.")));
+					 errhint("Use durable.continue_as_new() in orchestrations that run forever.")));
 	}
 }
 

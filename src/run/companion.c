@@ -306,8 +306,8 @@ create_link(void)
 	durable_usercall_run(&call);
 	if (!call.returned && !logged)
 		ereport(LOG,
-				(errmsg("long bursts of activities are slower, because there is no shared memory for a durable companion: %s",
-						call.error->message)));
+				(errmsg("could not create shared memory for a durable companion: %s", call.error->message),
+				 errdetail("Long bursts of activities run more slowly.")));
 	logged = !call.returned;
 	if (created)
 		return true;

@@ -245,7 +245,7 @@ durable_outcome_finish(Batch * batch, Instance *instance, char status, Jsonb *ou
 {
 	if (output != NULL && VARSIZE(output) > (Size) durable_max_payload * 1024)
 	{
-		char	   *message = psprintf("output of orchestration \"%s\" has %zu bytes, the limit is %zu",
+		char	   *message = psprintf("output of orchestration \"%s\" has %zu bytes, but the limit is %zu bytes",
 									   instance->name, (size_t) VARSIZE(output),
 									   (size_t) durable_max_payload * 1024);
 

@@ -163,12 +163,12 @@ start_again(Batch * batch, const TaskRow *task)
 static void
 give_up(Batch * batch, const TaskRow *task)
 {
-	char	   *message = psprintf("activity \"%s\" was running when its process or the server ended, again and again",
+	char	   *message = psprintf("activity \"%s\" was not run again because its process or the server repeatedly terminated while it ran",
 								   task->name);
 
 	ereport(LOG,
 			(errmsg("%s", message),
-			 errdetail("It has failed.")));
+			 errdetail("The activity has failed.")));
 	durable_task_delete(task);
 	durable_batch_send(batch, task->key, MESSAGE_FAILED, task->execution, task->task, task->attempt, NULL,
 					   durable_json_make_failure(ERRCODE_CRASH_SHUTDOWN, message));

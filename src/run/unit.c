@@ -551,13 +551,13 @@ may_run(Batch * batch, Work * work, bool blamed)
 		work->instance->crashes = 0;
 
 	if (durable_suspect_condemned(work->key))
-		reason = "its orchestration caught the error that ends it at durable.turn_timeout, and went on";
+		reason = "its orchestration caught the error raised at durable.turn_timeout and continued to run";
 	else if (durable_suspect_not_before(work->key) > batch->clock)
 		return false;
 	else if (blamed && !durable_blame_convicts(work->instance->crashes))
 		return true;
 	else if (blamed)
-		reason = "its process or the server ended again and again while it ran";
+		reason = "its process or the server repeatedly terminated while it ran";
 	else if (durable_suspect_enter(work->key) <= DURABLE_MAX_LOST)
 		return true;
 	else

@@ -86,7 +86,7 @@ durable_history_load(DurableScan *scan, Instance *instance)
 	if (instance->replay.nevents != instance->stored_events)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("history of instance \"%s\" has %d events, %d were expected",
+				 errmsg("history of instance \"%s\" has %d events, but %d were expected",
 						instance->instance_id, instance->replay.nevents, instance->stored_events)));
 }
 

@@ -167,7 +167,7 @@ refuse_what_we_skip(const DurableWritable *writable, Relation relation)
 				   trigger->tgisinternal ? get_constraint_name(trigger->tgconstraint) : trigger->tgname);
 	}
 	for (int i = 0; constraints != NULL && i < constraints->num_check; i++)
-		refuse(relation, "constraint", constraints->check[i].ccname);
+		refuse(relation, "check constraint", constraints->check[i].ccname);
 	if (relation->rd_rules != NULL)
 		refuse(relation, "rules", NULL);
 }
@@ -197,19 +197,19 @@ refuse(Relation relation, const char *kind, const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 name != NULL ?
-			 errmsg("table \"durable.%s\" has %s \"%s\", which the engine does not obey",
-					RelationGetRelationName(relation), kind, name) :
-			 errmsg("table \"durable.%s\" has %s, which the engine does not obey",
-					RelationGetRelationName(relation), kind),
-			 errdetail("The engine writes to its tables directly."),
-			 errhint("Take it away again: these tables are for the engine alone.")));
+			 errmsg("unsupported %s \"%s\" on engine table \"durable.%s\"",
+					kind, name, RelationGetRelationName(relation)) :
+			 errmsg("unsupported %s on engine table \"durable.%s\"",
+					kind, RelationGetRelationName(relation)),
+			 errdetail("The engine writes to its tables directly, bypassing the executor."),
+			 errhint("Drop it.")));
 }
 
 static void
 refuse_missing(const WritableState *state, Relation relation)
 {
 	if (state->missing != NULL)
-		refuse(relation, "column that must not be null", state->missing);
+		refuse(relation, "not-null column", state->missing);
 }
 
 static void
@@ -358,7 +358,7 @@ durable_writer_form_row(DurableWriter *writer)
 															GetPerTupleExprContext(state->estate),
 															&row->tts_isnull[column]);
 		if (row->tts_isnull[column] && state->defaults[i].required)
-			refuse(writer->relation, "column that must not be null",
+			refuse(writer->relation, "not-null column",
 				   NameStr(TupleDescAttr(state->row, column)->attname));
 	}
 	take_values(writer, row);
@@ -419,7 +419,7 @@ lost_row(DurableWriter *writer, TM_Result result)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not serialize access due to concurrent update")));
-	elog(ERROR, "a row of table \"durable.%s\" was changed by somebody else (%d)",
+	elog(ERROR, "row of table \"durable.%s\" was concurrently modified (%d)",
 		 RelationGetRelationName(writer->relation), (int) result);
 }
 

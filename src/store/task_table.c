@@ -291,7 +291,7 @@ change_one(DurableSql *sql, Datum *values, const char *nulls, const TaskRow *tas
 {
 	durable_sql_connect();
 	if (durable_sql_run(sql, values, nulls, false, 0) != 1)
-		elog(ERROR, "task %d of instance " INT64_FORMAT " has gone", task->task, task->key);
+		elog(ERROR, "task %d of instance " INT64_FORMAT " does not exist", task->task, task->key);
 	durable_sql_finish();
 }
 

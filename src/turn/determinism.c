@@ -332,6 +332,6 @@ complain(const char *what, const char *instead)
 	ereport(durable_determinism == DETERMINISM_ERROR ? ERROR : WARNING,
 			(errcode(ERRCODE_DURABLE_NONDETERMINISTIC),
 			 errmsg("%s", what),
-			 errdetail("It would not be the same when the orchestration is replayed."),
+			 errdetail("The result could differ when the orchestration is replayed."),
 			 errhint("Use %s.", instead)));
 }

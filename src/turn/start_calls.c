@@ -114,9 +114,9 @@ read_sub_orchestration(NewCall *call)
 		if (strlen(call->instance_id) > DURABLE_MAX_NAME)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("instance id made for sub-orchestration \"%s\" is longer than %d bytes",
+					 errmsg("generated instance id of sub-orchestration \"%s\" is longer than %d bytes",
 							call->name, DURABLE_MAX_NAME),
-					 errhint("Give it an instance_id.")));
+					 errhint("Specify instance_id.")));
 	}
 	call->abandons = read_close_policy(fcinfo, 4);
 	if ((call->retry = durable_call_jsonb(fcinfo, 3)) != NULL)
@@ -136,8 +136,8 @@ read_close_policy(FunctionCallInfo fcinfo, int argno)
 	if (policy == NULL || (strcmp(policy, "terminate") != 0 && strcmp(policy, "abandon") != 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("close_policy \"%.200s\" is not known", policy ? policy : "null"),
-				 errhint("It is one of terminate, abandon.")));
+				 errmsg("invalid value for parameter \"close_policy\": \"%.200s\"", policy ? policy : "null"),
+				 errhint("Valid values are \"terminate\" and \"abandon\".")));
 	return strcmp(policy, "abandon") == 0;
 }
 

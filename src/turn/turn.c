@@ -112,8 +112,8 @@ durable_turn_current(const char *function)
 				(errcode(ERRCODE_DURABLE_OUTSIDE),
 				 errmsg("durable.%s() can only be called by a running orchestration", function),
 				 durable_usercall_active() ?
-				 errhint("It was called by an activity. An orchestration calls another one with durable.call_sub_orchestrator().") :
-				 errhint("Start the function that calls it with durable.start() or durable.run().")));
+				 errhint("An activity called it. Use durable.call_sub_orchestrator() to call one orchestration from another.") :
+				 errhint("Use durable.start() or durable.run() to start the calling function as an orchestration.")));
 	if (durable_usercall_is_ending())
 		CHECK_FOR_INTERRUPTS();
 	if (current_turn->stopped)
@@ -250,13 +250,13 @@ check_limits(Turn *turn)
 				(errcode(ERRCODE_DURABLE_LIMIT),
 				 errmsg("history of instance \"%s\" has reached the limit of %d events",
 						instance->instance_id, durable_history_limit),
-				 errhint("Use durable.continue_as_new() in orchestrations that run for ever, sub-orchestrations for parts of large ones, or raise durable.history_limit.")));
+				 errhint("Use durable.continue_as_new() in orchestrations that run forever, divide large orchestrations into sub-orchestrations, or increase durable.history_limit.")));
 	if (durable_turn_calls_limit > 0 && turn->new_calls >= durable_turn_calls_limit)
 		ereport(ERROR,
 				(errcode(ERRCODE_DURABLE_LIMIT),
 				 errmsg("orchestration \"%s\" has made %d durable calls without waiting for any of them",
 						instance->name, durable_turn_calls_limit),
-				 errhint("Wait for some before you make more, divide the work among sub-orchestrations, or raise durable.turn_calls_limit.")));
+				 errhint("Wait for some calls before you make more, divide the work among sub-orchestrations, or increase durable.turn_calls_limit.")));
 	turn->new_calls++;
 }
 
@@ -350,7 +350,7 @@ durable_turn_adopt(Instance *instance, HistoryEvent **events, int nevents)
 			events[i]->task != instance->replay.ncalls + 1)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("the runner of a turn of instance \"%s\" has sent %s with number %d where call %d was expected",
+					 errmsg("runner of a turn of instance \"%s\" sent %s with number %d, but call %d was expected",
 							instance->instance_id, durable_history_type_name(events[i]->type),
 							events[i]->task, instance->replay.ncalls + 1)));
 		durable_replay_add(&instance->replay, events[i]);
@@ -511,7 +511,7 @@ condemn_at_exit(int code, Datum arg)
 		return;
 	durable_suspect_condemn(current_turn->instance->key);
 	ereport(LOG,
-			(errmsg("orchestration \"%s\" has caught the error that ends it at durable.turn_timeout, and gone on: its process ends",
+			(errmsg("terminating durable process because orchestration \"%s\" caught the error raised at durable.turn_timeout and continued to run",
 					current_turn->instance->name),
 			 errdetail("Instance \"%s\" will be suspended.", current_turn->instance->instance_id)));
 }
@@ -540,7 +540,7 @@ interpret_error(Turn *turn, UserCall *call)
 		error->sqlerrcode = ERRCODE_DURABLE_LIMIT;
 		error->message = psprintf("orchestration \"%s\" ran for more than %d ms without waiting",
 								  turn->instance->name, durable_turn_timeout);
-		error->hint = pstrdup("An orchestration only decides; work belongs into activities. See durable.turn_timeout.");
+		error->hint = pstrdup("Move long-running work into activities, or increase durable.turn_timeout.");
 	}
 	else if (durable_error_origin(call->error) != ERROR_OF_CODE && !of_call)
 	{
@@ -556,7 +556,7 @@ interpret_error(Turn *turn, UserCall *call)
 	}
 	else if (call->error->sqlerrcode == ERRCODE_READ_ONLY_SQL_TRANSACTION &&
 			 call->error->hint == NULL)
-		call->error->hint = pstrdup("An orchestration cannot write; call an activity or durable.call_sql().");
+		call->error->hint = pstrdup("An orchestration cannot write to tables. Use an activity or durable.call_sql().");
 
 	attempt = of_call ? durable_json_get_text(turn->raised, "attempt") : NULL;
 	turn->result.outcome = TURN_FAILED;

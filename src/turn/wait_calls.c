@@ -277,7 +277,7 @@ get_task(Turn *turn, int64 task)
 	if (state == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("this orchestration has no task " INT64_FORMAT, task)));
+				 errmsg("task " INT64_FORMAT " does not exist in this orchestration", task)));
 	switch (state->kind)
 	{
 		case HISTORY_TASK_SCHEDULED:

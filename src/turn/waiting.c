@@ -222,8 +222,8 @@ durable_waits(PG_FUNCTION_ARGS)
 		if (!parse(&cursor, base, &item) || !is_time(item.since) || !is_time(item.due))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("waiting must be a value of the column durable.instance.waiting"),
-					 errdetail("It cannot be read from here on: \"%s\".", cursor)));
+					 errmsg("invalid value for column \"waiting\" of table \"durable.instance\""),
+					 errdetail("Reading failed at \"%s\".", cursor)));
 		timed = item.kind != 'm';
 		values[0] = CStringGetTextDatum(word_of(item.kind));
 		values[1] = Int32GetDatum(item.number);
@@ -335,7 +335,7 @@ next(const char **cursor, TimestampTz base, Wait *item)
 	if (!parse(cursor, base, item))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("could not read what an instance waits for: \"%s\"", c)));
+				 errmsg("could not read column \"waiting\" of an instance: \"%s\"", c)));
 	return true;
 }
 

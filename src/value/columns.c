@@ -114,6 +114,6 @@ storage_of(Oid type, int16 *length, bool *byval, char *align)
 			*align = TYPALIGN_INT;
 			break;
 		default:
-			elog(ERROR, "no arrays of type %u here", type);
+			elog(ERROR, "arrays of type %u are not supported", type);
 	}
 }

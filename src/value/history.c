@@ -150,7 +150,7 @@ durable_history_decode(const Jsonb *row, char format, TimestampTz at,
 	if (format != HISTORY_FORMAT && format != '2')
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("history has format \"%c\", this version reads format \"%c\"",
+				 errmsg("history has format \"%c\", but this version reads format \"%c\"",
 						format, HISTORY_FORMAT)));
 	if (JsonbIteratorNext(&it, &value, false) != WJB_BEGIN_ARRAY)
 		elog(ERROR, "history row is not an array");
@@ -202,7 +202,7 @@ read_type(JsonbIterator **it, int64 type)
 	if (type > HISTORY_TYPE_MAX || !is_known((int) type))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("history has an event of type " INT64_FORMAT ", which this version does not know", type)));
+				 errmsg("history has an event of unknown type " INT64_FORMAT, type)));
 	return (HistoryType) type;
 }
 

@@ -162,7 +162,7 @@ durable_json_check_size(const Jsonb *value, const char *what)
 		ereport(ERROR,
 				(errcode(ERRCODE_DURABLE_PAYLOAD_TOO_LARGE),
 				 errmsg("%s is too large", what),
-				 errdetail("It takes %zu kB; durable.max_payload allows %d kB.",
+				 errdetail("Its size is %zu kB, but durable.max_payload allows %d kB.",
 						   (size + 1023) / 1024, durable_max_payload),
 				 errhint("Keep large values in a table and pass their keys.")));
 }

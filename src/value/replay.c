@@ -55,7 +55,7 @@ durable_replay_add(Replay *replay, HistoryEvent *event)
 	if (!durable_history_is_call(event->type))
 		return;
 	if (event->task != replay->ncalls + 1)
-		elog(ERROR, "history has call %d where %d was expected",
+		elog(ERROR, "history has call %d, but call %d was expected",
 			 event->task, replay->ncalls + 1);
 	if (replay->ncalls >= replay->calls_allocated)
 	{
@@ -140,7 +140,7 @@ durable_replay_call(Replay *replay, HistoryType type, const char *name,
 				strcmp(event->name, name) == 0;
 		if (!same)
 		{
-			*mismatch = psprintf("history has %s (event %d), the code now makes %s",
+			*mismatch = psprintf("history has %s (event %d), but the code now makes %s",
 								 describe_call(event->type, event->name),
 								 replay->calls[task - 1] + 1,
 								 describe_call(type, name));
@@ -230,7 +230,7 @@ durable_replay_leftover(Replay *replay, const char *instead)
 	if (replay->ntasks >= replay->ncalls)
 		return NULL;
 	event = replay->events[replay->calls[replay->ntasks]];
-	return psprintf("history has %s (event %d), the code now %s",
+	return psprintf("history has %s (event %d), but the code now %s",
 					describe_call(event->type, event->name),
 					replay->calls[replay->ntasks] + 1, instead);
 }

@@ -100,7 +100,7 @@ durable_retry_after(const Jsonb *retry, int attempt, TimestampTz first_scheduled
 			ReThrowError(error);
 		ereport(WARNING,
 				(errcode(error->sqlerrcode),
-				 errmsg("could not read a retry policy, there is no further attempt: %s", error->message)));
+				 errmsg("could not read retry policy, so there is no further attempt: %s", error->message)));
 		readable = false;
 	}
 	PG_END_TRY();
@@ -142,8 +142,8 @@ durable_retry_parse(const Jsonb *retry, RetryPolicy *policy)
 	if (!JB_ROOT_IS_OBJECT(retry))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a retry policy must be a JSON object"),
-				 errhint("Use durable.retry(), as in retry => durable.retry(max_attempts => 5).")));
+				 errmsg("retry policy must be a JSON object"),
+				 errhint("Use durable.retry(), for example retry => durable.retry(max_attempts => 5).")));
 
 	check_members(retry);
 	parse_attempts(retry, policy);
@@ -187,8 +187,8 @@ check_members(const Jsonb *retry)
 		like = durable_suggest(member, names);
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a retry policy has no member \"%s\"", durable_clip(member)),
-				 errdetail("Its members are those of durable.retry(): max_attempts, first_interval, backoff, max_interval, timeout, non_retryable."),
+				 errmsg("retry policy has no member \"%s\"", durable_clip(member)),
+				 errdetail("Valid members are max_attempts, first_interval, backoff, max_interval, timeout, and non_retryable."),
 				 like ? errhint("Did you mean \"%s\"?", like) : 0));
 	}
 }
@@ -198,13 +198,13 @@ invalid(const char *member, const char *must)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s of a retry policy %s", member, must)));
+			 errmsg("member \"%s\" of retry policy %s", member, must)));
 }
 
 static void
 name_member(void *arg)
 {
-	errcontext("member \"%s\" of a retry policy", (const char *) arg);
+	errcontext("member \"%s\" of retry policy", (const char *) arg);
 }
 
 /* isnull is set for a member that is missing, too. */
@@ -267,7 +267,7 @@ parse_backoff(const Jsonb *retry, RetryPolicy *policy)
 
 	policy->backoff = isnull ? DEFAULT_BACKOFF : DatumGetFloat8(value);
 	if (!(policy->backoff >= 1) || isinf(policy->backoff))
-		invalid("backoff", "must be a number from 1 up");
+		invalid("backoff", "must be a number greater than or equal to 1");
 }
 
 static void
@@ -296,9 +296,9 @@ parse_codes(const Jsonb *retry, RetryPolicy *policy)
 			strspn(code, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") != length)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("non_retryable of a retry policy must be SQLSTATEs, or the first two characters of some"),
-					 errdetail("\"%s\" is neither.", durable_clip(code)),
-					 errhint("For example '{23505}' for unique_violation, '{23}' for all integrity constraint violations.")));
+					 errmsg("member \"non_retryable\" of retry policy must contain SQLSTATEs or classes of SQLSTATEs"),
+					 errdetail("\"%s\" is neither a SQLSTATE nor a class of SQLSTATEs.", durable_clip(code)),
+					 errhint("Use, for example, '{23505}' for unique_violation or '{23}' for all integrity constraint violations.")));
 		policy->codes[policy->ncodes++] = code;
 	}
 }

@@ -61,7 +61,7 @@ compute(PGFunction function, TimestampTz start, Interval *interval, const char *
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("%s is out of range: \"%s\"", parameter,
 						DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(interval)))),
-				 errdetail("It leads to a time that a timestamp cannot hold.")));
+				 errdetail("The resulting time is out of range for type timestamp with time zone.")));
 	}
 	PG_END_TRY();
 	return result;

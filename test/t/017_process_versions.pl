@@ -18,7 +18,7 @@ is($node->safe_psql('postgres', "SELECT runtime_status FROM durable.wait('before
 
 my $version = $node->safe_psql('postgres', 'SELECT durable.version()');
 $node->safe_psql('postgres', "UPDATE pg_extension SET extversion = '0.0' WHERE extname = 'durable'");
-my $told = qr/workflows of this database do not run because its extension "durable" is not of version \Q$version\E/;
+my $told = qr/workflows of this database do not run because the version of extension "durable" is not \Q$version\E/;
 ok($node->wait_for_log($told), 'the log says what is the matter');
 $node->safe_psql('postgres', "SELECT durable.start('one', instance_id => 'meanwhile')");
 is($node->safe_psql('postgres', "SELECT runtime_status FROM durable.wait('meanwhile', '3s')"), 'Pending', 'nothing runs');

@@ -268,7 +268,7 @@ my $line = "shared_preload_libraries = 'auto_explain, durable'";
 for my $call ("SELECT durable.start('twice', 1)", "CALL durable.run('twice', 1)", "SELECT durable.wait('survivor')", "SELECT durable.raise_event('survivor', 'Go')", 'SELECT durable.pause()')
 {
 	($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$call");
-	like($err, qr/ERROR:  55000: the library "durable" is not preloaded\n.*\nHINT:  [^\n]*\Q$line\E/s, "$call names the line for postgresql.conf");
+	like($err, qr/ERROR:  55000: library "durable" must be loaded via shared_preload_libraries\n.*\nHINT:  [^\n]*\Q$line\E/s, "$call names the line for postgresql.conf");
 }
 is($node->safe_psql('postgres', 'SELECT durable.purge(instance_id) FROM durable.instances WHERE instance_id = \'twice 1\''), '', 'what needs no workers works');
 $out = $node->safe_psql('postgres', "SELECT ok, detail, hint FROM durable.doctor() WHERE check_name = 'preloaded'");

@@ -72,6 +72,6 @@ clients_finish($clients);
 wait_until_ended($node, 'signals', 'everything has ended');
 cmp_ok($sent{$_}, '>', $SIGNALS / 20, "$_ has hit $sent{$_} workers") for sort keys %sent;
 violations_are($node, 'signals', '', 'and nothing is wrong');
-chaos_log_is_clean($node, 'nothing but that in the log', qr/canceling statement|will be tried again/);
+chaos_log_is_clean($node, 'nothing but that in the log', qr/canceling statement|will be retried/);
 $node->stop('fast');
 done_testing();

@@ -89,8 +89,8 @@ sub contained
 
 contained('segfault in a task', 'crashing.try', q{'{"activity": "task segfault"}'::jsonb}, qr/^Completed failed with 57P02$/, 2);
 contained('segfault inline', 'crashing.try', q{'{"activity": "inline segfault"}'::jsonb}, qr/^Completed failed with 57P02$/, 2);
-contained('segfault in a turn', 'crashing.in_turn', 'NULL', qr/^Suspended its process or the server ended again and again while it ran$/, 2);
-contained('segfault after six steps', 'crashing.after_six', 'NULL', qr/^Suspended its process or the server ended again and again while it ran$/, 2);
+contained('segfault in a turn', 'crashing.in_turn', 'NULL', qr/^Suspended its process or the server repeatedly terminated while it ran$/, 2);
+contained('segfault after six steps', 'crashing.after_six', 'NULL', qr/^Suspended its process or the server repeatedly terminated while it ran$/, 2);
 contained('abort in a task', 'crashing.try', q{'{"activity": "task abort"}'::jsonb}, qr/^Completed failed with 57P02$/, 2);
 contained('out of memory inline', 'crashing.try', q{'{"activity": "inline oom"}'::jsonb}, qr/^Completed failed with 57P02$/, 2);
 contained('endless recursion', 'crashing.try', q{'{"activity": "crashing.deep", "input": 1}'::jsonb}, qr/^Completed failed with 54001$/, 0);

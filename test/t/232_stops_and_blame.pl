@@ -94,13 +94,13 @@ $node->append_conf('postgresql.conf', 'durable.max_crashes = 1');
 $node->reload;
 start(4, 'by_activity');
 stop_while_running(4, 5);
-is(result_of(4), 'Completed activity "wait_for_lock" was running when its process or the server ended, again and again', 'but it comes to an end: an activity');
+is(result_of(4), 'Completed activity "wait_for_lock" was not run again because its process or the server repeatedly terminated while it ran', 'but it comes to an end: an activity');
 release();
 start(5, 'in_turn');
 stop_while_running(5, 5);
 ok($node->poll_query_until('postgres', "SELECT runtime_status = 'Suspended' FROM durable.status('5')"), 'an instance');
 is($node->safe_psql('postgres', "SELECT suspend_reason FROM durable.instance WHERE instance_id = '5'"),
-	'its process or the server ended again and again while it ran', 'and it is said why');
+	'its process or the server repeatedly terminated while it ran', 'and it is said why');
 release();
 
 $node->stop;

@@ -90,7 +90,7 @@ foreach my $loop (@loops)
 {
 	ok($node->poll_query_until('postgres', "SELECT runtime_status IN ('Suspended', 'Failed') FROM durable.status('$loop')"), "$loop comes to an end");
 	like($node->safe_psql('postgres', "SELECT coalesce(suspend_reason, (SELECT failure ->> 'message' FROM durable.status('$loop'))) FROM durable.instance WHERE instance_id = '$loop'"),
-		qr/caught the error that ends it at durable\.turn_timeout|"public\.$loop" ran for more than 1500 ms without waiting/, 'and it is said why');
+		qr/caught the error raised at durable\.turn_timeout|"public\.$loop" ran for more than 1500 ms without waiting/, 'and it is said why');
 }
 is($node->safe_psql('postgres', "SELECT runtime_status FROM durable.wait('catches_once', '3min')"), 'Completed', 'one that catches it and returns is let go');
 $node->safe_psql('postgres', "SELECT durable.start('one', instance_id => 'after')");

@@ -66,7 +66,7 @@ sub start_others { query("SELECT count(durable.start('nop', n)) FROM generate_se
 sub ends_of_processes
 {
 	my ($from) = @_;
-	my $ends = () = slurp_file($node->logfile, $from) =~ /has ended its process/g;
+	my $ends = () = slurp_file($node->logfile, $from) =~ / terminated its process/g;
 
 	return $ends;
 }
@@ -142,7 +142,7 @@ foreach my $how (qw(inline task))
 }
 query("SELECT durable.start('in_turn', NULL, 'good bye')");
 ok($node->poll_query_until('postgres', "SELECT runtime_status = 'Suspended' FROM durable.status('good bye')"), 'so does an orchestration: it is suspended');
-is(query("SELECT suspend_reason FROM durable.instance WHERE instance_id = 'good bye'"), 'its process or the server ended again and again while it ran', 'and it is said why');
+is(query("SELECT suspend_reason FROM durable.instance WHERE instance_id = 'good bye'"), 'its process or the server repeatedly terminated while it ran', 'and it is said why');
 
 # Whom another process tells to end has done nothing.
 foreach (1 .. 3)

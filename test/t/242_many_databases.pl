@@ -104,7 +104,7 @@ cmp_ok(coordinators(), '<=', 3, 'no more coordinators than before');
 like($node->safe_psql('app_1', "SELECT ok, detail FROM durable.doctor() WHERE check_name = 'worker_slots'"), qr/^f\|.*; there was none left for us \d+ s ago$/,
 	'the doctor says that processes are short');
 my $log = PostgreSQL::Test::Utils::slurp_file($node->logfile);
-my $times = () = $log =~ /no process left for a durable/g;
+my $times = () = $log =~ /out of background worker slots for durable/g;
 cmp_ok($times, '<=', 2, 'the log says so once in a while');
 
 $node->stop('fast');
