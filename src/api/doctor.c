@@ -4,7 +4,7 @@
  *		durable.doctor: checks the engine of this database, and says what to do about
  *		each finding.  This file looks at the settings and the processes,
  *		doctor_server.c at replication and VACUUM, doctor_tables.c at the work that
- *		is due, and doctor_walk.c at the instances.
+ *		is due, and doctor_walk.c at the instances (in the words of doctor_findings.c).
  *
  * It must work when nothing else does: without the library being preloaded, while
  * the engine is held, on a standby.  So each check takes what is missing for an

@@ -8,7 +8,8 @@
  * has a time limit.  It takes small ranges of keys in turn from the oldest and
  * from the newest instances, because what is stuck is old and what has just been
  * broken is new, and it ends when both ends meet or when the time is over.  Then
- * the check "coverage" says how much was not looked at.
+ * the check "coverage" says how much was not looked at.  What has been found is put
+ * into words by doctor_findings.c.
  *
  * All ranges are read with the snapshot of the query that calls durable.doctor, so
  * the tables are seen as of one moment.
@@ -29,13 +30,12 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "activity.h"
 #include "client.h"
 #include "doctor.h"
-#include "handler.h"
+#include "doctor_walk.h"
 #include "sql.h"
 #include "suggest.h"
 #include "task_table.h"
@@ -47,44 +47,6 @@
 #define MAX_CODES		500
 #define MAX_BUFFERED	1000
 #define MAX_STUCK		1000
-
-/* A function that unfinished instances run, with the hash of its code; 0: not known. */
-typedef struct Code
-{
-	char	   *signature;
-	int64		hash;
-	int64		instances;
-	bool		changed;		/* set by resolve_code */
-}			Code;
-
-typedef struct OwnerCount
-{
-	Oid			owner;			/* hash key */
-	int64		instances;
-}			OwnerCount;
-
-typedef struct Walk
-{
-	Doctor	   *doctor;
-	int64		low;			/* looked at: keys up to here, and from high on */
-	int64		high;
-	int64		n_oldest;
-	int64		n_newest;
-	bool		complete;
-
-	HTAB	   *owners;			/* OwnerCount */
-	List	   *codes;			/* Code */
-	int64		nsuspended;
-	TimestampTz suspended_at;	/* the latest one with a reason */
-	char	   *suspended_id;
-	char	   *suspended_why;
-	int			nbuffered;		/* looked at */
-	int			nmistyped;
-	char	   *mistyped;
-	char	   *meant;
-	List	   *stuck;			/* int64: keys without an obvious reason to wait */
-	List	   *stuck_ids;
-}			Walk;
 
 /* A range, as the walk has measured it. */
 typedef struct Range
@@ -104,13 +66,7 @@ static void add_other_codes(Walk *walk);
 static void find_suspended(Walk *walk, const Range *range);
 static void find_mistyped(Walk *walk, const Range *range);
 static void find_stuck(Walk *walk, const Range *range);
-static void say_coverage(Walk *walk);
-static void say_owners(Walk *walk);
-static void say_codes(Walk *walk);
-static void say_suspended(Walk *walk);
-static void say_mistyped(Walk *walk);
-static void say_stuck(Walk *walk);
-static void resolve_code(void *arg);
+static void find_orphans(Walk *walk, const Range *range);
 static uint64 run_range(DurableSql *sql, const Range *range);
 static uint64 run_visible(DurableSql *sql);
 static List *text_list(uint64 row, int col);
@@ -161,7 +117,7 @@ static DurableSql buffered_of_range = {
 
 /*
  * Instances without a message, task, child, awaited event or the timer that they say
- * they wait for.  A timer for another purpose is looked for later, in say_stuck:
+ * they wait for.  A timer for another purpose is looked for later, in doctor_findings.c:
  * there is no index by which it would be found here.
  */
 static DurableSql stuck_of_range = {
@@ -177,9 +133,19 @@ static DurableSql stuck_of_range = {
 	RANGE_ARGS
 };
 
-/* Not by key, so not with the plans of engine SQL: one pass over the timers. */
-static const char *const timers_of_keys =
-"SELECT DISTINCT t.key FROM durable.timer t WHERE t.key = ANY ($1)";
+/*
+ * Sub-orchestrations whose parent has ended, or is gone, and which nobody has told to
+ * end.  Those that close_policy lets go on are meant to.
+ */
+static DurableSql orphans_of_range = {
+	.text = "SELECT i.instance_id, p.instance_id, count(*) OVER ()"
+	" FROM durable.instance i LEFT JOIN durable.instance p ON p.key = i.parent_key"
+	" WHERE " IN_RANGE " AND i.parent_key IS NOT NULL AND i.close_policy IS NULL"
+	" AND (p.key IS NULL OR p.status IN ('C', 'F', 'T'))"
+	" AND NOT EXISTS (SELECT FROM durable.inbox m WHERE m.owner = i.owner AND m.key = i.key AND m.kind = 't')"
+	" ORDER BY i.key LIMIT 1",
+	RANGE_ARGS
+};
 
 void
 durable_doctor_walk(Doctor *doctor)
@@ -203,12 +169,7 @@ durable_doctor_walk(Doctor *doctor)
 	}
 	add_other_codes(&walk);
 
-	say_coverage(&walk);
-	say_owners(&walk);
-	say_codes(&walk);
-	say_suspended(&walk);
-	say_mistyped(&walk);
-	say_stuck(&walk);
+	durable_doctor_say_walk(&walk);
 }
 
 /* --- the walk --------------------------------------------------------------------------- */
@@ -257,6 +218,7 @@ look_at(Walk *walk, const Range *range)
 		count_codes(walk, range);
 		find_mistyped(walk, range);
 		find_stuck(walk, range);
+		find_orphans(walk, range);
 	}
 	if (range->suspended > 0)
 		find_suspended(walk, range);
@@ -419,195 +381,19 @@ find_stuck(Walk *walk, const Range *range)
 	SPI_freetuptable(SPI_tuptable);
 }
 
-/* --- what has been found ------------------------------------------------------------------ */
-
-/*
- * Not having looked at everything is not a fault, so it is ok; the detail says what
- * the answer does not cover.
- */
 static void
-say_coverage(Walk *walk)
+find_orphans(Walk *walk, const Range *range)
 {
-	int64		looked_at = walk->n_oldest + walk->n_newest;
-	int64		all;
-
-	if (walk->complete)
+	if (run_range(&orphans_of_range, range) > 0)
 	{
-		durable_doctor_say(walk->doctor, "coverage", true,
-						   psprintf("looked at all %s", durable_doctor_count_exactly(looked_at, "instance", "instances")), NULL);
-		return;
-	}
-	durable_doctor_query("SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'durable.instance'::regclass",
-						 0, NULL, NULL);
-	all = durable_sql_int8(0, 1);
-	durable_doctor_say(walk->doctor, "coverage", true,
-					   psprintf("looked at the " INT64_FORMAT " oldest and the " INT64_FORMAT " newest%s instances only; "
-								"SELECT * FROM durable.doctor(time_limit => NULL) looks at all of them",
-								walk->n_oldest, walk->n_newest,
-								all > looked_at ? psprintf(" of about " INT64_FORMAT, all) : ""),
-					   NULL);
-}
-
-static void
-say_owners(Walk *walk)
-{
-	HASH_SEQ_STATUS scan;
-	OwnerCount *entry;
-	StringInfoData detail;
-	char	   *hint = NULL;
-	int			n = 0;
-
-	initStringInfo(&detail);
-	hash_seq_init(&scan, walk->owners);
-	while ((entry = hash_seq_search(&scan)) != NULL)
-	{
-		HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(entry->owner));
-		bool		exists = HeapTupleIsValid(tuple);
-		bool		can_work = exists;
-		char	   *name = psprintf("%u", entry->owner);
-
-		if (exists)
+		walk->norphans += durable_sql_int8(0, 3);
+		if (walk->orphan == NULL)
 		{
-			Form_pg_authid role = (Form_pg_authid) GETSTRUCT(tuple);
-
-			can_work = role->rolcanlogin;
-			name = pstrdup(NameStr(role->rolname));
-			ReleaseSysCache(tuple);
-		}
-		if (can_work)
-			continue;
-		if (n++ < DOCTOR_LISTED)
-			appendStringInfo(&detail, "%s%s %s, and has %s", detail.len > 0 ? "; " : "",
-							 exists ? quote_identifier(name) : name,
-							 exists ? "cannot log in" : "is gone",
-							 durable_doctor_count_exactly(entry->instances, "instance", "instances"));
-		if (hint == NULL)
-			hint = exists ? psprintf("Workers connect as the owner of the instances: ALTER ROLE %s LOGIN; lets them run.", quote_identifier(name)) :
-				psprintf("Instances of a role that does not exist cannot go on. "
-						 "SELECT durable.terminate(instance_id) FROM durable.instances WHERE owner::oid = %s AND runtime_status IN ('Pending', 'Running', 'Suspended'); "
-						 "called by a superuser, ends them.", name);
-	}
-	if (n > DOCTOR_LISTED)
-		appendStringInfo(&detail, "; and %d more", n - DOCTOR_LISTED);
-	durable_doctor_say(walk->doctor, "owners", n == 0,
-					   n == 0 ? "all owners of unfinished instances can have workers" : detail.data, hint);
-}
-
-/* Everything that names a function: does it still exist, is it still the same code? */
-static void
-say_codes(Walk *walk)
-{
-	ListCell   *cell;
-	int			norphans = 0;
-	int			nchanged = 0;
-	StringInfoData orphans;
-	StringInfoData changed;
-
-	initStringInfo(&orphans);
-	initStringInfo(&changed);
-	foreach(cell, walk->codes)
-	{
-		Code	   *code = lfirst(cell);
-		ErrorData  *error = durable_doctor_attempt(resolve_code, code);
-
-		if (error && norphans++ < DOCTOR_LISTED)
-			appendStringInfo(&orphans, "%s%s", orphans.len > 0 ? "; " : "", error->message);
-		if (code->changed && nchanged++ < DOCTOR_LISTED)
-			appendStringInfo(&changed, "%s%s began with other code of %s", changed.len > 0 ? "; " : "",
-							 durable_doctor_count_exactly(code->instances, "instance", "instances"), code->signature);
-	}
-	if (norphans > DOCTOR_LISTED)
-		appendStringInfo(&orphans, "; and %d more", norphans - DOCTOR_LISTED);
-	if (nchanged > DOCTOR_LISTED)
-		appendStringInfo(&changed, "; and %d more", nchanged - DOCTOR_LISTED);
-
-	durable_doctor_say(walk->doctor, "orphan_handlers", norphans == 0,
-					   norphans == 0 ? "all functions that are registered or in use exist" : orphans.data,
-					   "Use CREATE FUNCTION with the same schema, name and argument types; then SELECT durable.resume(instance_id) FROM durable.instances WHERE runtime_status = 'Suspended'; lets its instances go on.");
-	durable_doctor_say(walk->doctor, "old_code", nchanged == 0,
-					   nchanged == 0 ? "no unfinished instance began with other code than there is now" : changed.data,
-					   "These instances go on as long as the new code makes the same durable calls. An instance for which it does not is suspended; SELECT * FROM durable.waiting WHERE kind = 'resume'; says where the calls differ.");
-}
-
-/* What does not exist, or whether it is other code than it was. */
-static void
-resolve_code(void *arg)
-{
-	Code	   *code = arg;
-	Handler    *handler = durable_handler_resolve(code->signature);
-
-	code->changed = code->hash != 0 && code->hash != durable_handler_code_hash(handler);
-}
-
-static void
-say_suspended(Walk *walk)
-{
-	char	   *detail = "none with a reason";
-
-	if (walk->suspended_id)
-		detail = psprintf("%s; the latest, \"%s\": %s",
-						  durable_doctor_count_exactly(walk->nsuspended, "instance", "instances"),
-						  walk->suspended_id, walk->suspended_why);
-	durable_doctor_say(walk->doctor, "suspended", walk->suspended_id == NULL, detail,
-					   walk->suspended_id == NULL ? NULL :
-					   psprintf("SELECT * FROM durable.waiting WHERE kind = 'resume'; shows all reasons. "
-								"When the cause is mended, SELECT durable.resume(%s); lets the instance go on.",
-								quote_literal_cstr(walk->suspended_id)));
-}
-
-static void
-say_mistyped(Walk *walk)
-{
-	char	   *detail = walk->mistyped;
-
-	if (walk->nmistyped > 1)
-		detail = psprintf("%s; and %d more like it", detail, walk->nmistyped - 1);
-	durable_doctor_say(walk->doctor, "buffered_events", walk->nmistyped == 0,
-					   walk->nmistyped == 0 ? "none that looks mistyped" : detail,
-					   walk->nmistyped == 0 ? NULL :
-					   psprintf("Did you mean \"%s\"? SELECT * FROM durable.buffered_events; shows the events that nobody waits for, and durable.raise_event() sends the right one.",
-								walk->meant));
-}
-
-/*
- * Every instance that is not finished must have something that will move it: a
- * message, a timer, an activity, a child, or an event that somebody may raise.
- */
-static void
-say_stuck(Walk *walk)
-{
-	int			n = list_length(walk->stuck);
-	int			nstuck = 0;
-	const char *example = NULL;
-
-	if (n > 0)
-	{
-		Datum	   *keys = palloc(n * sizeof(Datum));
-		Oid			types[1] = {INT8ARRAYOID};
-		Datum		values[1];
-		uint64		nrows;
-
-		for (int i = 0; i < n; i++)
-			keys[i] = Int64GetDatum(*(int64 *) list_nth(walk->stuck, i));
-		values[0] = PointerGetDatum(construct_array(keys, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-		nrows = durable_doctor_query(timers_of_keys, 1, types, values);
-		for (int i = 0; i < n; i++)
-		{
-			bool		has_timer = false;
-
-			for (uint64 row = 0; row < nrows && !has_timer; row++)
-				has_timer = durable_sql_int8(row, 1) == DatumGetInt64(keys[i]);
-			if (!has_timer && nstuck++ == 0)
-				example = list_nth(walk->stuck_ids, i);
+			walk->orphan = durable_sql_text(0, 1);
+			walk->orphan_parent = durable_sql_text(0, 2);
 		}
 	}
-	durable_doctor_say(walk->doctor, "liveness", nstuck == 0,
-					   nstuck == 0 ? "every unfinished instance waits for something that can happen" :
-					   psprintf("%s waiting for nothing that could happen, such as \"%s\"",
-								durable_doctor_count_exactly(nstuck, "instance", "instances"), example),
-					   example == NULL ? NULL :
-					   psprintf("This is a defect of the engine; please report it. SELECT durable.terminate(%s); ends the instance.",
-								quote_literal_cstr(example)));
+	SPI_freetuptable(SPI_tuptable);
 }
 
 /* A text[] column as a list of strings without the nulls. */

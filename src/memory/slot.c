@@ -21,12 +21,11 @@
  * becomes IDLE: a hint given before is found there, and who gives one later sees
  * an idle worker.
  *
- * Tasks, and cancelling them, are in slot_task.c.
+ * Tasks, and cancelling them, are in slot_task.c; what is read of all slots without changing
+ * any is in slot_look.c.
  */
 #include "durable.h"
 #include "shared.h"
-
-#include <unistd.h>
 
 #include "clock.h"
 #include "guc.h"
@@ -36,9 +35,6 @@
 
 /* Full batches in a row after which another worker is worth its start. */
 #define BATCHES_BEFORE_PEER 3
-
-/* So long an owner with little to do is taken for one that goes on; in microseconds. */
-#define LIGHT_WINDOW		(50 * 1000)
 
 static DurableSlot *my_slot = NULL;
 static uint32 my_generation = 0;
@@ -512,74 +508,6 @@ durable_slot_was_light(void)
 	SpinLockRelease(&my_slot->mutex);
 }
 
-/*
- * Whoever waits for a single workflow stands in line for a processor behind every
- * worker that has a backlog, at each commit and each wake-up.  So while other
- * owners' workers have little to do, but something, each of them is left a
- * processor; of an owner's workers with full batches the first always goes on.
- */
-bool
-durable_slot_is_surplus(void)
-{
-	static int	processors = 0;
-	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz since = now - LIGHT_WINDOW;
-	int			light = 0;
-	int			ahead = 0;
-
-	if (processors == 0)
-		processors = Max((int) sysconf(_SC_NPROCESSORS_ONLN), 1);
-
-	/* Unlocked: a wrong answer lasts for a batch. */
-	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
-	{
-		DurableSlot *slot = &durable_shared->slots[i];
-
-		if (slot == my_slot || slot->state == SLOT_UNUSED)
-			continue;
-		if (slot->owner == my_slot->owner && slot->database == my_slot->database)
-			ahead += slot < my_slot && slot->state == SLOT_BATCH;
-		else
-			light += slot->light_at > since;
-	}
-	if (light == 0 || ahead < Max(processors - light, 1))
-		return false;
-
-	/* It is going to wait; that is not being stuck in its batch. */
-	SpinLockAcquire(&my_slot->mutex);
-	durable_slot_change_state(my_slot, SLOT_BATCH, now);
-	SpinLockRelease(&my_slot->mutex);
-	return true;
-}
-
-/* --- what a worker asks about itself -------------------------------------------------- */
-
-/* My place among the workers of my owner: they prefer different instances. */
-void
-durable_slot_partition(int *part, int *nparts)
-{
-	uint64		slots;
-
-	*part = 0;
-	*nparts = 1;
-	if (my_slot == NULL)
-		return;
-	slots = pg_atomic_read_u64(&durable_shared->databases[my_slot->database_index].slots);
-	*nparts = 0;
-	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
-	{
-		DurableSlot *slot = &durable_shared->slots[i];
-
-		if ((slots & SLOT_BIT(i)) == 0)
-			continue;
-		if (slot == my_slot)
-			*part = *nparts;
-		/* Unlocked: a wrong answer costs some skipped locks. */
-		if (slot == my_slot || (slot->owner == my_slot->owner && slot->state != SLOT_TASK))
-			++*nparts;
-	}
-}
-
 void
 durable_slot_count(int64 turns, int64 activities)
 {
@@ -587,34 +515,4 @@ durable_slot_count(int64 turns, int64 activities)
 		return;
 	pg_atomic_write_u64(&my_slot->turns, pg_atomic_read_u64(&my_slot->turns) + turns);
 	pg_atomic_write_u64(&my_slot->activities, pg_atomic_read_u64(&my_slot->activities) + activities);
-}
-
-/* --- views ------------------------------------------------------------------------ */
-
-bool
-durable_slot_info(int slotno, DurableSlotInfo *info)
-{
-	DurableSlot *slot;
-
-	durable_shmem_require();
-	Assert(slotno >= 0 && slotno < DURABLE_MAX_SLOTS);
-	slot = &durable_shared->slots[slotno];
-	memset(info, 0, sizeof(*info));
-	info->slot = slotno;
-	SpinLockAcquire(&slot->mutex);
-	info->pid = slot->pid;
-	info->database = slot->database;
-	info->owner = slot->owner;
-	info->state = slot->state;
-	info->started_at = slot->started_at;
-	info->state_since = slot->state_since;
-	info->task_key = slot->task_key;
-	info->task = slot->task;
-	info->solo = slot->solo;
-	info->leaving = slot->leave;
-	SpinLockRelease(&slot->mutex);
-	info->units = (int64) pg_atomic_read_u64(&slot->units);
-	info->turns = (int64) pg_atomic_read_u64(&slot->turns);
-	info->activities = (int64) pg_atomic_read_u64(&slot->activities);
-	return info->state != SLOT_UNUSED;
 }
