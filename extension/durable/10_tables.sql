@@ -236,7 +236,7 @@ BEGIN
     RETURN NEW;
 END;
 $$;
-COMMENT ON FUNCTION durable.replace_registration() IS 'trigger: a registration takes the place of the one of the same name and owner';
+COMMENT ON FUNCTION durable.replace_registration() IS 'trigger function that replaces an existing registration of the same name and owner';
 
 CREATE TRIGGER replace_registration BEFORE INSERT ON durable.orchestration
     FOR EACH ROW EXECUTE FUNCTION durable.replace_registration();
@@ -263,11 +263,11 @@ REVOKE ALL ON ALL SEQUENCES IN SCHEMA durable FROM PUBLIC;
 COMMENT ON SCHEMA durable IS 'durable workflows: tables, views and functions of the engine';
 COMMENT ON TABLE durable.engine IS 'identity of this engine and whether it is paused';
 COMMENT ON TABLE durable.instance IS 'one row for each run of an orchestration; see the view durable.instances';
-COMMENT ON TABLE durable.history IS 'what happened in each instance; see durable.history(instance_id)';
-COMMENT ON TABLE durable.finished IS 'one row for each instance that has ended: owner, name, status and time';
-COMMENT ON TABLE durable.inbox IS 'messages that instances have not yet taken';
+COMMENT ON TABLE durable.history IS 'events of each instance; see durable.history(instance_id)';
+COMMENT ON TABLE durable.finished IS 'one row for each finished instance: owner, name, status and time';
+COMMENT ON TABLE durable.inbox IS 'messages that instances have not yet consumed';
 COMMENT ON TABLE durable.timer IS 'open timers';
-COMMENT ON TABLE durable.task_queue IS 'activities waiting for, or in, a transaction of their own';
-COMMENT ON TABLE durable.subscription IS 'which instances get what is published on a topic';
+COMMENT ON TABLE durable.task_queue IS 'activities that wait for or run in a transaction of their own';
+COMMENT ON TABLE durable.subscription IS 'instances that are subscribed to a topic';
 COMMENT ON TABLE durable.orchestration IS 'registered orchestrations';
 COMMENT ON TABLE durable.activity IS 'registered activities';

@@ -29,5 +29,5 @@ CREATE TYPE durable.instance_status AS (
     dropped_events      integer
 );
 
-COMMENT ON DOMAIN durable.task IS 'something an orchestration has scheduled: an activity, timer, event or sub-orchestration';
-COMMENT ON TYPE durable.instance_status IS 'how an instance is: a row of durable.instances';
+COMMENT ON DOMAIN durable.task IS 'handle of an activity, timer, event wait, or sub-orchestration that an orchestration has scheduled';
+COMMENT ON TYPE durable.instance_status IS 'status of an instance: a row of durable.instances';

@@ -63,14 +63,14 @@ WHERE pg_catalog.pg_has_role(r.owner::oid, 'USAGE')
    OR r.owner::oid IN (SELECT e.extowner FROM pg_catalog.pg_extension AS e WHERE e.extname = 'durable');
 
 COMMENT ON FUNCTION durable.register_orchestration(text, regprocedure, text, interval, text) IS
-    'gives an orchestration a name and options; replaces the caller''s registration of that name';
+    'gives an orchestration a name and options; replaces an existing registration of that name by the caller';
 COMMENT ON FUNCTION durable.register_activity(text, regprocedure, text, jsonb, interval, text) IS
-    'gives an activity a name and options; replaces the caller''s registration of that name';
+    'gives an activity a name and options; replaces an existing registration of that name by the caller';
 COMMENT ON FUNCTION durable.unregister_orchestration(text) IS
-    'removes the caller''s registration of an orchestration; its instances go on';
+    'removes a registration of an orchestration by the caller; its instances continue to run';
 COMMENT ON FUNCTION durable.unregister_activity(text) IS
-    'removes the caller''s registration of an activity';
+    'removes a registration of an activity by the caller';
 COMMENT ON FUNCTION durable.retry(integer, interval, double precision, interval, interval, text[]) IS
-    'a retry policy: how often, how long between, and which SQLSTATEs never (max_attempts NULL: no limit)';
+    'creates a retry policy: number of attempts (NULL for no limit), intervals between them, and SQLSTATEs that are not retried';
 COMMENT ON VIEW durable.registrations IS
-    'registered orchestrations and activities that count for the current user';
+    'registered orchestrations and activities that apply to the current user';

@@ -97,25 +97,25 @@ RETURNS bigint
 LANGUAGE c AS 'MODULE_PATHNAME', 'durable_purge_history';
 
 COMMENT ON FUNCTION durable.start(text, "any", text, timestamptz, text, jsonb, text) IS
-    'starts an orchestration at commit, or at start_at, and returns the instance id; on_conflict says what to do when the id is taken: error, return, replace_finished';
+    'starts an orchestration at commit, or at start_at, and returns the instance id; on_conflict selects the action if the id is taken: error, return, or replace_finished';
 COMMENT ON FUNCTION durable.start_or_get(text, "any", text, timestamptz, text, jsonb) IS
-    'starts an orchestration as durable.start does, unless the caller has an instance of that id, and says whether it did';
+    'starts an orchestration as durable.start does, unless the caller has an instance with that id; also returns whether it was started';
 COMMENT ON PROCEDURE durable.run(text, "any", interval, jsonb) IS
-    'starts an orchestration, commits, waits for its end and returns its output, or raises its failure';
+    'starts an orchestration, commits, waits for its end, and returns its output or raises its failure';
 COMMENT ON FUNCTION durable.raise_event(text, text, "any") IS
-    'sends an event to an instance; it is kept until the instance waits for it';
+    'sends an event to an instance; the event is kept until the instance waits for it';
 COMMENT ON FUNCTION durable.wait(text, interval) IS
-    'waits until an instance is finished or the time is over, and returns how it is then; NULL waits without limit';
+    'waits until an instance is finished or the timeout expires, and returns its status; NULL waits without limit';
 COMMENT ON PROCEDURE durable.wait_for(text, interval, text, jsonb, jsonb) IS
-    'waits as durable.wait does, but ends the transaction before and holds no snapshot meanwhile; works on a standby';
-COMMENT ON FUNCTION durable.status(text) IS 'how an instance is now';
+    'waits as durable.wait does, but ends the transaction first and holds no snapshot; works on a standby';
+COMMENT ON FUNCTION durable.status(text) IS 'returns the current status of an instance';
 COMMENT ON FUNCTION durable.history(text) IS
-    'what happened in the present execution of an instance, one row for each event';
+    'lists the events of the current execution of an instance, one row for each event';
 COMMENT ON FUNCTION durable.terminate(text, text, boolean) IS
     'ends an instance, its running activity and, unless recursive is false, its sub-orchestrations';
 COMMENT ON FUNCTION durable.suspend(text, text) IS
-    'holds an instance; what arrives for it is kept until it is resumed';
-COMMENT ON FUNCTION durable.resume(text, text) IS 'lets a suspended instance go on';
+    'suspends an instance; messages are kept until it is resumed';
+COMMENT ON FUNCTION durable.resume(text, text) IS 'resumes a suspended instance';
 COMMENT ON FUNCTION durable.purge(text) IS 'deletes a finished instance and its history';
 COMMENT ON FUNCTION durable.purge_history(interval, text[], text, integer) IS
-    'deletes the caller''s finished instances that ended longer ago than that, and returns how many';
+    'deletes the finished instances of the caller that are older than the given interval, and returns their number';

@@ -62,20 +62,20 @@ RETURNS durable.instance_status
 LANGUAGE c AS 'MODULE_PATHNAME', 'durable_wait_any';
 
 COMMENT ON FUNCTION durable.restart(text, boolean) IS
-    'starts the orchestration of an instance once more with the same input and tags, in place of it when it is finished or under a new id, and returns the id';
+    'starts the orchestration of an instance again with the same input and tags, either in place of the finished instance or under a new id, and returns the id';
 COMMENT ON FUNCTION durable.rewind(text, text) IS
-    'lets a failed instance go on where it was: what has failed in it, and in its sub-orchestrations, is run again';
+    'continues a failed instance: runs the failed parts of the instance and of its sub-orchestrations again';
 COMMENT ON FUNCTION durable.rewind_all(text, timestamptz, text) IS
-    'rewinds the failed instances of an orchestration that have ended since then, and returns how many';
+    'rewinds the failed instances of an orchestration that ended since the given time, and returns their number';
 COMMENT ON FUNCTION durable.start_with_event(text, text, text, "any", "any", jsonb, text) IS
-    'sends an event to an instance, which is started if it is not there';
+    'sends an event to an instance and starts the instance if it does not exist';
 COMMENT ON FUNCTION durable.publish(text, "any") IS
-    'sends an event, named like the topic, to every instance that has subscribed to the topic, and returns how many there are';
+    'sends an event with the name of the topic to every instance that is subscribed to the topic, and returns the number of these instances';
 COMMENT ON FUNCTION durable.subscribe_instance(text, text) IS
-    'lets an instance get the events that are published on a topic';
-COMMENT ON FUNCTION durable.unsubscribe_instance(text, text) IS 'ends what durable.subscribe_instance has begun';
+    'subscribes an instance to the events of a topic';
+COMMENT ON FUNCTION durable.unsubscribe_instance(text, text) IS 'ends a subscription made with durable.subscribe_instance';
 COMMENT ON FUNCTION durable.subscribe(text) IS
-    'lets this instance get the events that are published on a topic, also after durable.continue_as_new';
-COMMENT ON FUNCTION durable.unsubscribe(text) IS 'ends what durable.subscribe has begun';
+    'subscribes this instance to the events of a topic, also after durable.continue_as_new';
+COMMENT ON FUNCTION durable.unsubscribe(text) IS 'ends a subscription made with durable.subscribe';
 COMMENT ON FUNCTION durable.wait_any(text[], interval) IS
-    'waits until one of the instances is finished, and returns how it is; all columns are null when the time is over before that';
+    'waits until one of the instances is finished and returns its status; all columns are null if the timeout expires first';

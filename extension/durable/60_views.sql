@@ -178,18 +178,18 @@ SELECT w.pid,
 FROM durable.worker_slots() w;
 
 COMMENT ON FUNCTION durable.may_see(regrole) IS
-    'may the current user see that instances of that role are there?';
+    'returns true if the current user may see that instances of the given role exist';
 COMMENT ON FUNCTION durable.may_read(regrole) IS
-    'may the current user read inputs, outputs and failures of instances of that role?';
+    'returns true if the current user may read inputs, outputs and failures of instances of the given role';
 COMMENT ON FUNCTION durable.clock() IS
-    'the time the engine goes by: the server''s, and what durable.advance_clock has added';
+    'current time of the engine: the time of the server plus the intervals added by durable.advance_clock';
 COMMENT ON FUNCTION durable.waits(text, timestamptz) IS
-    'what an instance waits for, of its column waiting; times there count from base';
-COMMENT ON FUNCTION durable.worker_slots() IS 'the workers behind the view durable.workers';
+    'tasks for which an instance waits, taken from its column waiting; times in it are relative to base';
+COMMENT ON FUNCTION durable.worker_slots() IS 'workers that the view durable.workers shows';
 COMMENT ON VIEW durable.instances IS
-    'the instances you may see: your own, those of roles you are a member of, and for members of pg_monitor everybody''s without the payloads';
+    'instances that you may see: your own, those of roles of which you are a member, and for members of pg_monitor those of all roles without the payloads';
 COMMENT ON VIEW durable.waiting IS
-    'what unfinished instances wait for: activity, timer, event, orchestration, start or resume, and the line of the code that waits';
+    'tasks for which unfinished instances wait: activity, timer, event, orchestration, start or resume, and the line of the code that waits';
 COMMENT ON VIEW durable.buffered_events IS
     'events that were raised and that no wait has consumed yet';
 COMMENT ON VIEW durable.workers IS 'the worker processes of this database';

@@ -39,9 +39,9 @@ RETURNS SETOF durable.query_row
 LANGUAGE c STABLE ROWS 100 AS 'MODULE_PATHNAME', 'durable_query';
 
 COMMENT ON TYPE durable.query_row IS
-    'a row of durable.query: how an instance is, as in durable.instances, and the cursor after which the next page begins';
+    'row of durable.query: the status of an instance as in durable.instances, and the cursor of the next page';
 COMMENT ON FUNCTION durable.query(text, text[], timestamptz, timestamptz, text, jsonb, integer, text) IS
-    'the instances you may see that match all that is given, the newest first, a page at a time';
+    'lists the instances that you may see and that match all given conditions, newest first, one page at a time';
 
 -- The calls of the present execution, and their answers.  kind: activity, timer,
 -- event, orchestration; send, start and log, which have no answers.  state:
@@ -113,8 +113,8 @@ DECLARE
 BEGIN
     IF explain.format IS NULL OR explain.format NOT IN ('text', 'json', 'mermaid') THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('format "%s" is not known', left(coalesce(explain.format, 'null'), 100)),
-            HINT = 'It is one of text, json, mermaid.';
+            MESSAGE = format('invalid value for parameter "format": "%s"', left(coalesce(explain.format, 'null'), 100)),
+            HINT = 'Valid values are "text", "json", and "mermaid".';
     END IF;
     s := durable.status(explain.instance_id);
     source := string_to_array(durable.source(explain.instance_id), E'\n');
@@ -196,11 +196,11 @@ END;
 $$;
 
 COMMENT ON FUNCTION durable.calls(text) IS
-    'the durable calls that an instance has made in its present execution, and their answers';
+    'lists the durable calls that an instance has made in its current execution, and their answers';
 COMMENT ON FUNCTION durable.progress(text) IS
-    'how many activities and sub-orchestrations an instance has scheduled in its present execution, and how many of them have been answered';
-COMMENT ON FUNCTION durable.source(text) IS 'the source of the function that an instance runs';
-COMMENT ON FUNCTION durable.shorten(text) IS 'a text for durable.explain, on one line and cut off';
-COMMENT ON FUNCTION durable.mermaid_text(text) IS 'a text for a diagram of durable.explain';
+    'counts the activities and sub-orchestrations that an instance has scheduled in its current execution, and those that were answered';
+COMMENT ON FUNCTION durable.source(text) IS 'returns the source of the function that an instance runs';
+COMMENT ON FUNCTION durable.shorten(text) IS 'shortens a text to one line for durable.explain';
+COMMENT ON FUNCTION durable.mermaid_text(text) IS 'quotes a text for a diagram of durable.explain';
 COMMENT ON FUNCTION durable.explain(text, text) IS
-    'explains how an instance came to where it is: its calls, their answers, and what it waits for with the line of the source; format is text, json or mermaid';
+    'explains the state of an instance: its calls, their answers, and the calls for which it waits, with lines of the source; format is text, json or mermaid';

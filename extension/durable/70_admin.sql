@@ -22,10 +22,10 @@ RETURNS SETOF record
 LANGUAGE c AS 'MODULE_PATHNAME', 'durable_doctor';
 
 COMMENT ON FUNCTION durable.pause() IS
-    'no more turns and activities in this database until durable.unpause(); what is running is finished';
+    'stops new turns and activities in this database until durable.unpause(); running ones are completed';
 COMMENT ON FUNCTION durable.unpause() IS 'ends durable.pause()';
 COMMENT ON FUNCTION durable.adopt() IS
-    'lets the instances of a restored or cloned database run here';
+    'allows the instances of a restored or cloned database to run here';
 COMMENT ON FUNCTION durable.version() IS 'version of the loaded library';
 COMMENT ON FUNCTION durable.doctor(interval) IS
-    'checks the engine of this database and says what to do about each finding; looks at instances until the time limit, NULL looks at all of them';
+    'checks the engine of this database and returns advice for each finding; checks instances until the time limit, NULL checks all of them';

@@ -123,14 +123,14 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION durable.user_functions() IS 'the functions that durable.grant_usage grants';
+COMMENT ON FUNCTION durable.user_functions() IS 'functions that durable.grant_usage grants';
 COMMENT ON FUNCTION durable.http_functions() IS 'the functions that durable.grant_http grants';
 COMMENT ON FUNCTION durable.grant_http(regrole) IS
     'lets a role call durable.http for the requests of mounted functions, and nothing else';
 COMMENT ON FUNCTION durable.grant_usage(regrole) IS
-    'lets a role write, start and control workflows of its own';
+    'allows a role to write, start and control its own workflows';
 COMMENT ON FUNCTION durable.revoke_usage(regrole) IS
-    'takes back what durable.grant_usage has granted; unfinished workflows of the role can make no durable calls any more';
+    'revokes the privileges granted by durable.grant_usage; unfinished workflows of the role can then make no durable calls';
 
 REVOKE ALL ON ALL TABLES IN SCHEMA durable FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA durable FROM PUBLIC;

@@ -476,6 +476,6 @@ durable_instance_set_crashes(int64 key, int crashes)
 
 	durable_sql_connect();
 	if (durable_sql_run(&set_crashes, values, NULL, false, 0) != 1)
-		elog(ERROR, "instance " INT64_FORMAT " has gone", key);
+		elog(ERROR, "instance " INT64_FORMAT " does not exist", key);
 	durable_sql_finish();
 }

@@ -374,6 +374,6 @@ durable_task_set_crashes(const BlamedRow *row, int crashes, TimestampTz run_at)
 
 	durable_sql_connect();
 	if (durable_sql_run(&set_crashes, values, NULL, false, 0) != 1)
-		elog(ERROR, "task of instance \"%s\" has gone", row->instance_id);
+		elog(ERROR, "task of instance \"%s\" does not exist", row->instance_id);
 	durable_sql_finish();
 }
