@@ -126,6 +126,19 @@ CREATE INDEX finished_name ON durable.finished (owner, name, completed_at);
 CREATE INDEX finished_badly ON durable.finished (owner, completed_at) WHERE status <> 'C';
 ALTER TABLE durable.finished REPLICA IDENTITY FULL;
 
+-- How many instances there are.  Each transaction that makes, changes or deletes some
+-- adds rows with the difference, and the coordinator replaces these by sums: n with
+-- owner and name, or n for the range of keys, of which a difference has both.  See src/store/tally.c.
+CREATE TABLE durable.tally (
+    range             bigint,
+    n                 bigint      NOT NULL,
+    owner             regrole,
+    status            "char"      NOT NULL,
+    name              text        COLLATE "C"
+) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000,
+        autovacuum_vacuum_insert_threshold = 10000, autovacuum_vacuum_cost_delay = 0);
+ALTER TABLE durable.tally REPLICA IDENTITY FULL;
+
 -- Messages that make an instance runnable.  kind: s start, e event,
 -- c completed and f failed (of the task with that number), t terminate,
 -- u suspend, r resume, k go on after a batch that had no more time.  attempt: which
@@ -248,6 +261,7 @@ SELECT pg_catalog.pg_extension_config_dump('durable.instance', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.instance_key_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.history', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.finished', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.tally', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.inbox', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.inbox_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.timer', '');
@@ -266,6 +280,7 @@ COMMENT ON TABLE durable.instance IS 'one row for each run of an orchestration; 
 COMMENT ON TABLE durable.history IS 'events of each instance; see durable.history(instance_id)';
 COMMENT ON TABLE durable.finished IS 'one row for each finished instance: owner, name, status and time';
 COMMENT ON TABLE durable.inbox IS 'messages that instances have not yet consumed';
+COMMENT ON TABLE durable.tally IS 'numbers of instances by owner, name and status; see the view durable.counts';
 COMMENT ON TABLE durable.timer IS 'open timers';
 COMMENT ON TABLE durable.task_queue IS 'activities that wait for or run in a transaction of their own';
 COMMENT ON TABLE durable.subscription IS 'instances that are subscribed to a topic';

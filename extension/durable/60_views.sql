@@ -103,6 +103,18 @@ SELECT i.instance_id,
 FROM durable.instance i
 WHERE durable.may_see(i.owner);
 
+-- Instances are not counted for it: see durable.tally.
+CREATE VIEW durable.counts WITH (security_barrier = true) AS
+SELECT t.name,
+       CASE t.status WHEN 'P' THEN 'Pending' WHEN 'R' THEN 'Running' WHEN 'S' THEN 'Suspended'
+           WHEN 'C' THEN 'Completed' WHEN 'F' THEN 'Failed' ELSE 'Terminated' END AS runtime_status,
+       t.owner,
+       sum(t.n)::bigint AS instances
+FROM durable.tally t
+WHERE t.name IS NOT NULL AND durable.may_see(t.owner)
+GROUP BY t.name, t.status, t.owner
+HAVING sum(t.n) <> 0;
+
 -- A suspended instance waits for its resumption, whatever else it waits for.
 CREATE VIEW durable.waiting WITH (security_barrier = true) AS
 SELECT i.instance_id,
@@ -188,6 +200,8 @@ COMMENT ON FUNCTION durable.waits(text, timestamptz) IS
 COMMENT ON FUNCTION durable.worker_slots() IS 'workers that the view durable.workers shows';
 COMMENT ON VIEW durable.instances IS
     'instances that you may see: your own, those of roles of which you are a member, and for members of pg_monitor those of all roles without the payloads';
+COMMENT ON VIEW durable.counts IS
+    'number of instances of each name, status and owner';
 COMMENT ON VIEW durable.waiting IS
     'tasks for which unfinished instances wait: activity, timer, event, orchestration, start or resume, and the line of the code that waits';
 COMMENT ON VIEW durable.buffered_events IS

@@ -138,7 +138,7 @@ REVOKE ALL ON ALL ROUTINES IN SCHEMA durable FROM PUBLIC;
 
 -- Monitoring sees everybody's instances, without their payloads.
 GRANT USAGE ON SCHEMA durable TO pg_monitor;
-GRANT SELECT ON durable.instances, durable.waiting, durable.buffered_events, durable.workers,
+GRANT SELECT ON durable.instances, durable.counts, durable.waiting, durable.buffered_events, durable.workers,
     durable.registrations
 TO pg_monitor;
 GRANT EXECUTE ON FUNCTION

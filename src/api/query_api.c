@@ -21,6 +21,10 @@
  * and the first one after the last sample that is old enough.  A clock that was set
  * back makes that range longer, and leaves nothing out that lasted for 64 starts.
  *
+ * Where statuses are asked for, which no index has, the search goes through ranges of
+ * keys that are known to have such instances (query_ranges.c), unless there is an index
+ * for another condition.
+ *
  * Owns:	the form of a cursor; the index instance_sample
  * Called by: clients
  * Locks:	those of a SELECT
@@ -40,10 +44,18 @@
 #include "utils/jsonb.h"
 
 #include "client.h"
+#include "columns.h"
 #include "json.h"
+#include "query_ranges.h"
 #include "sql.h"
 
 #define MAX_PAGE		10000
+
+/* A name that fewer instances have is looked for by its index, whatever their status. */
+#define RARE_NAME		20000
+
+/* Each search of ranges that has not filled the page is followed by one so much larger. */
+#define MORE_RANGES		4
 
 /* Cursors of another form are refused: the number is that of the form. */
 #define CURSOR_PREFIX	"d1."
@@ -55,7 +67,12 @@
 enum
 {
 	BY_NAME, BY_STATUSES, FROM_TIME, TO_TIME, BY_PREFIX, BY_TAGS, PAGE_SIZE, AFTER_CURSOR, NARGUMENTS,
-	FIRST_KEY = AFTER_CURSOR, LAST_KEY, NPARAMETERS
+	FIRST_KEY = AFTER_CURSOR, LAST_KEY, RANGES_FIRST, RANGES_LAST, NPARAMETERS
+};
+
+static Oid	types_of_parameters[NPARAMETERS] = {
+	TEXTOID, CHARARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, JSONBOID, INT4OID, INT8OID, INT8OID,
+	INT8ARRAYOID, INT8ARRAYOID
 };
 
 /*
@@ -75,6 +92,13 @@ static const char last_key[] =
  * values pass the view's security barrier and find an index; joins do not.
  */
 #define PAGE_COLUMNS	3
+typedef struct Found
+{
+	int			n;
+	Datum	   *columns[PAGE_COLUMNS];	/* key, instance_id, owner */
+}			Found;
+
+static Oid	element_types[PAGE_COLUMNS] = {INT8OID, TEXTOID, REGROLEOID};
 static Oid	page_types[PAGE_COLUMNS] = {INT8ARRAYOID, TEXTARRAYOID, REGROLEARRAYOID};
 static const char rows_of_page[] =
 "SELECT v.*, p.key FROM durable.instances v "
@@ -88,6 +112,9 @@ static Jsonb *object_of_tags(FunctionCallInfo fcinfo);
 static int32 page_size(FunctionCallInfo fcinfo);
 static char *make_cursor(int64 key);
 static int64 read_cursor(const char *cursor);
+static void find_page(Found * page, Datum *values, char *nulls, int32 size);
+static bool has_index(const Datum *values, const char *nulls, bool *none);
+static void add_found(Found * page, Datum *values, const char *nulls);
 static char *statement_for(const char *nulls);
 static void put_rows(ReturnSetInfo *result);
 
@@ -96,11 +123,8 @@ PG_FUNCTION_INFO_V1(durable_query);
 Datum
 durable_query(PG_FUNCTION_ARGS)
 {
-	static Oid types[NPARAMETERS] = {
-		TEXTOID, CHARARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, JSONBOID, INT4OID, INT8OID, INT8OID
-	};
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	Datum		values[NPARAMETERS];
+	Datum		values[NPARAMETERS] = {0};
 	char		nulls[NPARAMETERS + 1];
 	Oid			asking = GetUserId();
 	int64		after = PG_INT64_MAX;
@@ -131,19 +155,19 @@ durable_query(PG_FUNCTION_ARGS)
 	durable_client_ask_as(asking);
 	PG_TRY();
 	{
-		bool		isnull[PAGE_COLUMNS];
-		Datum		page[PAGE_COLUMNS];
+		Found		page = {0};
+		Datum		arrays[PAGE_COLUMNS];
 
 		values[FIRST_KEY] = Int64GetDatum(nulls[FROM_TIME] == 'n' ? 0 : bound(first_key, values[FROM_TIME], 0));
 		values[LAST_KEY] = Int64GetDatum(nulls[TO_TIME] == 'n' ? after :
 										 Min(after, bound(last_key, values[TO_TIME], PG_INT64_MAX)));
 		nulls[FIRST_KEY] = nulls[LAST_KEY] = ' ';
-		run(statement_for(nulls), NPARAMETERS, types, values, nulls);
-		for (int i = 0; i < PAGE_COLUMNS; i++)
-			page[i] = durable_sql_datum(0, i + 1, &isnull[i]);
-		if (!isnull[0])
+		find_page(&page, values, nulls, DatumGetInt32(values[PAGE_SIZE]));
+		for (int i = 0; i < PAGE_COLUMNS && page.n > 0; i++)
+			arrays[i] = durable_columns_array(page.columns[i], NULL, page.n, element_types[i]);
+		if (page.n > 0)
 		{
-			run(rows_of_page, PAGE_COLUMNS, page_types, page, NULL);
+			run(rows_of_page, PAGE_COLUMNS, page_types, arrays, NULL);
 			put_rows(result);
 		}
 	}
@@ -263,6 +287,64 @@ read_cursor(const char *cursor)
 	return (int64) strtoull(digits, NULL, 16);
 }
 
+/* --- the page ------------------------------------------------------------------------- */
+
+static void
+find_page(Found * page, Datum *values, char *nulls, int32 size)
+{
+	QueryRanges ranges;
+	bool		none = false;
+
+	for (int i = 0; i < PAGE_COLUMNS; i++)
+		page->columns[i] = palloc(size * sizeof(Datum));
+	if (has_index(values, nulls, &none))
+	{
+		add_found(page, values, nulls);
+		return;
+	}
+	if (none)
+		return;
+
+	durable_query_find_ranges(&ranges, DatumGetArrayTypeP(values[BY_STATUSES]),
+							  DatumGetInt64(values[FIRST_KEY]), DatumGetInt64(values[LAST_KEY]));
+	nulls[RANGES_FIRST] = nulls[RANGES_LAST] = ' ';
+	for (int64 instances = size; page->n < size; instances *= MORE_RANGES)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!durable_query_next_ranges(&ranges, instances, &values[RANGES_FIRST], &values[RANGES_LAST]))
+			break;
+		values[PAGE_SIZE] = Int32GetDatum(size - page->n);
+		add_found(page, values, nulls);
+	}
+}
+
+/* Is there an index for the conditions?  If not, *none: no instance has the name and a status. */
+static bool
+has_index(const Datum *values, const char *nulls, bool *none)
+{
+	int64		any;
+
+	if (nulls[BY_STATUSES] == 'n' || nulls[BY_PREFIX] != 'n' || nulls[BY_TAGS] != 'n')
+		return true;
+	*none = durable_query_count(values[BY_NAME], nulls[BY_NAME] == 'n',
+								DatumGetArrayTypeP(values[BY_STATUSES]), &any) <= 0;
+	return !*none && nulls[BY_NAME] != 'n' && any < RARE_NAME;
+}
+
+static void
+add_found(Found * page, Datum *values, const char *nulls)
+{
+	run(statement_for(nulls), NPARAMETERS, types_of_parameters, values, nulls);
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		bool		isnull;
+
+		for (int i = 0; i < PAGE_COLUMNS; i++)
+			page->columns[i][page->n] = durable_sql_datum(row, i + 1, &isnull);
+		page->n++;
+	}
+}
+
 /* --- the statement -------------------------------------------------------------------- */
 
 /* Which instances there are may be seen without the right to read their tags. */
@@ -282,14 +364,18 @@ statement_for(const char *nulls)
 	StringInfoData text;
 
 	initStringInfo(&text);
-	appendStringInfoString(&text,
-						   "SELECT array_agg(page.key), array_agg(page.instance_id), array_agg(page.owner) FROM ("
-						   "SELECT i.key, i.instance_id, i.owner FROM durable.instance i WHERE durable.may_see(i.owner)");
+	appendStringInfoString(&text, nulls[RANGES_FIRST] == 'n' ? "SELECT i.key, i.instance_id, i.owner" :
+						   "SELECT f.* FROM unnest($10, $11) AS r (first, last), LATERAL ("
+						   "SELECT i.key, i.instance_id, i.owner");
+	appendStringInfoString(&text, " FROM durable.instance i WHERE durable.may_see(i.owner)");
 	for (int i = 0; i < NPARAMETERS; i++)
 		if (nulls[i] != 'n' && conditions[i] != NULL)
 			appendStringInfo(&text, " AND %s", conditions[i]);
-	appendStringInfoString(&text,
-						   " ORDER BY i.key DESC LIMIT $7) page");
+	if (nulls[RANGES_FIRST] != 'n')
+		appendStringInfoString(&text, " AND i.key >= r.first AND i.key <= r.last ORDER BY i.key DESC LIMIT $7) f"
+							   " ORDER BY f.key DESC LIMIT $7");
+	else
+		appendStringInfoString(&text, " ORDER BY i.key DESC LIMIT $7");
 	return text.data;
 }
 

@@ -10,7 +10,8 @@
  *
  * It is connected as the bootstrap superuser and runs the engine's own SQL and
  * nothing else.  Who needs workers is in owners.c, starting them in worker_supply.c,
- * deleting in retention.c.
+ * deleting in retention.c, counting in
+ * fold.c.
  *
  * A round: look at the tables if there is a reason to (somebody said so, or the
  * slow recheck), start and dismiss workers, delete a few old instances, sleep
@@ -128,6 +129,7 @@ durable_coordinator_main(Datum arg)
 			is_quiet &= delete_at - GetCurrentTimestamp() > QUIET_FOR * INT64CONST(1000);
 			next_due = Min(next_due, durable_owners_next_due());
 			ms = Min(ms, durable_blame_step());
+			ms = Min(ms, durable_fold_step());
 		}
 		report_statistics();
 		if (durable_coordinator_is_asked(db))

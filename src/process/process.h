@@ -44,4 +44,7 @@ extern long durable_retention_step(void);
  */
 extern long durable_blame_step(void);
 
+/* fold.c, part of the coordinator: adds up durable.tally.  Returns ms until the next call. */
+extern long durable_fold_step(void);
+
 #endif							/* DURABLE_PROCESS_H */

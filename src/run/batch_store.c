@@ -19,6 +19,7 @@
 #include "finished.h"
 #include "history_table.h"
 #include "sql.h"
+#include "tally.h"
 
 static void discard_histories(Batch * batch);
 static void store_finished(Batch * batch);
@@ -185,4 +186,5 @@ durable_batch_check_tables(void)
 	durable_inbox_check_table();
 	durable_timer_check_table();
 	durable_finished_check_table();
+	durable_tally_check_table();
 }

@@ -35,6 +35,7 @@
 #include "finished.h"
 #include "sql.h"
 #include "table_write.h"
+#include "tally.h"
 
 enum
 {
@@ -77,7 +78,10 @@ static DurableWritable finished = {
 	"  WHERE t.owner = d.owner AND t.run_at = d.run_at AND t.id = d.id)," \
 	" entries AS (DELETE FROM durable.finished e USING victim v" \
 	"  WHERE e.owner = v.owner AND e.name = v.name AND e.completed_at = v.completed_at AND e.key = v.key)," \
-	" gone AS (DELETE FROM durable.instance i USING victim v WHERE i.key = v.key RETURNING i.key)" \
+	" gone AS (DELETE FROM durable.instance i USING victim v WHERE i.key = v.key RETURNING i.key, i.owner, i.name, i.status)," \
+	" counted AS (INSERT INTO durable.tally (owner, name, status, range, n)" \
+	"  SELECT owner, name, status, key >> " CppAsString2(TALLY_RANGE_BITS) ", - pg_catalog.count(*)" \
+	"  FROM gone GROUP BY 1, 2, 3, 4)" \
 	" SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE key = ANY ($1)) FROM gone"
 
 static DurableSql delete_entry = {

@@ -29,6 +29,7 @@
 #include "task_table.h"
 #include "table_scan.h"
 #include "table_write.h"
+#include "tally.h"
 
 DurableTable durable_instance_table = {
 	.name = "instance",
@@ -134,6 +135,7 @@ static Instance *read_instance(DurableScan *scan, Oid owner, MemoryContext paren
 static char *parent_id(DurableScan *scan, const Instance *instance);
 static char read_status(DurableSql *sql, int64 key);
 static void set_changes(DurableWriter *writer, const Instance *instance, TimestampTz now);
+static void count_new(const NewInstance *row);
 static void set_new(DurableWriter *writer, NewInstance *row);
 static const char *shorten(const char *signature, const char *name);
 static char *lengthen(const char *stored, const char *name);
@@ -273,6 +275,8 @@ durable_instance_update(List *instances, TimestampTz now)
 
 		set_changes(writer, instance, now);
 		durable_writer_update(writer, &instance->ctid);
+		durable_tally_move(instance->owner, instance->name, instance->key,
+						   instance->stored_status, instance->status);
 	}
 	durable_writer_close(writer);
 }
@@ -344,6 +348,13 @@ durable_instance_insert(NewInstance *row)
 	durable_writer_insert(writer);
 	durable_writer_close(writer);
 	row->created = true;
+	count_new(row);
+}
+
+static void
+count_new(const NewInstance *row)
+{
+	durable_tally_move(row->owner, row->name, row->key, '\0', STATUS_PENDING);
 }
 
 static void
@@ -392,8 +403,10 @@ durable_instance_insert_unless_taken(NewInstance *row)
 	nulls[7] = row->tags ? ' ' : 'n';
 	nulls[8] = row->waiting ? ' ' : 'n';
 	row->created = durable_sql_run(&insert_unless_taken, values, nulls, false, 0) > 0;
-	if (row->created)
-		row->key = durable_sql_int8(0, 1);
+	if (!row->created)
+		return;
+	row->key = durable_sql_int8(0, 1);
+	count_new(row);
 }
 
 void
@@ -412,6 +425,8 @@ durable_instance_insert_children(List *rows)
 		outcome = durable_writer_insert_unless_taken(writer, INSTANCE_BY_ID);
 		row->created = outcome == KEY_INSERTED;
 		row->undecided = outcome == KEY_UNDECIDED;
+		if (row->created)
+			count_new(row);
 	}
 	durable_writer_close(writer);
 }

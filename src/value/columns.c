@@ -95,6 +95,7 @@ storage_of(Oid type, int16 *length, bool *byval, char *align)
 			*align = TYPALIGN_DOUBLE;
 			break;
 		case INT4OID:
+		case REGROLEOID:
 			*length = 4;
 			*align = TYPALIGN_INT;
 			break;
