@@ -1,0 +1,86 @@
+# durable.counts says what there is with workers that run, sums that the coordinator replaces, a crash, a prepared
+# transaction, and after dump and restore.
+
+use strict;
+use warnings;
+use DurableTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $WRONG = <<'SQL';
+SELECT count(*) FROM (
+    (SELECT owner, name, status, sum(n) FROM durable.tally WHERE name IS NOT NULL GROUP BY 1, 2, 3 HAVING sum(n) <> 0
+     EXCEPT SELECT owner, name, status, count(*) FROM durable.instance GROUP BY 1, 2, 3)
+    UNION ALL
+    (SELECT owner, name, status, count(*) FROM durable.instance GROUP BY 1, 2, 3
+     EXCEPT SELECT owner, name, status, sum(n) FROM durable.tally WHERE name IS NOT NULL GROUP BY 1, 2, 3)
+    UNION ALL
+    (SELECT NULL::regrole, range::text, status, sum(n) FROM durable.tally WHERE range IS NOT NULL GROUP BY 1, 2, 3 HAVING sum(n) <> 0
+     EXCEPT SELECT NULL::regrole, (key >> 9)::text, status, count(*) FROM durable.instance GROUP BY 1, 2, 3)
+    UNION ALL
+    (SELECT NULL::regrole, (key >> 9)::text, status, count(*) FROM durable.instance GROUP BY 1, 2, 3
+     EXCEPT SELECT NULL::regrole, range::text, status, sum(n) FROM durable.tally WHERE range IS NOT NULL GROUP BY 1, 2, 3)) w
+SQL
+my $DIFFERENCES = 'SELECT count(*) FROM durable.tally WHERE name IS NOT NULL AND range IS NOT NULL';
+
+my $node = new_node('main', conf => 'max_prepared_transactions = 2');
+$node->start;
+create_durable($node, 'counts');
+$node->safe_psql('counts', <<'SQL');
+CREATE FUNCTION public.work(n integer) RETURNS integer LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM durable.sleep('10 ms');
+    IF n % 10 = 0 THEN
+        RAISE 'no';
+    END IF;
+    IF n % 7 = 0 THEN
+        PERFORM durable.wait_for_external_event('Go');
+    END IF;
+    RETURN n;
+END $$;
+SQL
+
+# while they run, any snapshot has as many as there are; the differences are replaced meanwhile
+my $wrong = 0;
+my $folded = 0;
+foreach my $round (1 .. 10)
+{
+	$node->safe_psql('counts', "SELECT durable.start('public.work', i) FROM generate_series(1, 30) i") foreach 1 .. 5;
+	$wrong += $node->safe_psql('counts', $WRONG);
+	$folded ||= $node->safe_psql('counts', 'SELECT count(*) > 0 FROM durable.tally WHERE range IS NULL') eq 't';
+}
+is($wrong, 0, 'while workers run: as many as there are');
+ok($node->poll_query_until('counts', "SELECT ($DIFFERENCES) < 64 AND EXISTS (SELECT FROM durable.tally WHERE range IS NULL)"),
+	'differences are replaced by sums');
+is($node->safe_psql('counts', $WRONG), 0, 'the sums are right');
+
+$node->safe_psql('counts', <<'SQL');
+BEGIN;
+SELECT durable.start('public.work', 7, 'prepared');
+PREPARE TRANSACTION 'start';
+SQL
+is($node->safe_psql('counts', $WRONG), 0, 'a transaction that is prepared counts as little as its instances');
+$node->stop('immediate');
+$node->start;
+is($node->safe_psql('counts', $WRONG), 0, 'after a crash');
+$node->safe_psql('counts', "COMMIT PREPARED 'start'");
+is($node->safe_psql('counts', $WRONG), 0, 'after it was committed');
+
+ok($node->poll_query_until('counts', "SELECT count(*) = 0 FROM durable.counts WHERE runtime_status = 'Pending'"), 'all have run');
+ok($node->poll_query_until('counts',
+		"SELECT string_agg(runtime_status || ' ' || instances, ', ' ORDER BY runtime_status) = 'Completed 1150, Failed 150, Running 201' FROM durable.counts"),
+	'what has become of them');
+is($node->safe_psql('counts', $WRONG), 0, 'at the end');
+$node->safe_psql('counts', "SELECT durable.purge_history('0')");
+is($node->safe_psql('counts', $WRONG), 0, 'after they were purged');
+
+my $dump = $node->basedir . '/dump.sql';
+$node->command_ok([ 'pg_dump', '-d', $node->connstr('counts'), '-f', $dump ], 'dump');
+$node->safe_psql('postgres', 'CREATE DATABASE copy');
+$node->command_ok([ 'psql', '-q', '-X', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('copy'), '-f', $dump ], 'restore');
+is($node->safe_psql('copy', $WRONG), 0, 'after dump and restore');
+is($node->safe_psql('copy', "SELECT sum(instances) FROM durable.counts"), 201, '... with all that wait');
+$node->stop;
+
+done_testing();
