@@ -183,7 +183,7 @@ missing_packages() {
 		packages+=(postgresql)
 	elif [ -n "$2" ]; then
 		packages+=("postgresql-$2")
-		case $1 in *check*) packages+=("postgresql-plperl-$2" "postgresql-plpython3-$2" "postgresql-$2-pgtap") ;; esac
+		case $1 in *check*) packages+=("postgresql-plperl-$2" "postgresql-plpython3-$2" "postgresql-$2-pgtap" "postgresql-$2-cron") ;; esac
 	fi
 	for package in "${packages[@]}"; do
 		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] || echo "$package"

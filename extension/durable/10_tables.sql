@@ -233,6 +233,31 @@ CREATE TABLE durable.activity (
     PRIMARY KEY (name, owner)
 );
 
+-- Orchestrations that are started at the times of a cron expression.  seen_until: times up
+-- to this one are done with.  running: ids of its instances that had not ended when it was
+-- last looked.  A job of pg_cron of the same owner calls durable.tick_schedule.
+CREATE TABLE durable.schedule (
+    owner             regrole     NOT NULL,
+    name              text        COLLATE "C" NOT NULL,
+    cron              text        NOT NULL,
+    orchestration     text        NOT NULL,
+    input             jsonb,
+    timezone          text        NOT NULL,
+    overlap           text        NOT NULL,
+    catch_up          interval    NOT NULL,
+    jitter            interval,
+    starts_at         timestamptz,
+    ends_at           timestamptz,
+    is_paused         boolean     NOT NULL DEFAULT false,
+    seen_until        timestamptz NOT NULL,
+    last_time         timestamptz,
+    last_instance     text,
+    missed            bigint      NOT NULL DEFAULT 0,
+    skipped           bigint      NOT NULL DEFAULT 0,
+    running           text[]      NOT NULL DEFAULT '{}',
+    PRIMARY KEY (owner, name)
+);
+
 -- A dump carries the registrations of extensions too, and is read after CREATE
 -- EXTENSION has made those anew.  So the row that comes last takes the place of
 -- the one before.
@@ -270,6 +295,7 @@ SELECT pg_catalog.pg_extension_config_dump('durable.task_queue_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.subscription', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.orchestration', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.activity', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.schedule', '');
 
 REVOKE ALL ON ALL TABLES IN SCHEMA durable FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA durable FROM PUBLIC;
@@ -286,3 +312,4 @@ COMMENT ON TABLE durable.task_queue IS 'activities that wait for or run in a tra
 COMMENT ON TABLE durable.subscription IS 'instances that are subscribed to a topic';
 COMMENT ON TABLE durable.orchestration IS 'registered orchestrations';
 COMMENT ON TABLE durable.activity IS 'registered activities';
+COMMENT ON TABLE durable.schedule IS 'schedules; see the view durable.schedules';

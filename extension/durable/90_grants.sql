@@ -16,6 +16,8 @@ BEGIN ATOMIC
           'version', 'doctor', 'retry',
           'register_orchestration', 'register_activity',
           'unregister_orchestration', 'unregister_activity',
+          'schedule', 'alter_schedule', 'unschedule', 'pause_schedule', 'unpause_schedule', 'trigger_schedule', 'backfill',
+          'schedule_times', 'tick_schedule', 'tick_schedules', 'run_one_by_one',
           -- orchestrations
           'call_activity', 'schedule_activity', 'call_sql',
           'call_sub_orchestrator', 'schedule_sub_orchestrator',
@@ -139,7 +141,7 @@ REVOKE ALL ON ALL ROUTINES IN SCHEMA durable FROM PUBLIC;
 -- Monitoring sees everybody's instances, without their payloads.
 GRANT USAGE ON SCHEMA durable TO pg_monitor;
 GRANT SELECT ON durable.instances, durable.counts, durable.waiting, durable.buffered_events, durable.workers,
-    durable.registrations
+    durable.registrations, durable.schedules
 TO pg_monitor;
 GRANT EXECUTE ON FUNCTION
     durable.status(text), durable.history(text),
@@ -147,7 +149,7 @@ GRANT EXECUTE ON FUNCTION
     durable.explain(text, text), durable.calls(text), durable.progress(text), durable.source(text), durable.shorten(text), durable.mermaid_text(text),
     durable.doctor(interval), durable.version(),
     durable.may_see(regrole), durable.may_read(regrole), durable.clock(),
-    durable.waits(text, timestamptz), durable.worker_slots()
+    durable.waits(text, timestamptz), durable.worker_slots(), durable.schedule_times(text, text, timestamptz, integer)
 TO pg_monitor;
 
 DO $$

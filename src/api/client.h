@@ -111,6 +111,18 @@ extern char *durable_client_start(const StartRequest *request, int64 *key);
 /* The same, and whether the instance was started now; not when on_conflict let an older one be. */
 extern char *durable_client_start_or_get(const StartRequest *request, int64 *key, bool *is_new);
 
+/*
+ * The same as that role, whose privileges the caller has made sure that the current user
+ * has.
+ */
+extern char *durable_client_start_as(Oid owner, const StartRequest *request, bool *is_new);
+
+/*
+ * The checks of a start: the name, the owner, the privilege, the input.  Returns the name
+ * that the same orchestration has in every session, and the input as it is stored.
+ */
+extern char *durable_client_check_start(const StartRequest *request, const Jsonb **input);
+
 /* Raises 55000 when something has been added to a table that keeps instances from being started. */
 extern void durable_client_check_tables(void);
 

@@ -44,7 +44,6 @@ static DurableSql failed_instances = {
 };
 
 static bool read_request(int64 key, StartRequest *request);
-static char *start_as(Oid owner, const StartRequest *request);
 
 PG_FUNCTION_INFO_V1(durable_restart);
 PG_FUNCTION_INFO_V1(durable_rewind);
@@ -57,6 +56,7 @@ durable_restart(PG_FUNCTION_ARGS)
 	ClientInstance instance;
 	char	   *instance_id;
 	bool		new_id;
+	bool		is_new;
 
 	durable_client_enter("restart", "Call it from an activity.");
 	instance_id = durable_client_name(fcinfo, 0, "instance id");
@@ -80,7 +80,7 @@ durable_restart(PG_FUNCTION_ARGS)
 		durable_client_no_instance(instance_id);
 	request.instance_id = new_id ? NULL : instance_id;
 	request.on_conflict = "replace_finished";
-	PG_RETURN_TEXT_P(cstring_to_text(start_as(instance.owner, &request)));
+	PG_RETURN_TEXT_P(cstring_to_text(durable_client_start_as(instance.owner, &request, &is_new)));
 }
 
 static bool
@@ -107,22 +107,6 @@ read_request(int64 key, StartRequest *request)
 	PopActiveSnapshot();
 	durable_sql_finish();
 	return found;
-}
-
-/* On error the abort of the (sub)transaction gives the role back. */
-static char *
-start_as(Oid owner, const StartRequest *request)
-{
-	Oid			user;
-	int			context;
-	int64		key;
-	char	   *instance_id;
-
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);
-	instance_id = durable_client_start(request, &key);
-	SetUserIdAndSecContext(user, context);
-	return instance_id;
 }
 
 Datum

@@ -60,6 +60,7 @@ typedef struct StartTarget
 {
 	const char *name;			/* as stored */
 	const char *version;		/* of the registration, or NULL */
+	bool		is_registered;
 	Handler    *handler;
 	const Jsonb *input;			/* as its parameters have read it */
 }			StartTarget;
@@ -173,6 +174,37 @@ durable_client_start_or_get(const StartRequest *request, int64 *key, bool *is_ne
 	return instance_id;
 }
 
+/* On error the abort of the (sub)transaction gives the role back. */
+char *
+durable_client_start_as(Oid owner, const StartRequest *request, bool *is_new)
+{
+	Oid			user;
+	int			context;
+	int64		key;
+	char	   *instance_id;
+
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);
+	instance_id = durable_client_start_or_get(request, &key, is_new);
+	SetUserIdAndSecContext(user, context);
+	return instance_id;
+}
+
+char *
+durable_client_check_start(const StartRequest *request, const Jsonb **input)
+{
+	Oid			owner = GetUserId();
+	StartTarget target;
+
+	check_request(request);
+	check_owner(owner);
+	resolve(request->name, owner, &target);
+	check_target(request, &target);
+	*input = target.input;
+	/* A function's name alone depends on the search_path, and may come to be ambiguous. */
+	return pstrdup(target.is_registered ? target.name : target.handler->signature);
+}
+
 void
 durable_client_check_tables(void)
 {
@@ -271,6 +303,7 @@ resolve(const char *name, Oid owner, StartTarget *target)
 
 	durable_registry_load(false);
 	registration = durable_handler_registration(name, "orchestration", owner, InvalidOid);
+	target->is_registered = registration != NULL;
 	if (registration)
 	{
 		target->name = registration->name;

@@ -26,7 +26,7 @@ INSERT INTO operator_function VALUES
 CREATE TEMP TABLE monitor_function (name name PRIMARY KEY);
 INSERT INTO monitor_function VALUES
     ('status'), ('history'), ('doctor'), ('version'), ('may_see'), ('may_read'), ('clock'), ('waits'), ('worker_slots'),
-    ('query'), ('explain'), ('calls'), ('source'), ('shorten'), ('mermaid_text');
+    ('query'), ('explain'), ('calls'), ('progress'), ('source'), ('shorten'), ('mermaid_text'), ('schedule_times');
 CREATE TEMP VIEW engine_function AS
 SELECT p.oid, p.oid::regprocedure AS signature, p.proname AS name, p.prosecdef, p.proconfig, p.prosrc
 FROM pg_proc p WHERE p.pronamespace = 'durable'::regnamespace;
