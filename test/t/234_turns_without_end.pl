@@ -54,7 +54,7 @@ CREATE FUNCTION starts_and_catches() RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
 	LOOP
 		BEGIN
-			PERFORM durable.start_orchestration('no such thing');
+			PERFORM durable.start_orchestration(NULL);
 		EXCEPTION WHEN query_canceled OR OTHERS THEN
 			NULL;
 		END;

@@ -9,7 +9,9 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $BACKLOG = 20000;
+my $BACKLOG = $ENV{DURABLE_BACKLOG} // 30000;
+my $STEPPERS = 2000;
+my $KILLS = 4;
 
 my $node = new_node('main', conf => <<'CONF');
 durable.max_workers = 4
@@ -43,6 +45,7 @@ EXCEPTION WHEN OTHERS THEN
 END \$\$;
 CREATE FUNCTION in_turn() RETURNS text LANGUAGE plpgsql SET durable.determinism = off AS 'BEGIN PERFORM good_bye(); RETURN ''stayed''; END';
 CREATE FUNCTION by_activity(key int) RETURNS text LANGUAGE sql AS \$\$ SELECT durable.call_activity('wait_for_lock', key) #>> '{}' \$\$;
+CREATE FUNCTION steps(n int) RETURNS int LANGUAGE plpgsql AS \$\$ BEGIN RETURN durable.call_activity('nop', n)::int + durable.call_activity('nop', n)::int + durable.call_activity('nop', n)::int; END \$\$;
 SELECT durable.register_activity('wait_for_lock', 'wait_for_lock(int)', execution => 'task');
 SELECT durable.register_activity('inline ' || f, (f || '()')::regprocedure, execution => 'inline'),
 	durable.register_activity('task ' || f, (f || '()')::regprocedure, execution => 'task')
@@ -108,6 +111,44 @@ foreach my $way ('immediate stop', 'kill of a worker')
 	cmp_ok($after, '<', 3 + $before / 0.8 + patience(1), sprintf("%s with a backlog of $BACKLOG: %.1f s, without it %.1f s", $way, $after, $before));
 	is(query("SELECT count(*) FROM durable.instance WHERE crashes <> 0"), '0', "$way: nobody is left with a count");
 }
+
+# --- crashes one after the other ------------------------------------------------------------------------------------------
+
+# steps_time(kills): three activities each, and a worker is killed that often, within ten seconds.
+sub steps_time
+{
+	my ($kills) = @_;
+	my $start = time;
+
+	query("SELECT count(durable.start('steps', n)) FROM generate_series(1, $STEPPERS) n");
+	foreach my $kill (1 .. $kills)
+	{
+		my ($launcher) = process_pids($node, 'durable launcher');
+		my $pid;
+
+		sleep 0.1 while time < $start + ($kill - 1) * 10 / $KILLS;
+		foreach (1 .. 100)
+		{
+			($pid) = processes_of($node, qr/durable worker/);
+			last if $pid;
+			sleep 0.1;
+		}
+		kill_and_recover($node, 'KILL', $pid, $launcher) if $pid;
+		query("SELECT count(durable.start('steps', n)) FROM generate_series(1, $STEPPERS) n") if $kill < $kills;
+	}
+	$node->poll_query_until('postgres', "SELECT NOT EXISTS (SELECT FROM durable.instance WHERE status IN ('P', 'R'))") or die 'they do not end';
+	return time - $start;
+}
+
+my $quiet = steps_time(0);
+my $logged_kills = -s $node->logfile;
+my $disturbed = steps_time($KILLS);
+my $killed = () = slurp_file($node->logfile, $logged_kills) =~ /was terminated by signal 9/g;
+is($killed, $KILLS, 'that many crashes');
+cmp_ok($disturbed, '<', 10 + 3 + $quiet * $KILLS / 0.8 + patience(1),
+	sprintf("%d workflows of three steps in flight at each of $KILLS crashes within ten seconds: %.1f s, without a crash $STEPPERS take %.1f s", $STEPPERS, $disturbed, $quiet));
+is(query("SELECT count(*) FROM durable.instances WHERE name = 'steps' AND runtime_status <> 'Completed'"), '0', 'all have completed');
+is(query("SELECT count(*) FROM durable.instance WHERE name = 'steps' AND crashes > 0"), '0', 'and none has a count');
 
 # --- who ends its process -------------------------------------------------------------------------------------------------
 
