@@ -184,7 +184,8 @@ CREATE TABLE durable.subscription (
 
 -- Activities that run in a transaction of their own.  While the instance is suspended
 -- those that have not begun are held: run_at is infinity, where no worker looks, and
--- held_run_at what it was.
+-- held_run_at what it was.  queued_id: of the row of durable.queued_task that the activity
+-- was taken from; NULL: it did not come from a queue.
 CREATE TABLE durable.task_queue (
     id                bigint      NOT NULL,
     owner             regrole     NOT NULL,
@@ -202,11 +203,79 @@ CREATE TABLE durable.task_queue (
     scheduled_at      timestamptz NOT NULL,
     last_failure      jsonb,
     crashes           smallint    NOT NULL DEFAULT 0,
+    queued_id         bigint,
     PRIMARY KEY (owner, run_at, id)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
         autovacuum_vacuum_cost_delay = 0);
 CREATE SEQUENCE durable.task_queue_id_seq OWNED BY durable.task_queue.id;
 CREATE INDEX task_queue_key ON durable.task_queue (key, execution, task);
+
+-- Queues of activities, with limits that hold for all workers together.  concurrency:
+-- how many run at a time, key_concurrency: of one key, rate: how many begin within
+-- per; NULL: no limit.  starts: how many began in each of the last parts of per, the
+-- newest last, which began at starts_at (src/store/queue_table.c).
+CREATE TABLE durable.queue (
+    name              text        COLLATE "C" PRIMARY KEY,
+    owner             regrole     NOT NULL,
+    concurrency       integer,
+    rate              integer,
+    per               interval,
+    key_concurrency   integer,
+    is_paused         boolean     NOT NULL DEFAULT false,
+    starts            integer[],
+    starts_at         timestamptz,
+    description       text
+);
+
+-- Roles that may fetch from a queue, besides its owner.
+CREATE TABLE durable.queue_grant (
+    queue             text        COLLATE "C" NOT NULL,
+    role              regrole     NOT NULL,
+    PRIMARY KEY (queue, role)
+);
+
+-- Activities in queues: those for programs outside of the database (handler is NULL),
+-- and those in SQL whose queue has to let them begin.
+--
+-- state: r ready, d delayed until "at", l leased until "at", h held because the
+-- instance is suspended ("at": as before), c and f it was answered at that time and
+-- the answer is remembered for a while.
+-- round: the fair order within a priority: the first waiting task of each key has a lower
+-- number than the second of any.  lost: leases of this attempt that ended without an answer.
+CREATE TABLE durable.queued_task (
+    id                bigint      NOT NULL,
+    key               bigint      NOT NULL,
+    at                timestamptz NOT NULL,
+    scheduled_at      timestamptz NOT NULL,
+    leased_at         timestamptz,
+    nonce             bigint,
+    round             bigint      NOT NULL,
+    owner             regrole     NOT NULL,
+    execution         integer     NOT NULL,
+    task              integer     NOT NULL,
+    attempt           integer     NOT NULL,
+    priority          integer     NOT NULL,
+    lost              integer     NOT NULL DEFAULT 0,
+    state             "char"      NOT NULL,
+    queue             text        COLLATE "C" NOT NULL,
+    share             text        COLLATE "C" NOT NULL,
+    name              text        NOT NULL,
+    handler           text,
+    worker            text,
+    input             jsonb,
+    retry             jsonb,
+    timeout           interval,
+    last_failure      jsonb,
+    PRIMARY KEY (key, id)
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
+        autovacuum_vacuum_cost_delay = 0);
+CREATE SEQUENCE durable.queued_task_id_seq OWNED BY durable.queued_task.id;
+CREATE INDEX queued_task_ready ON durable.queued_task (queue, priority, round, id) WHERE state = 'r';
+CREATE INDEX queued_task_share ON durable.queued_task (queue, share, priority, round, id) WHERE state = 'r';
+CREATE INDEX queued_task_delayed ON durable.queued_task (queue, at) WHERE state = 'd';
+CREATE INDEX queued_task_leased ON durable.queued_task (queue, at) WHERE state = 'l';
+CREATE INDEX queued_task_sql ON durable.queued_task (queue, state) WHERE handler IS NOT NULL;
+CREATE INDEX queued_task_answered ON durable.queued_task (at) WHERE state IN ('c', 'f');
 
 -- Names for functions, with options.  A registration counts for its owner, for
 -- roles that have the owner's privileges, and for everybody if a superuser or
@@ -221,15 +290,19 @@ CREATE TABLE durable.orchestration (
     PRIMARY KEY (name, owner)
 );
 
--- execution: auto, inline, task.
+-- execution: auto, inline, task; external, and then there is no handler.
+-- share: the member of the input that says for which key it is; NULL: the owner is the key.
 CREATE TABLE durable.activity (
     owner             regrole     NOT NULL,
     name              text        NOT NULL,
-    handler           text        NOT NULL,
+    handler           text,
     execution         text        NOT NULL DEFAULT 'auto',
     retry             jsonb,
     timeout           interval,
     description       text,
+    queue             text        COLLATE "C",
+    priority          integer     NOT NULL DEFAULT 0,
+    share             text,
     PRIMARY KEY (name, owner)
 );
 
@@ -293,6 +366,10 @@ SELECT pg_catalog.pg_extension_config_dump('durable.timer', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.task_queue', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.task_queue_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.subscription', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.queue', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.queue_grant', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.queued_task', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.queued_task_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.orchestration', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.activity', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.schedule', '');
@@ -309,6 +386,9 @@ COMMENT ON TABLE durable.inbox IS 'messages that instances have not yet consumed
 COMMENT ON TABLE durable.tally IS 'numbers of instances by owner, name and status; see the view durable.counts';
 COMMENT ON TABLE durable.timer IS 'open timers';
 COMMENT ON TABLE durable.task_queue IS 'activities that wait for or run in a transaction of their own';
+COMMENT ON TABLE durable.queue IS 'queues of activities with their limits; see the view durable.queues';
+COMMENT ON TABLE durable.queue_grant IS 'which roles may fetch work from which queue';
+COMMENT ON TABLE durable.queued_task IS 'activities that wait in a queue, or that a worker has taken from it';
 COMMENT ON TABLE durable.subscription IS 'instances that are subscribed to a topic';
 COMMENT ON TABLE durable.orchestration IS 'registered orchestrations';
 COMMENT ON TABLE durable.activity IS 'registered activities';

@@ -18,7 +18,10 @@ CREATE FUNCTION durable.register_activity(
     execution   text         DEFAULT 'auto',
     retry       jsonb        DEFAULT NULL,
     timeout     interval     DEFAULT NULL,
-    description text         DEFAULT NULL
+    description text         DEFAULT NULL,
+    queue       text         DEFAULT NULL,
+    priority    integer      DEFAULT 0,
+    key         text         DEFAULT NULL
 ) RETURNS void
 LANGUAGE C VOLATILE
 AS 'MODULE_PATHNAME', 'durable_register_activity';
@@ -45,16 +48,17 @@ AS 'MODULE_PATHNAME', 'durable_retry';
 -- What counts for the current user (src/store/registry.c decides the same), and
 -- everything for those who watch the server.
 CREATE VIEW durable.registrations WITH (security_barrier) AS
-SELECT r.kind, r.name, r.handler, r.owner, r.version, r.execution, r.retry, r.timeout, r.retention, r.description
+SELECT r.kind, r.name, r.handler, r.owner, r.version, r.execution, r.retry, r.timeout, r.retention, r.description,
+       r.queue, r.priority, r.key
 FROM (
     SELECT 'orchestration' AS kind, o.name, o.handler, o.owner, o.version,
            NULL::text AS execution, NULL::jsonb AS retry, NULL::interval AS timeout,
-           o.retention, o.description
+           o.retention, o.description, NULL::text AS queue, NULL::integer AS priority, NULL::text AS key
     FROM durable.orchestration AS o
     UNION ALL
     SELECT 'activity', a.name, a.handler, a.owner, NULL,
            a.execution, a.retry, a.timeout,
-           NULL, a.description
+           NULL, a.description, a.queue, a.priority, a.share
     FROM durable.activity AS a
 ) AS r
 WHERE pg_catalog.pg_has_role(r.owner::oid, 'USAGE')
@@ -64,7 +68,7 @@ WHERE pg_catalog.pg_has_role(r.owner::oid, 'USAGE')
 
 COMMENT ON FUNCTION durable.register_orchestration(text, regprocedure, text, interval, text) IS
     'gives an orchestration a name and options; replaces an existing registration of that name by the caller';
-COMMENT ON FUNCTION durable.register_activity(text, regprocedure, text, jsonb, interval, text) IS
+COMMENT ON FUNCTION durable.register_activity(text, regprocedure, text, jsonb, interval, text, text, integer, text) IS
     'gives an activity a name and options; replaces an existing registration of that name by the caller';
 COMMENT ON FUNCTION durable.unregister_orchestration(text) IS
     'removes a registration of an orchestration by the caller; its instances continue to run';

@@ -73,6 +73,11 @@ SELECT i.instance_id,
                           WHERE w.kind = 'activity' AND t.key = i.key AND t.execution = i.execution AND t.task = w.number
                             AND t.last_failure IS NOT NULL
                           UNION ALL
+                          SELECT q.attempt, q.last_failure ->> 'message', q.at
+                          FROM durable.queued_task q
+                          WHERE w.kind = 'activity' AND q.key = i.key AND q.execution = i.execution AND q.task = w.number
+                            AND q.last_failure IS NOT NULL AND (q.state IN ('r', 'd', 'h') OR q.state = 'l' AND q.handler IS NULL)
+                          UNION ALL
                           (SELECT c.parent_attempt,
                                   (SELECT p.failure ->> 'message' FROM durable.instance p
                                    WHERE p.parent_key = c.parent_key AND p.parent_task = c.parent_task
@@ -136,6 +141,11 @@ FROM durable.instance i
          FROM durable.task_queue t
          WHERE w.kind = 'activity' AND t.key = i.key AND t.execution = i.execution AND t.task = w.number
            AND t.last_failure IS NOT NULL
+         UNION ALL
+         SELECT q.attempt, q.last_failure ->> 'message', q.at
+         FROM durable.queued_task q
+         WHERE w.kind = 'activity' AND q.key = i.key AND q.execution = i.execution AND q.task = w.number
+           AND q.last_failure IS NOT NULL AND (q.state IN ('r', 'd', 'h') OR q.state = 'l' AND q.handler IS NULL)
          UNION ALL
          (SELECT c.parent_attempt,
                  (SELECT p.failure ->> 'message' FROM durable.instance p

@@ -18,6 +18,9 @@ BEGIN ATOMIC
           'unregister_orchestration', 'unregister_activity',
           'schedule', 'alter_schedule', 'unschedule', 'pause_schedule', 'unpause_schedule', 'trigger_schedule', 'backfill',
           'schedule_times', 'tick_schedule', 'tick_schedules', 'run_one_by_one',
+          'register_queue', 'unregister_queue', 'pause_queue', 'unpause_queue', 'grant_queue', 'revoke_queue',
+          -- workers outside of the database
+          'fetch_work', 'wait_for_work', 'complete_tasks', 'fail_task', 'extend_lease', 'release_work',
           -- orchestrations
           'call_activity', 'schedule_activity', 'call_sql',
           'call_sub_orchestrator', 'schedule_sub_orchestrator',
@@ -31,6 +34,17 @@ BEGIN ATOMIC
           'may_see', 'may_read', 'clock', 'waits', 'worker_slots',
           -- tests; they do nothing unless durable.testing is on
           'drain', 'advance_clock']::name[]);
+END;
+
+-- What a worker outside of the database calls: durable.grant_queue grants it.
+CREATE FUNCTION durable.worker_functions() RETURNS SETOF regprocedure
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT p.oid::regprocedure
+    FROM pg_proc p
+    WHERE p.pronamespace = 'durable'::regnamespace
+      AND p.proname = ANY (ARRAY['fetch_work', 'wait_for_work', 'complete_tasks', 'fail_task', 'extend_lease',
+                                 'release_work', 'version']::name[]);
 END;
 
 -- Each grant writes an access control list of all grantees for each function, so the cost
@@ -129,6 +143,7 @@ COMMENT ON FUNCTION durable.user_functions() IS 'functions that durable.grant_us
 COMMENT ON FUNCTION durable.http_functions() IS 'the functions that durable.grant_http grants';
 COMMENT ON FUNCTION durable.grant_http(regrole) IS
     'lets a role call durable.http for the requests of mounted functions, and nothing else';
+COMMENT ON FUNCTION durable.worker_functions() IS 'functions that durable.grant_queue grants';
 COMMENT ON FUNCTION durable.grant_usage(regrole) IS
     'allows a role to write, start and control its own workflows';
 COMMENT ON FUNCTION durable.revoke_usage(regrole) IS
@@ -141,7 +156,7 @@ REVOKE ALL ON ALL ROUTINES IN SCHEMA durable FROM PUBLIC;
 -- Monitoring sees everybody's instances, without their payloads.
 GRANT USAGE ON SCHEMA durable TO pg_monitor;
 GRANT SELECT ON durable.instances, durable.counts, durable.waiting, durable.buffered_events, durable.workers,
-    durable.registrations, durable.schedules
+    durable.registrations, durable.schedules, durable.queues, durable.leases
 TO pg_monitor;
 GRANT EXECUTE ON FUNCTION
     durable.status(text), durable.history(text),

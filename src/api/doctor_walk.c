@@ -128,6 +128,7 @@ static DurableSql stuck_of_range = {
 	"   SELECT FROM durable.timer t WHERE t.owner = i.owner AND t.due_at = w.due AND t.key = i.key)))"
 	" AND NOT EXISTS (SELECT FROM durable.inbox m WHERE m.owner = i.owner AND m.key = i.key)"
 	" AND NOT EXISTS (SELECT FROM durable.task_queue t WHERE t.key = i.key)"
+	" AND NOT EXISTS (SELECT FROM durable.queued_task q WHERE q.key = i.key AND q.state NOT IN ('c', 'f'))"
 	" AND NOT EXISTS (SELECT FROM durable.instance c WHERE c.parent_key = i.key AND c." DOCTOR_UNFINISHED ")"
 	" ORDER BY i.key",
 	RANGE_ARGS
@@ -284,7 +285,7 @@ add_other_codes(Walk *walk)
 {
 	static DurableSql registered = {
 		.text = "SELECT handler FROM durable.orchestration o WHERE " DOCTOR_VISIBLE("o.owner")
-		" UNION SELECT handler FROM durable.activity a WHERE " DOCTOR_VISIBLE("a.owner")
+		" UNION SELECT handler FROM durable.activity a WHERE a.handler IS NOT NULL AND " DOCTOR_VISIBLE("a.owner")
 		" UNION SELECT handler FROM (SELECT handler, owner FROM durable.task_queue ORDER BY owner, run_at, id LIMIT 1000) t"
 		"  WHERE handler NOT IN ('" ACTIVITY_CALL_SQL "', '" TASK_HANDLER_START "') AND " DOCTOR_VISIBLE("t.owner"),
 		.nargs = 2,

@@ -20,6 +20,7 @@
 #include "fmgr.h"
 #include "handler.h"
 #include "miscadmin.h"
+#include "queue_api.h"
 #include "registry.h"
 #include "retry.h"
 #include "sql.h"
@@ -32,6 +33,8 @@
 #define LONGEST_RETENTION_US	(LONGEST_RETENTION_YEARS * 366 * USECS_PER_DAY)
 
 static Handler *handler_argument(FunctionCallInfo fcinfo, const char *kind);
+static void check_handler_is_given(FunctionCallInfo fcinfo, const char *name, bool is_external);
+static char *queue_argument(FunctionCallInfo fcinfo, const char *name, const char *execution);
 static void check_execution(const char *word);
 static void check_retention(FunctionCallInfo fcinfo, int argno);
 static Datum text_or_null(const char *value, char *null);
@@ -50,12 +53,13 @@ static DurableSql upsert_orchestration = {
 	.argtypes = {REGROLEOID, TEXTOID, TEXTOID, TEXTOID, INTERVALOID, TEXTOID}
 };
 static DurableSql upsert_activity = {
-	.text = "INSERT INTO durable.activity AS a (owner, name, handler, execution, retry, timeout, description) "
-	"VALUES ($1, $2, $3, $4, $5, $6, $7) "
+	.text = "INSERT INTO durable.activity AS a (owner, name, handler, execution, retry, timeout, description, queue, priority, share) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
 	"ON CONFLICT (name, owner) DO UPDATE SET handler = excluded.handler, execution = excluded.execution, "
-	"retry = excluded.retry, timeout = excluded.timeout, description = excluded.description",
-	.nargs = 7,
-	.argtypes = {REGROLEOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, INTERVALOID, TEXTOID}
+	"retry = excluded.retry, timeout = excluded.timeout, description = excluded.description, "
+	"queue = excluded.queue, priority = excluded.priority, share = excluded.share",
+	.nargs = 10,
+	.argtypes = {REGROLEOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, INTERVALOID, TEXTOID, TEXTOID, INT4OID, TEXTOID}
 };
 static DurableSql delete_orchestration = {
 	.text = "DELETE FROM durable.orchestration WHERE name = $2 AND (owner = $1 OR $3 AND " OWNER_IS_GONE ")",
@@ -107,7 +111,7 @@ durable_register_orchestration(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* register_activity(name, handler, execution, retry, timeout, description) */
+/* register_activity(name, handler, execution, retry, timeout, description, queue, priority, key) */
 PG_FUNCTION_INFO_V1(durable_register_activity);
 
 Datum
@@ -115,25 +119,25 @@ durable_register_activity(PG_FUNCTION_ARGS)
 {
 	char	   *name;
 	char	   *execution;
-	Handler    *handler;
-	Datum		values[7];
-	char		nulls[] = "       ";
+	char	   *queue;
+	char	   *share;
+	bool		is_external;
+	Datum		values[10];
+	char		nulls[] = "          ";
 
 	durable_client_enter("register_activity", "Register the activity before you start the orchestration.");
 
 	name = durable_client_name(fcinfo, 0, "activity name");
 	execution = durable_client_text(fcinfo, 2);
-	if (PG_ARGISNULL(1) || (execution != NULL && strcmp(execution, "external") == 0))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("external activities are not available in this version"),
-				 errdetail("Activity \"%s\" has %s.", name,
-						   PG_ARGISNULL(1) ? "no handler" : "execution \"external\""),
-				 errhint("Specify a function with its argument types, for example 'app.send_mail(jsonb)'.")));
 	if (execution == NULL)
 		execution = "auto";
 	check_execution(execution);
-	handler = handler_argument(fcinfo, "activity");
+	is_external = strcmp(execution, "external") == 0;
+	check_handler_is_given(fcinfo, name, is_external);
+	queue = queue_argument(fcinfo, name, execution);
+	share = durable_client_text(fcinfo, 8);
+	if (share != NULL)
+		durable_client_check_name(share, "activity key");
 	if (!PG_ARGISNULL(3))
 	{
 		RetryPolicy policy;
@@ -145,13 +149,16 @@ durable_register_activity(PG_FUNCTION_ARGS)
 
 	values[0] = ObjectIdGetDatum(GetUserId());
 	values[1] = CStringGetTextDatum(name);
-	values[2] = CStringGetTextDatum(handler->signature);
+	values[2] = text_or_null(is_external ? NULL : handler_argument(fcinfo, "activity")->signature, &nulls[2]);
 	values[3] = CStringGetTextDatum(execution);
 	for (int i = 4; i < 7; i++)
 	{
 		values[i] = PG_GETARG_DATUM(i - 1);
 		nulls[i] = PG_ARGISNULL(i - 1) ? 'n' : ' ';
 	}
+	values[7] = text_or_null(queue, &nulls[7]);
+	values[8] = Int32GetDatum(PG_ARGISNULL(7) ? 0 : PG_GETARG_INT32(7));
+	values[9] = text_or_null(share, &nulls[9]);
 	run(&upsert_activity, values, nulls);
 
 	PG_RETURN_VOID();
@@ -234,7 +241,48 @@ check_execution(const char *word)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid value for parameter \"execution\": \"%s\"", durable_client_shown(word)),
-				 errhint("Valid values are \"auto\" (the engine measures how long the activity takes), \"inline\" (in the transaction of the turn), and \"task\" (in its own transaction).")));
+				 errhint("Valid values are \"auto\" (the engine measures how long the activity takes), \"inline\" (in the transaction of the turn), \"task\" (in its own transaction), and \"external\" (by a worker outside of the database).")));
+}
+
+/* An external activity has no function, and every other one has. */
+static void
+check_handler_is_given(FunctionCallInfo fcinfo, const char *name, bool is_external)
+{
+	if (is_external && !PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("external activity \"%s\" must not have a handler", name),
+				 errdetail("A worker outside of the database runs it."),
+				 errhint("Omit the handler, or use execution \"task\" for a function.")));
+	if (!is_external && PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("activity \"%s\" needs a handler", name),
+				 errhint("Specify a function with its argument types, for example 'app.send_mail(jsonb)', or use execution => 'external' with a queue.")));
+}
+
+/* NULL: none.  A queue that does not exist yet is made, without limits. */
+static char *
+queue_argument(FunctionCallInfo fcinfo, const char *name, const char *execution)
+{
+	char	   *queue = durable_client_text(fcinfo, 6);
+
+	if (queue == NULL && strcmp(execution, "external") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("external activity \"%s\" needs a queue", name),
+				 errhint("Workers fetch from a queue by its name, as in queue => 'mail'.")));
+	if (queue == NULL)
+		return NULL;
+	durable_client_check_name(queue, "queue name");
+	if (strcmp(execution, "inline") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("inline activity \"%s\" must not have a queue", name),
+				 errdetail("It runs at once, in the transaction of the turn."),
+				 errhint("Use execution \"task\".")));
+	durable_queue_require_or_make(queue);
+	return queue;
 }
 
 /* Longer ones would lead to times that there are not. */

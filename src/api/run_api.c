@@ -50,7 +50,6 @@ typedef struct RunResult
 	char	   *suspend_reason;
 }			RunResult;
 
-static void require_nonatomic(FunctionCallInfo fcinfo, const char *function, const char *detail, const char *hint);
 static void wait_until_finished(int64 key, const char *instance_id, TimestampTz deadline, RunResult *result);
 static void read_result(int64 key, const char *instance_id, RunResult *result);
 static void raise_unless_completed(const char *instance_id, const RunResult *result);
@@ -72,7 +71,7 @@ durable_run(PG_FUNCTION_ARGS)
 
 	durable_client_refuse_in_turn("run", "Use durable.call_sub_orchestrator().");
 	durable_wait_refuse_in_activity("run");
-	require_nonatomic(fcinfo, "run", "The procedure commits the start of the instance before it waits for the instance.",
+	durable_wait_require_nonatomic(fcinfo, "run", "The procedure commits the start of the instance before it waits for the instance.",
 					  "Use durable.start(), commit, and then use durable.wait().");
 	durable_client_enter("run", "Use durable.call_sub_orchestrator().");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
@@ -107,7 +106,7 @@ durable_wait_for(PG_FUNCTION_ARGS)
 	durable_client_refuse_in_turn("wait_for", "Use durable.call_sub_orchestrator().");
 	durable_shmem_require();
 	durable_wait_refuse_in_activity("wait_for");
-	require_nonatomic(fcinfo, "wait_for", "The procedure ends the transaction before it waits, so that it holds no snapshot.",
+	durable_wait_require_nonatomic(fcinfo, "wait_for", "The procedure ends the transaction before it waits, so that it holds no snapshot.",
 					  "Use durable.wait().");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -132,8 +131,8 @@ durable_wait_for(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
-static void
-require_nonatomic(FunctionCallInfo fcinfo, const char *function, const char *detail, const char *hint)
+void
+durable_wait_require_nonatomic(FunctionCallInfo fcinfo, const char *function, const char *detail, const char *hint)
 {
 	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
 		castNode(CallContext, fcinfo->context)->atomic)

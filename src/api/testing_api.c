@@ -24,6 +24,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "admission.h"
 #include "clock.h"
 #include "engine.h"
 #include "guc.h"
@@ -108,6 +109,7 @@ durable_drain(PG_FUNCTION_ARGS)
 			;					/* go on behind what others hold */
 		else if (look_again)
 		{
+			(void) run(durable_admission_unit, owner, &scan);
 			scan = (UnitScan) {0, 0, DT_NOBEGIN, DT_NOBEGIN, 0, 1, false};
 			look_again = false;
 		}

@@ -32,6 +32,7 @@
 #define ERRCODE_DURABLE_WAITS_FOREVER		MAKE_SQLSTATE('W','F','0','0','7')
 #define ERRCODE_DURABLE_LEASE_LOST			MAKE_SQLSTATE('W','F','0','0','8')
 #define ERRCODE_DURABLE_LIMIT				MAKE_SQLSTATE('W','F','0','0','9')
+#define ERRCODE_DURABLE_EXTERNAL			MAKE_SQLSTATE('W','F','0','1','0')
 
 /* instance.status */
 #define STATUS_PENDING		'P'

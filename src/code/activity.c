@@ -107,6 +107,11 @@ durable_activity_target(List **known, const char *name, Oid owner, Oid asking_na
 		target->retry = lookup.registration->retry;
 		if (lookup.registration->timeout != NULL)
 			target->timeout_us = durable_activity_stored_timeout_us(lookup.registration->timeout);
+		target->queue = lookup.registration->queue;
+		target->priority = lookup.registration->priority;
+		target->share = lookup.registration->share;
+		if (target->execution == EXECUTION_EXTERNAL)
+			return target;
 	}
 
 	call.body = lookup_body;
@@ -130,7 +135,7 @@ durable_activity_is_short(const ActivityTarget * target, const Jsonb *input)
 
 	if (target->failure != NULL || target->execution == EXECUTION_INLINE)
 		return true;
-	if (target->execution == EXECUTION_TASK)
+	if (target->execution == EXECUTION_TASK || target->queue != NULL)
 		return false;
 	duration = durable_duration_get(duration_key(target->function, input));
 	return duration >= 0 && duration <= durable_inline_limit;

@@ -20,11 +20,14 @@ typedef struct ActivityTarget
 	Oid			asking_namespace;	/* schema of the orchestration that asked */
 	Jsonb	   *failure;		/* the name cannot be resolved: why, as the failure of a call ... */
 	char	   *problem;		/* ... and for the administrator */
-	char	   *handler;		/* signature; ACTIVITY_CALL_SQL for the built-in */
+	char	   *handler;		/* signature; ACTIVITY_CALL_SQL for the built-in; NULL: external */
 	Oid			function;		/* InvalidOid for the built-in */
 	ActivityExecution execution;
 	const Jsonb *retry;			/* registered default, or NULL */
 	int64		timeout_us;		/* registered default, 0 none */
+	const char *queue;			/* it waits there until it may run; NULL: it does not */
+	int			priority;		/* in the queue */
+	const char *share;			/* member of the input that is its key there, or NULL */
 	bool		trusted;		/* cannot touch the world outside the database by itself */
 } ActivityTarget;
 

@@ -25,6 +25,7 @@
 #include "process.h"
 
 #include "access/xact.h"
+#include "admission.h"
 #include "clock.h"
 #include "engine.h"
 #include "guc.h"
@@ -60,7 +61,7 @@ static HeldReason reported_held = HELD_NOT;
 static void start_up(void);
 static void detach(int code, Datum arg);
 static bool reason_to_look(DurableDatabase *db, TimestampTz looked_at, TimestampTz not_before);
-static void look(DurableDatabase *db);
+static void look(DurableDatabase *db, TimestampTz *queues_due);
 static void leave_without_extension(DurableDatabase *db);
 static void report_held(HeldReason held);
 static bool go_to_sleep(DurableDatabase *db, TimestampTz until, bool is_quiet);
@@ -75,6 +76,7 @@ durable_coordinator_main(Datum arg)
 	TimestampTz looked_at = 0;
 	TimestampTz look_not_before = 0;
 	TimestampTz delete_at = 0;
+	TimestampTz queues_due = DT_NOEND;
 	ErrorContextCallback callback = {.callback = describe_error};
 
 	start_up();
@@ -104,11 +106,13 @@ durable_coordinator_main(Datum arg)
 		if (durable_database_stopping(db))
 			proc_exit(0);
 
+		if (durable_clock_now() >= queues_due)
+			looked_at = 0;
 		if (reason_to_look(db, looked_at, look_not_before))
 		{
 			TimestampTz began = GetCurrentTimestamp();
 
-			look(db);
+			look(db, &queues_due);
 			looked_at = GetCurrentTimestamp();
 			look_not_before = looked_at + LOOK_SHARE * Max(looked_at - began, 0);
 		}
@@ -127,7 +131,9 @@ durable_coordinator_main(Datum arg)
 			ms = Min(ms, Max(delete_at - GetCurrentTimestamp(), 0) / 1000 + 1);
 			ms = Min(ms, durable_clock_ms_until(durable_owners_next_due(), ms));
 			is_quiet &= delete_at - GetCurrentTimestamp() > QUIET_FOR * INT64CONST(1000);
-			next_due = Min(next_due, durable_owners_next_due());
+			next_due = Min(next_due, Min(durable_owners_next_due(), queues_due));
+			ms = Min(ms, durable_clock_ms_until(queues_due, ms));
+			is_quiet &= durable_clock_ms_until(queues_due, QUIET_FOR) >= QUIET_FOR;
 			ms = Min(ms, durable_blame_step());
 			ms = Min(ms, durable_fold_step());
 		}
@@ -198,8 +204,9 @@ reason_to_look(DurableDatabase *db, TimestampTz looked_at, TimestampTz not_befor
 	return granted;
 }
 
+/* *queues_due: when work in queues is due next, whoever has asked for it or not. */
 static void
-look(DurableDatabase *db)
+look(DurableDatabase *db, TimestampTz *queues_due)
 {
 	TimestampTz now;
 	bool		paused;
@@ -213,6 +220,9 @@ look(DurableDatabase *db)
 	if (present)
 	{
 		allowed = durable_engine_check(&paused, &held);
+		*queues_due = DT_NOEND;
+		if (allowed && !paused)
+			durable_admission_step(queues_due);
 		if (allowed)
 			durable_owners_look();
 	}

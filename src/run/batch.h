@@ -50,6 +50,7 @@ typedef struct Batch
 	List	   *new_timers;		/* TimerRow */
 	List	   *gone_timers;	/* TimerRow */
 	List	   *new_tasks;		/* TaskRow */
+	List	   *new_queued;		/* TaskRow: those that go into a queue */
 	List	   *gone_tasks;		/* Instance: terminated, delete its tasks, stop its children */
 	List	   *closed_parents;	/* Instance: ended, may have unfinished children */
 	List	   *children;		/* NewInstance */
@@ -95,6 +96,7 @@ extern void durable_batch_start_again(Batch * batch, const TaskRow *task);
 
 extern void durable_batch_store_sends(Batch * batch);
 extern void durable_batch_store_tasks(Batch * batch);
+extern void durable_batch_store_queued(Batch * batch);
 
 /* Keys of instances, as a bigint[]. */
 extern Datum durable_batch_keys(List *instances);

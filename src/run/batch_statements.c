@@ -21,6 +21,7 @@
 #include "batch.h"
 #include "columns.h"
 #include "json.h"
+#include "queued_table.h"
 #include "waiting.h"
 #include "wakeup.h"
 
@@ -33,6 +34,7 @@ static Size size_of(const Jsonb *value);
 static Size size_of_task(const void *row);
 static Size size_of_send(const void *row);
 static void insert_task_rows(Batch * batch, List *rows);
+static void insert_queued_rows(Batch * batch, List *rows);
 static void insert_events(Batch * batch, List *rows);
 static void terminate_children(Batch * batch, List *parents, const char *reason);
 
@@ -40,6 +42,12 @@ void
 durable_batch_store_tasks(Batch * batch)
 {
 	in_pieces(batch, batch->new_tasks, size_of_task, insert_task_rows);
+}
+
+void
+durable_batch_store_queued(Batch * batch)
+{
+	in_pieces(batch, batch->new_queued, size_of_task, insert_queued_rows);
 }
 
 static Size
@@ -52,6 +60,12 @@ static void
 insert_task_rows(Batch * batch, List *rows)
 {
 	durable_task_insert(batch->owner, rows);
+}
+
+static void
+insert_queued_rows(Batch * batch, List *rows)
+{
+	durable_queued_insert(batch->owner, rows);
 }
 
 void
@@ -96,6 +110,7 @@ durable_batch_terminate(Batch * batch)
 	ListCell   *cell;
 
 	durable_task_delete_idle(durable_batch_keys(batch->gone_tasks));
+	durable_queued_delete(durable_batch_keys(batch->gone_tasks));
 	foreach(cell, batch->gone_tasks)
 	{
 		Instance   *instance = lfirst(cell);

@@ -18,6 +18,7 @@
 #include "guc.h"
 #include "finished.h"
 #include "history_table.h"
+#include "queued_table.h"
 #include "sql.h"
 #include "tally.h"
 
@@ -59,6 +60,8 @@ durable_batch_store(Batch * batch)
 		durable_timer_insert(batch->owner, batch->new_timers);
 	if (batch->new_tasks != NIL)
 		durable_batch_store_tasks(batch);
+	if (batch->new_queued != NIL)
+		durable_batch_store_queued(batch);
 	hold_and_release(batch);	/* after the new tasks: they are held, too */
 	if (batch->outbox != NIL)
 		durable_inbox_insert(batch->outbox);
@@ -173,9 +176,15 @@ hold_and_release(Batch * batch)
 			released = lappend(released, instance);
 	}
 	if (held != NIL)
+	{
 		durable_task_hold_idle(durable_batch_keys(held));
+		durable_queued_hold(durable_batch_keys(held));
+	}
 	if (released != NIL)
+	{
 		durable_task_release(durable_batch_keys(released));
+		durable_queued_release(durable_batch_keys(released));
+	}
 }
 
 void

@@ -4,7 +4,7 @@
  *		Where an activity runs: inline, or as a task; and when there is no time left.
  *
  * Short activities run right between two turns.  The others become rows of
- * durable.task_queue.  When the batch has had its share of time or of writing
+ * durable.task_queue, or of durable.queued_task where they have a queue.  When the batch has had its share of time or of writing
  * subtransactions, the instance sends itself a message to go on.
  *
  * Called by: execution.c, outcome.c
@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 
 #include "activity.h"
@@ -24,12 +25,17 @@
 #include "execution.h"
 #include "failpoint.h"
 #include "instance.h"
+#include "json.h"
 #include "retry.h"
+
+/* Keys are in an index; bytes. */
+#define MAX_SHARE	256
 
 static bool run_activity(Batch * batch, Instance *instance, const Decision *decision, ActivityTarget * target,
 						 bool ending);
 static bool cannot_call(Batch * batch, Instance *instance, const Decision *decision, bool ending,
 						const char *problem, Jsonb *failure);
+static const char *share_of(const ActivityTarget * target, const Jsonb *input);
 static void make_task(Batch * batch, Instance *instance, const Decision *decision, ActivityTarget * target,
 					TimestampTz run_at, int attempt, const Jsonb *failure);
 
@@ -207,8 +213,27 @@ make_task(Batch * batch, Instance *instance, const Decision *decision, ActivityT
 	row->timeout_us = decision->timeout_us > 0 ? decision->timeout_us : target->timeout_us;
 	row->last_failure = failure;
 	row->crashes = batch->cautious ? instance->crashes : 0;
-	batch->new_tasks = lappend(batch->new_tasks, row);
+	if (target->queue != NULL)
+	{
+		row->queue = target->queue;
+		row->priority = target->priority;
+		row->share = share_of(target, decision->input);
+		batch->new_queued = lappend(batch->new_queued, row);
+	}
+	else
+		batch->new_tasks = lappend(batch->new_tasks, row);
 	MemoryContextSwitchTo(old);
+}
+
+/* The key that its queue shares out by; NULL: its owner is the key. */
+static const char *
+share_of(const ActivityTarget * target, const Jsonb *input)
+{
+	char	   *share = target->share && input ? durable_json_get_text(input, target->share) : NULL;
+
+	if (share != NULL && strlen(share) > MAX_SHARE)
+		share[pg_mbcliplen(share, strlen(share), MAX_SHARE)] = '\0';
+	return share;
 }
 
 /*

@@ -28,12 +28,14 @@
 #include "guc.h"
 #include "handler.h"
 #include "json.h"
+#include "queued_table.h"
 #include "retry.h"
 #include "shmem.h"
 #include "slot.h"
 #include "suspect.h"
 #include "unit.h"
 #include "usercall.h"
+#include "wakeup.h"
 
 /*
  * After a deadlock and the like it is tried again: soon at first, then after a
@@ -45,6 +47,8 @@
 static UnitResult end_batch(Batch * batch, const TaskRow *task, MemoryContext old);
 static TaskRow *claim_task(Oid owner, UnitScan *scan, TimestampTz now, bool suspects);
 static bool is_wanted(char status);
+static void end_task(const TaskRow *task);
+static void try_again(Oid owner, const TaskRow *task, TimestampTz run_at, int attempt, const Jsonb *failure);
 static void hold_task(Oid owner, const TaskRow *task, TimestampTz now);
 static void start_again(Batch * batch, const TaskRow *task);
 static void give_up(Batch * batch, const TaskRow *task);
@@ -91,7 +95,7 @@ durable_unit_task(Oid owner, UnitScan *scan)
 		if (durable_batch_is_start(task->handler))
 			start_again(batch, task);
 		else if (!is_wanted(status))
-			durable_task_delete(task);
+			end_task(task);
 		else if (status == STATUS_SUSPENDED)
 			hold_task(owner, task, now);
 		else if (durable_blame_convicts(task->crashes))
@@ -147,16 +151,48 @@ static void
 hold_task(Oid owner, const TaskRow *task, TimestampTz now)
 {
 	if (durable_instance_lock_status(task->key) == STATUS_SUSPENDED)
-		durable_task_hold(task);
+	{
+		if (task->queued_id == 0)
+			durable_task_hold(task);
+		else
+		{
+			durable_task_delete(task);
+			durable_queued_give_back(task, QUEUED_HELD, now, task->attempt, task->last_failure);
+		}
+	}
 	else
 		durable_task_postpone(owner, task, now + TRY_AGAIN_MIN_US, task->attempt, task->last_failure);
+}
+
+/* It comes back no more, and makes room for another one of its queue. */
+static void
+end_task(const TaskRow *task)
+{
+	durable_task_delete(task);
+	if (task->queued_id == 0)
+		return;
+	durable_queued_delete_one(task->key, task->queued_id);
+	durable_wakeup_engine();
+}
+
+/* In a queue it takes no place while it waits for the next attempt. */
+static void
+try_again(Oid owner, const TaskRow *task, TimestampTz run_at, int attempt, const Jsonb *failure)
+{
+	if (task->queued_id == 0)
+	{
+		durable_task_postpone(owner, task, run_at, attempt, failure);
+		return;
+	}
+	durable_task_delete(task);
+	durable_queued_give_back(task, QUEUED_DELAYED, run_at, attempt, failure);
 }
 
 /* No activity, but the start of an orchestration that was put off (batch_children.c). */
 static void
 start_again(Batch * batch, const TaskRow *task)
 {
-	durable_task_delete(task);
+	end_task(task);
 	durable_batch_start_again(batch, task);
 }
 
@@ -169,7 +205,7 @@ give_up(Batch * batch, const TaskRow *task)
 	ereport(LOG,
 			(errmsg("%s", message),
 			 errdetail("The activity has failed.")));
-	durable_task_delete(task);
+	end_task(task);
 	durable_batch_send(batch, task->key, MESSAGE_FAILED, task->execution, task->task, task->attempt, NULL,
 					   durable_json_make_failure(ERRCODE_CRASH_SHUTDOWN, message));
 }
@@ -206,7 +242,7 @@ run_task(Batch * batch, TaskRow *task, UnitScan *scan)
 	if (!wanted)
 	{
 		(void) durable_slot_end_task();
-		durable_task_delete(task);
+		end_task(task);
 		return;
 	}
 
@@ -221,13 +257,13 @@ run_task(Batch * batch, TaskRow *task, UnitScan *scan)
 	switch (outcome)
 	{
 		case ACTIVITY_COMPLETED:
-			durable_task_delete(task);
+			end_task(task);
 			durable_batch_send(batch, task->key, MESSAGE_COMPLETED, task->execution,
 							   task->task, task->attempt, NULL, run.payload);
 			break;
 
 		case ACTIVITY_STOPPED:
-			durable_task_delete(task);
+			end_task(task);
 			break;
 
 		case ACTIVITY_TRY_LATER:
@@ -249,11 +285,10 @@ run_task(Batch * batch, TaskRow *task, UnitScan *scan)
 			if (durable_retry_after(task->retry, task->attempt, task->scheduled_at,
 									durable_clock_now(), run.sqlerrcode, &delay))
 			{
-				durable_task_postpone(batch->owner, task, durable_clock_now() + delay,
-									  task->attempt + 1, run.payload);
+				try_again(batch->owner, task, durable_clock_now() + delay, task->attempt + 1, run.payload);
 				break;
 			}
-			durable_task_delete(task);
+			end_task(task);
 			durable_batch_send(batch, task->key, MESSAGE_FAILED, task->execution,
 							   task->task, task->attempt, NULL, run.payload);
 			break;

@@ -142,7 +142,7 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 			solo = work;
 		}
 		run_work(batch, work);
-		if (scan->only_key != 0 && batch->new_tasks == NIL && !work->instance->put_off)
+		if (scan->only_key != 0 && batch->new_tasks == NIL && batch->new_queued == NIL && !work->instance->put_off)
 			work->instance->crashes = 0;	/* it has come past what it did before */
 	}
 

@@ -76,6 +76,9 @@ static DurableWritable finished = {
 	"  FOR UPDATE OF t SKIP LOCKED)," \
 	" tasks AS (DELETE FROM durable.task_queue t USING idle d" \
 	"  WHERE t.owner = d.owner AND t.run_at = d.run_at AND t.id = d.id)," \
+	" waiting AS (SELECT q.key, q.id FROM victim v JOIN durable.queued_task q ON q.key = v.key" \
+	"  FOR UPDATE OF q SKIP LOCKED)," \
+	" queued AS (DELETE FROM durable.queued_task q USING waiting w WHERE q.key = w.key AND q.id = w.id)," \
 	" entries AS (DELETE FROM durable.finished e USING victim v" \
 	"  WHERE e.owner = v.owner AND e.name = v.name AND e.completed_at = v.completed_at AND e.key = v.key)," \
 	" gone AS (DELETE FROM durable.instance i USING victim v WHERE i.key = v.key RETURNING i.key, i.owner, i.name, i.status)," \

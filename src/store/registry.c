@@ -60,7 +60,7 @@ static DurableSql select_orchestrations = {
 	.text = "SELECT name, owner, handler, version FROM durable.orchestration"
 };
 static DurableSql select_activities = {
-	.text = "SELECT name, owner, handler, execution, retry, timeout FROM durable.activity"
+	.text = "SELECT name, owner, handler, execution, retry, timeout, queue, priority, share FROM durable.activity"
 };
 
 static bool is_current(uint64 generation);
@@ -170,6 +170,9 @@ read_activities(RegistrationList *list)
 			entry->timeout = palloc(sizeof(Interval));
 			*entry->timeout = *DatumGetIntervalP(timeout);
 		}
+		entry->queue = durable_sql_text(i, 7);
+		entry->priority = durable_sql_int4(i, 8);
+		entry->share = durable_sql_text(i, 9);
 	}
 	qsort(list->entries, list->length, sizeof(Registration), compare);
 }
@@ -319,6 +322,8 @@ durable_registry_execution(const char *word, ActivityExecution *execution)
 		*execution = EXECUTION_INLINE;
 	else if (strcmp(word, "task") == 0)
 		*execution = EXECUTION_TASK;
+	else if (strcmp(word, "external") == 0)
+		*execution = EXECUTION_EXTERNAL;
 	else
 		return false;
 

@@ -22,18 +22,22 @@ typedef enum ActivityExecution
 {
 	EXECUTION_AUTO,
 	EXECUTION_INLINE,
-	EXECUTION_TASK
+	EXECUTION_TASK,
+	EXECUTION_EXTERNAL			/* by a program outside of the database */
 }			ActivityExecution;
 
 typedef struct Registration
 {
 	char	   *name;
 	Oid			owner;			/* who registered it */
-	char	   *handler;		/* signature */
+	char	   *handler;		/* signature; NULL: an external activity */
 	char	   *version;		/* orchestrations, or NULL */
 	ActivityExecution execution;	/* activities */
 	Jsonb	   *retry;			/* activities: default policy, or NULL */
 	Interval   *timeout;		/* activities, or NULL */
+	char	   *queue;			/* activities: the queue they wait in, or NULL */
+	int			priority;		/* in the queue: smaller is more urgent */
+	char	   *share;			/* member of the input that is the key in the queue, or NULL */
 }			Registration;
 
 /*
@@ -66,7 +70,7 @@ extern List *durable_registry_names(const char *kind, Oid role);
  */
 extern void durable_registry_changed(void);
 
-/* auto, inline, task; false if it is none of them. */
+/* auto, inline, task, external; false if it is none of them. */
 extern bool durable_registry_execution(const char *word, ActivityExecution *execution);
 
 #endif							/* DURABLE_REGISTRY_H */

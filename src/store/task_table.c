@@ -29,21 +29,21 @@
 /* What is read of a row, in the order of read_task. */
 #define TASK_COLUMNS \
 	"ctid, key, execution, task, attempt, name, handler, input, retry, timeout, " \
-	"run_at, scheduled_at, id, crashes, last_failure"
+	"run_at, scheduled_at, id, crashes, last_failure, queued_id"
 
 static DurableSql insert_tasks = {
 	"INSERT INTO durable.task_queue (id, owner, scheduled_at, run_at, key, execution, task, attempt, "
-	"name, handler, input, retry, timeout, last_failure, crashes) "
+	"name, handler, input, retry, timeout, last_failure, crashes, queued_id) "
 	"SELECT pg_catalog.nextval('durable.task_queue_id_seq'), $1, u.scheduled_at, u.run_at, u.key, "
 	"u.execution, u.task, u.attempt, u.name, u.handler, u.input, u.retry, "
-	"u.timeout_us * '1 microsecond'::interval, u.failure, u.crashes "
+	"u.timeout_us * '1 microsecond'::interval, u.failure, u.crashes, u.queued_id "
 	"FROM unnest($2::timestamptz[], $3::timestamptz[], $4::int8[], $5::int4[], $6::int4[], $7::int4[], "
-	"$8::text[], $9::text[], $10::jsonb[], $11::jsonb[], $12::int8[], $13::jsonb[], $14::int4[]) "
+	"$8::text[], $9::text[], $10::jsonb[], $11::jsonb[], $12::int8[], $13::jsonb[], $14::int4[], $15::int8[]) "
 	"AS u (scheduled_at, run_at, key, execution, task, attempt, name, handler, input, retry, timeout_us, "
-	"failure, crashes)",
-	14, {REGROLEOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID,
+	"failure, crashes, queued_id)",
+	15, {REGROLEOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID,
 		INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID, JSONBARRAYOID,
-	INT8ARRAYOID, JSONBARRAYOID, INT4ARRAYOID}
+	INT8ARRAYOID, JSONBARRAYOID, INT4ARRAYOID, INT8ARRAYOID}
 };
 
 static DurableSql claim_one = {
@@ -197,6 +197,8 @@ read_task(MemoryContext context)
 	task->id = durable_sql_int8(0, 13);
 	task->crashes = DatumGetInt16(durable_sql_datum(0, 14, &isnull));
 	task->last_failure = durable_sql_jsonb(0, 15);
+	durable_sql_datum(0, 16, &isnull);
+	task->queued_id = isnull ? 0 : durable_sql_int8(0, 16);
 	MemoryContextSwitchTo(spi);
 	return task;
 }
@@ -221,11 +223,11 @@ void
 durable_task_insert(Oid owner, List *tasks)
 {
 	static const Oid types[] = {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT4OID, INT4OID, INT4OID,
-	TEXTOID, TEXTOID, JSONBOID, JSONBOID, INT8OID, JSONBOID, INT4OID, InvalidOid};
+	TEXTOID, TEXTOID, JSONBOID, JSONBOID, INT8OID, JSONBOID, INT4OID, INT8OID, InvalidOid};
 	Columns    *columns = durable_columns_create(list_length(tasks), types);
 	int			row = 0;
 	ListCell   *cell;
-	Datum		values[14];
+	Datum		values[15];
 
 	foreach(cell, tasks)
 	{
@@ -245,6 +247,8 @@ durable_task_insert(Oid owner, List *tasks)
 			durable_columns_set(columns, row, 10, Int64GetDatum(task->timeout_us));
 		durable_columns_set_jsonb(columns, row, 11, task->last_failure);
 		durable_columns_set(columns, row, 12, Int32GetDatum(task->crashes));
+		if (task->queued_id != 0)
+			durable_columns_set(columns, row, 13, Int64GetDatum(task->queued_id));
 		row++;
 		durable_wakeup_task(owner, task->run_at);
 	}

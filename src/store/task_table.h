@@ -26,12 +26,18 @@ typedef struct TaskRow
 	TimestampTz run_at;
 	TimestampTz scheduled_at;
 	const char *name;
-	const char *handler;
+	const char *handler;		/* NULL: external */
 	const Jsonb *input;
 	const Jsonb *retry;			/* NULL: none */
 	int64		timeout_us;		/* 0: none */
 	const Jsonb *last_failure;	/* of the attempt before; NULL: none */
 	int			crashes;		/* what it, or its instance before, is blamed for (blame.c) */
+	int64		queued_id;		/* it came from a queue, as that row (queued_table.c); 0: it did not */
+
+	/* only of those that go into a queue */
+	const char *queue;			/* NULL: into none */
+	const char *share;			/* its key there; NULL: the owner */
+	int			priority;
 }			TaskRow;
 
 /* All of these connect to SPI themselves. */

@@ -1,0 +1,131 @@
+-- Queues: activities that programs outside of the database do, limits for these and for
+-- activities in SQL, and what is to be seen of them.
+
+-- What a worker gets.  input is that of the call; idempotency_key is the same whenever the
+-- same attempt is handed out again.
+CREATE TYPE durable.work AS (
+    token           text,
+    queue           text COLLATE "C",
+    name            text,
+    input           jsonb,
+    instance_id     text COLLATE "C",
+    attempt         integer,
+    idempotency_key text,
+    leased_until    timestamptz,
+    scheduled_at    timestamptz
+);
+
+CREATE FUNCTION durable.register_queue(
+    name            text,
+    concurrency     integer  DEFAULT NULL,
+    rate            integer  DEFAULT NULL,
+    per             interval DEFAULT '1 second',
+    key_concurrency integer  DEFAULT NULL,
+    description     text     DEFAULT NULL)
+RETURNS void LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_register_queue';
+
+CREATE FUNCTION durable.unregister_queue(name text)
+RETURNS void LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_unregister_queue';
+
+CREATE FUNCTION durable.pause_queue(name text)
+RETURNS void LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_pause_queue';
+
+CREATE FUNCTION durable.unpause_queue(name text)
+RETURNS void LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_unpause_queue';
+
+CREATE FUNCTION durable.grant_queue(name text, role regrole)
+RETURNS void LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_grant_queue';
+
+CREATE FUNCTION durable.revoke_queue(name text, role regrole)
+RETURNS void LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_revoke_queue';
+
+CREATE FUNCTION durable.fetch_work(
+    queue     text,
+    worker    text     DEFAULT NULL,
+    max_tasks integer  DEFAULT 1,
+    lease     interval DEFAULT '30 seconds',
+    names     text[]   DEFAULT NULL)
+RETURNS SETOF durable.work LANGUAGE C VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'durable_fetch_work';
+
+CREATE PROCEDURE durable.wait_for_work(
+    queue           text,
+    timeout         interval DEFAULT '30 seconds',
+    INOUT available boolean  DEFAULT NULL,
+    names           text[]   DEFAULT NULL)
+LANGUAGE C AS 'MODULE_PATHNAME', 'durable_wait_for_work';
+
+CREATE FUNCTION durable.complete_tasks(tokens text[], results jsonb[] DEFAULT NULL, on_stale text DEFAULT 'error')
+RETURNS integer LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_complete_tasks';
+
+CREATE FUNCTION durable.fail_task(token text, failure jsonb, retryable boolean DEFAULT true)
+RETURNS boolean LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_fail_task';
+
+CREATE FUNCTION durable.extend_lease(tokens text[], lease interval DEFAULT '30 seconds')
+RETURNS integer LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_extend_lease';
+
+CREATE FUNCTION durable.release_work(tokens text[], delay interval DEFAULT '0')
+RETURNS integer LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_release_work';
+
+-- Counts are of the whole queue; oldest: since when the task that has waited longest is ready.
+CREATE VIEW durable.queues WITH (security_barrier = true) AS
+SELECT q.name,
+       q.owner,
+       q.is_paused,
+       q.concurrency,
+       q.rate,
+       CASE WHEN q.rate IS NOT NULL THEN q.per END AS per,
+       q.key_concurrency,
+       (SELECT count(*) FROM durable.queued_task t WHERE t.queue = q.name AND t.state = 'r') AS ready,
+       (SELECT count(*) FROM durable.queued_task t WHERE t.queue = q.name AND t.state = 'd') AS delayed,
+       (SELECT count(*) FROM durable.queued_task t WHERE t.queue = q.name AND t.state = 'l') AS leased,
+       (SELECT t.at FROM durable.queued_task t WHERE t.queue = q.name AND t.state = 'r'
+        ORDER BY t.priority, t.round, t.id LIMIT 1) AS oldest,
+       q.description
+FROM durable.queue q
+WHERE durable.may_see(q.owner);
+
+-- Work that is out.
+CREATE VIEW durable.leases WITH (security_barrier = true) AS
+SELECT t.queue,
+       i.instance_id,
+       t.name,
+       t.task::durable.task AS task,
+       t.attempt,
+       t.worker,
+       t.leased_at,
+       CASE WHEN t.handler IS NULL THEN t.at END AS leased_until,
+       t.lost,
+       t.owner
+FROM durable.queued_task t
+     LEFT JOIN durable.instance i USING (key)
+WHERE t.state = 'l' AND durable.may_see(t.owner);
+
+COMMENT ON TYPE durable.work IS 'a task that a worker has fetched';
+COMMENT ON FUNCTION durable.register_queue(text, integer, integer, interval, integer, text) IS
+    'makes a queue, or changes its limits, which hold for all workers together';
+COMMENT ON FUNCTION durable.unregister_queue(text) IS
+    'removes a queue that no activity names and in which nothing waits';
+COMMENT ON FUNCTION durable.pause_queue(text) IS
+    'lets nothing begin in a queue until durable.unpause_queue; what is out goes on';
+COMMENT ON FUNCTION durable.unpause_queue(text) IS
+    'lets a queue go on';
+COMMENT ON FUNCTION durable.grant_queue(text, regrole) IS
+    'lets a role work for a queue; it needs no other right';
+COMMENT ON FUNCTION durable.revoke_queue(text, regrole) IS
+    'takes back what durable.grant_queue has granted';
+COMMENT ON FUNCTION durable.fetch_work(text, text, integer, interval, text[]) IS
+    'takes tasks from a queue and leases them for a while';
+COMMENT ON PROCEDURE durable.wait_for_work(text, interval, boolean, text[]) IS
+    'waits until durable.fetch_work would find something, and holds no transaction or snapshot meanwhile';
+COMMENT ON FUNCTION durable.complete_tasks(text[], jsonb[], text) IS
+    'completes tasks with their results; returns how many tokens were good';
+COMMENT ON FUNCTION durable.fail_task(text, jsonb, boolean) IS
+    'says that an attempt has failed; returns whether there is to be another one';
+COMMENT ON FUNCTION durable.extend_lease(text[], interval) IS
+    'makes leases end later, counted from now; returns how many tokens were good';
+COMMENT ON FUNCTION durable.release_work(text[], interval) IS
+    'gives tasks back unfinished, for others to take, after a delay; returns how many tokens were good';
+COMMENT ON VIEW durable.queues IS
+    'queues with their limits, and how much waits in them and is out';
+COMMENT ON VIEW durable.leases IS
+    'tasks of queues that workers have and have not answered yet';

@@ -1,0 +1,586 @@
+/*-------------------------------------------------------------------------
+ *
+ * work_api.c
+ *		For workers outside of the database: durable.fetch_work, complete_tasks, fail_task,
+ *		extend_lease, release_work.
+ *
+ * A token names a task, its attempt and, by a random number, the lease.  It is good for as
+ * long as no other worker has got the task: a lease that has ended and was not taken over
+ * can still be answered.  A token that is no longer good changes nothing, and says so
+ * (WF008).  Answers are remembered for a while, so that a worker that did not hear whether
+ * its answer has arrived repeats it and is answered as before.
+ *
+ * Owns:	nothing; writes answers into durable.queued_task
+ * Called by: clients
+ * Locks:	rows of durable.queued_task until the caller's transaction ends; lease.c
+ * Memory:	the caller's
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "client.h"
+#include "clock.h"
+#include "columns.h"
+#include "inbox_table.h"
+#include "json.h"
+#include "lease.h"
+#include "queue_api.h"
+#include "retry.h"
+#include "sql.h"
+
+/* So long a fetch waits for another one from the same limited queue to commit. */
+#define BUSY_WAIT_US		(1000 * 1000)
+#define BUSY_STEP_US		2000
+
+#define LONGEST_LEASE_US	(7 * USECS_PER_DAY)
+#define MOST_TASKS			10000
+
+#define TOKENS \
+	"unnest($1::int8[], $2::int8[], $3::int4[], $4::int8[]) WITH ORDINALITY AS u (key, id, attempt, nonce, n)"
+#define OF_TOKEN	"t.key = u.key AND t.id = u.id AND t.attempt = u.attempt AND t.nonce = u.nonce AND t.handler IS NULL"
+#define WANTED_STILL	"EXISTS (SELECT FROM durable.instance i WHERE i.key = t.key AND i.status <> 'T')"
+
+static DurableSql complete = {
+	"UPDATE durable.queued_task t SET state = 'c', at = $5, input = NULL, retry = NULL, last_failure = NULL FROM " TOKENS
+	" WHERE " OF_TOKEN " AND t.state IN ('l', 'r') AND " WANTED_STILL
+	" RETURNING u.n::int4, t.queue, t.owner, t.key, t.execution, t.task, t.attempt",
+	5, {INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID}
+};
+
+static DurableSql completed_before = {
+	"SELECT u.n::int4, t.queue FROM " TOKENS ", durable.queued_task t WHERE " OF_TOKEN " AND t.state = 'c'",
+	4, {INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID}
+};
+
+static DurableSql extend = {
+	"UPDATE durable.queued_task t SET at = least($5, t.leased_at + t.timeout) FROM " TOKENS
+	" WHERE " OF_TOKEN " AND t.state = 'l' AND (t.timeout IS NULL OR t.leased_at + t.timeout > $6) AND " WANTED_STILL
+	" RETURNING u.n::int4, t.queue",
+	6, {INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+};
+
+static DurableSql release = {
+	"UPDATE durable.queued_task t SET state = CASE WHEN $5 > $6 THEN 'd' ELSE 'r' END, at = $5, nonce = NULL, "
+	"worker = NULL, leased_at = NULL FROM " TOKENS " WHERE " OF_TOKEN " AND t.state = 'l' RETURNING u.n::int4, t.queue",
+	6, {INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+};
+
+/* Of one token; what a repetition of a failure finds has another attempt. */
+static DurableSql find_leased = {
+	"SELECT t.execution, t.task, t.owner, t.queue, t.name, t.retry, t.scheduled_at, t.state, t.attempt, " WANTED_STILL
+	" FROM durable.queued_task t WHERE t.key = $1 AND t.id = $2 AND t.nonce = $3 AND t.handler IS NULL FOR UPDATE",
+	3, {INT8OID, INT8OID, INT8OID}
+};
+
+typedef struct Token
+{
+	int64		key;
+	int64		id;
+	int32		attempt;
+	int64		nonce;
+}			Token;
+
+typedef struct Tokens
+{
+	int			n;
+	Datum		values[4];		/* arrays of keys, ids, attempts, nonces */
+	char	  **texts;
+}			Tokens;
+
+static int64 lease_argument(FunctionCallInfo fcinfo, int argno);
+static void put_work(ReturnSetInfo *result, const QueuedTask * task, int64 nonce);
+static char *make_token(const QueuedTask * task, int64 nonce);
+static bool read_token(const char *text, Token *token);
+static void tokens_argument(FunctionCallInfo fcinfo, int argno, Tokens *tokens);
+static Jsonb **results_argument(FunctionCallInfo fcinfo, int argno, int n);
+static bool skips_stale(FunctionCallInfo fcinfo, int argno);
+static void check_queue(const char *queue, char **checked);
+static pg_noreturn_compat void bad_token(const char *text);
+static pg_noreturn_compat void stale(const char *token);
+static int	change(DurableSql *sql, Tokens *tokens, TimestampTz at, TimestampTz now, bool wakes);
+static Jsonb *failure_argument(FunctionCallInfo fcinfo, int argno, const QueuedTask * task, int *sqlerrcode);
+
+PG_FUNCTION_INFO_V1(durable_fetch_work);
+PG_FUNCTION_INFO_V1(durable_complete_tasks);
+PG_FUNCTION_INFO_V1(durable_fail_task);
+PG_FUNCTION_INFO_V1(durable_extend_lease);
+PG_FUNCTION_INFO_V1(durable_release_work);
+
+/* --- fetching ----------------------------------------------------------------------------- */
+
+/* fetch_work(queue, worker, max_tasks, lease, names) */
+Datum
+durable_fetch_work(PG_FUNCTION_ARGS)
+{
+	QueuedWanted wanted = {.is_external = true};
+	int64		lease;
+	int			limit;
+	int64		waited = 0;
+	List	   *tasks;
+	ListCell   *cell;
+	bool		busy;
+
+	durable_client_enter("fetch_work", "It is for workers outside of the database.");
+	wanted.queue = durable_client_name(fcinfo, 0, "queue name");
+	wanted.worker = durable_client_text(fcinfo, 1);
+	if (wanted.worker != NULL)
+		durable_client_check_name(wanted.worker, "worker name");
+	limit = PG_ARGISNULL(2) ? 1 : PG_GETARG_INT32(2);
+	if (limit < 1 || limit > MOST_TASKS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_tasks must be between 1 and %d", MOST_TASKS)));
+	lease = lease_argument(fcinfo, 3);
+	wanted.names = PG_ARGISNULL(4) ? (Datum) 0 : PG_GETARG_DATUM(4);
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("durable.fetch_work() needs isolation level READ COMMITTED"),
+				 errdetail("In another one it would not see what other workers have taken.")));
+	durable_queue_require_work(wanted.queue);
+
+	if (!pg_strong_random(&wanted.nonce, sizeof(wanted.nonce)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random values")));
+	for (;;)
+	{
+		wanted.limit = limit;
+		wanted.now = durable_clock_now();
+		wanted.until = wanted.now + lease;
+		tasks = durable_lease_take(&wanted, &busy);
+		if (!busy || waited >= BUSY_WAIT_US)
+			break;
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(BUSY_STEP_US);
+		waited += BUSY_STEP_US;
+	}
+
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(cell, tasks)
+		put_work((ReturnSetInfo *) fcinfo->resultinfo, lfirst(cell), wanted.nonce);
+	return (Datum) 0;
+}
+
+static int64
+lease_argument(FunctionCallInfo fcinfo, int argno)
+{
+	int64		us = PG_ARGISNULL(argno) ? 30 * USECS_PER_SEC :
+		durable_retry_interval_us(PG_GETARG_INTERVAL_P(argno));
+
+	if (us <= 0 || us > LONGEST_LEASE_US)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("lease must be positive, and not longer than 7 days"),
+				 errhint("durable.extend_lease() makes it longer while the work goes on.")));
+	return us;
+}
+
+/* The columns of durable.work. */
+static void
+put_work(ReturnSetInfo *result, const QueuedTask * task, int64 nonce)
+{
+	Datum		values[9];
+	bool		nulls[9] = {0};
+
+	values[0] = CStringGetTextDatum(make_token(task, nonce));
+	values[1] = CStringGetTextDatum(task->queue);
+	values[2] = CStringGetTextDatum(task->name);
+	values[3] = JsonbPGetDatum(task->input);
+	nulls[3] = task->input == NULL;
+	values[4] = CStringGetTextDatum(task->instance_id);
+	values[5] = Int32GetDatum(task->attempt);
+	values[6] = CStringGetTextDatum(psprintf("%s:" INT64_FORMAT ".%d.%d.%d", task->instance_id, task->key,
+											 task->execution, task->task, task->attempt));
+	values[7] = TimestampTzGetDatum(task->at);
+	values[8] = TimestampTzGetDatum(task->scheduled_at);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* --- tokens ------------------------------------------------------------------------------- */
+
+static char *
+make_token(const QueuedTask * task, int64 nonce)
+{
+	return psprintf("%llx-%llx-%x-%016llx", (unsigned long long) task->key, (unsigned long long) task->id,
+					task->attempt, (unsigned long long) nonce);
+}
+
+static bool
+read_token(const char *text, Token *token)
+{
+	unsigned long long key;
+	unsigned long long id;
+	unsigned int attempt;
+	unsigned long long nonce;
+	int			length = 0;
+
+	if (text == NULL || strlen(text) > 60 || strspn(text, "0123456789abcdef-") != strlen(text) ||
+		sscanf(text, "%llx-%llx-%x-%llx%n", &key, &id, &attempt, &nonce, &length) != 4 ||
+		text[length] != '\0')
+		return false;
+	*token = (Token) {(int64) key, (int64) id, (int32) attempt, (int64) nonce};
+	return true;
+}
+
+static void
+bad_token(const char *text)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid token \"%s\"", text ? durable_client_shown(text) : "(null)"),
+			 errdetail("A token is what durable.fetch_work() has returned.")));
+}
+
+static void
+tokens_argument(FunctionCallInfo fcinfo, int argno, Tokens *tokens)
+{
+	static const Oid types[] = {INT8OID, INT8OID, INT4OID, INT8OID, InvalidOid};
+	Datum	   *elements;
+	bool	   *nulls;
+	Columns    *columns;
+
+	if (PG_ARGISNULL(argno))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("tokens must not be null")));
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(argno), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &tokens->n);
+	tokens->texts = palloc(Max(tokens->n, 1) * sizeof(char *));
+	columns = durable_columns_create(tokens->n, types);
+	for (int i = 0; i < tokens->n; i++)
+	{
+		Token		token;
+
+		tokens->texts[i] = nulls[i] ? NULL : TextDatumGetCString(elements[i]);
+		if (!read_token(tokens->texts[i], &token))
+			bad_token(tokens->texts[i]);
+		durable_columns_set(columns, i, 0, Int64GetDatum(token.key));
+		durable_columns_set(columns, i, 1, Int64GetDatum(token.id));
+		durable_columns_set(columns, i, 2, Int32GetDatum(token.attempt));
+		durable_columns_set(columns, i, 3, Int64GetDatum(token.nonce));
+	}
+	durable_columns_arrays(columns, tokens->values);
+}
+
+static void
+stale(const char *token)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DURABLE_LEASE_LOST),
+			 errmsg("the lease of token \"%s\" is lost", token),
+			 errdetail("It has ended and another worker has the task, or the task was answered, released or terminated."),
+			 errhint("Stop the work, and change nothing more for it.")));
+}
+
+/* Once for each queue that follows another one. */
+static void
+check_queue(const char *queue, char **checked)
+{
+	if (*checked != NULL && strcmp(*checked, queue) == 0)
+		return;
+	durable_queue_require_work(queue);
+	*checked = pstrdup(queue);
+}
+
+/* --- answers ------------------------------------------------------------------------------ */
+
+/* complete_tasks(tokens, results, on_stale) */
+Datum
+durable_complete_tasks(PG_FUNCTION_ARGS)
+{
+	Tokens		tokens;
+	Jsonb	  **results;
+	Datum		values[5];
+	bool	   *done;
+	char	  **queues;
+	char	   *checked = NULL;
+	List	   *messages = NIL;
+	MemoryContext context = CurrentMemoryContext;
+	TimestampTz now = durable_clock_now();
+	bool		skips;
+	uint64		nrows;
+	int			ncompleted = 0;
+
+	durable_client_enter("complete_tasks", "It is for workers outside of the database.");
+	tokens_argument(fcinfo, 0, &tokens);
+	results = results_argument(fcinfo, 1, tokens.n);
+	skips = skips_stale(fcinfo, 2);
+	if (tokens.n == 0)
+		PG_RETURN_INT32(0);
+	memcpy(values, tokens.values, sizeof(tokens.values));
+	values[4] = TimestampTzGetDatum(now);
+	done = palloc0(tokens.n * sizeof(bool));
+	queues = palloc0(tokens.n * sizeof(char *));
+
+	durable_sql_connect();
+	nrows = durable_sql_run(&complete, values, NULL, false, 0);
+	MemoryContextSwitchTo(context);
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		int			n = durable_sql_int4(i, 1) - 1;
+		Message    *message = palloc0(sizeof(Message));
+
+		done[n] = true;
+		queues[n] = durable_sql_text(i, 2);
+		message->owner = durable_sql_oid(i, 3);
+		message->key = durable_sql_int8(i, 4);
+		message->kind = MESSAGE_COMPLETED;
+		message->execution = durable_sql_int4(i, 5);
+		message->task = durable_sql_int4(i, 6);
+		message->attempt = durable_sql_int4(i, 7);
+		message->payload = results[n];
+		message->at = now;
+		messages = lappend(messages, message);
+	}
+	if (list_length(messages) < tokens.n)
+	{
+		nrows = durable_sql_run(&completed_before, values, NULL, false, 0);
+		MemoryContextSwitchTo(context);
+		for (uint64 i = 0; i < nrows; i++)
+		{
+			int			n = durable_sql_int4(i, 1) - 1;
+
+			done[n] = true;
+			queues[n] = durable_sql_text(i, 2);
+		}
+	}
+	durable_sql_finish();
+	MemoryContextSwitchTo(context);
+
+	for (int i = 0; i < tokens.n; i++)
+	{
+		if (done[i])
+		{
+			check_queue(queues[i], &checked);
+			ncompleted++;
+		}
+		else if (!skips)
+			stale(tokens.texts[i]);
+	}
+	if (checked != NULL)
+		durable_queue_wake(checked);
+	if (messages != NIL)
+		durable_lease_send(messages);
+	PG_RETURN_INT32(ncompleted);
+}
+
+/* NULL for all of them is NULL for each. */
+static Jsonb **
+results_argument(FunctionCallInfo fcinfo, int argno, int n)
+{
+	Jsonb	  **results = palloc0(Max(n, 1) * sizeof(Jsonb *));
+	Datum	   *elements;
+	bool	   *nulls;
+	int			given;
+
+	if (PG_ARGISNULL(argno))
+		return results;
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(argno), JSONBOID, -1, false, TYPALIGN_INT, &elements, &nulls, &given);
+	if (given != n)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("tokens and results must have the same length"),
+				 errdetail("There are %d and %d.", n, given)));
+	for (int i = 0; i < n; i++)
+	{
+		if (nulls[i])
+			continue;
+		results[i] = DatumGetJsonbP(elements[i]);
+		durable_json_check_size(results[i], "result of an activity");
+	}
+	return results;
+}
+
+static bool
+skips_stale(FunctionCallInfo fcinfo, int argno)
+{
+	char	   *word = durable_client_text(fcinfo, argno);
+
+	if (word == NULL || strcmp(word, "error") == 0)
+		return false;
+	if (strcmp(word, "skip") == 0)
+		return true;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid on_stale \"%s\"", durable_client_shown(word)),
+			 errhint("It is \"error\" (nothing is completed when one token is no longer good) or \"skip\" (the others are).")));
+	return false;
+}
+
+/* fail_task(token, failure, retryable): is there to be another attempt? */
+Datum
+durable_fail_task(PG_FUNCTION_ARGS)
+{
+	char	   *text;
+	Token		token;
+	QueuedTask	task = {0};
+	Datum		values[3];
+	Jsonb	   *failure;
+	int			sqlerrcode;
+	bool		isnull;
+	bool		found;
+	bool		wanted = false;
+	char		state = '\0';
+	char	   *checked = NULL;
+	MemoryContext context = CurrentMemoryContext;
+
+	durable_client_enter("fail_task", "It is for workers outside of the database.");
+	text = durable_client_text(fcinfo, 0);
+	if (!read_token(text, &token))
+		bad_token(text);
+	values[0] = Int64GetDatum(token.key);
+	values[1] = Int64GetDatum(token.id);
+	values[2] = Int64GetDatum(token.nonce);
+	task.key = token.key;
+	task.id = token.id;
+
+	durable_sql_connect();
+	found = durable_sql_run(&find_leased, values, NULL, false, 0) > 0;
+	MemoryContextSwitchTo(context);
+	if (found)
+	{
+		task.execution = durable_sql_int4(0, 1);
+		task.task = durable_sql_int4(0, 2);
+		task.owner = durable_sql_oid(0, 3);
+		task.queue = durable_sql_text(0, 4);
+		task.name = durable_sql_text(0, 5);
+		task.retry = durable_sql_jsonb(0, 6);
+		task.scheduled_at = durable_sql_timestamptz(0, 7, &isnull);
+		state = durable_sql_char(0, 8);
+		task.attempt = durable_sql_int4(0, 9);
+		wanted = DatumGetBool(durable_sql_datum(0, 10, &isnull));
+	}
+	durable_sql_finish();
+	MemoryContextSwitchTo(context);
+	if (!found)
+		stale(text);
+	check_queue(task.queue, &checked);
+	if (task.attempt == token.attempt + 1 && state != QUEUED_COMPLETED && state != QUEUED_LEASED)
+		PG_RETURN_BOOL(true);	/* repeated */
+	if (task.attempt == token.attempt && state == QUEUED_FAILED)
+		PG_RETURN_BOOL(false);	/* repeated */
+	if (task.attempt != token.attempt || !wanted || (state != QUEUED_LEASED && state != QUEUED_READY))
+		stale(text);
+
+	failure = failure_argument(fcinfo, 1, &task, &sqlerrcode);
+	PG_RETURN_BOOL(durable_lease_fail(&task, failure, sqlerrcode, PG_ARGISNULL(2) || PG_GETARG_BOOL(2),
+									  durable_clock_now()));
+}
+
+/* A string is the message; an object has message, and perhaps sqlstate, detail, hint, context. */
+static Jsonb *
+failure_argument(FunctionCallInfo fcinfo, int argno, const QueuedTask * task, int *sqlerrcode)
+{
+	ErrorData	error = {.sqlerrcode = ERRCODE_DURABLE_EXTERNAL};
+	Jsonb	   *given;
+	JsonbValue	root;
+	char	   *sqlstate;
+
+	if (PG_ARGISNULL(argno))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("failure must not be null")));
+	given = PG_GETARG_JSONB_P(argno);
+	durable_json_check_size(given, "failure of an activity");
+	durable_json_root(given, &root);
+	if (root.type == jbvString)
+		error.message = pnstrdup(root.val.string.val, root.val.string.len);
+	else if (JB_ROOT_IS_OBJECT(given))
+	{
+		error.message = durable_json_get_text(given, "message");
+		error.detail = durable_json_get_text(given, "detail");
+		error.hint = durable_json_get_text(given, "hint");
+		error.context = durable_json_get_text(given, "context");
+		sqlstate = durable_json_get_text(given, "sqlstate");
+		if (sqlstate != NULL)
+		{
+			if (strlen(sqlstate) != 5 || strspn(sqlstate, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 5 ||
+				strncmp(sqlstate, "00", 2) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("invalid sqlstate \"%s\" of a failure", durable_client_shown(sqlstate)),
+						 errhint("It has five characters, as WF010 has, which is the default.")));
+			error.sqlerrcode = MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2], sqlstate[3], sqlstate[4]);
+		}
+	}
+	if (error.message == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a failure must be a JSON string, or an object with a message"),
+				 errhint("For example {\"message\": \"the server is busy\", \"sqlstate\": \"WF010\"}.")));
+	*sqlerrcode = error.sqlerrcode;
+	return durable_json_failure(&error, task->name, task->attempt);
+}
+
+/* --- leases ------------------------------------------------------------------------------- */
+
+/* extend_lease(tokens, lease) */
+Datum
+durable_extend_lease(PG_FUNCTION_ARGS)
+{
+	Tokens		tokens;
+	TimestampTz now = durable_clock_now();
+
+	durable_client_enter("extend_lease", "It is for workers outside of the database.");
+	tokens_argument(fcinfo, 0, &tokens);
+	PG_RETURN_INT32(change(&extend, &tokens, now + lease_argument(fcinfo, 1), now, false));
+}
+
+/* release_work(tokens, delay) */
+Datum
+durable_release_work(PG_FUNCTION_ARGS)
+{
+	Tokens		tokens;
+	int64		delay;
+	TimestampTz now = durable_clock_now();
+
+	durable_client_enter("release_work", "It is for workers outside of the database.");
+	tokens_argument(fcinfo, 0, &tokens);
+	delay = PG_ARGISNULL(1) ? 0 : durable_retry_interval_us(PG_GETARG_INTERVAL_P(1));
+	if (delay < 0 || delay > LONGEST_LEASE_US)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("delay must not be negative, nor longer than 7 days")));
+	PG_RETURN_INT32(change(&release, &tokens, now + delay, now, true));
+}
+
+/* How many of the tokens were good. */
+static int
+change(DurableSql *sql, Tokens *tokens, TimestampTz at, TimestampTz now, bool wakes)
+{
+	Datum		values[6];
+	List	   *queues = NIL;
+	ListCell   *cell;
+	char	   *checked = NULL;
+	uint64		nrows;
+	MemoryContext context = CurrentMemoryContext;
+
+	if (tokens->n == 0)
+		return 0;
+	memcpy(values, tokens->values, sizeof(tokens->values));
+	values[4] = TimestampTzGetDatum(at);
+	values[5] = TimestampTzGetDatum(now);
+	durable_sql_connect();
+	nrows = durable_sql_run(sql, values, NULL, false, 0);
+	MemoryContextSwitchTo(context);
+	for (uint64 i = 0; i < nrows; i++)
+		queues = lappend(queues, durable_sql_text(i, 2));
+	durable_sql_finish();
+	MemoryContextSwitchTo(context);
+	foreach(cell, queues)
+	{
+		check_queue(lfirst(cell), &checked);
+		if (wakes)
+			durable_queue_wake(lfirst(cell));
+	}
+	return (int) nrows;
+}

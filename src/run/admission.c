@@ -1,0 +1,193 @@
+/*-------------------------------------------------------------------------
+ *
+ * admission.c
+ *		Lets activities in SQL that wait in queues begin.
+ *
+ * An activity in SQL with a queue waits in durable.queued_task.  The coordinator leases it, for as
+ * long as it takes, and makes it a row of durable.task_queue that the owner's workers run
+ * as any other.  The worker that has run it deletes both rows and asks the coordinator for
+ * the next one.  The row of the queue is what counts towards the limits; one
+ * whose task has gone with its instance is deleted here.
+ *
+ * The end of leases and timeouts of external activities is seen to here, too, so
+ * that it does not depend on somebody who fetches.
+ *
+ * Called by: coordinator.c, testing_api.c
+ * Locks:	rows of durable.queue and durable.queued_task, with SKIP LOCKED
+ * Memory:	CurrentMemoryContext
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "admission.h"
+#include "clock.h"
+#include "lease.h"
+#include "sql.h"
+
+/* Of a queue, so many begin in one step. */
+#define STEP_LIMIT		1000
+
+/* An answer may be repeated for so long. */
+#define REMEMBERED_US	(5 * USECS_PER_MINUTE)
+#define FORGET_LIMIT	5000
+
+/* Somebody has the queue locked: so long until the next try. */
+#define BUSY_US			(10 * 1000)
+
+static DurableSql queues = {
+	"SELECT q.name, EXISTS (SELECT FROM durable.queued_task t WHERE t.queue = q.name AND t.handler IS NOT NULL) "
+	"FROM durable.queue q",
+	0
+};
+
+/* What counts towards the limits and has no task any more: it went with its instance. */
+static DurableSql delete_left = {
+	"DELETE FROM durable.queued_task t USING (SELECT q.key, q.id FROM durable.queued_task q WHERE q.queue = $1 "
+	"AND q.state = 'l' AND q.handler IS NOT NULL AND NOT EXISTS (SELECT FROM durable.task_queue k "
+	"WHERE k.key = q.key AND k.queued_id = q.id) FOR UPDATE SKIP LOCKED) d WHERE t.key = d.key AND t.id = d.id",
+	1, {TEXTOID}
+};
+
+static DurableSql forget = {
+	"DELETE FROM durable.queued_task t USING (SELECT key, id FROM durable.queued_task WHERE state IN ('c', 'f') "
+	"AND at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED) d WHERE t.key = d.key AND t.id = d.id",
+	2, {TIMESTAMPTZOID, INT8OID}
+};
+
+static int	admit(const char *queue, TimestampTz now, TimestampTz *next);
+static void make_tasks(List *queued, TimestampTz now);
+static bool forget_answers(TimestampTz now);
+
+int
+durable_admission_step(TimestampTz *next)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TimestampTz now = durable_clock_now();
+	List	   *names = NIL;
+	List	   *with_sql = NIL;
+	ListCell   *cell;
+	uint64		nrows;
+	bool		isnull;
+	int			begun = 0;
+
+	*next = DT_NOEND;
+	durable_sql_connect();
+	nrows = durable_sql_run(&queues, NULL, NULL, false, 0);
+	MemoryContextSwitchTo(context);
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		char	   *name = durable_sql_text(i, 1);
+
+		names = lappend(names, name);
+		if (DatumGetBool(durable_sql_datum(i, 2, &isnull)))
+			with_sql = lappend(with_sql, name);
+	}
+	durable_sql_finish();
+	MemoryContextSwitchTo(context);
+	if (names == NIL)
+		return 0;
+
+	foreach(cell, names)
+	{
+		TimestampTz due;
+
+		durable_lease_expire(lfirst(cell), now);
+		due = durable_queued_next(lfirst(cell));
+		*next = Min(*next, Max(due, now + BUSY_US));
+	}
+	foreach(cell, with_sql)
+		begun += admit(lfirst(cell), now, next);
+	if (forget_answers(now))
+		*next = now + BUSY_US;
+	return begun;
+}
+
+static int
+admit(const char *queue, TimestampTz now, TimestampTz *next)
+{
+	Datum		values[1] = {CStringGetTextDatum(queue)};
+	QueuedWanted wanted = {
+		.queue = queue,
+		.limit = STEP_LIMIT,
+		.now = now,
+		.until = DT_NOEND
+	};
+	List	   *tasks;
+	TimestampTz due;
+	bool		busy;
+
+	durable_sql_connect();
+	durable_sql_run(&delete_left, values, NULL, false, 0);
+	durable_sql_finish();
+	tasks = durable_lease_take(&wanted, &busy);
+	make_tasks(tasks, now);
+	wanted.limit = 1;
+	if (busy || durable_lease_available(&wanted, &due))
+		*next = Min(*next, now + BUSY_US);
+	else
+		*next = Min(*next, due);
+	return list_length(tasks);
+}
+
+static void
+make_tasks(List *queued, TimestampTz now)
+{
+	List	   *rows = NIL;
+	Oid			owner = InvalidOid;
+	ListCell   *cell;
+
+	foreach(cell, queued)
+	{
+		QueuedTask *task = lfirst(cell);
+		TaskRow    *row = palloc0(sizeof(TaskRow));
+
+		if (task->owner != owner && rows != NIL)
+		{
+			durable_task_insert(owner, rows);
+			rows = NIL;
+		}
+		owner = task->owner;
+		row->key = task->key;
+		row->execution = task->execution;
+		row->task = task->task;
+		row->attempt = task->attempt;
+		row->run_at = now;
+		row->scheduled_at = task->scheduled_at;
+		row->name = task->name;
+		row->handler = task->handler;
+		row->input = task->input;
+		row->retry = task->retry;
+		row->timeout_us = task->timeout_us;
+		row->last_failure = task->last_failure;
+		row->queued_id = task->id;
+		rows = lappend(rows, row);
+	}
+	if (rows != NIL)
+		durable_task_insert(owner, rows);
+}
+
+/* True: there are more. */
+static bool
+forget_answers(TimestampTz now)
+{
+	Datum		values[2] = {TimestampTzGetDatum(now - REMEMBERED_US), Int64GetDatum(FORGET_LIMIT)};
+	bool		full;
+
+	durable_sql_connect();
+	full = durable_sql_run(&forget, values, NULL, false, 0) == FORGET_LIMIT;
+	durable_sql_finish();
+	return full;
+}
+
+UnitResult
+durable_admission_unit(Oid owner, UnitScan *scan)
+{
+	TimestampTz next;
+
+	return durable_admission_step(&next) > 0 ? UNIT_SOME : UNIT_NOTHING;
+}
