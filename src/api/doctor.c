@@ -255,12 +255,12 @@ check_held_back(Doctor *doctor)
 	values[1] = ObjectIdGetDatum(GetUserId());
 	rows = durable_doctor_query(visible, 2, types, values);
 	initStringInfo(&detail);
-	appendStringInfo(&detail, "%s back because its process or the server ended while it ran",
+	appendStringInfo(&detail, "%s back because its process or the server terminated while it ran",
 					 durable_doctor_count(n, "instance is held", "instances are held"));
 	for (uint64 row = 0; row < rows; row++)
 		appendStringInfo(&detail, "%s \"%s\"", row == 0 ? ":" : ",", durable_sql_text(row, 1));
 	durable_doctor_say(doctor, "held_back", false, detail.data,
-					   "It runs again by itself, and not any more after durable.max_crashes such ends. See the server's log.");
+					   "It runs again automatically until it has terminated its process durable.max_crashes times. See the server log.");
 }
 
 /* --- the server ----------------------------------------------------------------------- */
@@ -292,7 +292,7 @@ check_preloaded(Doctor *doctor)
 	in_file = DatumGetBool(durable_sql_datum(0, 4, &isnull));
 
 	durable_doctor_say(doctor, "preloaded", durable_shmem_available(), detail.data,
-					   in_file ? "The configuration file names the library by now: restart the server." :
+					   in_file ? "The configuration file already contains the library. Restart the server." :
 					   psprintf("No workflow can run. Put this line into postgresql.conf and restart the server: %s", durable_shmem_preload_line()));
 }
 
@@ -305,7 +305,7 @@ check_version(Doctor *doctor)
 	installed = durable_sql_text(0, 1);
 	durable_doctor_say(doctor, "version", strcmp(installed, DURABLE_VERSION) == 0,
 					   psprintf("library %s, extension %s", DURABLE_VERSION, installed),
-					   "Workflows of this database do not run until they fit: ALTER EXTENSION durable UPDATE; updates the extension. If the library is the older one, restart the server.");
+					   "Workflows of this database do not run until the versions match: ALTER EXTENSION durable UPDATE; updates the extension. If the library is older than the extension, restart the server.");
 }
 
 static void
@@ -328,7 +328,7 @@ check_processes(Doctor *doctor)
 	durable_doctor_say(doctor, "launcher", info.launcher_pid != 0 || standby,
 					   info.launcher_pid != 0 ? psprintf("pid %d", info.launcher_pid) :
 					   standby ? "not running: this server is a standby" : "not running",
-					   "Without it no workflow runs. The postmaster starts it again within a second; if it keeps ending, the server's log says why.");
+					   "No workflow runs without the launcher. The postmaster restarts it within a second. If it exits repeatedly, see the server log for the reason.");
 
 	if (info.stopping)
 		durable_doctor_say(doctor, "coordinator", false, "stopped for a DROP or ALTER DATABASE",
@@ -336,12 +336,12 @@ check_processes(Doctor *doctor)
 	else if (info.coordinator_pid == 0 && info.coordinator_awaited_since != 0)
 		durable_doctor_say(doctor, "coordinator",
 						   !durable_clock_passed(info.coordinator_awaited_since, GetCurrentTimestamp(), LONG_AWAITED_MS),
-						   psprintf("not running: waits for its turn since %s; %d run for %d databases",
+						   psprintf("not running: waiting for a process since %s; %d coordinators run for %d databases",
 									ago(info.coordinator_awaited_since), info.coordinators, info.databases),
-						   "The coordinators of other databases are busy: raise max_worker_processes and restart the server.");
+						   "The coordinators of other databases use all available processes. Increase max_worker_processes and restart the server.");
 	else if (info.coordinator_left)
 		durable_doctor_say(doctor, "coordinator", true,
-						   psprintf("not running: nothing is due%s; it is started when there is something to do",
+						   psprintf("not running: no work is due%s; the launcher starts it when work is due",
 									TIMESTAMP_NOT_FINITE(info.coordinator_back_at) ? "" :
 									psprintf(" for " INT64_FORMAT " s", Max(0, (info.coordinator_back_at - durable_clock_now()) / USECS_PER_SEC))),
 						   NULL);
@@ -352,8 +352,8 @@ check_processes(Doctor *doctor)
 							known ? "not running" : "not running: the launcher has not seen this database yet") :
 						   info.looked_at == 0 ?
 						   psprintf("pid %d", info.coordinator_pid) :
-						   psprintf("pid %d, looked at the tables %s", info.coordinator_pid, ago(info.looked_at)),
-						   "The launcher starts it within seconds; if it does not, the server's log says why.");
+						   psprintf("pid %d, last checked the tables %s", info.coordinator_pid, ago(info.looked_at)),
+						   "The launcher starts it within seconds. If it does not start, see the server log for the reason.");
 
 	check_workers(doctor, &info);
 	check_worker_slots(doctor, &info);
@@ -367,12 +367,12 @@ check_workers(Doctor *doctor, const DurableDatabaseInfo *info)
 
 	if (durable_max_workers == 0)
 		durable_doctor_say(doctor, "workers", durable_testing, detail,
-						   "No worker may run: ALTER SYSTEM SET durable.max_workers = 4; SELECT pg_reload_conf(); allows four.");
+						   "No worker can run: ALTER SYSTEM SET durable.max_workers = 4; SELECT pg_reload_conf(); allows four.");
 	else
 		durable_doctor_say(doctor, "workers", info->short_since == 0,
 						   info->short_since == 0 ? detail :
-						   psprintf("%s; a role has waited for one since %s", detail, ago(info->short_since)),
-						   psprintf("All workers that durable.max_workers allows are busy for other roles: ALTER SYSTEM SET durable.max_workers = %d; SELECT pg_reload_conf(); allows more.",
+						   psprintf("%s; a role has waited for a worker since %s", detail, ago(info->short_since)),
+						   psprintf("All workers that durable.max_workers allows are working for other roles: ALTER SYSTEM SET durable.max_workers = %d; SELECT pg_reload_conf(); allows more.",
 									Min(durable_max_workers * 2, DURABLE_MAX_SLOTS)));
 }
 
@@ -397,11 +397,11 @@ check_worker_slots(Doctor *doctor, const DurableDatabaseInfo *info)
 					  durable_sql_int8(0, 1), max_worker_processes,
 					  info->databases, info->databases == 1 ? "database" : "databases", info->coordinator_limit);
 	if (!ok)
-		detail = psprintf("%s; there was none left for us %s", detail, ago(info->refused_at));
+		detail = psprintf("%s; no process was available for a durable worker or coordinator %s", detail, ago(info->refused_at));
 
 	/* The launcher, that of logical replication, a coordinator each, and the workers. */
 	durable_doctor_say(doctor, "worker_slots", ok, detail,
-					   psprintf("Workflows have to wait for a process: ALTER SYSTEM SET max_worker_processes = %d; and restart the server.",
+					   psprintf("Workflows have to wait for a process. Run ALTER SYSTEM SET max_worker_processes = %d; and restart the server.",
 								Max(max_worker_processes + 4, 2 + info->databases + durable_max_workers)));
 }
 
@@ -431,11 +431,11 @@ check_identity(Doctor *doctor)
 	else if (durable_sql_int8(0, 3) > 0)
 		held = "held: the instances were started in another database";
 	else if (durable_sql_int8(0, 1) == 0 && DatumGetBool(durable_sql_datum(0, 5, &isnull)))
-		held = "held: it is not known where the instances were started";
+		held = "held: the database does not record where the instances were started";
 	paused = DatumGetBool(durable_sql_datum(0, 4, &isnull));
 
 	durable_doctor_say(doctor, "identity", held == NULL, held ? held : "the instances belong to this database",
-					   "They are held, because they would do everything a second time if they also ran there. If they run nowhere else, SELECT durable.adopt(); lets them run here.");
+					   "The instances are held, because their effects would occur twice if the instances also ran there. If they do not run elsewhere, SELECT durable.adopt(); allows them to run here.");
 	durable_doctor_say(doctor, "paused", !paused, paused ? "the engine of this database is paused" : "no",
 					   "No workflow of this database runs: SELECT durable.unpause(); ends the pause.");
 }
@@ -449,5 +449,5 @@ check_test_clock(Doctor *doctor)
 					   offset == 0 ? "off" :
 					   psprintf("%s s ahead of the server's clock",
 								DatumGetCString(DirectFunctionCall1(int8out, Int64GetDatum(offset / USECS_PER_SEC)))),
-					   "durable.advance_clock() was called in this database. A restart of the server sets the clock right.");
+					   "durable.advance_clock() was called in this database. A restart of the server resets the clock.");
 }

@@ -60,15 +60,15 @@ say_coverage(Walk *walk)
 	if (walk->complete)
 	{
 		durable_doctor_say(walk->doctor, "coverage", true,
-						   psprintf("looked at all %s", durable_doctor_count_exactly(looked_at, "instance", "instances")), NULL);
+						   psprintf("checked all %s", durable_doctor_count_exactly(looked_at, "instance", "instances")), NULL);
 		return;
 	}
 	durable_doctor_query("SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'durable.instance'::regclass",
 						 0, NULL, NULL);
 	all = durable_sql_int8(0, 1);
 	durable_doctor_say(walk->doctor, "coverage", true,
-					   psprintf("looked at the " INT64_FORMAT " oldest and the " INT64_FORMAT " newest%s instances only; "
-								"SELECT * FROM durable.doctor(time_limit => NULL) looks at all of them",
+					   psprintf("checked only the " INT64_FORMAT " oldest and the " INT64_FORMAT " newest%s instances; "
+								"SELECT * FROM durable.doctor(time_limit => NULL) checks all of them",
 								walk->n_oldest, walk->n_newest,
 								all > looked_at ? psprintf(" of about " INT64_FORMAT, all) : ""),
 					   NULL);
@@ -105,18 +105,18 @@ say_owners(Walk *walk)
 		if (n++ < DOCTOR_LISTED)
 			appendStringInfo(&detail, "%s%s %s, and has %s", detail.len > 0 ? "; " : "",
 							 exists ? quote_identifier(name) : name,
-							 exists ? "cannot log in" : "is gone",
+							 exists ? "is not permitted to log in" : "does not exist",
 							 durable_doctor_count_exactly(entry->instances, "instance", "instances"));
 		if (hint == NULL)
 			hint = exists ? psprintf("Workers connect as the owner of the instances: ALTER ROLE %s LOGIN; lets them run.", quote_identifier(name)) :
-				psprintf("Instances of a role that does not exist cannot go on. "
+				psprintf("Instances of a role that does not exist cannot run. "
 						 "SELECT durable.terminate(instance_id) FROM durable.instances WHERE owner::oid = %s AND runtime_status IN ('Pending', 'Running', 'Suspended'); "
 						 "called by a superuser, ends them.", name);
 	}
 	if (n > DOCTOR_LISTED)
 		appendStringInfo(&detail, "; and %d more", n - DOCTOR_LISTED);
 	durable_doctor_say(walk->doctor, "owners", n == 0,
-					   n == 0 ? "all owners of unfinished instances can have workers" : detail.data, hint);
+					   n == 0 ? "workers can connect as all owners of unfinished instances" : detail.data, hint);
 }
 
 /* Everything that names a function: does it still exist, is it still the same code? */
@@ -139,7 +139,7 @@ say_codes(Walk *walk)
 		if (error && norphans++ < DOCTOR_LISTED)
 			appendStringInfo(&orphans, "%s%s", orphans.len > 0 ? "; " : "", error->message);
 		if (code->changed && nchanged++ < DOCTOR_LISTED)
-			appendStringInfo(&changed, "%s%s began with other code of %s", changed.len > 0 ? "; " : "",
+			appendStringInfo(&changed, "%s%s began with different code of %s", changed.len > 0 ? "; " : "",
 							 durable_doctor_count_exactly(code->instances, "instance", "instances"), code->signature);
 	}
 	if (norphans > DOCTOR_LISTED)
@@ -149,10 +149,10 @@ say_codes(Walk *walk)
 
 	durable_doctor_say(walk->doctor, "orphan_handlers", norphans == 0,
 					   norphans == 0 ? "all functions that are registered or in use exist" : orphans.data,
-					   "Use CREATE FUNCTION with the same schema, name and argument types; then SELECT durable.resume(instance_id) FROM durable.instances WHERE runtime_status = 'Suspended'; lets its instances go on.");
+					   "Use CREATE FUNCTION with the same schema, name and argument types; then SELECT durable.resume(instance_id) FROM durable.instances WHERE runtime_status = 'Suspended'; resumes its instances.");
 	durable_doctor_say(walk->doctor, "old_code", nchanged == 0,
-					   nchanged == 0 ? "no unfinished instance began with other code than there is now" : changed.data,
-					   "These instances go on as long as the new code makes the same durable calls. An instance for which it does not is suspended; SELECT * FROM durable.waiting WHERE kind = 'resume'; says where the calls differ.");
+					   nchanged == 0 ? "all unfinished instances began with the current code" : changed.data,
+					   "These instances continue to run as long as the new code makes the same durable calls. An instance whose calls differ is suspended; SELECT * FROM durable.waiting WHERE kind = 'resume'; shows the first difference.");
 }
 
 /* What does not exist, or whether it is other code than it was. */
@@ -168,7 +168,7 @@ resolve_code(void *arg)
 static void
 say_suspended(Walk *walk)
 {
-	char	   *detail = "none with a reason";
+	char	   *detail = "no instance is suspended because of an error";
 
 	if (walk->suspended_id)
 		detail = psprintf("%s; the latest, \"%s\": %s",
@@ -177,7 +177,7 @@ say_suspended(Walk *walk)
 	durable_doctor_say(walk->doctor, "suspended", walk->suspended_id == NULL, detail,
 					   walk->suspended_id == NULL ? NULL :
 					   psprintf("SELECT * FROM durable.waiting WHERE kind = 'resume'; shows all reasons. "
-								"When the cause is mended, SELECT durable.resume(%s); lets the instance go on.",
+								"After the cause is corrected, SELECT durable.resume(%s); resumes the instance.",
 								quote_literal_cstr(walk->suspended_id)));
 }
 
@@ -187,11 +187,11 @@ say_mistyped(Walk *walk)
 	char	   *detail = walk->mistyped;
 
 	if (walk->nmistyped > 1)
-		detail = psprintf("%s; and %d more like it", detail, walk->nmistyped - 1);
+		detail = psprintf("%s; and %d similar events", detail, walk->nmistyped - 1);
 	durable_doctor_say(walk->doctor, "buffered_events", walk->nmistyped == 0,
-					   walk->nmistyped == 0 ? "none that looks mistyped" : detail,
+					   walk->nmistyped == 0 ? "no event name seems to be mistyped" : detail,
 					   walk->nmistyped == 0 ? NULL :
-					   psprintf("Did you mean \"%s\"? SELECT * FROM durable.buffered_events; shows the events that nobody waits for, and durable.raise_event() sends the right one.",
+					   psprintf("Did you mean \"%s\"? SELECT * FROM durable.buffered_events; shows the events for which no instance waits. Use durable.raise_event() to send the intended event.",
 								walk->meant));
 }
 
@@ -228,8 +228,8 @@ say_stuck(Walk *walk)
 		}
 	}
 	durable_doctor_say(walk->doctor, "liveness", nstuck == 0,
-					   nstuck == 0 ? "every unfinished instance waits for something that can happen" :
-					   psprintf("%s waiting for nothing that could happen, such as \"%s\"",
+					   nstuck == 0 ? "every unfinished instance can make progress" :
+					   psprintf("%s waiting for no message, timer, activity, or event, such as \"%s\"",
 								durable_doctor_count_exactly(nstuck, "instance", "instances"), example),
 					   example == NULL ? NULL :
 					   psprintf("This is a defect of the engine; please report it. SELECT durable.terminate(%s); ends the instance.",
@@ -240,13 +240,13 @@ say_stuck(Walk *walk)
 static void
 say_orphans(Walk *walk)
 {
-	char	   *detail = "every sub-orchestration that runs has a parent that runs, or was started with close_policy abandon";
+	char	   *detail = "every running sub-orchestration has a running parent or was started with close_policy abandon";
 
 	if (walk->norphans > 0)
 		detail = psprintf("%s whose parent has ended: \"%s\" of %s%s. SELECT durable.terminate(%s); ends it",
 						  durable_doctor_count_exactly(walk->norphans, "sub-orchestration runs", "sub-orchestrations run"),
 						  walk->orphan,
-						  walk->orphan_parent ? psprintf("\"%s\"", walk->orphan_parent) : "a parent that is gone",
+						  walk->orphan_parent ? psprintf("\"%s\"", walk->orphan_parent) : "a parent that no longer exists",
 						  walk->norphans > 1 ? ", and others" : "",
 						  quote_literal_cstr(walk->orphan));
 	durable_doctor_say(walk->doctor, "orphans", true, detail, NULL);

@@ -57,17 +57,17 @@ durable_doctor_check_standby(Doctor *doctor)
 
 	if (paused)
 		durable_doctor_say(doctor, "recovery", false, "this server is a standby, and replay is paused",
-						   "The tables show an earlier state. SELECT pg_wal_replay_resume(); lets replay go on.");
+						   "The tables show an earlier state. SELECT pg_wal_replay_resume(); resumes replay.");
 	else if (receiver == NULL && !from_archive)
-		durable_doctor_say(doctor, "recovery", false, "this server is a standby, and receives nothing from a primary",
+		durable_doctor_say(doctor, "recovery", false, "this server is a standby, and it is not receiving WAL from a primary",
 						   "No workflow runs while all servers are standbys. If there is no primary, SELECT pg_promote(); makes this server one; "
-						   "if there is one, check primary_conninfo and the server's log.");
+						   "if there is one, check primary_conninfo and the server log.");
 	else
 		durable_doctor_say(doctor, "recovery", true,
 						   psprintf("this server is a standby; %s%s",
 									receiver ? psprintf("its WAL receiver is %s", receiver) : "it reads WAL from an archive",
 									!isnull && DatumGetInt64(behind) > 0 ?
-									psprintf(", " INT64_FORMAT " bytes are to be replayed", DatumGetInt64(behind)) : ""),
+									psprintf(", " INT64_FORMAT " bytes remain to be replayed", DatumGetInt64(behind)) : ""),
 						   NULL);
 }
 
@@ -157,7 +157,7 @@ durable_doctor_check_oldest_snapshot(Doctor *doctor)
 						   psprintf("none is older than %d minutes", OLD_SNAPSHOT_MINUTES), NULL);
 	else
 		durable_doctor_say(doctor, "oldest_snapshot", false,
-						   psprintf("%s; VACUUM cannot remove what has been deleted in the last " INT64_FORMAT " minutes, and the queues grow",
+						   psprintf("%s; VACUUM cannot remove rows deleted in the last " INT64_FORMAT " minutes, so the queues grow",
 									holder, held_for / USECS_PER_MINUTE),
 						   hint);
 }
@@ -170,5 +170,5 @@ durable_doctor_check_autovacuum(Doctor *doctor)
 	on = strcmp(GetConfigOption("autovacuum", false, false), "on") == 0 &&
 		strcmp(GetConfigOption("track_counts", false, false), "on") == 0;
 	durable_doctor_say(doctor, "autovacuum", on, on ? "on" : "off",
-					   "The queues need VACUUM all the time: ALTER SYSTEM SET autovacuum = on; ALTER SYSTEM SET track_counts = on; SELECT pg_reload_conf();");
+					   "The queues need frequent VACUUM runs: ALTER SYSTEM SET autovacuum = on; ALTER SYSTEM SET track_counts = on; SELECT pg_reload_conf();");
 }

@@ -58,8 +58,8 @@ check_writes(Doctor *doctor)
 	ErrorData  *error = durable_doctor_attempt(check_writable, NULL);
 
 	durable_doctor_say(doctor, "tables", error == NULL,
-					   error ? error->message : "nothing has been added to the tables that keeps the engine from writing",
-					   error && error->hint ? error->hint : "These tables are for the engine alone.");
+					   error ? error->message : "the engine can write to all of its tables",
+					   error && error->hint ? error->hint : "Only the engine may use these tables.");
 }
 
 static void
@@ -131,9 +131,9 @@ check_queue(Doctor *doctor)
 	ok = nothing || (durable_doctor_known_until() - oldest) / USECS_PER_SEC < LATE_SECONDS;
 	durable_doctor_say(doctor, "queue", ok, detail.data,
 					   RecoveryInProgress() ?
-					   "Work is overdue as far as this standby knows: no primary runs the workflows, or they are held there. "
-					   "SELECT check_name, detail, hint FROM durable.doctor() WHERE NOT ok; on the primary says more. If there is none, SELECT pg_promote(); lets this server run them." :
-					   "Work is overdue. The other checks may say why it is not taken; SELECT * FROM durable.workers; shows which workers are busy.");
+					   "According to this standby, work is overdue: no primary runs the workflows, or they are held there. "
+					   "SELECT check_name, detail, hint FROM durable.doctor() WHERE NOT ok; on the primary shows the reason. If there is no primary, SELECT pg_promote(); allows this server to run them." :
+					   "Work is overdue. The other checks may show the reason; SELECT * FROM durable.workers; shows the busy workers.");
 }
 
 /* Instances whose activity runs in a transaction of its own: their rows look due, but are taken. */
@@ -215,6 +215,6 @@ check_failed(Doctor *doctor)
 
 	durable_doctor_say(doctor, "failed", ok,
 					   detail.len == 0 ? "no instance has failed within a day" : detail.data,
-					   "SELECT instance_id, name, failure FROM durable.instances WHERE runtime_status = 'Failed' ORDER BY completed_time DESC LIMIT 10; shows why. "
-					   "An instance stays Failed when the cause is mended: SELECT durable.rewind(instance_id); lets it go on, and SELECT durable.rewind_all(name, failed_since => now() - interval '1 hour'); all of an orchestration.");
+					   "SELECT instance_id, name, failure FROM durable.instances WHERE runtime_status = 'Failed' ORDER BY completed_time DESC LIMIT 10; shows the causes. "
+					   "An instance remains Failed after the cause is corrected: SELECT durable.rewind(instance_id); continues one instance, and SELECT durable.rewind_all(name, failed_since => now() - interval '1 hour'); continues all failed instances of an orchestration.");
 }

@@ -47,12 +47,12 @@ INSERT INTO durable.timer SELECT 'postgres', now() + '10 days', n, 1, 1 FROM gen
 SQL
 is_quick("$N instances asleep");
 my ($out, $took) = ask('coverage', 'NULL');
-is($out, 't|looked at all ' . ($N + 1) . ' instances', 'without a limit it looks at all of them');
-is((ask('liveness', 'NULL'))[0], 't|every unfinished instance waits for something that can happen', '... and all of them can wake up');
+is($out, 't|checked all ' . ($N + 1) . ' instances', 'without a limit it looks at all of them');
+is((ask('liveness', 'NULL'))[0], 't|every unfinished instance can make progress', '... and all of them can wake up');
 
 # Timers for another purpose than what the instance says it waits for count, too. One without any does not.
 $node->safe_psql('postgres', "UPDATE durable.timer SET due_at = due_at + '1 day' WHERE key < 1100; DELETE FROM durable.timer WHERE key = 1000");
-is((ask('liveness'))[0], 'f|one instance waiting for nothing that could happen, such as "asleep 1000"', 'an old instance that nothing can wake is found at once');
+is((ask('liveness'))[0], 'f|one instance waiting for no message, timer, activity, or event, such as "asleep 1000"', 'an old instance that nothing can wake is found at once');
 $node->safe_psql('postgres', "INSERT INTO durable.timer SELECT 'postgres', now() + '10 days', 1000, 1, 1");
 
 # --- queued ---------------------------------------------------------------------------------------------------------------

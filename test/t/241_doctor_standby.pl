@@ -63,7 +63,7 @@ $standby->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
 
 $primary->stop;
 ok($standby->poll_query_until('postgres', "SELECT NOT ok FROM durable.doctor() WHERE check_name = 'recovery'"), 'without a primary the doctor of the standby says so');
-like(says($standby, 'recovery'), qr/receives nothing from a primary\|No workflow runs while all servers are standbys\..*SELECT pg_promote\(\)/, '... and how to make it one');
+like(says($standby, 'recovery'), qr/it is not receiving WAL from a primary\|No workflow runs while all servers are standbys\..*SELECT pg_promote\(\)/, '... and how to make it one');
 $standby->promote;
 like(says($standby, 'recovery'), qr/^t\|this server is a primary/, 'after the promotion it is well');
 $standby->stop;

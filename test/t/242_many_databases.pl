@@ -62,7 +62,7 @@ cmp_ok(coordinators(), '<=', 3, 'coordinators leave processes to workers');
 ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'durable worker'"), 'then all of them rest');
 is(until_all("SELECT bool_and(ok) FROM durable.doctor() WHERE check_name NOT IN ('worker_slots')", 20), 0, 'and the doctor finds nothing wrong in any of them');
 my @details = map { $node->safe_psql($_, "SELECT detail FROM durable.doctor() WHERE check_name = 'coordinator'") } @databases;
-cmp_ok((scalar grep { /^not running: nothing is due; it is started when there is something to do$/ } @details), '>=', $DATABASES - 3,
+cmp_ok((scalar grep { /^not running: no work is due; the launcher starts it when work is due$/ } @details), '>=', $DATABASES - 3,
 	'it says that most coordinators have left, and why');
 like($node->safe_psql('app_7', "SELECT detail FROM durable.doctor() WHERE check_name = 'worker_slots'"),
 	qr/of 8 max_worker_processes used; 50 databases with the extension, for which at most 3 coordinators run at a time/, 'and how many there may be');
@@ -101,7 +101,7 @@ cmp_ok($slowest, '<', patience(10), 'a database gets its turn beside six that ar
 my $done = "SELECT count(*) > 3 FROM durable.instances WHERE name = 'public.works' AND runtime_status = 'Completed'";
 ok($node->poll_query_until($_, $done), "... which go on, too: $_") foreach @databases[ 0 .. 5 ];
 cmp_ok(coordinators(), '<=', 3, 'no more coordinators than before');
-like($node->safe_psql('app_1', "SELECT ok, detail FROM durable.doctor() WHERE check_name = 'worker_slots'"), qr/^f\|.*; there was none left for us \d+ s ago$/,
+like($node->safe_psql('app_1', "SELECT ok, detail FROM durable.doctor() WHERE check_name = 'worker_slots'"), qr/^f\|.*; no process was available for a durable worker or coordinator \d+ s ago$/,
 	'the doctor says that processes are short');
 my $log = PostgreSQL::Test::Utils::slurp_file($node->logfile);
 my $times = () = $log =~ /out of background worker slots for durable/g;
