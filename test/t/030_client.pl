@@ -275,7 +275,7 @@ $out = $node->safe_psql('postgres', "SELECT ok, detail, hint FROM durable.doctor
 like($out, qr/^f\|shared_preload_libraries = 'auto_explain' in .*postgresql.conf:\d+\|.*\Q$line\E$/, 'the doctor says where it is set and what to put there');
 $node->append_conf('postgresql.conf', $line);
 $out = $node->safe_psql('postgres', "SELECT ok, hint FROM durable.doctor() WHERE check_name = 'preloaded'");
-like($out, qr/^f\|.*restart the server/, 'and when it is there, to restart');
+like($out, qr/^f\|.*Restart the server/, 'and when it is there, to restart');
 $node->restart;
 is($node->safe_psql('postgres', "SELECT durable.raise_event('survivor', 'Go', 'at last'); SELECT output FROM durable.wait('survivor')"), "\n\"at last\"", 'then it goes on');
 
