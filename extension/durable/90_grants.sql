@@ -13,7 +13,7 @@ BEGIN ATOMIC
           'start', 'start_or_get', 'run', 'raise_event', 'wait', 'wait_for', 'status', 'history', 'query', 'explain', 'calls', 'progress', 'source', 'shorten', 'mermaid_text',
           'terminate', 'suspend', 'resume', 'purge', 'purge_history', 'restart', 'rewind', 'rewind_all',
           'start_with_event', 'publish', 'subscribe_instance', 'unsubscribe_instance', 'wait_any',
-          'version', 'doctor', 'retry',
+          'version', 'doctor', 'retry', 'stat_reset',
           'register_orchestration', 'register_activity',
           'unregister_orchestration', 'unregister_activity',
           'schedule', 'alter_schedule', 'unschedule', 'pause_schedule', 'unpause_schedule', 'trigger_schedule', 'backfill',
@@ -31,7 +31,7 @@ BEGIN ATOMIC
           'now', 'uuid', 'random', 'instance_id', 'parent_instance_id',
           'attempt', 'is_replaying', 'set_custom_status', 'log', 'subscribe', 'unsubscribe',
           -- the views call these as whoever reads them
-          'may_see', 'may_read', 'clock', 'waits', 'worker_slots',
+          'may_see', 'may_read', 'clock', 'waits', 'worker_slots', 'stats',
           -- tests; they do nothing unless durable.testing is on
           'drain', 'advance_clock']::name[]);
 END;
@@ -156,7 +156,7 @@ REVOKE ALL ON ALL ROUTINES IN SCHEMA durable FROM PUBLIC;
 -- Monitoring sees everybody's instances, without their payloads.
 GRANT USAGE ON SCHEMA durable TO pg_monitor;
 GRANT SELECT ON durable.instances, durable.counts, durable.waiting, durable.buffered_events, durable.workers,
-    durable.registrations, durable.schedules, durable.queues, durable.leases
+    durable.registrations, durable.stat_orchestrations, durable.stat_activities, durable.schedules, durable.queues, durable.leases
 TO pg_monitor;
 GRANT EXECUTE ON FUNCTION
     durable.status(text), durable.history(text),
@@ -164,7 +164,7 @@ GRANT EXECUTE ON FUNCTION
     durable.explain(text, text), durable.calls(text), durable.progress(text), durable.source(text), durable.shorten(text), durable.mermaid_text(text),
     durable.doctor(interval), durable.version(),
     durable.may_see(regrole), durable.may_read(regrole), durable.clock(),
-    durable.waits(text, timestamptz), durable.worker_slots(), durable.schedule_times(text, text, timestamptz, integer)
+    durable.waits(text, timestamptz), durable.worker_slots(), durable.stats(), durable.schedule_times(text, text, timestamptz, integer)
 TO pg_monitor;
 
 DO $$

@@ -25,6 +25,7 @@ int			durable_max_crashes = 2;
 int			durable_recheck_interval = 5000;
 int			durable_inline_limit = 10000;
 int			durable_batch_limit = 5000;
+int			durable_stat_entries = 1000;
 int			durable_history_warn = 10000;
 int			durable_history_limit = 50000;
 int			durable_turn_calls_limit = 20000;
@@ -84,6 +85,11 @@ durable_guc_define(void)
 							"After that, the activity fails or the instance is suspended.  If the whole server terminates, "
 							"as in an immediate shutdown, this counts as a fifth of a crash.",
 							&durable_max_crashes, 2, 1, 1000, PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("durable.stat_entries",
+							"Sets the number of orchestrations and activities that have statistics.",
+							"When there are more, the statistics of the one that was not used for the longest time are removed.",
+							&durable_stat_entries, 1000, 100, 100000, PGC_POSTMASTER, 0,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("durable.recheck_interval",
 							"Sets the maximum time between two checks of the queues by workers and coordinators.",

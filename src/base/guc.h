@@ -27,6 +27,7 @@ extern int	durable_inline_limit;		/* suset, us: slower activities become tasks *
 extern int	durable_history_warn;	/* suset: a longer history is reported in the log; 0: none is */
 extern int	durable_history_limit;	/* suset: events of one execution */
 extern int	durable_turn_calls_limit;	/* suset: new durable calls in one turn; 0: no limit */
+extern int	durable_stat_entries;	/* postmaster: orchestrations and activities with statistics */
 extern int	durable_batch_limit;	/* suset, us: a batch that has run for longer takes up nothing new */
 extern int	durable_max_payload;		/* suset, kB */
 extern int	durable_turn_timeout;		/* suset, ms */

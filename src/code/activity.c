@@ -34,6 +34,7 @@
 
 #include "activity.h"
 #include "call_sql.h"
+#include "clock.h"
 #include "compat.h"
 #include "duration.h"
 #include "error_origin.h"
@@ -41,6 +42,7 @@
 #include "handler.h"
 #include "json.h"
 #include "retry.h"
+#include "stats.h"
 #include "usercall.h"
 
 /* An inline activity is given up after so many times the inline limit. */
@@ -61,6 +63,8 @@ typedef struct Lookup
 
 static Jsonb *lookup_body(void *arg);
 static bool is_trusted(Oid function);
+static ActivityOutcome run_activity(ActivityRun * run);
+static void count_run(const ActivityRun * run, bool failed);
 static Jsonb *activity_body(void *arg);
 static bool activity_keep(void *arg);
 static bool is_repeated(const ActivityRun * run, const ErrorData *error);
@@ -143,6 +147,32 @@ durable_activity_is_short(const ActivityTarget * target, const Jsonb *input)
 
 ActivityOutcome
 durable_activity_run(ActivityRun * run)
+{
+	ActivityOutcome outcome = run_activity(run);
+
+	if (outcome == ACTIVITY_COMPLETED || outcome == ACTIVITY_FAILED)
+		count_run(run, outcome == ACTIVITY_FAILED);
+	return outcome;
+}
+
+static void
+count_run(const ActivityRun * run, bool failed)
+{
+	StatsCounters counters = {.calls = 1, .failures = failed, .retries = run->attempt > 1,
+	.total_us = run->elapsed_us, .max_us = run->elapsed_us};
+
+	if (failed)
+	{
+		char	   *message = durable_json_get_text(run->payload, "message");
+
+		counters.failed_at = durable_clock_now();
+		durable_stats_set_error(&counters, message);
+	}
+	durable_stats_add(STATS_ACTIVITY, GetUserId(), run->name, &counters);
+}
+
+static ActivityOutcome
+run_activity(ActivityRun * run)
 {
 	UserCall	call = {0};
 	int64		limit = run->timeout_us > 0 ? Min(run->timeout_us, MAX_TIMEOUT_US) :

@@ -21,6 +21,7 @@
  */
 #include "durable.h"
 #include "shared.h"
+#include "stats.h"
 
 #include <signal.h>
 
@@ -62,6 +63,7 @@ request_memory(void)
 		previous_request_hook();
 	RequestAddinShmemSpace(MAXALIGN(sizeof(DurableShared)));
 	RequestNamedLWLockTranche("durable", 1);
+	durable_stats_request();
 }
 
 static void
@@ -107,6 +109,7 @@ set_up_memory(void)
 		durable_slot_init();
 		durable_waiter_init();
 	}
+	durable_stats_set_up();
 	LWLockRelease(AddinShmemInitLock);
 }
 

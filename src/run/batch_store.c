@@ -18,12 +18,15 @@
 #include "guc.h"
 #include "finished.h"
 #include "history_table.h"
+#include "json.h"
 #include "queued_table.h"
 #include "sql.h"
+#include "stats.h"
 #include "tally.h"
 
 static void discard_histories(Batch * batch);
 static void store_finished(Batch * batch);
+static void count_end(const Instance *instance);
 static void store_dropped(Batch * batch);
 static void warn_of_length(Batch * batch);
 static void hold_and_release(Batch * batch);
@@ -105,6 +108,8 @@ store_finished(Batch * batch)
 				.key = instance->key
 			});
 		if (STATUS_IS_FINISHED(instance->status) && (!instance->was_failed || instance->rewound_from != 0))
+		{
+			count_end(instance);
 			rows[nrows++] = (FinishedRow) {
 				.owner = batch->owner,
 				.name = instance->name,
@@ -112,9 +117,28 @@ store_finished(Batch * batch)
 				.completed_at = instance->completed_at,
 				.key = instance->key
 			};
+		}
 	}
 	if (nrows > 0)
 		durable_finished_insert(rows, nrows);
+}
+
+/* For durable.stat_orchestrations: how long it took, by the clock and in code. */
+static void
+count_end(const Instance *instance)
+{
+	int64		us = instance->completed_at - instance->created_at;
+	StatsCounters counters = {.calls = 1, .failures = instance->status == STATUS_FAILED,
+		.terminated = instance->status == STATUS_TERMINATED, .turns = instance->turns,
+	.compute_us = instance->compute_us, .total_us = us, .max_us = us};
+
+	if (instance->status == STATUS_FAILED)
+	{
+		counters.failed_at = instance->completed_at;
+		if (instance->failure != NULL)
+			durable_stats_set_error(&counters, durable_json_get_text(instance->failure, "message"));
+	}
+	durable_stats_add(STATS_ORCHESTRATION, instance->owner, instance->name, &counters);
 }
 
 /* Events that came when their instances had ended, in this unit or before. */
