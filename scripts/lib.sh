@@ -317,7 +317,7 @@ build_in() {
 	echo "$stamp" >"$build.stamp"
 
 	cd "$TOP"
-	for part in Makefile *.control LICENSE *.md .shellcheckrc .ci src extension clients scripts sql expected test docs bench; do
+	for part in Makefile *.control LICENSE *.md .shellcheckrc .ci src extension clients scripts sql expected test docs bench examples; do
 		[ ! -e "$part" ] || parts+=("$part")
 	done
 	# A source that is gone must not linger in the copy and be compiled.
