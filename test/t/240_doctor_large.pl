@@ -34,7 +34,7 @@ sub is_quick
 	my ($out, $took) = ask('coverage');
 
 	cmp_ok($took, '<', patience(1), "$name: doctor answers within a second");
-	like($out, qr/^t\|looked at (all|the \d+ oldest and the \d+ newest)/, '... and says how much it has looked at');
+	like($out, qr/^t\|checked (all|only the \d+ oldest and the \d+ newest)/, '... and says how much it has looked at');
 	return;
 }
 
