@@ -331,6 +331,14 @@ CREATE TABLE durable.schedule (
     PRIMARY KEY (owner, name)
 );
 
+-- Limits of an owner, which durable.set_quota sets.  NULL: none.
+CREATE TABLE durable.quota (
+    owner             regrole     PRIMARY KEY,
+    max_live          integer,
+    start_rate        integer,
+    per               interval    NOT NULL
+);
+
 -- A dump carries the registrations of extensions too, and is read after CREATE
 -- EXTENSION has made those anew.  So the row that comes last takes the place of
 -- the one before.
@@ -373,6 +381,7 @@ SELECT pg_catalog.pg_extension_config_dump('durable.queued_task_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.orchestration', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.activity', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.schedule', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.quota', '');
 
 REVOKE ALL ON ALL TABLES IN SCHEMA durable FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA durable FROM PUBLIC;
@@ -390,6 +399,7 @@ COMMENT ON TABLE durable.queue IS 'queues of activities with their limits; see t
 COMMENT ON TABLE durable.queue_grant IS 'which roles may fetch work from which queue';
 COMMENT ON TABLE durable.queued_task IS 'activities that wait in a queue, or that a worker has taken from it';
 COMMENT ON TABLE durable.subscription IS 'instances that are subscribed to a topic';
+COMMENT ON TABLE durable.quota IS 'how many instances an owner may have and start; see durable.set_quota';
 COMMENT ON TABLE durable.orchestration IS 'registered orchestrations';
 COMMENT ON TABLE durable.activity IS 'registered activities';
 COMMENT ON TABLE durable.schedule IS 'schedules; see the view durable.schedules';

@@ -9,6 +9,14 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'durable_unpause';
 CREATE FUNCTION durable.adopt() RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'durable_adopt';
 
+CREATE FUNCTION durable.set_quota(
+    role        regrole,
+    max_live    integer     DEFAULT NULL,
+    start_rate  integer     DEFAULT NULL,
+    per         interval    DEFAULT '1 minute')
+RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_set_quota';
+
 CREATE FUNCTION durable.version() RETURNS text
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'durable_version';
 
@@ -26,6 +34,8 @@ COMMENT ON FUNCTION durable.pause() IS
 COMMENT ON FUNCTION durable.unpause() IS 'ends durable.pause()';
 COMMENT ON FUNCTION durable.adopt() IS
     'allows the instances of a restored or cloned database to run here';
+COMMENT ON FUNCTION durable.set_quota(regrole, integer, integer, interval) IS
+    'limits how many unfinished instances a role may have, and how many its clients may start in a time; without a limit the role has no quota';
 COMMENT ON FUNCTION durable.version() IS 'version of the loaded library';
 COMMENT ON FUNCTION durable.doctor(interval) IS
     'checks the engine of this database and returns advice for each finding; checks instances until the time limit, NULL checks all of them';

@@ -79,6 +79,7 @@ static struct
 static void read_arguments(FunctionCallInfo fcinfo, StartRequest *request);
 static void check_request(const StartRequest *request);
 static void check_owner(Oid owner);
+static void admit(const StartRequest *request, Oid owner);
 static void resolve(const char *name, Oid owner, StartTarget *target);
 static Handler *recall_function(const char *name, Oid owner);
 static void remember_function(const char *name, Oid owner, const Handler *handler);
@@ -162,6 +163,7 @@ durable_client_start_or_get(const StartRequest *request, int64 *key, bool *is_ne
 	instance_id = request->instance_id ? pstrdup(request->instance_id) : new_instance_id();
 
 	*is_new = true;
+	admit(request, owner);
 	while (!insert(request, &target, owner, instance_id, key))
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -170,6 +172,7 @@ durable_client_start_or_get(const StartRequest *request, int64 *key, bool *is_ne
 			*is_new = false;
 			break;
 		}
+		admit(request, owner);
 	}
 	return instance_id;
 }
@@ -270,6 +273,42 @@ check_owner(Oid owner)
 				 errhint("Use ALTER ROLE %s LOGIN. A role without a password still cannot connect where pg_hba.conf requires a password.",
 						 role)));
 	}
+}
+
+/* The quota is one that an administrator has set; as a rule there is none. */
+static void
+admit(const StartRequest *request, Oid owner)
+{
+	const DurableQuota *quota = durable_registry_quota(owner);
+	ClientInstance present;
+	QuotaAnswer answer;
+	int64		value;
+
+	if (quota == NULL)
+		return;
+	/* Nothing is started; or the instance is replaced, and then this is asked again. */
+	if (request->instance_id && durable_client_look_up(owner, request->instance_id, &present))
+		return;
+	while ((answer = durable_quota_take(quota, &value)) == QUOTA_MUST_COUNT)
+	{
+		TimestampTz began_at = GetCurrentTimestamp();
+		int64		begun = durable_quota_begin_count(quota->owner);
+
+		durable_quota_counted(quota->owner, begun, durable_instance_count_live(quota->owner), began_at);
+	}
+	if (answer == QUOTA_TOO_MANY)
+		ereport(ERROR,
+				(errcode(ERRCODE_DURABLE_LIMIT),
+				 errmsg("role \"%s\" has too many unfinished instances", GetUserNameFromId(quota->owner, false)),
+				 errdetail("It has " INT64_FORMAT ", and may have %d.", value, quota->max_live),
+				 errhint("Start it when others have ended. An administrator can change the limit with durable.set_quota().")));
+	if (answer == QUOTA_TOO_FAST)
+		ereport(ERROR,
+				(errcode(ERRCODE_DURABLE_LIMIT),
+				 errmsg("role \"%s\" starts instances too fast", GetUserNameFromId(quota->owner, false)),
+				 errdetail("It may start %d in %s.", quota->start_rate,
+						   DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(&(Interval) {.time = quota->per_us})))),
+				 errhint("The next start is possible in " INT64_FORMAT " ms. An administrator can change the limit with durable.set_quota().", value)));
 }
 
 static void

@@ -172,6 +172,24 @@ typedef struct XidSample
 	TimestampTz at;				/* real time */
 }			XidSample;
 
+/* See quota.c.  Under quota_mutex. */
+#define DURABLE_MAX_QUOTAS	128
+
+typedef struct QuotaState
+{
+	Oid			database;		/* InvalidOid: free */
+	Oid			owner;
+	bool		counted;
+	int64		base;
+	int64		changes;
+	int64		reserved;
+	TimestampTz counted_at;		/* real time, as next_count_at and used_at */
+	TimestampTz next_count_at;
+	TimestampTz used_at;
+	double		tokens;
+	TimestampTz refilled_at;	/* virtual time; 0: never */
+}			QuotaState;
+
 typedef struct DurableShared
 {
 	LWLock	   *lock;
@@ -214,6 +232,9 @@ typedef struct DurableShared
 	FlightFile	flight;			/* where there is no file */
 
 	Duration	durations[DURABLE_MAX_DURATIONS];
+
+	slock_t		quota_mutex;
+	QuotaState	quotas[DURABLE_MAX_QUOTAS];
 
 #ifdef DURABLE_TESTING
 	pg_atomic_uint64 failpoint_passed[FAILPOINT_COUNT];

@@ -96,6 +96,7 @@ set_up_memory(void)
 			pg_atomic_init_u64(&db->newest_key, 0);
 			pg_atomic_init_u32(&db->flags, 0);
 		}
+		SpinLockInit(&durable_shared->quota_mutex);
 		SpinLockInit(&durable_shared->suspect_mutex);
 		pg_atomic_init_u32(&durable_shared->nsuspects, 0);
 		SpinLockInit(&durable_shared->report_mutex);

@@ -2,7 +2,7 @@
  * shmem.h
  *		Shared memory of the engine: whether it is there, and the entries of
  *		databases.  All of it can be lost: everything in it is derived from the
- *		tables, or is a hint.  Its other parts: slot.h, waiter.h, duration.h, suspect.h, flight.h.
+ *		tables, or is a hint.  Its other parts: slot.h, waiter.h, duration.h, quota.h, suspect.h, flight.h.
  */
 #ifndef DURABLE_SHMEM_H
 #define DURABLE_SHMEM_H

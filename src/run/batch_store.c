@@ -20,6 +20,8 @@
 #include "history_table.h"
 #include "json.h"
 #include "queued_table.h"
+#include "quota.h"
+#include "registry.h"
 #include "sql.h"
 #include "stats.h"
 #include "tally.h"
@@ -94,12 +96,14 @@ store_finished(Batch * batch)
 {
 	FinishedRow *rows = palloc(list_length(batch->changed) * sizeof(FinishedRow));
 	int			nrows = 0;
+	int			nrewound = 0;
 	ListCell   *cell;
 
 	foreach(cell, batch->changed)
 	{
 		Instance   *instance = lfirst(cell);
 
+		nrewound += instance->rewound_from != 0;
 		if (instance->rewound_from != 0)
 			durable_finished_forget(&(FinishedRow) {
 				.owner = batch->owner,
@@ -121,6 +125,12 @@ store_finished(Batch * batch)
 	}
 	if (nrows > 0)
 		durable_finished_insert(rows, nrows);
+	if (durable_registry_quota(batch->owner) != NULL)
+	{
+		foreach(cell, batch->children)
+			nrewound += ((NewInstance *) lfirst(cell))->created;
+		durable_quota_change(batch->owner, nrewound - nrows);
+	}
 }
 
 /* For durable.stat_orchestrations: how long it took, by the clock and in code. */

@@ -101,6 +101,11 @@ static DurableSql lock_status = {
 	1, {INT8OID}
 };
 
+static DurableSql count_live = {
+	"SELECT count(*) FROM durable.instance WHERE owner = $1 AND status IN ('P', 'R', 'S')",
+	1, {OIDOID}
+};
+
 static DurableSql count_dropped = {
 	"UPDATE durable.instance SET dropped_events = $2 WHERE key = $1",
 	2, {INT8OID, INT4OID}
@@ -316,6 +321,19 @@ set_changes(DurableWriter *writer, const Instance *instance, TimestampTz now)
 		durable_writer_set(writer, INSTANCE_NEXT_ACTIVITY, Int32GetDatum(instance->dispatched + 1));
 	if (instance->runs_at > instance->replay.nevents + 1)
 		durable_writer_set(writer, INSTANCE_RUNS_AT, Int32GetDatum(instance->runs_at));
+}
+
+int64
+durable_instance_count_live(Oid owner)
+{
+	Datum		values[1] = {ObjectIdGetDatum(owner)};
+	int64		result;
+
+	durable_sql_connect();
+	durable_sql_run(&count_live, values, NULL, false, 0);
+	result = durable_sql_int8(0, 1);
+	durable_sql_finish();
+	return result;
 }
 
 void

@@ -126,6 +126,9 @@ extern char durable_instance_status(int64 key);
 extern char durable_instance_lock_status(int64 key);
 
 /* Instance: those that have ended before, and got events since. */
+/* Unfinished instances of that owner.  Reads the whole table. */
+extern int64 durable_instance_count_live(Oid owner);
+
 extern void durable_instance_count_dropped(List *instances);
 
 /* Instance: writes what a unit may change of them. */

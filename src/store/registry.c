@@ -1,9 +1,9 @@
 /*
  * registry.c
- *		Registered orchestrations and activities, cached per process.
+ *		Registered orchestrations and activities, and quotas of owners, cached per process.
  *
  * Owns:		reading of durable.orchestration and durable.activity (registration_api.c
- *				writes them)
+ *				writes them) and of durable.quota (quota_api.c)
  * Called by:	unit (load), client API (load and look up), activity, handler_find.c
  * Locks:		none
  * Memory:		one context for all of a load, under CacheMemoryContext; a later load
@@ -28,6 +28,7 @@
 #include "clock.h"
 #include "guc.h"
 #include "miscadmin.h"
+#include "retry.h"
 #include "shmem.h"
 #include "sql.h"
 #include "utils/acl.h"
@@ -47,6 +48,8 @@ static struct
 	MemoryContext context;		/* NULL: nothing loaded */
 	RegistrationList orchestrations;
 	RegistrationList activities;
+	int			nquotas;
+	DurableQuota *quotas;
 
 	bool		valid;
 	uint64		generation;
@@ -63,10 +66,15 @@ static DurableSql select_activities = {
 	.text = "SELECT name, owner, handler, execution, retry, timeout, queue, priority, share FROM durable.activity"
 };
 
+static DurableSql select_quotas = {
+	.text = "SELECT owner, coalesce(max_live, 0), coalesce(start_rate, 0), per FROM durable.quota"
+};
+
 static bool is_current(uint64 generation);
 static void read_tables(MemoryContext context);
 static void read_orchestrations(RegistrationList *list);
 static void read_activities(RegistrationList *list);
+static DurableQuota *read_quotas(int *n);
 static int	compare(const void *left, const void *right);
 static void at_end_of_transaction(MemoryContextCallbackFunction function, void *arg);
 static void free_context(void *context);
@@ -117,17 +125,22 @@ read_tables(MemoryContext context)
 {
 	RegistrationList orchestrations;
 	RegistrationList activities;
+	DurableQuota *quotas;
+	int			nquotas;
 	MemoryContext caller;
 
 	durable_sql_connect();
 	caller = MemoryContextSwitchTo(context);
 	read_orchestrations(&orchestrations);
 	read_activities(&activities);
+	quotas = read_quotas(&nquotas);
 	MemoryContextSwitchTo(caller);
 	durable_sql_finish();
 
 	registry.orchestrations = orchestrations;
 	registry.activities = activities;
+	registry.quotas = quotas;
+	registry.nquotas = nquotas;
 }
 
 static void
@@ -175,6 +188,26 @@ read_activities(RegistrationList *list)
 		entry->share = durable_sql_text(i, 9);
 	}
 	qsort(list->entries, list->length, sizeof(Registration), compare);
+}
+
+static DurableQuota *
+read_quotas(int *n)
+{
+	DurableQuota *quotas;
+
+	*n = durable_sql_run(&select_quotas, NULL, NULL, false, 0);
+	quotas = palloc0(sizeof(DurableQuota) * *n);
+	for (int i = 0; i < *n; i++)
+	{
+		bool		isnull;
+		Datum		per = durable_sql_datum(i, 4, &isnull);
+
+		quotas[i].owner = durable_sql_oid(i, 1);
+		quotas[i].max_live = durable_sql_int4(i, 2);
+		quotas[i].start_rate = durable_sql_int4(i, 3);
+		quotas[i].per_us = isnull ? 0 : durable_retry_interval_us(DatumGetIntervalP(per));
+	}
+	return quotas;
 }
 
 static int
@@ -231,6 +264,16 @@ forget_changes(void *arg)
 }
 
 /* --- look-up --------------------------------------------------------------------------------------------------------------------- */
+
+/* There are few. */
+const DurableQuota *
+durable_registry_quota(Oid owner)
+{
+	for (int i = 0; i < registry.nquotas; i++)
+		if (registry.quotas[i].owner == owner)
+			return &registry.quotas[i];
+	return NULL;
+}
 
 const Registration *
 durable_registry_orchestration(const char *name, Oid role)

@@ -17,6 +17,7 @@
 
 #include "durable.h"
 #include "nodes/pg_list.h"
+#include "quota.h"
 
 typedef enum ActivityExecution
 {
@@ -50,6 +51,9 @@ extern void durable_registry_load(bool force);
  * NULL when there is none that counts for that role.  The result is valid for the
  * current transaction.
  */
+/* The owner's quota; NULL: it has none. */
+extern const DurableQuota *durable_registry_quota(Oid owner);
+
 extern const Registration *durable_registry_orchestration(const char *name, Oid role);
 extern const Registration *durable_registry_activity(const char *name, Oid role);
 

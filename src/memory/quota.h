@@ -1,0 +1,40 @@
+/*
+ * quota.h
+ *		How many instances of an owner are unfinished, and how fast it starts them.
+ */
+#ifndef DURABLE_QUOTA_H
+#define DURABLE_QUOTA_H
+
+#include "durable.h"
+
+/* What durable.set_quota has set for an owner. */
+typedef struct DurableQuota
+{
+	Oid			owner;
+	int32		max_live;		/* 0: no limit */
+	int32		start_rate;		/* starts in per_us; 0: no limit */
+	int64		per_us;
+}			DurableQuota;
+
+typedef enum QuotaAnswer
+{
+	QUOTA_ADMITTED,
+	QUOTA_MUST_COUNT,			/* count the unfinished instances, and ask again */
+	QUOTA_TOO_MANY,				/* *value: so many are unfinished */
+	QUOTA_TOO_FAST				/* *value: milliseconds until the next start is possible */
+}			QuotaAnswer;
+
+/* A start by a client.  It is given back when its transaction or subtransaction aborts. */
+extern QuotaAnswer durable_quota_take(const DurableQuota *quota, int64 *value);
+
+/*
+ * Around a count of the owner's unfinished instances.  The result of the first call is
+ * an argument of the second.
+ */
+extern int64 durable_quota_begin_count(Oid owner);
+extern void durable_quota_counted(Oid owner, int64 begun, int64 live, TimestampTz began_at);
+
+/* So many more instances are unfinished, or fewer, when the transaction commits. */
+extern void durable_quota_change(Oid owner, int64 change);
+
+#endif							/* DURABLE_QUOTA_H */
