@@ -128,7 +128,7 @@ foreach my $what (sort keys %ways)
 my $start = time;
 query("SELECT durable.start('leaves', NULL, 'leaves')");
 ok($node->poll_query_until('postgres', q{SELECT EXISTS (SELECT FROM durable.doctor() WHERE check_name = 'held_back' AND NOT ok
-	AND detail ~ 'held back because its process or the server ended while it ran: "leaves"' AND hint ~ 'max_crashes')}),
+	AND detail ~ 'held back because its process or the server terminated while it ran: "leaves"' AND hint ~ 'max_crashes')}),
 	'the doctor names what is held back, and why');
 is(result_of('leaves'), 'Failed', 'it has failed');
 cmp_ok(time - $start, '>=', 3, 'after delays of one and two seconds');
