@@ -75,12 +75,21 @@ is($node->safe_psql('counts', $WRONG), 0, 'at the end');
 $node->safe_psql('counts', "SELECT durable.purge_history('0')");
 is($node->safe_psql('counts', $WRONG), 0, 'after they were purged');
 
+# what has ended, and who gets what is published, is in the dump as well
+my $FINISHED = 'SELECT owner, name, status, completed_at, key FROM durable.finished ORDER BY key';
+my $waiting = $node->safe_psql('counts', "SELECT min(instance_id) FROM durable.instances WHERE runtime_status = 'Running'");
+$node->safe_psql('counts', "SELECT durable.subscribe_instance('$waiting', 'News'); SELECT durable.start('public.work', i) FROM generate_series(1, 3) i");
+ok($node->poll_query_until('counts', 'SELECT count(*) = 3 FROM durable.finished'), 'three have ended');
+my $finished = $node->safe_psql('counts', $FINISHED);
+
 my $dump = $node->basedir . '/dump.sql';
 $node->command_ok([ 'pg_dump', '-d', $node->connstr('counts'), '-f', $dump ], 'dump');
 $node->safe_psql('postgres', 'CREATE DATABASE copy');
 $node->command_ok([ 'psql', '-q', '-X', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('copy'), '-f', $dump ], 'restore');
 is($node->safe_psql('copy', $WRONG), 0, 'after dump and restore');
-is($node->safe_psql('copy', "SELECT sum(instances) FROM durable.counts"), 201, '... with all that wait');
+is($node->safe_psql('copy', "SELECT sum(instances) FROM durable.counts WHERE runtime_status = 'Running'"), 201, '... with all that wait');
+is($node->safe_psql('copy', $FINISHED), $finished, '... what has ended');
+is($node->safe_psql('copy', "SELECT durable.publish('news')"), 1, '... who is subscribed');
 $node->stop;
 
 done_testing();
