@@ -215,6 +215,41 @@ is(hours(5, 'up'), 1, 'ends_at: one more');
 is(ann("SELECT waiting_on LIKE 'start %' OR runtime_status = 'Running' FROM durable.instances WHERE instance_id = (SELECT last_instance FROM durable.schedules)"), 't', 'jitter: it starts within the ten minutes');
 is(ann("SELECT next_time IS NULL FROM durable.schedules"), 't', 'and no next time');
 
+# --- two ticks at a time, a start that fails, a role that acts for the owner, copies -----------------------------------------
+
+make('more', 'allow', '');
+$node->safe_psql('postgres', "SELECT durable.advance_clock('1 hour')");
+my $first = $node->background_psql('postgres', on_error_die => 1);
+$first->query_safe("BEGIN; SET ROLE ann; SELECT durable.tick_schedule('more')");
+my $second = $node->background_psql('postgres', on_error_die => 1);
+$second->query_until(qr/begun/, "\\echo begun\nSET ROLE ann; SELECT 'started ' || durable.tick_schedule('more');\n");
+ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%tick_schedule%' AND pid <> pg_backend_pid()"), 'a second tick waits for the first');
+$first->query_safe('COMMIT');
+$first->quit;
+like($second->query_safe("SELECT 'after it'"), qr/started 0/, 'and then finds nothing to do');
+$second->quit;
+
+$node->safe_psql('postgres', "SELECT durable.advance_clock('30 min'); ALTER FUNCTION app.job(int) RENAME TO hidden");
+$node->safe_psql('postgres', "SELECT durable.advance_clock('30 min')");
+(undef, undef, $error) = $node->psql('postgres', "SET ROLE ann; SELECT durable.tick_schedule('more')");
+like($error, qr/app.job\(integer\)/, 'a run that cannot be started is an error of the tick');
+$node->safe_psql('postgres', 'ALTER FUNCTION app.hidden(int) RENAME TO job');
+is(ann("SELECT durable.tick_schedule('more')"), 1, 'and the next tick starts it');
+
+$node->safe_psql('postgres', 'GRANT ann TO bob');
+$node->safe_psql('postgres', "SET ROLE bob; SELECT durable.trigger_schedule('more')");
+is($node->safe_psql('postgres', "SET ROLE bob; SELECT owner FROM durable.instances WHERE instance_id = (SELECT last_instance FROM durable.schedules WHERE name = 'more')"), 'ann', 'who has the privileges of the owner runs it as the owner');
+$node->safe_psql('postgres', 'REVOKE ann FROM bob');
+
+my ($dump) = run_command([ 'pg_dump', '-h', $node->host, '-p', $node->port, '--extension=durable', 'postgres' ]);
+like($dump, qr/COPY durable\.schedule \(.*\nann\tmore\t0 \* \* \* \*\tapp\.job\(integer\)/s, 'schedules are in a dump');
+$node->safe_psql('postgres', 'CREATE DATABASE copy');
+$node->safe_psql('copy', $dump);
+is($node->safe_psql('copy', "SELECT durable.advance_clock('2 days'); SELECT next_time < durable.clock() + interval '1 hour' FROM durable.schedules WHERE name = 'more'") =~ s/.*\n//sr, 't', 'a copy has the schedule');
+$node->safe_psql('copy', "SELECT durable.grant_usage('ann')");
+is($node->safe_psql('copy', "SET ROLE ann; SELECT durable.tick_schedule('more'), durable.tick_schedules()"), '0|0', 'but starts nothing before durable.adopt()');
+ann("SELECT durable.unschedule('more')");
+
 # --- who may do what, and bad input --------------------------------------------------------------------------------------------
 
 sub refused
