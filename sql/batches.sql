@@ -196,12 +196,13 @@ SELECT durable.resume('interrupted');
 CALL durable.drain();
 SELECT status, output FROM run WHERE instance_id = 'interrupted';
 SELECT count(*), count(DISTINCT what) FROM effects WHERE what LIKE 'burst%';
--- the same with a function that is gone meanwhile
+-- the same with a function that is gone meanwhile, and whose code was not kept
 SELECT durable.start('interrupted', 200, 'parked');
 TRUNCATE effects;
 CALL durable.drain();
 SELECT status FROM run WHERE instance_id = 'parked';
 ALTER FUNCTION interrupted(integer) RENAME TO away;
+DELETE FROM durable.code;
 SELECT durable.resume('parked');
 CALL durable.drain();
 SELECT detail FROM durable.waiting WHERE instance_id = 'parked' AND kind = 'resume';

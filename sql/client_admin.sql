@@ -71,6 +71,9 @@ CALL durable.drain();
 CREATE OR REPLACE FUNCTION app.patient(input jsonb) RETURNS jsonb LANGUAGE plpgsql
     AS $$ BEGIN RETURN durable.wait_for_external_event('Gone'); END $$;
 DROP FUNCTION app.hello(text);
+-- it has kept its code
+SELECT check_name FROM app.ills;
+DELETE FROM durable.code;
 TABLE app.ills;
 SELECT durable.raise_event('old code', 'Go');
 CALL durable.drain();

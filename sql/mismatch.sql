@@ -1,6 +1,7 @@
 --
 -- Code that does not match the history of an instance: it is parked, nothing is
--- lost, and it goes on when the code is right again.
+-- lost, and it goes on when the code is right again.  Instances keep the code that
+-- they began with, so they are moved to the other code by force.
 --
 \set ECHO none
 \getenv top PG_ABS_SRCDIR
@@ -101,6 +102,7 @@ CREATE TABLE histories AS
 
 -- the code changes; only when something happens does anybody notice
 CALL define('after');
+SELECT count(durable.repin(id, force => true)) FROM cases;
 CALL durable.drain();
 SELECT status, count(*) FROM run WHERE instance_id IN (SELECT id FROM cases) GROUP BY status;
 SELECT count(durable.raise_event(id, 'Go')) FROM cases;
@@ -121,6 +123,7 @@ SELECT status, count(*) FROM run WHERE instance_id IN (SELECT id FROM cases) GRO
 
 -- the code is as it was: all of them end
 CALL define('before');
+SELECT count(durable.repin(instance_id, force => true)) FROM run WHERE status = 'Suspended';
 SELECT count(durable.resume(instance_id)) FROM run WHERE status = 'Suspended';
 CALL durable.drain();
 SELECT status, count(*) FROM run WHERE instance_id IN (SELECT id FROM cases) GROUP BY status;
@@ -146,6 +149,7 @@ BEGIN
     PERFORM durable.wait_for_external_event('Go');
     RETURN 'end';
 END $$;
+SELECT durable.repin('shown', force => true);
 SET client_min_messages TO log;
 SET log_min_messages TO fatal;
 SELECT durable.raise_event('shown', 'Go');
@@ -163,25 +167,27 @@ SELECT durable.terminate('shown', 'hopeless');
 CALL durable.drain();
 SELECT runtime_status, failure FROM durable.status('shown');
 
--- the function is dropped: parked; made again: goes on
-CREATE FUNCTION gone(x integer) RETURNS text LANGUAGE plpgsql AS $$
+-- the function goes with its schema: parked; made again: goes on
+CREATE SCHEMA going;
+CREATE FUNCTION going.gone(x integer) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM durable.wait_for_external_event('Go');
     RETURN 'end';
 END $$;
-SELECT durable.start('gone', 1, 'gone'), durable.start('gone', 1, 'gone before it starts', start_at => clock_timestamp() + interval '1 hour');
+SELECT durable.start('going.gone', 1, 'gone'), durable.start('going.gone', 1, 'gone before it starts', start_at => clock_timestamp() + interval '1 hour');
 CALL durable.drain();
-DROP FUNCTION gone(integer);
+DROP SCHEMA going CASCADE;
 SELECT durable.raise_event('gone', 'Go');
 SELECT durable.advance_clock('1 hour') IS NOT NULL AS later;
 CALL durable.drain();
 SELECT instance_id, detail FROM durable.waiting WHERE instance_id LIKE 'gone%' AND kind = 'resume' ORDER BY 1;
 -- another argument list is another function
-CREATE FUNCTION gone(x text) RETURNS text LANGUAGE sql AS $$ SELECT 'the wrong one' $$;
+CREATE SCHEMA going;
+CREATE FUNCTION going.gone(x text) RETURNS text LANGUAGE sql AS $$ SELECT 'the wrong one' $$;
 SELECT durable.resume('gone');
 CALL durable.drain();
 SELECT detail FROM durable.waiting WHERE instance_id = 'gone' AND kind = 'resume';
-CREATE FUNCTION gone(x integer) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION going.gone(x integer) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM durable.wait_for_external_event('Go');
     RETURN 'end';

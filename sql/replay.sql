@@ -172,6 +172,7 @@ BEGIN
     PERFORM durable.call_activity('Effect', 'once');
     RETURN 'end';
 END $$;
+SELECT durable.repin('cut_off');
 CALL durable.drain();
 SELECT status, output FROM run WHERE instance_id = 'cut_off';
 SELECT what FROM effects WHERE what IN ('once', 'never');

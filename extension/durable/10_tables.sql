@@ -89,10 +89,10 @@ CREATE UNIQUE INDEX instance_pkey ON durable.instance (key) WITH (fillfactor = 9
 ALTER TABLE durable.instance ADD CONSTRAINT instance_pkey PRIMARY KEY USING INDEX instance_pkey;
 -- Ids are unique for each owner.  The id comes first: clients look for it among all that they may see.
 CREATE UNIQUE INDEX instance_id_key ON durable.instance (instance_id, owner) WITH (fillfactor = 96);
--- For durable.query.  No column that is ever updated is in an index: updates stay HOT.
+-- For durable.query, and for the question which functions have instances (src/store/code_table.c).  No column that is ever updated is in an index: updates stay HOT.
 -- instance_sample has every 64th instance: it says between which keys a time of
 -- creation lies, for half a byte an instance (src/api/query_api.c).
-CREATE INDEX instance_name ON durable.instance (name);
+CREATE INDEX instance_name ON durable.instance (name, handler);
 CREATE INDEX instance_sample ON durable.instance (created_at, key) WHERE key % 64 = 0;
 CREATE INDEX instance_tags ON durable.instance USING gin (tags jsonb_path_ops) WITH (gin_pending_list_limit = 256) WHERE tags IS NOT NULL;
 CREATE INDEX instance_parent ON durable.instance (parent_key, parent_task) WHERE parent_key IS NOT NULL;
@@ -339,6 +339,20 @@ CREATE TABLE durable.quota (
     per               interval    NOT NULL
 );
 
+-- Code that was replaced or dropped while instances were running it: the function of that
+-- signature had that hash, and copy is the function that holds the code now (src/code/kept_code.c).
+CREATE TABLE durable.code (
+    id                bigint      NOT NULL,
+    signature         text        COLLATE "C" NOT NULL,
+    code_hash         bigint      NOT NULL,
+    copy              text        NOT NULL,
+    owner             regrole     NOT NULL,
+    replaced_at       timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (signature, code_hash)
+);
+CREATE SEQUENCE durable.code_id_seq OWNED BY durable.code.id;
+ALTER TABLE durable.code ALTER COLUMN id SET DEFAULT nextval('durable.code_id_seq');
+
 -- A dump carries the registrations of extensions too, and is read after CREATE
 -- EXTENSION has made those anew.  So the row that comes last takes the place of
 -- the one before.
@@ -378,6 +392,8 @@ SELECT pg_catalog.pg_extension_config_dump('durable.queue', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.queue_grant', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.queued_task', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.queued_task_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.code', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.code_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.orchestration', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.activity', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.schedule', '');
@@ -400,6 +416,7 @@ COMMENT ON TABLE durable.queue_grant IS 'which roles may fetch work from which q
 COMMENT ON TABLE durable.queued_task IS 'activities that wait in a queue, or that a worker has taken from it';
 COMMENT ON TABLE durable.subscription IS 'instances that are subscribed to a topic';
 COMMENT ON TABLE durable.quota IS 'how many instances an owner may have and start; see durable.set_quota';
+COMMENT ON TABLE durable.code IS 'copies of code that was replaced while instances were running it';
 COMMENT ON TABLE durable.orchestration IS 'registered orchestrations';
 COMMENT ON TABLE durable.activity IS 'registered activities';
 COMMENT ON TABLE durable.schedule IS 'schedules; see the view durable.schedules';

@@ -14,6 +14,8 @@ BEGIN ATOMIC
           'terminate', 'suspend', 'resume', 'purge', 'purge_history', 'restart', 'rewind', 'rewind_all',
           'start_with_event', 'publish', 'subscribe_instance', 'unsubscribe_instance', 'wait_any',
           'version', 'doctor', 'retry', 'stat_reset',
+          'version', 'doctor', 'retry',
+          'verify_replay', 'repin', 'repin_all',
           'register_orchestration', 'register_activity',
           'unregister_orchestration', 'unregister_activity',
           'schedule', 'alter_schedule', 'unschedule', 'pause_schedule', 'unpause_schedule', 'trigger_schedule', 'backfill',
@@ -156,7 +158,7 @@ REVOKE ALL ON ALL ROUTINES IN SCHEMA durable FROM PUBLIC;
 -- Monitoring sees everybody's instances, without their payloads.
 GRANT USAGE ON SCHEMA durable TO pg_monitor;
 GRANT SELECT ON durable.instances, durable.counts, durable.waiting, durable.buffered_events, durable.workers,
-    durable.registrations, durable.stat_orchestrations, durable.stat_activities, durable.schedules, durable.queues, durable.leases
+    durable.registrations, durable.stat_orchestrations, durable.stat_activities, durable.schedules, durable.queues, durable.leases, durable.kept_code
 TO pg_monitor;
 GRANT EXECUTE ON FUNCTION
     durable.status(text), durable.history(text),

@@ -18,8 +18,10 @@
 #include "utils/builtins.h"
 #include "utils/syscache.h"
 
+#include "code_table.h"
 #include "doctor_walk.h"
 #include "handler.h"
+#include "kept_code.h"
 #include "sql.h"
 
 static void say_coverage(Walk *walk);
@@ -152,16 +154,25 @@ say_codes(Walk *walk)
 					   "Use CREATE FUNCTION with the same schema, name and argument types; then SELECT durable.resume(instance_id) FROM durable.instances WHERE runtime_status = 'Suspended'; resumes its instances.");
 	durable_doctor_say(walk->doctor, "old_code", nchanged == 0,
 					   nchanged == 0 ? "all unfinished instances began with the current code" : changed.data,
-					   "These instances continue to run as long as the new code makes the same durable calls. An instance whose calls differ is suspended; SELECT * FROM durable.waiting WHERE kind = 'resume'; shows the first difference.");
+					   "These instances continue to run as long as the new code makes the same durable calls. An instance whose calls differ is suspended; SELECT * FROM durable.verify_replay(name); shows these instances and the first difference.");
 }
 
-/* What does not exist, or whether it is other code than it was. */
+/* What does not exist, or whether it is other code than it was and nobody has kept that. */
 static void
 resolve_code(void *arg)
 {
 	Code	   *code = arg;
-	Handler    *handler = durable_handler_resolve(code->signature);
+	Handler    *handler = durable_handler_lookup(code->signature);
+	char	   *copy;
+	int64		hash;
 
+	if (code->hash != 0 && (handler == NULL || durable_handler_code_hash(handler) != code->hash) &&
+		(copy = durable_code_find_copy(code->signature, code->hash, &hash)) != NULL)
+	{
+		(void) durable_kept_code_resolve(copy, hash, code->signature);
+		return;
+	}
+	handler = durable_handler_resolve(code->signature);
 	code->changed = code->hash != 0 && code->hash != durable_handler_code_hash(handler);
 }
 

@@ -46,9 +46,11 @@ static DurableSql stored_history = {
 
 /* How the column handler is written: instance_table.c. */
 static DurableSql source_of_function = {
-	.text = "SELECT p.prosrc FROM durable.instance i JOIN pg_proc p "
-	"ON p.oid = to_regprocedure(CASE WHEN starts_with(i.handler, '(') THEN i.name || i.handler ELSE i.handler END) "
-	"WHERE i.key = $1",
+	.text = "SELECT p.prosrc FROM durable.instance i CROSS JOIN LATERAL"
+	" (SELECT CASE WHEN starts_with(i.handler, '(') THEN i.name || i.handler ELSE i.handler END AS signature) f"
+	" JOIN pg_proc p ON p.oid = to_regprocedure(coalesce((SELECT c.copy FROM durable.code c"
+	"  WHERE c.signature = f.signature AND c.code_hash = i.code_hash), f.signature))"
+	" WHERE i.key = $1",
 	.nargs = 1,
 	.argtypes = {INT8OID}
 };
@@ -89,7 +91,7 @@ durable_calls(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* The body of the function that the instance runs; NULL when it is gone. */
+/* The body of the function that the instance runs, or of its copy; NULL when it is gone. */
 Datum
 durable_source(PG_FUNCTION_ARGS)
 {

@@ -140,6 +140,12 @@ durable_schema_aclcheck(Oid namespace, Oid role, AclMode mode)
 }
 
 static inline bool
+durable_owns_function(Oid function, Oid role)
+{
+	return pg_proc_ownercheck(function, role);
+}
+
+static inline bool
 durable_owns_database(Oid database, Oid role)
 {
 	return pg_database_ownercheck(database, role);
@@ -160,10 +166,23 @@ durable_schema_aclcheck(Oid namespace, Oid role, AclMode mode)
 }
 
 static inline bool
+durable_owns_function(Oid function, Oid role)
+{
+	return object_ownercheck(ProcedureRelationId, function, role);
+}
+
+static inline bool
 durable_owns_database(Oid database, Oid role)
 {
 	return object_ownercheck(DatabaseRelationId, database, role);
 }
+#endif
+
+/* ProcedureCreate takes the types of TRANSFORM as OIDs, and as a list of transforms from 18 on, which they depend on. */
+#if PG_VERSION_NUM >= 180000
+#define DURABLE_TRANSFORMS(types)	(types), NIL
+#else
+#define DURABLE_TRANSFORMS(types)	(types)
 #endif
 
 /* A place for figures of EXPLAIN came in 18. */

@@ -33,6 +33,7 @@ int			durable_max_payload = 4096;
 int			durable_turn_timeout = 5000;
 int			durable_activity_timeout = 0;
 int			durable_determinism = DETERMINISM_ERROR;
+int			durable_guard_ddl = GUARD_OFF;
 char	   *durable_retention = NULL;
 Interval	durable_retention_interval = {0};
 bool		durable_retention_set = false;
@@ -45,6 +46,13 @@ static const struct config_enum_entry determinism_levels[] = {
 	{"off", DETERMINISM_OFF, false},
 	{"warn", DETERMINISM_WARN, false},
 	{"error", DETERMINISM_ERROR, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry guard_levels[] = {
+	{"off", GUARD_OFF, false},
+	{"warn", GUARD_WARN, false},
+	{"error", GUARD_ERROR, false},
 	{NULL, 0, false}
 };
 
@@ -138,6 +146,11 @@ durable_guc_define(void)
 	DefineCustomEnumVariable("durable.determinism",
 							 "Sets the action taken when an orchestration does something that replay cannot repeat.",
 							 NULL, &durable_determinism, DETERMINISM_ERROR, determinism_levels,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("durable.guard_ddl",
+							 "Sets the action taken when a statement changes or drops an orchestration with unfinished instances.",
+							 "They go on with a copy of the replaced code in any case.",
+							 &durable_guard_ddl, GUARD_OFF, guard_levels,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("durable.retention",
 							   "Sets the interval after which finished instances are deleted.",

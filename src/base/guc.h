@@ -16,6 +16,13 @@ typedef enum DeterminismLevel
 	DETERMINISM_ERROR
 }			DeterminismLevel;
 
+typedef enum GuardLevel
+{
+	GUARD_OFF,
+	GUARD_WARN,
+	GUARD_ERROR
+}			GuardLevel;
+
 extern bool durable_enabled;			/* sighup: master switch */
 extern bool durable_testing;			/* postmaster: drain, virtual clock */
 extern int	durable_max_workers;		/* sighup: workers of the whole cluster, 0..64 */
@@ -33,6 +40,7 @@ extern int	durable_max_payload;		/* suset, kB */
 extern int	durable_turn_timeout;		/* suset, ms */
 extern int	durable_activity_timeout;	/* suset, ms, 0 none */
 extern int	durable_determinism;		/* user, DeterminismLevel */
+extern int	durable_guard_ddl;		/* user, GuardLevel: statements that change code of unfinished instances */
 extern char *durable_retention;			/* sighup: interval, empty: keep for ever */
 extern Interval durable_retention_interval; /* the same, when durable_retention_set */
 extern bool durable_retention_set;

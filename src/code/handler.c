@@ -75,6 +75,7 @@ static const char *objection_to(Form_pg_proc function);
 static Oid	function_with_signature(const char *signature);
 static CatCList *functions_of_name(const char *signature, Oid *namespace);
 static Oid	function_grown_from(const char *signature, int *given);
+static List *signature_names(const char *signature);
 static char *name_of(Form_pg_proc function);
 static char *signature_of(Form_pg_proc function);
 static char *signature_up_to(Form_pg_proc function, int nargs);
@@ -85,6 +86,19 @@ static char *qualified_type(Oid type);
 Handler *
 durable_handler_resolve(const char *signature)
 {
+	Handler    *handler = durable_handler_lookup(signature);
+
+	if (handler == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("function %s does not exist", signature),
+				 errhint("Create the function again with the same name and argument types.")));
+	return handler;
+}
+
+Handler *
+durable_handler_lookup(const char *signature)
+{
 	CachedHandler *entry = cache_find(signature);
 	Oid			function;
 
@@ -92,13 +106,26 @@ durable_handler_resolve(const char *signature)
 		return &entry->handler;
 
 	function = function_with_signature(signature);
-	if (!OidIsValid(function))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_FUNCTION),
-				 errmsg("function %s does not exist", signature),
-				 errhint("Create the function again with the same name and argument types.")));
+	return OidIsValid(function) ? handler_build(function, "handler") : NULL;
+}
 
-	return handler_build(function, "handler");
+bool
+durable_handler_is_stale(const Handler *handler)
+{
+	return ((const CachedHandler *) handler->cached)->stale;
+}
+
+Handler *
+durable_handler_at_home(const Handler *handler, const char *signature)
+{
+	Handler    *copy = palloc(sizeof(Handler));
+	List	   *names = signature_names(signature);
+
+	*copy = *handler;
+	copy->namespace = names != NIL ? get_namespace_oid(linitial(names), true) : InvalidOid;
+	if (names != NIL)
+		copy->name = quote_qualified_identifier(linitial(names), lsecond(names));
+	return copy;
 }
 
 Handler *
@@ -370,6 +397,7 @@ handler_from_tuple(HeapTuple tuple, MemoryContext context)
 	Handler    *handler = &entry->handler;
 	char	   *language = get_language_name(function->prolang, false);
 
+	handler->cached = handler;
 	handler->function = function->oid;
 	handler->namespace = function->pronamespace;
 	handler->signature = signature_of(function);
@@ -556,6 +584,24 @@ functions_of_name(const char *signature, Oid *namespace)
 
 	*namespace = get_namespace_oid(linitial(names), true);
 	return SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(lsecond(names)));
+}
+
+/* Schema and function, without quotes; NIL if it is no signature. */
+static List *
+signature_names(const char *signature)
+{
+	bool		quoted = false;
+	const char *end;
+	List	   *names;
+
+	for (end = signature; *end != '\0' && (quoted || *end != '('); end++)
+		if (*end == '"')
+			quoted = !quoted;
+
+	if (!SplitIdentifierString(pnstrdup(signature, end - signature), '.', &names) ||
+		list_length(names) != 2)
+		return NIL;
+	return names;
 }
 
 static char *

@@ -34,6 +34,8 @@ typedef struct Handler
 	int			ndefaults;		/* the last ndefaults parameters have defaults */
 	HandlerParameter *parameters;
 
+	const struct Handler *cached;	/* itself, or what it was copied from: for is_stale */
+
 	/* for handler_call.c */
 	Oid			collation;
 	bool		strict;
@@ -76,6 +78,18 @@ extern Handler *durable_handler_resolve(const char *signature);
  */
 extern Handler *durable_handler_resolve_call(const char *signature, int *given);
 extern Handler *durable_handler_from_oid(Oid function, const char *kind);
+
+/* As resolve; NULL when it is gone. */
+extern Handler *durable_handler_lookup(const char *signature);
+
+/* Has the function, or what it depends on, changed since it was found?  Then it may have run as other code. */
+extern bool durable_handler_is_stale(const Handler *handler);
+
+/*
+ * A copy of the function with that signature, as if it stood in that one's schema: names are
+ * looked up there first.  In CurrentMemoryContext.
+ */
+extern Handler *durable_handler_at_home(const Handler *handler, const char *signature);
 
 /* Why that function cannot be a handler, as a sentence; NULL if it can. */
 extern const char *durable_handler_objection(Oid function);

@@ -19,10 +19,13 @@
  * workers.  If it fails all the same, a few transactions were rolled back and
  * are done again.
  *
+ * What becomes of orchestrations that are replaced is said in ddl_code.c.
+ *
  * CREATE EXTENSION tells the launcher at its commit.  ALTER SCHEMA durable RENAME is
  * refused.
  */
 #include "durable.h"
+#include "ddl_code.h"
 #include "process.h"
 
 #include "access/xact.h"
@@ -103,6 +106,8 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 	bool		creates_database = IsA(node, CreatedbStmt);
 	Oid			database = InvalidOid;
 
+	List	   *old_code;
+
 	refuse_renaming(node);
 	if (context == PROCESS_UTILITY_TOPLEVEL && !IsTransactionBlock())
 		database = database_to_empty(node);
@@ -116,10 +121,12 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 		stop(MyDatabaseId);
 	}
 
+	old_code = durable_ddl_code_before(node);
 	if (OidIsValid(database))
 		go_on_in_empty_database(&call, database);
 	else
 		go_on(&call);
+	durable_ddl_code_after(old_code);
 
 	/*
 	 * A copy of a database of ours is to be found at once.  An extension may also

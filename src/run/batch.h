@@ -20,13 +20,15 @@ typedef struct SendRow
 	const Jsonb *payload;
 }			SendRow;
 
-/* An orchestration's function as this unit knows it. */
+/* An orchestration's function as this unit knows it; see orchestration_code.c. */
 typedef struct HandlerTarget
 {
 	const char *signature;
-	Handler    *handler;		/* NULL: it is gone */
-	const char *problem;		/* then why */
-	int64		code_hash;
+	int64		wanted;			/* hash of the code that the instance began with; 0: it begins */
+	Handler    *handler;		/* the function, or a copy of what it was; NULL: it is gone */
+	const char *copy;			/* to be looked up; NULL: the function itself */
+	const char *problem;		/* why handler is NULL */
+	int64		code_hash;		/* of handler */
 }			HandlerTarget;
 
 typedef struct Batch

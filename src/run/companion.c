@@ -218,6 +218,8 @@ describe_run(Instance *instance, Handler *handler)
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	push_text(&state, "handler", handler->signature);
+	push_text(&state, "home", instance->handler_signature);
+	push_number(&state, "code_hash", instance->code_hash);
 	push_text(&state, "instance_id", instance->instance_id);
 	push_text(&state, "name", instance->name);
 	push_text(&state, "parent_instance_id", instance->parent_instance_id);

@@ -42,6 +42,7 @@
 #define RUN_IDLE_MS		1000
 
 static void run_instance(const Jsonb *description);
+static Handler *find_handler(const Jsonb *description);
 static Jsonb *input_of(const Jsonb *description);
 static bool at_frontier(Turn *turn);
 static bool only_activities(const Instance *instance);
@@ -137,12 +138,25 @@ run_instance(const Jsonb *description)
 	{
 		add_answers(instance, history);
 		sent = turn.fresh_events = instance->replay.nevents;
-		turn.handler = durable_handler_resolve(durable_json_get_text(description, "handler"));
-		(void) durable_turn_run(&turn);
+		turn.handler = find_handler(description);
+		if (turn.handler != NULL)
+			(void) durable_turn_run(&turn);
 	}
 	AbortCurrentTransaction();
 	if (!durable_link_send(&to_worker, MESSAGE_END, NULL))
 		proc_exit(0);
+}
+
+/* NULL if it is other code now than the worker has found it to be. */
+static Handler *
+find_handler(const Jsonb *description)
+{
+	Handler    *handler = durable_handler_resolve(durable_json_get_text(description, "handler"));
+
+	if (durable_handler_code_hash(handler) !=
+		durable_history_get_number(durable_json_get_member(description, "code_hash")))
+		return NULL;
+	return durable_handler_at_home(handler, durable_json_get_text(description, "home"));
 }
 
 /* NULL if there is none; a JSON null is one. */
@@ -171,7 +185,7 @@ at_frontier(Turn *turn)
 	Jsonb	   *parts[2];
 	Jsonb	   *answers;
 
-	if (replay->nevents == sent || !only_activities(instance))
+	if (replay->nevents == sent || !only_activities(instance) || durable_handler_is_stale(turn->handler))
 		return false;
 
 	parts[0] = durable_history_encode(replay->events + sent,

@@ -41,6 +41,7 @@
 #include "failpoint.h"
 #include "instance.h"
 #include "json.h"
+#include "orchestration_code.h"
 #include "outcome.h"
 #include "rewind.h"
 #include "retry.h"
@@ -50,6 +51,9 @@
 
 /* So often in one batch a turn may end with an error of the server's. */
 #define ERROR_TRIES		5
+
+/* So often a turn is run again because its function has just been changed. */
+#define STALE_TRIES		10
 
 /* Going through in so few turns is going straight; see straight_through.c. */
 #define STRAIGHT_TURNS	30
@@ -84,8 +88,6 @@ static bool run_turn(Batch * batch, Instance *instance, Handler *handler, Turn *
 					 Progress *progress);
 static bool run_steps(Batch * batch, Instance *instance, Handler *handler, int *steps);
 static bool may_be_raised(const ErrorData *error);
-static Handler * find_handler(Batch * batch, Instance *instance);
-static Jsonb * resolve_body(void *arg);
 
 void
 durable_execution_run(Batch * batch, Instance *instance, List *messages)
@@ -309,10 +311,11 @@ retry_child(Batch * batch, Instance *instance, Message *message, HistoryEvent *c
 static bool
 run_turns(Batch * batch, Instance *instance)
 {
-	Handler    *handler = find_handler(batch, instance);
+	Handler    *handler = durable_orchestration_find(batch, instance);
 	Turn		turn = {0};
 	Progress	progress = {0};
 	int			errors = 0;
+	int			stale = 0;
 	int			ntasks = list_length(batch->new_tasks);
 	int			writes = batch->writes;
 	bool		again = true;
@@ -341,6 +344,19 @@ run_turns(Batch * batch, Instance *instance)
 		if (!run_turn(batch, instance, handler, &turn, &progress))
 			break;
 
+		/* Replaced just now: what has run is not known to be the code of this instance. */
+		if (durable_handler_is_stale(handler) && turn.discarded)
+		{
+			if (++stale > STALE_TRIES)
+				ereport(ERROR,
+						(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						 errmsg("function %s changes too often to be run", handler->signature)));
+			handler = turn.handler = durable_orchestration_find_again(batch, instance);
+			if (handler == NULL)
+				break;
+			continue;
+		}
+
 		if (turn.result.outcome == TURN_ERROR)
 		{
 			if (!may_be_raised(turn.result.error))
@@ -358,7 +374,12 @@ run_turns(Batch * batch, Instance *instance)
 		if (STATUS_IS_FINISHED(instance->status))
 			return true;
 		if (turn.result.outcome == TURN_CONTINUED_AS_NEW)
+		{
 			turn.fresh_events = 0;
+			handler = turn.handler = durable_orchestration_find(batch, instance);
+			if (handler == NULL)
+				break;
+		}
 	}
 
 	durable_outcome_carry_out(batch, instance);
@@ -466,63 +487,4 @@ static bool
 may_be_raised(const ErrorData *error)
 {
 	return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK;
-}
-
-/* The function to run, or NULL: then the instance is parked. */
-static Handler *
-find_handler(Batch * batch, Instance *instance)
-{
-	HandlerTarget *target = NULL;
-	ListCell   *cell;
-
-	foreach(cell, batch->handlers)
-	{
-		HandlerTarget *known = lfirst(cell);
-
-		if (strcmp(known->signature, instance->handler_signature) == 0)
-		{
-			target = known;
-			break;
-		}
-	}
-
-	if (target == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(batch->context);
-		UserCall	call = {0};
-
-		target = palloc0(sizeof(HandlerTarget));
-		target->signature = pstrdup(instance->handler_signature);
-		call.body = resolve_body;
-		call.arg = target;
-		call.read_only = true;
-		durable_usercall_run(&call);
-		if (call.returned)
-			target->code_hash = durable_handler_code_hash(target->handler);
-		else if (durable_error_is_infrastructure(call.error))
-			ReThrowError(call.error);
-		else
-		{
-			target->handler = NULL;
-			target->problem = call.error->message;
-		}
-		batch->handlers = lappend(batch->handlers, target);
-		MemoryContextSwitchTo(old);
-	}
-
-	if (target->handler == NULL)
-		durable_execution_park(batch, instance, target->problem);
-	else if (instance->code_hash == 0)
-		instance->code_hash = target->code_hash;
-	return target->handler;
-}
-
-/* Looking up a name that is gone raises, so it is done like user code. */
-static Jsonb *
-resolve_body(void *arg)
-{
-	HandlerTarget *target = arg;
-
-	target->handler = durable_handler_resolve(target->signature);
-	return NULL;
 }

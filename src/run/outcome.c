@@ -354,6 +354,7 @@ continue_as_new(Batch * batch, Instance *instance, const TurnResult *result)
 	instance->discard_history |= instance->stored_events > 0;
 	instance->stored_events = instance->applied = 0;
 	instance->execution++;
+	instance->code_hash = 0;	/* what begins anew runs the code of today */
 	instance->input = result->payload;
 	instance->input_changed = true;
 	instance->dispatched = 0;

@@ -63,13 +63,15 @@ durable_history_open(DurableScan *scan)
 void
 durable_history_load(DurableScan *scan, Instance *instance)
 {
-	MemoryContext old = MemoryContextSwitchTo(instance->context);
+	MemoryContext old;
 
+	/* The scan outlives the instance. */
 	durable_scan_forget_keys(scan);
 	durable_scan_key(scan, HISTORY_KEY, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(instance->key));
 	durable_scan_key(scan, HISTORY_EXECUTION, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(instance->execution));
 	durable_scan_key(scan, HISTORY_SEQ, BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(instance->replay.nevents));
 	durable_scan_begin(scan);
+	old = MemoryContextSwitchTo(instance->context);
 	while (durable_scan_next(scan))
 	{
 		HistoryEvent **events = NULL;

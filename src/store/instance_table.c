@@ -106,6 +106,17 @@ static DurableSql count_live = {
 	1, {OIDOID}
 };
 
+static DurableSql wait_for_row = {
+	"SELECT FROM durable.instance WHERE key = $1 FOR NO KEY UPDATE",
+	1, {INT8OID}
+};
+
+static DurableSql find_begun = {
+	"SELECT key FROM durable.instance WHERE name = $2 AND owner = $1 AND key > $3"
+	" AND status IN ('P', 'R', 'S') AND events > 0 ORDER BY key LIMIT $4",
+	4, {REGROLEOID, TEXTOID, INT8OID, INT4OID}
+};
+
 static DurableSql count_dropped = {
 	"UPDATE durable.instance SET dropped_events = $2 WHERE key = $1",
 	2, {INT8OID, INT4OID}
@@ -170,6 +181,49 @@ durable_instance_lock(Oid owner, const int64 *keys, int nkeys, MemoryContext par
 	}
 	durable_scan_close(&scan);
 	return instances;
+}
+
+Instance *
+durable_instance_read(DurableScan *scan, Oid owner, int64 key, MemoryContext parent)
+{
+	if (!find(scan, key) || durable_scan_oid(scan, INSTANCE_OWNER) != owner)
+		return NULL;
+	return read_instance(scan, owner, parent);
+}
+
+Instance *
+durable_instance_wait_for(Oid owner, int64 key, MemoryContext parent)
+{
+	Datum		values[1] = {Int64GetDatum(key)};
+	List	   *locked;
+
+	durable_sql_connect();
+	(void) durable_sql_run(&wait_for_row, values, NULL, false, 0);
+	durable_sql_finish();
+	locked = durable_instance_lock(owner, &key, 1, parent);
+	return locked != NIL ? linitial(locked) : NULL;
+}
+
+List *
+durable_instance_find_begun(Oid owner, const char *name, int64 after, int limit)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		values[4] = {ObjectIdGetDatum(owner), CStringGetTextDatum(name), Int64GetDatum(after), Int32GetDatum(limit)};
+	List	   *result = NIL;
+	uint64		nrows;
+
+	durable_sql_connect();
+	MemoryContextSwitchTo(caller);
+	nrows = durable_sql_run(&find_begun, values, NULL, false, 0);
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		int64	   *key = palloc(sizeof(int64));
+
+		*key = durable_sql_int8(i, 1);
+		result = lappend(result, key);
+	}
+	durable_sql_finish();
+	return result;
 }
 
 static bool

@@ -116,6 +116,13 @@ typedef struct NewInstance
  */
 extern List *durable_instance_lock(Oid owner, const int64 *keys, int nkeys, MemoryContext parent);
 
+/*
+ * The owner's instances of these keys as the snapshot of that scan sees them, not locked.
+ * The scan is durable_instance_table's, by key.
+ */
+struct DurableScan;
+extern Instance *durable_instance_read(struct DurableScan *scan, Oid owner, int64 key, MemoryContext parent);
+
 /* The status of an instance; '\0': it is gone. */
 extern char durable_instance_status(int64 key);
 
@@ -130,6 +137,18 @@ extern char durable_instance_lock_status(int64 key);
 extern int64 durable_instance_count_live(Oid owner);
 
 extern void durable_instance_count_dropped(List *instances);
+
+/*
+ * Unfinished instances of that owner and name that have a history: their keys, at most so
+ * many, in their order after that one.
+ */
+extern List *durable_instance_find_begun(Oid owner, const char *name, int64 after, int limit);
+
+/*
+ * Waits until it has the instance locked as a unit would; NULL when it is gone or not the
+ * owner's.
+ */
+extern Instance *durable_instance_wait_for(Oid owner, int64 key, MemoryContext parent);
 
 /* Instance: writes what a unit may change of them. */
 extern void durable_instance_update(List *instances, TimestampTz now);

@@ -42,6 +42,12 @@ durable_scan_open(DurableScan *scan, DurableTable *table, int by, LOCKMODE mode)
 }
 
 void
+durable_scan_share_snapshot(DurableScan *scan, const DurableScan *other)
+{
+	scan->snapshot = other->snapshot;
+}
+
+void
 durable_scan_close(DurableScan *scan)
 {
 	close_table(scan, NoLock);

@@ -55,6 +55,9 @@ typedef struct DurableScan
 extern void durable_scan_open(DurableScan *scan, DurableTable *table, int by, LOCKMODE mode);
 extern void durable_scan_close(DurableScan *scan);
 
+/* From now on it sees what the other one sees, which is closed after it. */
+extern void durable_scan_share_snapshot(DurableScan *scan, const DurableScan *other);
+
 /* How things are now, whatever the isolation level; no lock is left behind. */
 extern void durable_scan_open_latest(DurableScan *scan, DurableTable *table, int by);
 extern void durable_scan_close_latest(DurableScan *scan);

@@ -192,7 +192,7 @@ durable_log(PG_FUNCTION_ARGS)
 	task = durable_turn_record(turn, HISTORY_LOG_WRITTEN, NULL, NULL, call.payload, &recorded);
 	durable_call_refuse_again(turn, task, recorded);
 	/* A companion leaves it to its worker. */
-	if (recorded == NULL && turn->at_frontier == NULL)
+	if (recorded == NULL && turn->at_frontier == NULL && !turn->dry)
 		durable_turn_log(turn->instance,
 						 turn->instance->replay.events[turn->instance->replay.nevents - 1]);
 	PG_RETURN_VOID();

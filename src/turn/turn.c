@@ -202,6 +202,8 @@ durable_turn_run(Turn *turn)
 	}
 	else
 	{
+		if (call.error->context != NULL)
+			instance->wait_line = line_of_context(call.error->context);
 		interpret_error(turn, &call);
 		if (result->outcome == TURN_FAILED)
 			leftover = durable_replay_leftover(replay,
@@ -214,8 +216,13 @@ durable_turn_run(Turn *turn)
 		result->outcome = TURN_MISMATCH;
 		result->mismatch = leftover;
 	}
-	/* The time of activities is not the orchestration's, so the limit says nothing. */
-	turn->discarded = result->outcome == TURN_MISMATCH || result->outcome == TURN_ERROR ||
+	/*
+	 * The time of activities is not the orchestration's, so the limit says nothing.  A
+	 * function that has changed since it was found may have run as other code than the
+	 * instance's.
+	 */
+	turn->discarded = durable_handler_is_stale(turn->handler) ||
+		result->outcome == TURN_MISMATCH || result->outcome == TURN_ERROR ||
 		(turn->mode == TURN_WHOLE && !call.kept) ||
 		(turn->mode == TURN_PIECE && call.timed_out);
 	if (turn->discarded)
@@ -466,7 +473,7 @@ went_straight(void *arg)
 	Turn	   *turn = arg;
 	Replay	   *replay = &turn->instance->replay;
 
-	return !turn->stopped && !turn->spoiled && replay->ntasks >= replay->ncalls &&
+	return !turn->stopped && !turn->spoiled && !durable_handler_is_stale(turn->handler) && replay->ntasks >= replay->ncalls &&
 		durable_turn_next_activity(turn->instance) == NULL;
 }
 

@@ -49,6 +49,7 @@ typedef struct Turn
 	bool		discarded;		/* nothing of it is left: it does not count */
 	SubTransactionId innermost; /* the youngest one that holds effects of such activities */
 	bool		spoiled;		/* user code has rolled back some of them */
+	bool		dry;			/* nothing comes of it, not even a line in the log (verify.c) */
 	bool		changed_settings;	/* user code has, in this or an earlier run */
 }			Turn;
 

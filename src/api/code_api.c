@@ -1,0 +1,260 @@
+/*-------------------------------------------------------------------------
+ *
+ * code_api.c
+ *		durable.verify_replay(), repin(), repin_all(), drop_unused_code().
+ *
+ * An instance goes on with the code that it began with (orchestration_code.c).  These
+ * functions say which instances other code fits, and move them to it.
+ *
+ * Code is run as the role that runs it otherwise: the owner of the instance, who has to be
+ * the current user.
+ *
+ * Owns:	column code_hash for clients, through code_table.c
+ * Called by: SQL
+ * Locks:	verify_replay none; repin and repin_all the rows of the instances, as a unit does
+ * Memory:	a context for each instance, deleted behind it
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "client.h"
+#include "code_table.h"
+#include "history_table.h"
+#include "instance_table.h"
+#include "kept_code.h"
+#include "registry.h"
+#include "table_scan.h"
+#include "verify.h"
+
+/* Instances that are looked for at once. */
+#define CHUNK	1000
+
+/* A handler that was looked up for the instances of a name: mostly there is one. */
+typedef struct Code
+{
+	Handler    *handler;
+	int64		hash;
+}			Code;
+
+static char *orchestration_name(FunctionCallInfo fcinfo);
+static void verify_chunk(ReturnSetInfo *result, List *keys, Handler *code);
+static void put(ReturnSetInfo *result, const Instance *instance, Verdict verdict);
+static Code code_of(const char *signature);
+static bool move(Instance *instance, Verdict *verdict);
+
+PG_FUNCTION_INFO_V1(durable_verify_replay);
+PG_FUNCTION_INFO_V1(durable_repin);
+PG_FUNCTION_INFO_V1(durable_repin_all);
+PG_FUNCTION_INFO_V1(durable_drop_unused_code);
+
+/* verify_replay(name, code) -> set of (instance_id, problem, line) */
+Datum
+durable_verify_replay(PG_FUNCTION_ARGS)
+{
+	char	   *name;
+	Handler    *code = NULL;
+	int64		last = 0;
+	List	   *keys;
+
+	durable_client_enter("verify_replay", "Call it from an activity.");
+	name = orchestration_name(fcinfo);
+	if (!PG_ARGISNULL(1))
+	{
+		code = durable_handler_from_oid(PG_GETARG_OID(1), "orchestration");
+		durable_handler_check_privilege(code);
+	}
+	InitMaterializedSRF(fcinfo, 0);
+
+	while ((keys = durable_instance_find_begun(GetUserId(), name, last, CHUNK)) != NIL)
+	{
+		last = *(int64 *) llast(keys);
+		verify_chunk((ReturnSetInfo *) fcinfo->resultinfo, keys, code);
+	}
+	return (Datum) 0;
+}
+
+/* Row and history as one snapshot has them: workers go on meanwhile. */
+static void
+verify_chunk(ReturnSetInfo *result, List *keys, Handler *code)
+{
+	DurableScan instances;
+	DurableScan history;
+	ListCell   *cell;
+	Handler    *handler = code;
+	const char *signature = NULL;
+
+	durable_scan_open(&instances, &durable_instance_table, INSTANCE_BY_KEY, AccessShareLock);
+	durable_history_open(&history);
+	durable_scan_share_snapshot(&history, &instances);
+	foreach(cell, keys)
+	{
+		Instance   *instance = durable_instance_read(&instances, GetUserId(), *(int64 *) lfirst(cell), CurrentMemoryContext);
+
+		CHECK_FOR_INTERRUPTS();
+		if (instance == NULL || STATUS_IS_FINISHED(instance->status))
+			continue;
+		durable_history_load(&history, instance);
+		if (code == NULL && (signature == NULL || strcmp(signature, instance->handler_signature) != 0))
+		{
+			signature = pstrdup(instance->handler_signature);
+			handler = code_of(signature).handler;
+		}
+		put(result, instance, durable_verify_instance(instance, handler));
+		MemoryContextDelete(instance->context);
+	}
+	durable_history_close(&history);
+	durable_scan_close(&instances);
+}
+
+static void
+put(ReturnSetInfo *result, const Instance *instance, Verdict verdict)
+{
+	Datum		values[3];
+	bool		nulls[3] = {false};
+
+	if (verdict.problem == NULL)
+		return;
+	values[0] = CStringGetTextDatum(instance->instance_id);
+	values[1] = CStringGetTextDatum(verdict.problem);
+	values[2] = Int32GetDatum(verdict.line);
+	nulls[2] = verdict.line == 0;
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* repin(instance_id, force) */
+Datum
+durable_repin(PG_FUNCTION_ARGS)
+{
+	ClientInstance found;
+	char	   *instance_id;
+	bool		force = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
+	Instance   *instance;
+	Verdict		verdict = {0};
+
+	durable_client_enter("repin", "Call it from an activity.");
+	instance_id = durable_client_name(fcinfo, 0, "instance id");
+	durable_client_require_unfinished(instance_id, &found);
+	if (!force && found.owner != GetUserId())
+	{
+		const char *owner = quote_identifier(GetUserNameFromId(found.owner, false));
+
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("cannot compare code with the history of instance \"%s\" as role \"%s\"",
+						instance_id, GetUserNameFromId(GetUserId(), false)),
+				 errdetail("The code is run for that, as its owner %s.", owner),
+				 errhint("SET ROLE %s first, or use force => true to move it without comparing.", owner)));
+	}
+
+	instance = durable_instance_wait_for(found.owner, found.key, CurrentMemoryContext);
+	if (instance == NULL)
+		durable_client_no_instance(instance_id);
+	if (STATUS_IS_FINISHED(instance->status))
+		durable_client_require_unfinished(instance_id, &found);
+	if (force)
+		durable_code_pin(instance->key, code_of(instance->handler_signature).hash);
+	else if (!move(instance, &verdict))
+		ereport(ERROR,
+				(errcode(ERRCODE_DURABLE_NONDETERMINISTIC),
+				 errmsg("the code of %s does not fit the history of instance \"%s\"",
+						instance->handler_signature, instance_id),
+				 verdict.line > 0 ?
+				 errdetail("At line %d: %s.", verdict.line, verdict.problem) :
+				 errdetail("It differs: %s.", verdict.problem),
+				 errhint("The instance continues with its present code. Correct the function so that it makes the recorded calls, and try again.")));
+	PG_RETURN_VOID();
+}
+
+/* repin_all(name) -> how many were moved */
+Datum
+durable_repin_all(PG_FUNCTION_ARGS)
+{
+	char	   *name;
+	int64		last = 0;
+	int64		moved = 0;
+	List	   *keys;
+	ListCell   *cell;
+
+	durable_client_enter("repin_all", "Call it from an activity.");
+	name = orchestration_name(fcinfo);
+	while ((keys = durable_instance_find_begun(GetUserId(), name, last, CHUNK)) != NIL)
+	{
+		last = *(int64 *) llast(keys);
+		foreach(cell, keys)
+		{
+			Instance   *instance = durable_instance_wait_for(GetUserId(), *(int64 *) lfirst(cell), CurrentMemoryContext);
+			Verdict		verdict;
+
+			CHECK_FOR_INTERRUPTS();
+			if (instance == NULL)
+				continue;
+			if (!STATUS_IS_FINISHED(instance->status) && move(instance, &verdict))
+				moved++;
+			MemoryContextDelete(instance->context);
+		}
+	}
+	PG_RETURN_INT64(moved);
+}
+
+/* False: the code of today does not fit. */
+static bool
+move(Instance *instance, Verdict *verdict)
+{
+	Code		code = code_of(instance->handler_signature);
+	DurableScan history;
+
+	durable_history_open(&history);
+	durable_history_load(&history, instance);
+	durable_history_close(&history);
+	*verdict = durable_verify_instance(instance, code.handler);
+	if (verdict->problem != NULL)
+		return false;
+	if (code.hash != instance->code_hash)
+		durable_code_pin(instance->key, code.hash);
+	return true;
+}
+
+static Code
+code_of(const char *signature)
+{
+	Code		code;
+
+	code.handler = durable_handler_resolve(signature);
+	code.hash = durable_handler_code_hash(code.handler);
+	durable_handler_check_privilege(code.handler);
+	return code;
+}
+
+/* As instances have it; also that of a registration or a function that is gone. */
+static char *
+orchestration_name(FunctionCallInfo fcinfo)
+{
+	char	   *name = durable_client_name(fcinfo, 0, "name of an orchestration");
+
+	durable_registry_load(false);
+	if (durable_handler_registration(name, "orchestration", GetUserId(), InvalidOid) != NULL ||
+		durable_instance_find_begun(GetUserId(), name, 0, 1) != NIL)
+		return name;
+	return pstrdup(durable_handler_find(name, "orchestration", InvalidOid)->name);
+}
+
+/* drop_unused_code() -> how many copies are gone */
+Datum
+durable_drop_unused_code(PG_FUNCTION_ARGS)
+{
+	List	   *copies;
+	ListCell   *cell;
+
+	durable_client_enter("drop_unused_code", "Call it from an activity.");
+	durable_code_lock();
+	copies = durable_code_delete_unused();
+	foreach(cell, copies)
+		durable_kept_code_drop(lfirst(cell));
+	PG_RETURN_INT64(list_length(copies));
+}

@@ -1,0 +1,15 @@
+/*
+ * ddl_code.h
+ *		Statements that change or drop functions which unfinished instances run.
+ */
+#ifndef DURABLE_DDL_CODE_H
+#define DURABLE_DDL_CODE_H
+
+#include "nodes/pg_list.h"
+#include "nodes/parsenodes.h"
+
+/* Before a statement: what it may change.  After it: keeps what has changed. */
+extern List *durable_ddl_code_before(Node *statement);
+extern void durable_ddl_code_after(List *old_code);
+
+#endif							/* DURABLE_DDL_CODE_H */

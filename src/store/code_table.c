@@ -1,0 +1,189 @@
+/*-------------------------------------------------------------------------
+ *
+ * code_table.c
+ *		The table durable.code: which function holds code that was replaced.
+ *
+ * There is a row for each definition of a handler that was replaced or dropped while
+ * instances of it were unfinished.  The hash is that of handler.c; an instance has the
+ * hash of its code in instance.code_hash.
+ *
+ * Which handlers have unfinished instances is asked when a function is replaced.  An
+ * index on (name, handler) gives the pairs that there are, one look-up for each; of one
+ * pair so many instances are looked at that a finished million of them takes no time, and
+ * when these have all finished while there are more, the answer is that it may have.
+ *
+ * Owns:	durable.code; column code_hash of durable.instance is instance_table.c's, and
+ *			is set here for clients
+ * Called by: kept_code.c, ddl_code.c, execution.c, repin_api.c
+ * Locks:	SHARE ROW EXCLUSIVE on the table by whoever keeps code; the row of an instance
+ *			that is moved to other code
+ * Memory:	results in CurrentMemoryContext
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "code_table.h"
+#include "sql.h"
+
+#define UNFINISHED	"('P', 'R', 'S')"
+
+/* Names and handlers that there are, by skipping from one to the next in the index. */
+#define PAIRS \
+	"WITH RECURSIVE pair (name, handler) AS (" \
+	" (SELECT name, handler FROM durable.instance ORDER BY name, handler LIMIT 1)" \
+	" UNION ALL" \
+	" SELECT n.* FROM pair p, LATERAL (SELECT i.name, i.handler FROM durable.instance i" \
+	"  WHERE (i.name, i.handler) > (p.name, p.handler) ORDER BY i.name, i.handler LIMIT 1) n)" \
+	", handler (signature, name, handler) AS (" \
+	" SELECT CASE WHEN starts_with(handler, '(') THEN name || handler ELSE handler END, name, handler FROM pair)"
+
+/* Of the first so many instances of a pair, those that have not finished; one more: there are too many to tell. */
+#define LIVE_OF_PAIR \
+	"(SELECT count(*) FILTER (WHERE s.status IN " UNFINISHED ") + (count(*) = $1)::int AS live" \
+	" FROM (SELECT i.status FROM durable.instance i" \
+	"  WHERE i.name = h.name AND i.handler = h.handler LIMIT $1) s) c"
+
+static DurableSql live_handlers = {
+	.text = PAIRS " SELECT h.signature FROM handler h, LATERAL " LIVE_OF_PAIR " WHERE c.live > 0",
+	.nargs = 1,
+	.argtypes = {INT8OID}
+};
+
+static DurableSql count_live = {
+	.text = PAIRS " SELECT coalesce(sum(c.live), 0)::bigint FROM handler h, LATERAL " LIVE_OF_PAIR
+	" WHERE h.signature = $2",
+	.nargs = 2,
+	.argtypes = {INT8OID, TEXTOID}
+};
+
+static DurableSql find_copy = {
+	.text = "SELECT copy, code_hash FROM durable.code WHERE signature = $1 AND (code_hash = $2 OR $2 = 0)"
+	" ORDER BY id DESC LIMIT 1",
+	.nargs = 2,
+	.argtypes = {TEXTOID, INT8OID}
+};
+
+static DurableSql insert_row = {
+	.text = "INSERT INTO durable.code (signature, code_hash, copy, owner) VALUES ($1, $2, $3, $4)"
+	" ON CONFLICT (signature, code_hash) DO UPDATE SET"
+	" id = nextval('durable.code_id_seq'), copy = excluded.copy, owner = excluded.owner, replaced_at = excluded.replaced_at",
+	.nargs = 4,
+	.argtypes = {TEXTOID, INT8OID, TEXTOID, REGROLEOID}
+};
+
+static DurableSql pin = {
+	.text = "UPDATE durable.instance SET code_hash = $2 WHERE key = $1",
+	.nargs = 2,
+	.argtypes = {INT8OID, INT8OID}
+};
+
+/* One walk through all instances. An instance without a hash of its own would take the newest copy. */
+static DurableSql delete_unused = {
+	.text = "WITH used (signature, hash) AS MATERIALIZED ("
+	" SELECT DISTINCT CASE WHEN starts_with(i.handler, '(') THEN i.name || i.handler ELSE i.handler END,"
+	"  coalesce(i.code_hash, 0)"
+	" FROM durable.instance i WHERE i.status IN " UNFINISHED ")"
+	" DELETE FROM durable.code c WHERE NOT EXISTS (SELECT FROM used u"
+	"  WHERE u.signature = c.signature AND (u.hash = c.code_hash OR u.hash = 0)) RETURNING c.copy",
+};
+
+List *
+durable_code_live_handlers(void)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		values[1] = {Int64GetDatum(CODE_COUNTED)};
+	List	   *result = NIL;
+	uint64		nrows;
+
+	durable_sql_connect();
+	MemoryContextSwitchTo(caller);
+	nrows = durable_sql_run(&live_handlers, values, NULL, false, 0);
+	for (uint64 i = 0; i < nrows; i++)
+		result = lappend(result, durable_sql_text(i, 1));
+	durable_sql_finish();
+	return result;
+}
+
+int64
+durable_code_count_live(const char *signature)
+{
+	Datum		values[2] = {Int64GetDatum(CODE_COUNTED), CStringGetTextDatum(signature)};
+	int64		result;
+
+	durable_sql_connect();
+	(void) durable_sql_run(&count_live, values, NULL, false, 0);
+	result = durable_sql_int8(0, 1);
+	durable_sql_finish();
+	return result;
+}
+
+char *
+durable_code_find_copy(const char *signature, int64 wanted, int64 *hash)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		values[2] = {CStringGetTextDatum(signature), Int64GetDatum(wanted)};
+	char	   *copy = NULL;
+
+	durable_sql_connect();
+	MemoryContextSwitchTo(caller);
+	if (durable_sql_run(&find_copy, values, NULL, false, 0) > 0)
+	{
+		copy = durable_sql_text(0, 1);
+		*hash = durable_sql_int8(0, 2);
+	}
+	durable_sql_finish();
+	return copy;
+}
+
+void
+durable_code_insert(const char *signature, int64 hash, const char *copy, Oid owner)
+{
+	Datum		values[4] = {CStringGetTextDatum(signature), Int64GetDatum(hash), CStringGetTextDatum(copy), ObjectIdGetDatum(owner)};
+
+	durable_sql_connect();
+	(void) durable_sql_run(&insert_row, values, NULL, false, 0);
+	durable_sql_finish();
+}
+
+void
+durable_code_lock(void)
+{
+	Oid			table = get_relname_relid("code", get_namespace_oid("durable", false));
+
+	if (!OidIsValid(table))
+		elog(ERROR, "table durable.code is gone");
+	LockRelationOid(table, ShareRowExclusiveLock);
+}
+
+void
+durable_code_pin(int64 key, int64 hash)
+{
+	Datum		values[2] = {Int64GetDatum(key), Int64GetDatum(hash)};
+
+	durable_sql_connect();
+	(void) durable_sql_run(&pin, values, NULL, false, 0);
+	durable_sql_finish();
+}
+
+List *
+durable_code_delete_unused(void)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *result = NIL;
+	uint64		nrows;
+
+	durable_sql_connect();
+	MemoryContextSwitchTo(caller);
+	nrows = durable_sql_run(&delete_unused, NULL, NULL, false, 0);
+	for (uint64 i = 0; i < nrows; i++)
+		result = lappend(result, durable_sql_text(i, 1));
+	durable_sql_finish();
+	return result;
+}

@@ -1,0 +1,37 @@
+/*
+ * code_table.h
+ *		The table durable.code: which function holds code that was replaced.
+ */
+#ifndef DURABLE_CODE_TABLE_H
+#define DURABLE_CODE_TABLE_H
+
+#include "durable.h"
+#include "nodes/pg_list.h"
+
+/*
+ * Handlers (char *, signatures) of unfinished instances.  An instance whose start has not
+ * been committed is not among them.  count: how many of that handler there are, at most
+ * CODE_COUNTED.
+ */
+#define CODE_COUNTED	10000
+extern List *durable_code_live_handlers(void);
+extern int64 durable_code_count_live(const char *signature);
+
+/*
+ * The signature of the function that holds the code of that handler with that hash (0: the
+ * code that was replaced last), and its hash; NULL: there is none.
+ */
+extern char *durable_code_find_copy(const char *signature, int64 wanted, int64 *hash);
+
+extern void durable_code_insert(const char *signature, int64 hash, const char *copy, Oid owner);
+
+/* Until the end of the transaction nobody else keeps code. */
+extern void durable_code_lock(void);
+
+/* Instances that their history has been compared for: their code is that one from now on. */
+extern void durable_code_pin(int64 key, int64 hash);
+
+/* Copies (char *, signatures) that no unfinished instance needs; their rows are deleted. */
+extern List *durable_code_delete_unused(void);
+
+#endif							/* DURABLE_CODE_TABLE_H */
