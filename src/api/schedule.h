@@ -10,17 +10,17 @@
 /* A name and a space fit into the name of a job, which pg_cron 1.4 cuts off after 63 bytes. */
 #define MAX_SCHEDULE_NAME	55
 
-typedef enum SchedulesOverlap
+typedef enum ScheduleOverlap
 {
 	OVERLAP_SKIP,
 	OVERLAP_BUFFER_ONE,
 	OVERLAP_ALLOW,
 	OVERLAP_CANCEL_OTHER,
 	OVERLAP_TERMINATE_OTHER
-}			SchedulesOverlap;
+}			ScheduleOverlap;
 
 /* Raises 22023 for a word that is none. */
-extern SchedulesOverlap durable_schedule_overlap(const char *word);
+extern ScheduleOverlap durable_schedule_overlap(const char *word);
 
 /*
  * schedule_tick.c: the schedule of that name, locked: the current user's own, else the

@@ -44,7 +44,7 @@ static const char *const overlap_words[] = {
 static char *schedule_name(FunctionCallInfo fcinfo, int argno);
 static void check_words(const ScheduleRow *row);
 static void check_interval(const Interval *interval, const char *parameter);
-static void check_orchestration(ScheduleRow *row, Oid owner);
+static void check_orchestration(ScheduleRow *row);
 static TimestampTz first_time(const ScheduleRow *row);
 static Datum next_time(const ScheduleRow *row, FunctionCallInfo fcinfo);
 static void set_paused(FunctionCallInfo fcinfo, const char *function, bool paused);
@@ -89,7 +89,7 @@ durable_schedule(PG_FUNCTION_ARGS)
 	row.seen_until = durable_clock_now();
 
 	check_words(&row);
-	check_orchestration(&row, row.owner);
+	check_orchestration(&row);
 	durable_clock_job_require();
 	durable_client_seed_engine();
 
@@ -135,7 +135,7 @@ durable_alter_schedule(PG_FUNCTION_ARGS)
 
 	check_words(&row);
 	if (!PG_ARGISNULL(2) || !PG_ARGISNULL(3))
-		check_orchestration(&row, row.owner);
+		check_orchestration(&row);
 	durable_clock_job_require();
 	durable_schedule_update(&row);
 	durable_clock_job_set(&row);
@@ -253,7 +253,7 @@ durable_backfill(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(started);
 }
 
-/* What a schedule's job calls. */
+/* Called by the schedule's job. */
 Datum
 durable_tick_schedule(PG_FUNCTION_ARGS)
 {
@@ -266,7 +266,7 @@ durable_tick_schedule(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(tick(&row));
 }
 
-/* What an owner's job calls when the server has started. */
+/* Called by the owner's job when the server has started. */
 Datum
 durable_tick_schedules(PG_FUNCTION_ARGS)
 {
@@ -327,12 +327,12 @@ durable_schedule_times(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-SchedulesOverlap
+ScheduleOverlap
 durable_schedule_overlap(const char *word)
 {
 	for (int i = 0; i < lengthof(overlap_words); i++)
 		if (strcmp(word, overlap_words[i]) == 0)
-			return (SchedulesOverlap) i;
+			return (ScheduleOverlap) i;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("overlap \"%s\" is not known", durable_client_shown(word)),
@@ -354,7 +354,7 @@ schedule_name(FunctionCallInfo fcinfo, int argno)
 	return name;
 }
 
-/* Also makes the zone's name the one that the server has for it. */
+/* All but the orchestration and its input. */
 static void
 check_words(const ScheduleRow *row)
 {
@@ -392,9 +392,12 @@ check_interval(const Interval *interval, const char *parameter)
 				 errmsg("%s must be between 0 and %d years", parameter, LONGEST_YEARS)));
 }
 
-/* As a start would, so that the caller hears of it and not the server's log at night. */
+/*
+ * As a start would, so that an error is reported to the caller and not to the log of pg_cron.
+ * On error the abort of the (sub)transaction gives the role back.
+ */
 static void
-check_orchestration(ScheduleRow *row, Oid owner)
+check_orchestration(ScheduleRow *row)
 {
 	StartRequest request = {
 		.name = row->orchestration,
@@ -407,8 +410,8 @@ check_orchestration(ScheduleRow *row, Oid owner)
 	int			context;
 
 	GetUserIdAndSecContext(&user, &context);
-	if (owner != user)
-		SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);
+	if (row->owner != user)
+		SetUserIdAndSecContext(row->owner, context | SECURITY_LOCAL_USERID_CHANGE);
 	row->orchestration = durable_client_check_start(&request, &input);
 	SetUserIdAndSecContext(user, context);
 	row->input = unconstify(Jsonb *, input);

@@ -149,7 +149,7 @@ durable_schedule_tick(ScheduleRow *row, TimestampTz now)
 char *
 durable_schedule_run(ScheduleRow *row, TimestampTz time, bool is_scheduled)
 {
-	SchedulesOverlap overlap = durable_schedule_overlap(row->overlap);
+	ScheduleOverlap overlap = durable_schedule_overlap(row->overlap);
 	TimestampTz start_at = is_scheduled ? jittered(row, time) : DT_NOBEGIN;
 	const char *const members[] = {"schedule", "reason"};
 	const char *values[] = {row->name, "overlap"};

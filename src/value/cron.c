@@ -8,7 +8,7 @@
  * written as the first three letters of their English names; Sunday is 0 or 7.
  *
  * Owns:	nothing
- * Called by: schedule_api.c, schedule_tick.c, schedule_times_api.c
+ * Called by: schedule_api.c, schedule_tick.c, clock_job.c
  * Locks:	none
  * Memory:	none
  *

@@ -14,7 +14,7 @@
  * local times looked at.
  *
  * Owns:	nothing
- * Called by: schedule_api.c, schedule_tick.c, schedule_times_api.c
+ * Called by: schedule_api.c, schedule_tick.c, clock_job.c
  * Locks:	none
  * Memory:	the result of durable_cron_for_clock
  *
@@ -35,7 +35,7 @@
 #define MARGIN_MINUTES	(3 * MINS_PER_HOUR)
 #define MINUTES_OF_DAY	(HOURS_PER_DAY * MINS_PER_HOUR)
 
-/* The 29th of February on a given day of the week, in the years around 2100, takes longer; nobody waits for it. */
+/* The 29th of February on a given day of the week, may be further away than this. */
 #define SEARCH_DAYS		(12 * 366)
 
 static TimestampTz next_by_local_time(const CronSpec *spec, pg_tz *zone, TimestampTz after);
