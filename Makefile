@@ -47,6 +47,7 @@ endif
 EXTENSION = durable
 DATA_built = $(DURABLE_SQL)
 EXTRA_CLEAN = $(DURABLE_SQL) $(DUNGEON_SQL) clients/dungeon $(patsubst %.c,%.o,$(wildcard clients/*.c)) \
+	clients/serve/durable clients/serve/www.c $(patsubst %.c,%.o,$(wildcard clients/serve/*.c)) clients/serve/www.o \
 	tmp_check output_iso test/results test/output_iso
 
 # PGXS would run all tests in one database; ours get one each (see installcheck below).
@@ -59,6 +60,7 @@ ifneq ($(wildcard clients/*.c),)
 SCRIPTS_built = clients/dungeon
 endif
 endif
+SCRIPTS_built += clients/serve/durable
 
 # --- targets that bring their own server; they do not need pg_config to be there yet -------------------------------------
 
@@ -123,5 +125,19 @@ $(CLIENT_OBJS): $(wildcard clients/*.h)
 
 clients/dungeon: $(CLIENT_OBJS)
 	$(CC) $(filter-out -fPIC,$(CFLAGS)) $^ -L$(shell $(PG_CONFIG) --libdir) $(LDFLAGS) -lpq -ledit -o $@
+
+# --- the gateway: libpq, libevent's evhttp, OpenSSL; the files of web/ are built in -------------------------------------
+
+SERVE_OBJS = $(sort $(patsubst %.c,%.o,$(wildcard clients/serve/*.c)) clients/serve/www.o)
+$(SERVE_OBJS): override CFLAGS := $(filter-out -fPIC -fvisibility=hidden,$(CFLAGS))
+$(SERVE_OBJS): override CPPFLAGS := -D_GNU_SOURCE -I$(shell $(PG_CONFIG) --includedir) -Iclients/serve $(SERVE_CPPFLAGS)
+$(SERVE_OBJS): $(wildcard clients/serve/*.h)
+
+clients/serve/www.c: clients/serve/embed $(shell find web -type f 2>/dev/null) Makefile
+	clients/serve/embed web >$@.tmp
+	@mv -f $@.tmp $@
+
+clients/serve/durable: $(SERVE_OBJS)
+	$(CC) $(filter-out -fPIC,$(CFLAGS)) $^ -L$(shell $(PG_CONFIG) --libdir) $(LDFLAGS) $(SERVE_LDFLAGS) -lpq -levent -lcrypto -o $@
 
 endif

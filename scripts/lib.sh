@@ -177,7 +177,7 @@ need() {
 
 # missing_packages "FOR..." VERSION: VERSION is empty where PostgreSQL is no Debian package, "all" where it is not known.
 missing_packages() {
-	local packages=(gcc make libc6-dev libpq-dev libedit-dev) package
+	local packages=(gcc make libc6-dev libpq-dev libedit-dev libevent-dev libssl-dev) package
 	case $1 in *check*) packages+=(perl libipc-run-perl) ;; esac
 	if [ "$2" = all ]; then
 		packages+=(postgresql)

@@ -255,6 +255,41 @@ BEGIN
 END;
 $$;
 
+-- The role that a token stands for.  The gateway has verified the signature by the algorithm it was
+-- configured with; a clock may be wrong by a minute.  28000 for every token that is not good.
+CREATE FUNCTION durable.http_token_role(header text, claims text, algorithm text, audience text) RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    skew CONSTANT numeric := 60;
+    head jsonb;
+    body jsonb;
+    seconds numeric := extract(epoch FROM clock_timestamp());
+    good boolean;
+BEGIN
+    BEGIN
+        head := header::jsonb;
+        body := claims::jsonb;
+        good := head ->> 'alg' = algorithm
+                AND NOT head ? 'crit'
+                AND jsonb_typeof(body) = 'object'
+                AND jsonb_typeof(body -> 'exp') = 'number' AND (body ->> 'exp')::numeric + skew > seconds
+                AND (NOT body ? 'nbf' OR jsonb_typeof(body -> 'nbf') = 'number' AND (body ->> 'nbf')::numeric - skew <= seconds)
+                AND (NOT body ? 'iat' OR jsonb_typeof(body -> 'iat') = 'number' AND (body ->> 'iat')::numeric - skew <= seconds)
+                AND (body -> 'aud' = to_jsonb(audience) OR jsonb_typeof(body -> 'aud') = 'array' AND body -> 'aud' ? audience)
+                AND jsonb_typeof(body -> 'role') = 'string' AND body ->> 'role' NOT IN ('', 'none');
+    EXCEPTION
+        WHEN data_exception OR statement_too_complex THEN
+            good := false;
+    END;
+    IF good IS NOT TRUE THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_authorization_specification', MESSAGE = 'the token is not valid';
+    END IF;
+    RETURN body ->> 'role';
+END;
+$$;
+
 /* --- mounting ------------------------------------------------------------------------------------ */
 
 CREATE FUNCTION durable.mount_http(prefix text, handler regprocedure, channel text DEFAULT NULL) RETURNS void
@@ -321,6 +356,7 @@ COMMENT ON FUNCTION durable.mount_http(text, regprocedure, text) IS
     'lets a function answer the HTTP requests below a prefix; channel is notified when the function has new events';
 COMMENT ON FUNCTION durable.unmount_http(text) IS 'ends what durable.mount_http has begun, and says whether there was anything to end';
 COMMENT ON FUNCTION durable.http_mounts() IS 'the prefixes that are mounted, their functions and channels';
+COMMENT ON FUNCTION durable.http_token_role(text, text, text, text) IS 'the role that a JSON Web Token stands for, whose signature has been verified';
 COMMENT ON FUNCTION durable.http_handler(text) IS 'the function that answers requests of a path, and the path below its prefix';
 COMMENT ON FUNCTION durable.http_segments(text) IS 'the parts of a path between its slashes, each decoded';
 COMMENT ON FUNCTION durable.http_base(jsonb) IS 'the beginning of the addresses by which the client of a request reaches us';

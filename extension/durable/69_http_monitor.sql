@@ -219,6 +219,27 @@ BEGIN
 END;
 $$;
 
+-- For Prometheus.
+CREATE FUNCTION durable.http_metrics() RETURNS durable.http_response
+LANGUAGE plpgsql STABLE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    counts json := (durable.http_counts()).body::json -> 'counts';
+    lines text;
+BEGIN
+    SELECT string_agg(format('durable_instances{name="%s",status="%s"} %s', replace(replace(replace(c.name, '\', '\\'), '"', '\"'), E'\n', '\n'),
+                             c.runtime_status, c.instances) || E'\n', '' ORDER BY c.name, c.runtime_status)
+        INTO lines
+    FROM json_to_recordset(counts) AS c (name text, runtime_status text, instances bigint);
+    RETURN ROW(200, '{"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}'::jsonb,
+        E'# HELP durable_instances Instances by orchestration and status.\n# TYPE durable_instances gauge\n' || coalesce(lines, '')
+        || E'# HELP durable_workers Worker processes of the database by state.\n# TYPE durable_workers gauge\n'
+        || coalesce((SELECT string_agg(format(E'durable_workers{state="%s"} %s\n', w.state, w.n), '' ORDER BY w.state)
+                     FROM (SELECT state, count(*) AS n FROM durable.workers GROUP BY state) w), ''))::durable.http_response;
+END;
+$$;
+
 CREATE FUNCTION durable.http_monitor(method text, segments text[], query text, body text, headers jsonb) RETURNS durable.http_response
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
@@ -259,6 +280,8 @@ BEGIN
         RETURN durable.http_view(what);
     ELSIF nsegments = 1 AND what = 'counts' THEN
         RETURN durable.http_counts();
+    ELSIF nsegments = 1 AND what = 'metrics' THEN
+        RETURN durable.http_metrics();
     ELSIF nsegments = 1 AND what = 'doctor' THEN
         RETURN durable.http_json(200, json_build_object('checks',
             (SELECT json_agg(json_build_object('name', d.check_name, 'ok', d.ok, 'detail', d.detail, 'hint', d.hint)) FROM durable.doctor() d))::text);
@@ -280,6 +303,7 @@ COMMENT ON FUNCTION durable.http_monitor_calls(text) IS 'GET instances/ID/calls 
 COMMENT ON FUNCTION durable.http_monitor_source(text) IS 'GET instances/ID/source of the monitor';
 COMMENT ON FUNCTION durable.http_bulk(jsonb) IS 'POST bulk of the monitor';
 COMMENT ON FUNCTION durable.http_view(text) IS 'the rows of a view, for the monitor';
+COMMENT ON FUNCTION durable.http_metrics() IS 'numbers in the text format of Prometheus';
 COMMENT ON FUNCTION durable.http_counts() IS 'GET counts of the monitor';
 COMMENT ON FUNCTION durable.http_waits(text, regrole) IS 'what an instance waits for, for the monitor';
 COMMENT ON FUNCTION durable.http_payload(jsonb, integer) IS 'a payload for the monitor, cut if it is long';

@@ -1,0 +1,19 @@
+/*
+ * main.c - the program durable: finds the subcommand.
+ *
+ * Owns, locks, memory: none.
+ * Called by: the shell.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "serve.h"
+
+int
+main(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], "serve") == 0)
+		return serve_main(argc - 1, argv + 1);
+	fprintf(stderr, "usage: durable serve [OPTION]...\nTry \"durable serve --help\".\n");
+	return 2;
+}
