@@ -99,6 +99,14 @@ foreach my $database ('shop', 'copy')
 		'0', "$database: and none is left");
 }
 
+# Whatever the extension keeps, a dump has.
+is( $node->safe_psql('shop', <<'SQL'), '', 'all tables and sequences of the extension are dumped');
+SELECT string_agg(c.relname, ', ') FROM pg_extension e
+JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.classid = 'pg_class'::regclass
+JOIN pg_class c ON c.oid = d.objid
+WHERE e.extname = 'durable' AND c.relkind IN ('r', 'p', 'S') AND c.oid <> ALL (e.extconfig)
+SQL
+
 # --- a dry run over 10,000 histories ------------------------------------------------------------------------------------------------
 
 $node->safe_psql('shop', <<'SQL');
