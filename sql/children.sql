@@ -249,4 +249,42 @@ SELECT durable.start('by_name', NULL, 'by_name');
 CALL durable.drain();
 SELECT instance_id, name, version, runtime_status FROM durable.instances WHERE instance_id LIKE '%by name' ORDER BY 1;
 
+-- cancel(): a child that waits, with a retry policy that does not count; one that has answered; what cannot be canceled
+CREATE FUNCTION waits_long() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM durable.sleep('1 day');
+    RETURN 'slept';
+END $$;
+CREATE FUNCTION cancels() RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    slow durable.task := durable.schedule_sub_orchestrator('waits_long', retry => durable.retry(5, '1 s'));
+    quick durable.task := durable.schedule_sub_orchestrator('child', 30);
+    work durable.task := durable.schedule_activity('effect', 'not to be canceled');
+    answer jsonb := durable.result(quick);
+    state text;
+    detail text;
+    refused text;
+BEGIN
+    PERFORM durable.cancel(quick, 'too late');
+    PERFORM durable.cancel(slow, 'no longer needed');
+    PERFORM durable.cancel(slow);
+    BEGIN
+        PERFORM durable.cancel(work);
+    EXCEPTION WHEN wrong_object_type THEN
+        refused := SQLERRM;
+    END;
+    BEGIN
+        PERFORM durable.result(slow);
+    EXCEPTION WHEN SQLSTATE 'WF004' THEN
+        GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, detail = PG_EXCEPTION_DETAIL;
+    END;
+    PERFORM durable.result(work);
+    RETURN jsonb_build_object('quick', answer -> 0, 'state', state, 'detail', detail, 'refused', refused);
+END $$;
+SELECT durable.start('cancels', NULL, 'canceler');
+CALL durable.drain();
+SELECT runtime_status, output, failure FROM durable.instances WHERE instance_id = 'canceler';
+SELECT runtime_status, failure ->> 'message' AS message FROM durable.instances WHERE parent_instance_id = 'canceler' ORDER BY created_time, runtime_status;
+SELECT event_type, payload, detail FROM durable.history('canceler') WHERE event_type LIKE '%Cancel%';
+
 SELECT (SELECT count(*) FROM durable.inbox) AS inbox, (SELECT count(*) FROM durable.timer) AS timer, (SELECT count(*) FROM durable.task_queue) AS tasks;

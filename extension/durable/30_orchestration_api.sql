@@ -48,6 +48,11 @@ RETURNS void LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_cancel_timer';
 COMMENT ON FUNCTION durable.cancel_timer(durable.task) IS
 'cancels a timer or the wait for an event; a canceled wait never consumes an event';
 
+CREATE FUNCTION durable.cancel(task durable.task, reason text DEFAULT NULL)
+RETURNS void LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_cancel';
+COMMENT ON FUNCTION durable.cancel(durable.task, text) IS
+'cancels a timer, the wait for an event, or a sub-orchestration, which is terminated with the reason and not tried again';
+
 CREATE FUNCTION durable.external_event(name text)
 RETURNS durable.task LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_external_event';
 COMMENT ON FUNCTION durable.external_event(text) IS

@@ -20,6 +20,15 @@ typedef struct SendRow
 	const Jsonb *payload;
 }			SendRow;
 
+/* A sub-orchestration that is to be terminated, whichever attempt it is. */
+typedef struct ChildCancelRow
+{
+	int64		parent_key;
+	int32		execution;
+	int32		task;
+	const Jsonb *payload;		/* NULL, or {"reason"} */
+}			ChildCancelRow;
+
 /* An orchestration's function as this unit knows it; see orchestration_code.c. */
 typedef struct HandlerTarget
 {
@@ -57,6 +66,7 @@ typedef struct Batch
 	List	   *closed_parents;	/* Instance: ended, may have unfinished children */
 	List	   *children;		/* NewInstance */
 	List	   *sends;			/* SendRow */
+	List	   *child_cancels;	/* ChildCancelRow */
 }			Batch;
 
 extern Batch *durable_batch_create(Oid owner, TimestampTz clock);
@@ -97,6 +107,7 @@ extern bool durable_batch_is_start(const char *handler);
 extern void durable_batch_start_again(Batch * batch, const TaskRow *task);
 
 extern void durable_batch_store_sends(Batch * batch);
+extern void durable_batch_cancel_children(Batch * batch);
 extern void durable_batch_store_tasks(Batch * batch);
 extern void durable_batch_store_queued(Batch * batch);
 

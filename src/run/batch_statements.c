@@ -102,6 +102,21 @@ insert_events(Batch * batch, List *rows)
 	durable_inbox_send_events(batch->owner, values[0], values[1], values[2], batch->clock);
 }
 
+/* Few orchestrations do that, and not for many children at once: a statement for each. */
+void
+durable_batch_cancel_children(Batch * batch)
+{
+	ListCell   *cell;
+
+	foreach(cell, batch->child_cancels)
+	{
+		ChildCancelRow *row = lfirst(cell);
+
+		durable_inbox_cancel_child(batch->owner, row->parent_key, row->execution, row->task, row->payload,
+								   batch->clock);
+	}
+}
+
 /* Terminated instances: their tasks go, running ones are stopped, children follow. */
 void
 durable_batch_terminate(Batch * batch)

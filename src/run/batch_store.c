@@ -47,6 +47,8 @@ durable_batch_store(Batch * batch)
 		durable_batch_close(batch);
 	if (batch->sends != NIL)
 		durable_batch_store_sends(batch);
+	if (batch->child_cancels != NIL)
+		durable_batch_cancel_children(batch);	/* after the children: it may be new */
 	if (batch->changed != NIL)
 	{
 		discard_histories(batch);

@@ -83,6 +83,7 @@ static bool absorb_message(Batch * batch, Instance *instance, Message *message);
 static void start(Batch * batch, Instance *instance);
 static bool absorb_answer(Batch * batch, Instance *instance, Message *message);
 static bool retry_child(Batch * batch, Instance *instance, Message *message, HistoryEvent *call);
+static bool child_is_canceled(const Instance *instance, int32 task);
 static bool run_turns(Batch * batch, Instance *instance);
 static bool run_turn(Batch * batch, Instance *instance, Handler *handler, Turn *turn,
 					 Progress *progress);
@@ -292,7 +293,7 @@ retry_child(Batch * batch, Instance *instance, Message *message, HistoryEvent *c
 	int64		delay;
 	Decision	decision;
 
-	if (message->attempt == ATTEMPT_NEVER_STARTED)
+	if (message->attempt == ATTEMPT_NEVER_STARTED || child_is_canceled(instance, message->task))
 		return false;
 	if (!durable_retry_after(retry, attempt, call->time, batch->clock,
 							sqlstate ? MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2],
@@ -305,6 +306,19 @@ retry_child(Batch * batch, Instance *instance, Message *message, HistoryEvent *c
 													attempt + 1);
 	durable_outcome_start(batch, instance, &decision, attempt + 1, batch->clock + delay);
 	return true;
+}
+
+/* Has the orchestration called cancel() for it?  Then it is not tried again. */
+static bool
+child_is_canceled(const Instance *instance, int32 task)
+{
+	const Replay *replay = &instance->replay;
+
+	for (int i = replay->calls[task - 1] + 1; i < replay->nevents; i++)
+		if (replay->events[i]->type == HISTORY_SUB_CANCELED &&
+			durable_history_get_number(replay->events[i]->payload) == task)
+			return true;
+	return false;
 }
 
 /* Returns false when the instance is parked: it waits for what it has waited for before. */

@@ -130,6 +130,18 @@ apply_decision(Batch * batch, Instance *instance, const Decision *decision, cons
 				break;
 			}
 
+		case DECISION_CHILD_CANCEL:
+			{
+				ChildCancelRow *row = palloc(sizeof(ChildCancelRow));
+
+				row->parent_key = instance->key;
+				row->execution = instance->execution;
+				row->task = decision->task;
+				row->payload = decision->input;
+				batch->child_cancels = lappend(batch->child_cancels, row);
+				break;
+			}
+
 		case DECISION_ACTIVITY:
 			break;
 	}

@@ -70,6 +70,14 @@ static DurableSql terminate_children = {
 	3, {INT8ARRAYOID, TIMESTAMPTZOID, TEXTOID}
 };
 
+static DurableSql cancel_child = {
+	"INSERT INTO durable.inbox (id, owner, key, kind, payload, sent_at) "
+	"SELECT pg_catalog.nextval('durable.inbox_id_seq'), owner, key, 't', $4, $5 "
+	"FROM durable.instance WHERE parent_key = $1 AND parent_execution = $2 AND parent_task = $3 "
+	"AND status IN ('P', 'R', 'S') RETURNING key",
+	5, {INT8OID, INT4OID, INT4OID, JSONBOID, TIMESTAMPTZOID}
+};
+
 static DurableSql send_events = {
 	"INSERT INTO durable.inbox (id, owner, key, kind, name, payload, sent_at) "
 	"SELECT pg_catalog.nextval('durable.inbox_id_seq'), c.owner, c.key, 'e', u.name, u.payload, $2 "
@@ -250,6 +258,18 @@ durable_inbox_terminate_children(Oid owner, Datum keys, const char *reason, Time
 {
 	Datum		values[3] = {keys, TimestampTzGetDatum(now), CStringGetTextDatum(reason)};
 	uint64		nsent = durable_sql_run(&terminate_children, values, NULL, false, 0);
+
+	for (uint64 i = 0; i < nsent; i++)
+		durable_wakeup_inbox(owner, durable_sql_int8(i, 1));
+}
+
+void
+durable_inbox_cancel_child(Oid owner, int64 parent_key, int32 execution, int32 task, const Jsonb *payload,
+						   TimestampTz now)
+{
+	Datum		values[5] = {Int64GetDatum(parent_key), Int32GetDatum(execution), Int32GetDatum(task),
+	PointerGetDatum(payload), TimestampTzGetDatum(now)};
+	uint64		nsent = durable_sql_run(&cancel_child, values, payload ? NULL : "   n ", false, 0);
 
 	for (uint64 i = 0; i < nsent; i++)
 		durable_wakeup_inbox(owner, durable_sql_int8(i, 1));

@@ -79,6 +79,8 @@ extern void durable_inbox_terminate_children(Oid owner, Datum keys, const char *
  * such an instance whose privileges the sender has.
  * The others get nothing.
  */
+extern void durable_inbox_cancel_child(Oid owner, int64 parent_key, int32 execution, int32 task,
+									   const Jsonb *payload, TimestampTz now);
 extern void durable_inbox_send_events(Oid sender, Datum ids, Datum names, Datum data, TimestampTz now);
 
 /* Raises 55000 when something was added to the table that keeps it from being written. */

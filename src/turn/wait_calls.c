@@ -27,6 +27,7 @@ static int record_timer(Turn *turn, TimestampTz due, const char *label);
 static char *get_label(FunctionCallInfo fcinfo, int argno);
 static int record_wait(Turn *turn, const char *name);
 static void cancel_task(Turn *turn, int task);
+static void cancel_child(Turn *turn, int task, const char *reason);
 static TaskState * get_task(Turn *turn, int64 task);
 static TaskState * get_open_task(Turn *turn, int64 task);
 static int * get_tasks(FunctionCallInfo fcinfo, Turn *turn, int *ntasks);
@@ -34,6 +35,7 @@ static int * get_tasks(FunctionCallInfo fcinfo, Turn *turn, int *ntasks);
 PG_FUNCTION_INFO_V1(durable_create_timer);
 PG_FUNCTION_INFO_V1(durable_sleep);
 PG_FUNCTION_INFO_V1(durable_cancel_timer);
+PG_FUNCTION_INFO_V1(durable_cancel);
 PG_FUNCTION_INFO_V1(durable_external_event);
 PG_FUNCTION_INFO_V1(durable_wait_for_external_event);
 PG_FUNCTION_INFO_V1(durable_when_all);
@@ -89,6 +91,39 @@ durable_cancel_timer(PG_FUNCTION_ARGS)
 				 errmsg("task " INT64_FORMAT " is neither a timer nor a wait for an event",
 						PG_GETARG_INT64(0))));
 	cancel_task(turn, (int) PG_GETARG_INT64(0));
+	PG_RETURN_VOID();
+}
+
+/* cancel(task, reason): a timer, the wait for an event, or a sub-orchestration, which is asked to end */
+Datum
+durable_cancel(PG_FUNCTION_ARGS)
+{
+	Turn	   *turn = durable_turn_current("cancel");
+	TaskState  *state;
+	int			task;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("task must not be null")));
+	state = get_task(turn, PG_GETARG_INT64(0));
+	task = (int) PG_GETARG_INT64(0);
+	switch (state->kind)
+	{
+		case HISTORY_TIMER_CREATED:
+		case HISTORY_EVENT_WAIT_CREATED:
+			cancel_task(turn, task);
+			break;
+		case HISTORY_SUB_CREATED:
+			cancel_child(turn, task, PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)));
+			break;
+		default:
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("task %d cannot be canceled", task),
+					 errdetail("It is neither a timer, nor the wait for an event, nor a sub-orchestration."),
+					 errhint("Give the activity a timeout, or stop waiting for it with durable.when_any().")));
+	}
 	PG_RETURN_VOID();
 }
 
@@ -186,6 +221,30 @@ cancel_task(Turn *turn, int task)
 							   created->name, created->extra, durable_history_number(task),
 							   &recorded);
 	durable_replay_cancel(replay, task);
+}
+
+/*
+ * Asks a sub-orchestration to end; nothing if it has answered.  Its task goes on until
+ * the answer comes: a failure with the reason, or the output if that was faster.
+ */
+static void
+cancel_child(Turn *turn, int task, const char *reason)
+{
+	Jsonb	   *extra = NULL;
+	HistoryEvent *recorded;
+
+	if (durable_replay_task(&turn->instance->replay, task)->done)
+		return;
+	if (reason != NULL && durable_turn_next_is_new(turn))
+	{
+		JsonbParseState *state = NULL;
+
+		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+		durable_json_push_member(&state, "reason", durable_json_text(reason));
+		extra = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+		durable_json_check_size(extra, "reason");
+	}
+	(void) durable_turn_record(turn, HISTORY_SUB_CANCELED, NULL, extra, durable_history_number(task), &recorded);
 }
 
 /* when_all(VARIADIC tasks) -> jsonb[]; raises the first failure once all have ended */

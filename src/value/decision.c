@@ -64,6 +64,12 @@ durable_decision_read(const HistoryEvent *event, Decision *decision)
 			decision->due = durable_history_get_number(event->extra);
 			return true;
 
+		case HISTORY_SUB_CANCELED:
+			decision->kind = DECISION_CHILD_CANCEL;
+			decision->task = (int32) durable_history_get_number(event->payload);
+			decision->input = event->extra;
+			return true;
+
 		case HISTORY_SUB_CREATED:
 			decision->kind = DECISION_CHILD;
 			return read_start(event, decision);

@@ -17,6 +17,7 @@ typedef enum DecisionKind
 	DECISION_TIMER,
 	DECISION_TIMER_CANCEL,
 	DECISION_CHILD,				/* sub-orchestration */
+	DECISION_CHILD_CANCEL,		/* ... that shall end */
 	DECISION_START,				/* detached orchestration */
 	DECISION_SEND				/* event to another instance */
 }			DecisionKind;
@@ -24,9 +25,9 @@ typedef enum DecisionKind
 typedef struct Decision
 {
 	DecisionKind kind;
-	int32		task;			/* TIMER_CANCEL: that of the timer */
+	int32		task;			/* TIMER_CANCEL, CHILD_CANCEL: that of the timer or child */
 	const char *name;			/* ACTIVITY, SEND; CHILD, START: as the orchestration is registered */
-	const Jsonb *input;			/* NULL: SQL NULL */
+	const Jsonb *input;			/* NULL: SQL NULL; CHILD_CANCEL: the reason, or NULL */
 	const Jsonb *retry;			/* ACTIVITY, CHILD; NULL: default or none */
 	int64		timeout_us;		/* ACTIVITY; 0: none */
 	TimestampTz due;			/* TIMER, TIMER_CANCEL */
