@@ -513,3 +513,33 @@ game_state() {
 		echo "${XDG_STATE_HOME:-$HOME/.local/state}/durable_dungeon"
 	fi
 }
+
+# --- the gateway of make play -------------------------------------------------------------------------------------------
+
+# gateway_start DIR: start DIR/root's durable serve for the database of DIR/connection, and print its address.
+gateway_start() {
+	local dir=$1 address='' i
+	gateway_stop "$dir"
+	rm -f "$dir/serve.log"
+	as_server setsid "$dir/root$BINDIR/durable" serve -d "$(sed 's/user=dungeon/user=web/' "$dir/connection")" --cors '*' \
+		>"$dir/serve.log" 2>&1 </dev/null 9>&- &
+	for ((i = 0; i < 100; i++)); do
+		address=$(grep -m 1 '^http://' "$dir/serve.log" 2>/dev/null || true)
+		[ -z "$address" ] || break
+		sleep 0.1
+	done
+	[ -n "$address" ] || { cat "$dir/serve.log" >&2; return 1; }
+	pgrep -f "^$dir/root$BINDIR/durable serve " | head -n 1 >"$dir/serve.pid"
+	echo "$address"
+}
+
+# gateway_stop DIR: stop it, if it runs.
+gateway_stop() {
+	local pid
+	pid=$(cat "$1/serve.pid" 2>/dev/null || true)
+	[ -n "$pid" ] || return 0
+	if tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "$1/root" ; then
+		kill "$pid" 2>/dev/null || true
+	fi
+	rm -f "$1/serve.pid"
+}
