@@ -138,6 +138,28 @@ CALL durable.drain();
 SELECT durable.extend_lease(array_agg(token)), durable.complete_tasks(array_agg(token), on_stale => 'skip') FROM work;
 SELECT count(*) FROM durable.leases;
 
+-- durable.doctor finds a queue that nobody fetches from, and a task that loses its leases
+SELECT check_name, ok FROM durable.doctor() WHERE check_name IN ('queues', 'leases');
+SELECT durable.start('app.mails', 1, 'nobody');
+CALL durable.drain();
+SELECT durable.advance_clock('2 minutes') IS NOT NULL;
+SELECT ok, detail ~ '^queue "mail" has had work for 1[23]. s, and no worker has any of it$' AS detail FROM durable.doctor() WHERE check_name = 'queues';
+SELECT count(*) FROM durable.fetch_work('mail', 'crashes');
+SELECT ok FROM durable.doctor() WHERE check_name = 'queues';
+SELECT durable.advance_clock('1 minute') IS NOT NULL;
+SELECT count(*) FROM durable.fetch_work('mail', 'crashes');
+SELECT durable.advance_clock('1 minute') IS NOT NULL;
+SELECT count(*) FROM durable.fetch_work('mail', 'crashes');
+SELECT durable.advance_clock('1 minute') IS NOT NULL;
+-- now it waits a while
+SELECT count(*) FROM durable.fetch_work('mail', 'crashes');
+SELECT delayed FROM durable.queues WHERE name = 'mail';
+SELECT ok, detail FROM durable.doctor() WHERE check_name = 'leases';
+SELECT durable.advance_clock('1 minute') IS NOT NULL;
+SELECT durable.complete_tasks(array_agg(token)) FROM durable.fetch_work('mail', 'good');
+SELECT ok FROM durable.doctor() WHERE check_name = 'leases';
+CALL durable.drain();
+
 -- names that a worker does not know are left for others
 SELECT durable.start('app.calls', 'slow', 'known'), durable.start('app.mails', 1, 'unknown');
 CALL durable.drain();

@@ -275,6 +275,7 @@ CREATE INDEX queued_task_share ON durable.queued_task (queue, share, priority, r
 CREATE INDEX queued_task_delayed ON durable.queued_task (queue, at) WHERE state = 'd';
 CREATE INDEX queued_task_leased ON durable.queued_task (queue, at) WHERE state = 'l';
 CREATE INDEX queued_task_sql ON durable.queued_task (queue, state) WHERE handler IS NOT NULL;
+CREATE INDEX queued_task_lost ON durable.queued_task (queue) WHERE lost >= 3;
 CREATE INDEX queued_task_answered ON durable.queued_task (at) WHERE state IN ('c', 'f');
 
 -- Names for functions, with options.  A registration counts for its owner, for

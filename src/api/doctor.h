@@ -54,6 +54,9 @@ extern TimestampTz durable_doctor_known_until(void);
 /* doctor_tables.c: the tables and the work in them */
 extern void durable_doctor_check_tables(Doctor *doctor);
 
+/* doctor_queues.c: workers outside of the database */
+extern void durable_doctor_check_queues(Doctor *doctor);
+
 /* doctor_walk.c: the instances */
 extern void durable_doctor_walk(Doctor *doctor);
 

@@ -1,0 +1,108 @@
+/*-------------------------------------------------------------------------
+ *
+ * doctor_queues.c
+ *		What durable.doctor finds in the queues of external activities: queues from which
+ *		nobody fetches, and tasks that lose one lease after the other.
+ *
+ * Owns:	nothing
+ * Called by: doctor.c
+ * Locks:	those of reading
+ * Memory:	the context of the check
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "client.h"
+#include "clock.h"
+#include "doctor.h"
+#include "sql.h"
+
+static void check_fetched(Doctor *doctor);
+static void check_lost(Doctor *doctor);
+
+void
+durable_doctor_check_queues(Doctor *doctor)
+{
+	check_fetched(doctor);
+	check_lost(doctor);
+}
+
+/* A queue whose next external task has waited for a minute, while nothing of it is out. */
+static void
+check_fetched(Doctor *doctor)
+{
+	static DurableSql unattended = {
+		.text = "SELECT q.name, t.at FROM durable.queue q, LATERAL (SELECT t.at, t.handler FROM durable.queued_task t"
+		"  WHERE t.queue = q.name AND t.state = 'r' ORDER BY t.priority, t.round, t.id LIMIT 1) t"
+		" WHERE NOT q.is_paused AND t.handler IS NULL AND t.at < $3 - interval '1 minute'"
+		" AND NOT EXISTS (SELECT FROM durable.queued_task l WHERE l.queue = q.name AND l.state = 'l' AND l.at > $3)"
+		" AND " DOCTOR_VISIBLE("q.owner") " ORDER BY t.at",
+		.nargs = 3,
+		.argtypes = {BOOLOID, OIDOID, TIMESTAMPTZOID}
+	};
+	TimestampTz now = durable_clock_now();
+	Datum		values[3] = {
+		BoolGetDatum(durable_client_may_see(BOOTSTRAP_SUPERUSERID)),
+		ObjectIdGetDatum(GetUserId()),
+		TimestampTzGetDatum(now)
+	};
+	uint64		nrows = durable_sql_run(&unattended, values, NULL, true, 0);
+	StringInfoData detail;
+
+	initStringInfo(&detail);
+	for (uint64 i = 0; i < nrows && i < DOCTOR_LISTED; i++)
+	{
+		bool		isnull;
+		TimestampTz at = durable_sql_timestamptz(i, 2, &isnull);
+
+		appendStringInfo(&detail, "%squeue \"%s\" has had work for " INT64_FORMAT " s, and no worker has any of it",
+						 i > 0 ? "; " : "", durable_sql_text(i, 1), (now - at) / USECS_PER_SEC);
+	}
+	if (nrows > DOCTOR_LISTED)
+		appendStringInfo(&detail, "; and %d others", (int) (nrows - DOCTOR_LISTED));
+	SPI_freetuptable(SPI_tuptable);
+	durable_doctor_say(doctor, "queues", nrows == 0,
+					   nrows == 0 ? "external activities are fetched from all queues" : detail.data,
+					   "Start workers that call durable.fetch_work() for these queues. "
+					   "If there are some, they may not know the names of the activities, or may lack durable.grant_queue().");
+}
+
+/* Their workers end, or are slower than their leases. */
+static void
+check_lost(Doctor *doctor)
+{
+	static DurableSql lost = {
+		.text = "SELECT t.queue, t.name, count(*), max(t.lost) FROM durable.queued_task t"
+		" WHERE t.lost >= 3 AND t.state IN ('r', 'd', 'l', 'h') AND " DOCTOR_VISIBLE("t.owner")
+		" GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2",
+		.nargs = 2,
+		.argtypes = {BOOLOID, OIDOID}
+	};
+	Datum		values[2] = {
+		BoolGetDatum(durable_client_may_see(BOOTSTRAP_SUPERUSERID)),
+		ObjectIdGetDatum(GetUserId())
+	};
+	uint64		nrows = durable_sql_run(&lost, values, NULL, true, 0);
+	StringInfoData detail;
+
+	initStringInfo(&detail);
+	for (uint64 i = 0; i < nrows && i < DOCTOR_LISTED; i++)
+		appendStringInfo(&detail, "%s%s of activity \"%s\" in queue \"%s\" lost up to %d leases", i > 0 ? "; " : "",
+						 durable_doctor_count_exactly(durable_sql_int8(i, 3), "task", "tasks"), durable_sql_text(i, 2),
+						 durable_sql_text(i, 1), durable_sql_int4(i, 4));
+	if (nrows > DOCTOR_LISTED)
+		appendStringInfo(&detail, "; and %d other activities", (int) (nrows - DOCTOR_LISTED));
+	SPI_freetuptable(SPI_tuptable);
+	durable_doctor_say(doctor, "leases", nrows == 0,
+					   nrows == 0 ? "no task loses one lease after the other" : detail.data,
+					   "Workers fetch these tasks and do not answer before the lease ends: they end, or need durable.extend_lease(). "
+					   "SELECT * FROM durable.leases; shows which worker has them now.");
+}
