@@ -1,10 +1,12 @@
 /*
  * suggest.c
- *		"Did you mean": the names that are most like one that does not exist.
+ *		Hints "Did you mean": finds the names that are most similar to one that does not
+ *		exist.
  *
- * Case, and the difference between _, - and blanks, are what people get wrong most,
- * so they count for nothing.  For the rest it is the Levenshtein distance: up to a
- * third of the length, and at most 5.  A name of one or two letters is like no other.
+ * Differences of case and between _, - and blanks are the most frequent mistakes, so
+ * they are ignored.  Otherwise names are similar up to a Levenshtein distance of a
+ * third of the length, and at most 5.  No name is similar to a name of one or two
+ * letters.
  *
  * Called by:	handler_find.c, handler_call.c, retry.c, registration_api.c
  * Memory:		CurrentMemoryContext

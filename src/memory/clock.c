@@ -1,11 +1,11 @@
 /*
  * clock.c
- *		What time it is, and waiting.
+ *		The engine's clock, and waiting.
  *
- * Owns: the engine's idea of time.  Due times of timers and tasks, history and
- * the sleep of the processes all go by durable_clock_now().  And what a turn of an
- * orchestration takes for the time.
- * Called by: everybody.
+ * Owns: the time of the engine.  Due times of timers and tasks, history and
+ * the sleep of the processes all go by durable_clock_now().  It also owns the time
+ * that a turn of an orchestration sees.
+ * Called by: all layers above.
  * Locks: none.
  * Memory: none.
  *

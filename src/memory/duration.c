@@ -1,11 +1,11 @@
 /*
  * duration.c
- *		How long activities take.
+ *		Durations of activities.
  *
  * Owns: durations in shared memory.
  * Called by: activity.c, which records one after each run and asks before the next.
  * Locks: none.
- * Memory: a fixed table; what does not fit pushes something else out.
+ * Memory: a fixed table; a new entry replaces another one if the table is full.
  *
  * It is an open hash table that is read and written without locks.  A value that
  * is lost in a race is one measurement less.

@@ -1,11 +1,12 @@
 /*
  * flight_report.c
- *		What has ended a process or the server, until the coordinator has counted it.
+ *		Reports of code that has ended a process or the server, until the coordinator
+ *		counts them.
  *
  * Owns: the reports in the flight recorder's file.
- * Called by: the postmaster and processes at their exit (add); units, which do not run
- * what is reported; the coordinator (blame.c), which counts it.
- * Locks: a spinlock in shared memory; the postmaster adds when nobody else runs.
+ * Called by: the postmaster and processes at their exit (add); units, which do not
+ *			run reported instances; the coordinator (blame.c), which counts reports.
+ * Locks: a spinlock in shared memory; the postmaster adds when no other process runs.
  * Memory: a fixed table; when it is full, the oldest report is forgotten.
  *
  * The reports are in the file, so that one which has not been counted is counted in the

@@ -1,6 +1,7 @@
 /*
  * quota.c
- *		How many instances of an owner are unfinished, and how fast it starts them.
+ *		The number of unfinished instances of an owner, and the rate at which it starts
+ *		them.
  *
  * Owns: quotas[] in shared memory, and what the current transaction has started.
  * Called by: start_api.c for clients, batch_store.c for units of work; only for owners
@@ -15,11 +16,12 @@
  *
  * base was counted in the table.  changes are those that transactions have committed
  * since; reserved are starts of transactions that have not ended.  A count begins by
- * reading changes and takes them from its result, so several sessions may count at once.
- * What commits in the middle of a count may be counted twice or not at all: the number
- * may be wrong by as much until the next count.  There is one when a start would be refused, but
- * none within a second after the last one, or within 20 times of the time that took.
- * That also repairs what no callback sees: the rollback of a prepared transaction.
+ * reading changes and takes them from its result, so several sessions may count at
+ * once.  A transaction that commits during a count may be counted twice or not at all,
+ * so the number may be wrong by that much until the next count.  The instances are
+ * counted when a start would be refused, but not within a second after the last count,
+ * or within 20 times its duration.  The count also corrects for the rollback of a
+ * prepared transaction, which no callback sees.
  *
  * Starts in a time are limited by a token bucket that holds as many as may be started
  * in the time.  It is full after a restart of the server.  A start that is rolled back has

@@ -1,8 +1,8 @@
 /*
  * shared.h
- *		What lies in shared memory; for shmem.c, its parts and the processes only.
+ *		Layout of shared memory; for shmem.c, its parts and the processes only.
  *
- * Everybody else uses the functions of shmem.h.
+ * All other files use the functions of shmem.h.
  *
  * Locking.  One LWLock ("durable") guards membership: which database an entry
  * of databases[] belongs to, and which owner a slot is reserved for.  It is

@@ -3,13 +3,13 @@
  *		Shared memory of the engine: layout, and the entries of databases.
  *
  * Owns: the shared segment (shared.h); the entries in databases[].
- * Called by: everybody, through shmem.h; the processes, through shared.h.
+ * Called by: all layers above, through shmem.h; the processes, through shared.h.
  * Locks: the LWLock for which database an entry belongs to, an entry's spinlock
  * for the rest; see shared.h.
  * Memory: one fixed piece, requested at the start of the server.
  *
- * Nothing in here is the truth: a crash restart begins with all of it empty, the
- * launcher looks at every database again, and workers look at everything first.
+ * Its contents may be lost: after a crash restart it is empty, the launcher looks at
+ * every database again, and workers look at everything first.
  *
  *		UNUSED --launcher saw the database--> UNKNOWN --coordinator looked--> ABSENT or ACTIVE
  *		ACTIVE --coordinator looked again--> ABSENT

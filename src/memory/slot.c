@@ -1,6 +1,6 @@
 /*
  * slot.c
- *		Slots of workers: who works for which owner, and what he is told.
+ *		Slots of workers: the owner for which a worker runs, and its hints.
  *
  * Owns: slots[] in shared memory, and the bitmaps of slots in the databases.
  * Called by: coordinators (reserve, ask to leave), workers (the rest), the views.
@@ -11,15 +11,15 @@
  *		IDLE <--> BATCH, IDLE <--> TASK, BATCH <--> TASK
  *		any --process exit, or it never came to life--> UNUSED
  *
- * A reservation has a generation.  Whoever acts on a slot for something he
- * learned before names it: a slot that was released and reserved again has
- * another one.
+ * A reservation has a generation.  A process that acts on a slot because of something
+ * it learned earlier names the generation: a slot that was released and reserved again
+ * has another one.
  *
- * Hints.  A committing session lowers the hints of all slots of that owner and
- * sets the latch of one idle worker.  A worker takes its hints before each unit,
- * and durable_slot_sleep looks at them once more under the spinlock in which it
- * becomes IDLE: a hint given before is found there, and who gives one later sees
- * an idle worker.
+ * Hints.  A committing session lowers the hints of all slots of that owner and sets
+ * the latch of one idle worker.  A worker takes its hints before each unit, and
+ * durable_slot_sleep looks at them once more under the spinlock in which it becomes
+ * IDLE: a hint given before is found there, and a process that gives one later sees an
+ * idle worker.
  *
  * Tasks, and cancelling them, are in slot_task.c; what is read of all slots without changing
  * any is in slot_look.c.

@@ -1,9 +1,9 @@
 /*
  * slot_hints.c
- *		What a slot remembers for its worker until that takes it.
+ *		Hints that a slot keeps until its worker takes them.
  *
  * Owns: the hints in the slots.
- * Called by: wakeup.c (whoever commits), worker.c, slot.c, blame.c.
+ * Called by: wakeup.c (committing sessions), worker.c, slot.c, blame.c.
  * Locks: the slot's spinlock; the LWLock where all slots are looked at.
  * Memory: none.
  */

@@ -2,16 +2,18 @@
  * slot_task.c
  *		Slots of workers that run an activity in a transaction of its own.
  *
- * Owns: what a slot says about the task that its worker runs; who may start one.
+ * Owns: the fields of a slot about the task that its worker runs; the decision
+ *			which worker may start one.
  * Called by: workers, while they run a task; the commit callback and the
  * coordinator, to cancel one.
- * Locks: the slots' spinlocks, one at a time; the LWLock for who may start one.
+ * Locks: the slots' spinlocks, one at a time; the LWLock to decide which worker
+ *			may start one.
  * Memory: none.
  *
- * Cancelling.  Whoever terminates an instance finds, after its commit, the
- * workers that run an activity of it, and sends SIGINT under the slot's spinlock.
- * The worker notes its task before it looks whether the instance still wants it:
- * so either it sees the termination, or the termination sees the worker.
+ * Cancelling.  A session that terminates an instance finds, after its commit, the
+ * workers that run an activity of it, and sends SIGINT under the slot's spinlock.  The
+ * worker notes its task before it looks whether the instance still wants it: so either
+ * it sees the termination, or the termination sees the worker.
  */
 #include "durable.h"
 #include "shared.h"

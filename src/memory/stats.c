@@ -7,18 +7,19 @@
  * pg_stat_statements has them.  durable.stat_entries is the number of entries; when all
  * are taken, the one that was not used for the longest time makes room.
  *
- * A process adds up what its transaction has done in an array of its own, and puts the sums
- * into shared memory when that has committed; what was rolled back is not counted.  So a
- * batch of fifty workflows takes the lock once.  Where the array is full, what is there
- * goes into shared memory before the commit.
+ * A process adds up the figures of its transaction in an array of its own, and adds
+ * the sums to shared memory when the transaction has committed; transactions that are
+ * rolled back are not counted.  So a batch of fifty workflows takes the lock once.  If
+ * the array is full, its contents are added to shared memory before the commit.
  *
  * The postmaster writes the table to a file when the server shuts down, and reads and
- * removes the file when it starts.  After a crash there is none, and the statistics begin anew.
+ * removes the file when it starts.  After a crash there is no file, and the statistics
+ * begin at zero.
  *
- * Locking.  The LWLock "durable_stats" guards the hash table and the entries: shared for
- * those who read, exclusive for those who add, remove or change.  It is held for
- * moments, nothing under it fails or waits, and no other lock is taken under it.  It is
- * taken in the commit callback, where nothing else is held.
+ * Locking.  The LWLock "durable_stats" guards the hash table and the entries: shared
+ * for reading, exclusive for adding, removing or changing entries.  It is held for
+ * moments, the code under it neither fails nor waits, and no other lock is taken under
+ * it.  It is taken in the commit callback, where no other lock is held.
  *
  * Owns:	the table, the file pg_stat/durable.stat
  * Called by: activity.c, batch_store.c, stats_api.c, shmem.c

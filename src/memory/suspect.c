@@ -1,6 +1,6 @@
 /*
  * suspect.c
- *		Instances that may have ended a worker, and who may run one of them now.
+ *		Instances that may have ended a worker, and the right to run one of them.
  *
  * Owns: suspects in shared memory.
  * Called by: units.
@@ -8,8 +8,8 @@
  * Memory: a fixed table; an instance that does not fit pushes out the one that was
  *			quiet for the longest time.
  *
- * All of it begins anew with each start of the server.  What is to outlive that is in
- * the column "crashes" of the instance or the task (blame.c).
+ * The table is empty after each start of the server.  The lasting count is in the
+ * column "crashes" of the instance or the task (blame.c).
  *
  * Suspects run one at a time in the whole cluster: should the whole server end, not all
  * of them have been running.  The turn to run one is lost with the process that has it,

@@ -7,9 +7,9 @@
  * Locks: one spinlock for each bucket of the hash table, one for the free list.
  * Memory: a fixed number of entries.
  *
- * Nothing is lost between looking and sleeping: a waiter enters itself first and
- * looks at the instance then.  Whoever commits the end makes it visible first
- * and looks for waiters then.  A waiter is sent away by a signal only; what the
+ * No signal is lost between looking and sleeping: a waiter first enters itself and
+ * then looks at the instance.  The process that commits the end first makes it visible
+ * and then looks for waiters.  A waiter is sent away by a signal only; what the
  * instance's state is, the waiter reads from the table.
  */
 #include "durable.h"

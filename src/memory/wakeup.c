@@ -1,20 +1,20 @@
 /*
  * wakeup.c
- *		Who must be woken when this transaction commits.
+ *		The processes to be woken when this transaction commits.
  *
  * Owns: the wake-ups of the current transaction, in process memory.
- * Called by: whoever writes messages, timers, tasks or ends of instances.
+ * Called by: all files that write messages, timers, tasks or ends of instances.
  * Locks: in the commit callback only spinlocks, one at a time.
  * Memory: arrays in TopMemoryContext that are kept from one transaction to the
  * next, so that the callback neither allocates nor frees.
  *
- * The callback runs at XACT_EVENT_COMMIT: our rows are visible to everybody by
- * then, so whoever is woken sees them.  It must not fail, because nothing can be
- * undone any more: plain stores, atomics, spinlocks, SetLatch.
+ * The callback runs at XACT_EVENT_COMMIT: our rows are visible to all processes by
+ * then, so a process that is woken sees them.  It must not fail, because the
+ * transaction cannot be undone any more: plain stores, atomics, spinlocks, SetLatch.
  *
- * News of a savepoint that was rolled back stay: a wake-up for nothing is
- * harmless.  A prepared transaction tells nobody (its COMMIT PREPARED may happen
- * in another session, after a restart): the slow recheck finds its rows.
+ * News of a savepoint that was rolled back stay: an unnecessary wake-up is harmless.
+ * A prepared transaction wakes no process (its COMMIT PREPARED may happen in another
+ * session, after a restart): the slow recheck finds its rows.
  */
 #include "durable.h"
 #include "wakeup.h"

@@ -1,11 +1,11 @@
 /*
  * xid_time.c
- *		When transaction ids were given out, every ten seconds.
+ *		A sample of the next transaction id every ten seconds.
  *
  * A standby with hot_standby_feedback and a replication slot show the xmin of a
- * snapshot, but not its age.  The launcher therefore writes down the next
- * transaction id every ten seconds.  What was deleted since the first sample with a
- * higher id than that xmin cannot be removed by VACUUM.
+ * snapshot, but not its age.  The launcher therefore writes down the next transaction
+ * id every ten seconds.  VACUUM cannot remove rows deleted since the first sample with
+ * a higher id than that xmin.
  *
  * Owns: xid_samples in shared memory.
  * Called by: launcher.c (sample), doctor_server.c.

@@ -1,10 +1,10 @@
 /*
  * decision.h
- *		What an orchestration has decided, as the event that records it says.
+ *		Decisions of an orchestration, read from the events that record them.
  *
- * Every decision is an event of the history, and everything that carrying it out
- * needs is in that event.  So whoever has the events has the decisions, wherever the
- * turn was run (runner.h).
+ * Every decision is an event of the history, and that event contains all data that
+ * carrying it out needs.  So a process that has the events has the decisions, wherever
+ * the turn was run (runner.h).
  */
 #ifndef DURABLE_DECISION_H
 #define DURABLE_DECISION_H

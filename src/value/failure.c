@@ -2,8 +2,8 @@
  * failure.c
  *		Errors as values: an ErrorData to jsonb, and back to an error.
  *
- * A failed activity is remembered as jsonb and raised again in the orchestration,
- * at each replay, with what users handle and read: SQLSTATE, message, detail,
+ * A failed activity is remembered as jsonb and raised again in the orchestration, at
+ * each replay, with all fields that users handle and read: SQLSTATE, message, detail,
  * hint, the names of the objects that the error is about, and where it was raised.
  *
  * Called by:	usercall and turn (recording), durable calls (raising)

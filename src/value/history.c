@@ -3,16 +3,15 @@
  * history.c
  *		Events of an instance to and from their form on disk.
  *
- * One row of durable.history holds all events that one unit of work appended to
- * an instance.  One row for each event cost a heap insert and an index insert
- * per event, which was most of the time of a short workflow; see
- * docs/design.md.  jsonb and not a format of our own: it is dumped and
- * restored across architectures, and can be read with SQL when something is
- * wrong.
+ * One row of durable.history holds all events that one unit of work appended to an
+ * instance.  One row for each event cost a heap insert and an index insert per event,
+ * which was most of the time of a short workflow; see docs/design.md.  The type is
+ * jsonb and not a private format, because jsonb is dumped and restored across
+ * architectures, and can be read with SQL when an error is investigated.
  *
  * The array is flat, because a number and an array around it take 28 bytes each, and
- * an instance that sleeps has a row with one event.  For each event there are a
- * number (type, which members follow, task), and then those that are there of
+ * an instance that sleeps has a row with one event.  For each event there are a number
+ * (type, which members follow, task), and then those of the following that it has
  *		type	a number, if it is larger than 30
  *		time	us after the event before; after durable.history.at for the first
  *		name	a text
@@ -21,7 +20,7 @@
  *
  * Owns:	the encoding of durable.history.events
  * Called by: history_table.c, history_api.c, explain_api.c, companion.c and
- *			companion_main.c (rows); whoever reads or adds events (the rest)
+ *			companion_main.c (rows); all files that read or add events (the rest)
  * Locks:	none
  * Memory:	everything in CurrentMemoryContext
  *

@@ -2,13 +2,13 @@
  * json.c
  *		Values of any type to jsonb and back.
  *
- * Inputs, results and events cross the border between SQL types and jsonb here,
- * and only here.  The common types have paths of their own, because a turn does
- * this for every call; everything else goes through to_jsonb and
- * jsonb_to_record, so that users find the rules that they know.
+ * Inputs, results and events cross the border between SQL types and jsonb here, and
+ * only here.  The common types have paths of their own, because a turn does this for
+ * every call; everything else goes through to_jsonb and jsonb_to_record, so that the
+ * rules are those of PostgreSQL.
  *
- * to_jsonb itself follows the session's settings for a few types; json_pin.c
- * sees to it that it does not.
+ * to_jsonb itself follows the session's settings for a few types; json_pin.c prevents
+ * this.
  *
  * Called by:	durable calls and client API (inputs), handler_call.c
  * Memory:		results in CurrentMemoryContext, along with what the conversion

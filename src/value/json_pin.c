@@ -1,14 +1,15 @@
 /*
  * json_pin.c
- *		The settings that to_jsonb follows, held still while it runs.
+ *		Fixes the settings that to_jsonb follows while it runs.
  *
- * For a few types, what to_jsonb makes of a value depends on the session.  For
- * those the settings are pinned in a GUC nest level: an error undoes it with the
- * (sub)transaction.  Only those that differ are set, and only when the type can
- * depend on them.
+ * For a few types, the result of to_jsonb depends on the session.  For these types the
+ * settings are pinned in a GUC nest level, which an error undoes with the
+ * (sub)transaction.  Only those that differ are set, and only when the type can depend
+ * on them.
  *
- * The other way round, what a text means depends on the session, too: '01/02/2026' as
- * a date.  Such a value is stored as it was read, and not as it was written.
+ * In the other direction, the meaning of a text depends on the session, too, such as
+ * '01/02/2026' as a date.  Such a value is stored as it was read, and not as it was
+ * written.
  *
  * Called by:	json.c, handler.c
  * Memory:		none

@@ -3,25 +3,24 @@
  * replay.c
  *		The replay of an orchestration against its history.
  *
- * History is an ordered list of two kinds of events: calls, which the
- * orchestration made, and answers, which came to it.  A run of the
- * orchestration makes its calls again from the top.  The n-th call is matched
- * with the n-th recorded call, wherever that stands in the list.  Answers are
- * seen through a cursor: a call that has to wait moves it on, one event at a
- * time, until its answer has been passed; nothing beyond the cursor has any
- * influence.  So what an orchestration can observe depends only on the calls it
- * has made, not on what has arrived since, and the same calls give the same
- * answers in every run.
+ * History is an ordered list of two kinds of events: calls, which the orchestration
+ * made, and answers, which it received.  A run of the orchestration makes its calls
+ * again from the top.  The n-th call is matched with the n-th recorded call, wherever
+ * that stands in the list.  Answers are seen through a cursor: a call that has to wait
+ * moves it on, one event at a time, until its answer has been passed.  Events beyond
+ * the cursor have no influence.  So what an orchestration can observe depends only on
+ * the calls it has made, not on what has arrived since, and the same calls give the
+ * same answers in every run.
  *
- * External events go through the cursor, too.  When it passes an event, the
- * newest open wait for that name takes it; when there is none it is buffered,
- * and the next wait that is opened for the name takes the oldest.  A wait that
- * was canceled takes nothing.
+ * External events go through the cursor, too.  When it passes an event, the newest
+ * open wait for that name takes it; if there is none, the event is buffered, and the
+ * next wait that is opened for the name takes the oldest.  A wait that was canceled
+ * takes nothing.
  *
  * This file is pure: it takes a history and calls, and touches no database.
  *
  * Owns:	struct Replay
- * Called by: turn.c and the *_calls.c (runs); whoever adds events
+ * Called by: turn.c and the *_calls.c (runs); all files that add events
  * Locks:	none
  * Memory:	events and calls in the context current when they are added;
  *			the run's state in replay->run
