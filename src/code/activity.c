@@ -4,14 +4,14 @@
  *		Runs one activity in a subtransaction, and decides where it should run.
  *
  * A short activity runs inline, between two turns of its orchestration, in the
- * transaction of the batch.  One that is not known yet, or is known to be slow,
- * becomes a row of durable.task_queue and has a transaction of its own.  How long
- * activities take is learned in shared memory.  An inline activity that hits a
- * deadlock or a serialization failure, or overruns its limit (it may wait for
- * somebody's lock), is rolled back and made a task, without using up an attempt.
- * So is one that fails because of the server (error_origin.c).  An activity whose
- * function cannot be called at all has not failed: somebody has to put the function
- * right, and the instance waits for that.
+ * transaction of the batch.  An activity whose duration is not known yet, or that is
+ * known to be slow, becomes a row of durable.task_queue and has a transaction of its
+ * own.  Durations of activities are learned in shared memory.  An inline activity that
+ * hits a deadlock or a serialization failure, or overruns its limit (it may wait for a
+ * lock of another transaction), is rolled back and made a task, without using up an
+ * attempt.  So is one that fails because of the server (error_origin.c).  An activity
+ * whose function cannot be called at all has not failed: the instance waits until the
+ * function has been corrected.
  *
  * Called by: dispatch.c and straight_through.c (inline), task_unit.c (tasks);
  *			activity_calls.c and registration_api.c (time limits)

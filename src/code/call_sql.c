@@ -3,7 +3,7 @@
  * call_sql.c
  *		The built-in activity behind durable.call_sql(): runs one SQL statement.
  *
- * The types of $1, $2 ... are those that the statement gives them, as with
+ * The types of $1, $2 and so on are those that the statement gives them, as with
  * PREPARE without types; the members of params are converted to them.
  *
  * Called by: activity.c, inside the activity's subtransaction, as the owner

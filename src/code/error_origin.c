@@ -1,15 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * error_origin.c
- *		Whose error is it: the server's, or that of the code that ran?
+ *		Decides whether an error is the server's, or that of the code that ran.
  *
- * An error of the server's, such as a deadlock, a cancel or a full disk, says
- * nothing about the code: it is run again, and no attempt is used up.  The SQLSTATE
- * does not tell: RAISE can have any, dblink passes on those of another server, and
- * a file that pg_read_file() does not find has the class of a disk that fails.  So
- * the place counts as well.  Every error knows the source file in which it was
- * raised, and the server raises each of these errors in few files.  Whatever comes
- * from elsewhere is an error of the code.
+ * An error of the server's, such as a deadlock, a cancel or a full disk, does not
+ * depend on the code: the code is run again, and no attempt is used up.  The SQLSTATE
+ * does not distinguish the two kinds: RAISE can have any, dblink passes on those of
+ * another server, and a file that pg_read_file() does not find has the class of a disk
+ * that fails.  So the place counts as well.  Every error knows the source file in
+ * which it was raised, and the server raises each of these errors in few files.  An
+ * error from another file is an error of the code.
  *
  * PL/pgSQL passes an error on as it is.  PL/Python raises it anew, and a foreign
  * server's conflict is raised by the library that has received it.  For conflicts,

@@ -2,15 +2,14 @@
  * handler.c
  *		Functions that users write, known by their signatures.
  *
- * A handler is stored as text, schema-qualified and with its argument types, so
- * that dumps and upgrades carry it.  This file makes that text, finds the function
- * for it again, and keeps what it looked up, because every turn and every activity
- * asks.
+ * A handler is stored as text, schema-qualified and with its argument types, so that
+ * dumps and upgrades carry it.  This file makes that text, finds the function for it
+ * again, and caches the result, because every turn and every activity needs it.
  *
- * An entry is good until the system catalogs say that its function, its schema or
- * one of its types changed; the callbacks only mark it.  The next look-up makes a
- * new entry, and stale ones live on until the transaction ends, because somebody
- * further up the stack may be in the middle of calling one.
+ * An entry is good until the system catalogs say that its function, its schema or one
+ * of its types changed; the callbacks only mark it.  The next look-up makes a new
+ * entry, and stale ones live on until the transaction ends, because a function further
+ * up the stack may be in the middle of calling one.
  *
  * Owns:		the cache of handlers of this process
  * Called by:	client API, durable calls, turn, registry

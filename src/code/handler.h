@@ -2,7 +2,7 @@
  * handler.h
  *		Functions that users write: finding one by name, calling it with jsonb.
  *
- * handler.c knows functions by their signatures and keeps what it looked up,
+ * handler.c knows functions by their signatures and caches the results of look-ups,
  * handler_find.c finds them by name, handler_call.c calls them.
  */
 #ifndef DURABLE_HANDLER_H

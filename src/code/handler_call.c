@@ -2,9 +2,9 @@
  * handler_call.c
  *		Calling a function that a user wrote, with jsonb.
  *
- * The function is called directly, not through SQL: a turn is a few microseconds,
- * and so what SQL would do around the call is done here - the check of EXECUTE,
- * strictness, defaults, function statistics, the hook for access to functions.
+ * The function is called directly, not through SQL: a turn takes a few microseconds.
+ * So this file does what SQL would do around the call: the check of EXECUTE,
+ * strictness, defaults, function statistics, and the hook for access to functions.
  *
  * Called by:	turn, activity (call), client API (check of an input)
  * Locks:		none

@@ -1,18 +1,17 @@
 /*
  * handler_find.c
- *		Functions that users write, found by what they call them.
+ *		Functions that users write, found by their names.
  *
- * A name is looked up once, when something is started, scheduled or registered;
- * what is stored is the signature.
+ * A name is looked up once, when an instance is started, an activity is scheduled or a
+ * function is registered; the engine stores the signature.
  *
- * SQL would choose among functions of one name by the types of the arguments.
- * Here there are none: the first schema that has a suitable function decides, and
- * two in that schema are ambiguous.  The schema of the orchestration that asks is
- * searched first: a schema of the owner's search_path in which others may create
- * functions cannot put one in the place of the orchestration's neighbour.  The
- * search_path follows.  pg_catalog comes last, although it is searched first by
- * default, so that its function of the same name does not get in the way of a
- * user's.
+ * SQL would choose among functions of one name by the types of the arguments.  Here no
+ * types are known: the first schema that has a suitable function decides, and two in
+ * that schema are ambiguous.  The schema of the orchestration that asks is searched
+ * first: so a function in another schema of the owner's search_path, in which other
+ * roles may create functions, cannot replace one in the orchestration's own schema.
+ * The search_path follows. pg_catalog comes last, although it is searched first by
+ * default, so that its function of the same name does not get in the way of a user's.
  *
  * Called by:	client API, durable calls
  * Memory:		CurrentMemoryContext

@@ -3,23 +3,24 @@
  * kept_code.c
  *		Copies of functions that were replaced while instances were running them.
  *
- * A copy is an ordinary function in schema durable_code.  It belongs to the owner of the
- * original, has the same privileges, and pg_dump dumps it like any other.  It has the
- * name of the original, too, because code may say it: PL/pgSQL and SQL take
- * "function.parameter" for a parameter.  So where there is a copy of that name and of
- * these argument types already, the next one goes into durable_code_2, and so on.
+ * A copy is an ordinary function in schema durable_code.  It belongs to the owner of
+ * the original, has the same privileges, and pg_dump dumps it like any other.  It has
+ * the name of the original, too, because code may refer to it: PL/pgSQL and SQL
+ * interpret "function.parameter" as a parameter.  So if there is a copy of that name
+ * and of these argument types already, the next one goes into durable_code_2, and so
+ * on.
  *
- * The schemas belong to the owner of the extension, nobody else can create anything in
- * them, and one that belongs to somebody else is passed over.  The owner of a copy can
- * alter and drop it.  A copy is run only if its code has the hash that its row has, so an
- * instance cannot get into code that it did not begin with.
+ * The schemas belong to the owner of the extension, no other role can create objects
+ * in them, and a schema that belongs to another role is skipped.  The owner of a copy
+ * can alter and drop it.  A copy is run only if its code has the hash that its row
+ * has, so an instance cannot get into code that it did not begin with.
  *
- * Neither the schemas nor the copies are members of the extension: a dump contains the
- * objects of an extension no more than by its name.
+ * Neither the schemas nor the copies are members of the extension: a dump contains an
+ * extension only by its name, and not its objects.
  *
- * Owns:	the schemas durable_code, durable_code_2 ...
+ * Owns:	the schemas durable_code, durable_code_2 and so on
  * Called by: ddl_code.c (keep), execution.c and companion_main.c (resolve), code_api.c (drop)
- * Locks:	durable.code, by whoever makes or drops a copy (code_table.c)
+ * Locks:	durable.code, by a transaction that makes or drops a copy (code_table.c)
  * Memory:	CurrentMemoryContext
  *
  *-------------------------------------------------------------------------

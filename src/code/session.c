@@ -2,16 +2,16 @@
  * session.c
  *		The session in which a worker runs user code.
  *
- * Owns: the settings of our processes; undoing what user code leaves behind.
+ * Owns: the settings of the engine's processes; the removal of session state that
+ *			user code leaves.
  * Called by: worker.c, coordinator.c.
  * Locks: advisory locks of the session are released, after the commit.
  * Memory: none.
  *
- * All units of a worker are of the same owner, so what one activity leaves in
- * the session can only be found by code of the same owner.  It is removed all
- * the same: an activity must not behave differently because of what ran before.
- * Settings that user code changes are undone after each call already; this is
- * the second line.
+ * All units of a worker belong to the same owner, so session state that an activity
+ * leaves is visible only to code of the same owner.  It is removed nevertheless: an
+ * activity must not behave differently because of code that ran before.  Settings that
+ * user code changes are restored after each call already; this is a second protection.
  *
  * What cannot be removed (loaded libraries, global variables of procedural
  * languages) goes when the worker is replaced: durable.worker_max_units.

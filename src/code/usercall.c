@@ -3,20 +3,20 @@
  * usercall.c
  *		Runs user code in a subtransaction of its own, with a time limit.
  *
- * This is where an error of user code ends, and the engine goes on.  The other PG_TRY
- * that do not raise an error again have none of user code inside: worker.c's around the
- * commit of a task, and doctor.c's around a check.  User code runs
- * as the owner of the instance: the worker has connected as that role, so RESET ROLE
- * and deferred triggers lead nowhere else.
+ * This is the only place where an error of user code is caught and the engine
+ * continues.  No user code runs inside of the other PG_TRY blocks that do not raise an
+ * error again: worker.c's around the commit of a task, and doctor.c's around a check.
+ * User code runs as the owner of the instance: the worker has connected as that role,
+ * so RESET ROLE and deferred triggers lead to no other role.
  *
- * Settings that the code changes are put back when it returns (a GUC nest level
- * of its own).  Deferred constraint triggers are fired before the
- * subtransaction is released, so that their failure is the failure of this
- * call and not of everything else in the unit.
+ * Settings that the code changes are restored when it returns (a GUC nest level of its
+ * own).  Deferred constraint triggers are fired before the subtransaction is released,
+ * so that their failure is the failure of this call and not of the rest of the unit.
  *
  * Owns:	the engine's timeout
- * Called by: turn.c, activity.c; whoever looks up a name of user code (start_calls.c,
- *			execution.c, task_unit.c) or does what may fail without harm (companion.c)
+ * Called by: turn.c, activity.c; files that look up a name of user code
+ *			(start_calls.c, execution.c, task_unit.c) or make a call that may fail without
+ *			harm (companion.c)
  * Locks:	none of its own
  * Memory:	result and error are in the context that was current at the call;
  *			garbage of user code goes with the subtransaction's context

@@ -1,21 +1,23 @@
 /*-------------------------------------------------------------------------
  *
  * code_table.c
- *		The table durable.code: which function holds code that was replaced.
+ *		The table durable.code: the functions that hold replaced code.
  *
  * There is a row for each definition of a handler that was replaced or dropped while
  * instances of it were unfinished.  The hash is that of handler.c; an instance has the
  * hash of its code in instance.code_hash.
  *
- * Which handlers have unfinished instances is asked when a function is replaced.  An
- * index on (name, handler) gives the pairs that there are, one look-up for each; of one
- * pair so many instances are looked at that a finished million of them takes no time, and
- * when these have all finished while there are more, the answer is that it may have.
+ * When a function is replaced, this file finds out which handlers have unfinished
+ * instances.  An index on (name, handler) gives the existing pairs, one look-up for
+ * each.  The number of instances of a pair that are looked at is limited, so that a
+ * million finished ones take no time.  If all of these have finished and there are
+ * more, the answer is that the handler may have unfinished instances.
  *
  * Owns:	durable.code; column code_hash of durable.instance is instance_table.c's, and
  *			is set here for clients
  * Called by: kept_code.c, ddl_code.c, execution.c, repin_api.c
- * Locks:	SHARE ROW EXCLUSIVE on the table by whoever keeps code; the row of an instance
+ * Locks:	SHARE ROW EXCLUSIVE on the table by a transaction that keeps code; the
+ *			row of an instance
  *			that is moved to other code
  * Memory:	results in CurrentMemoryContext
  *

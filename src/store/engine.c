@@ -1,6 +1,6 @@
 /*
  * engine.c
- *		Is this engine allowed to run here?
+ *		Decides whether the engine may run in this database.
  *
  * Owns: reading durable.engine, and the flags "paused" and "held" in shared
  * memory that come from it.
@@ -9,10 +9,10 @@
  * transaction ends.
  * Memory: the caller's SPI context.
  *
- * A database that was restored or cloned somewhere else has the instances of the
- * original: if it ran them, mails would be sent twice.  So the tables remember
- * which cluster and database they were written in, and in any other one the
- * engine is held until somebody calls durable.adopt().
+ * A database that was restored or cloned on another server has the instances of the
+ * original.  If it ran them, mails would be sent twice.  So the tables remember which
+ * cluster and database they were written in, and in any other one the engine is held
+ * until durable.adopt() is called.
  *
  * It is held, too, while the installed extension is not of the library's version:
  * after an update of the one and before that of the other, tables may not be what

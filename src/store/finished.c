@@ -3,19 +3,19 @@
  * finished.c
  *		The list of instances that have ended, and their deletion.
  *
- * Everything here goes by an index of durable.finished or by the keys of instances,
- * so what is kept costs nothing: the deletion of what is past its retention looks at
- * the oldest entry of each owner and name.
+ * All functions here use an index of durable.finished or the keys of instances, so
+ * instances that are kept cost no time: retention looks at the oldest entry of each
+ * owner and name.
  *
- * An instance is kept for as long as its registration says, else for
- * durable.retention, else for ever.  That is a registration of the instance's owner,
- * else one that counts for everybody; not one of another role, which must not be able
- * to have somebody else's instances deleted.
+ * An instance is kept for the retention of its registration, else for
+ * durable.retention, else forever.  The registration is one of the instance's owner,
+ * else one that applies to all roles.  A registration of another role does not count,
+ * because a role must not be able to delete the instances of another one.
  *
- * Locks are asked for with SKIP LOCKED wherever the caller must not wait.  Only the row
- * of the instance needs one: whoever changes its history or deletes its messages has
- * locked that row before.  A task that is running has its own row locked, for hours
- * perhaps, and is left to the worker that runs it.
+ * Locks are asked for with SKIP LOCKED wherever the caller must not wait.  Only the
+ * row of the instance needs a lock: a transaction that changes its history or deletes
+ * its messages has locked that row before.  A task that is running has its own row
+ * locked, for hours perhaps, and is left to the worker that runs it.
  *
  * Owns:	durable.finished
  * Called by: batch_store.c (inserting), retention.c, client.c, purge_api.c (deleting)

@@ -3,10 +3,10 @@
  * inbox_table.c
  *		The table durable.inbox: messages that make an instance runnable.
  *
- * Clients, units and activities insert messages; the unit that holds the row lock
- * of the instance deletes them.  A message is numbered from a sequence, in the
- * order in which messages are sent.  The start of an instance is the first message
- * that there can be, so it takes no number and has 0.
+ * Clients, units and activities insert messages; the unit that holds the row lock of
+ * the instance deletes them.  A message is numbered from a sequence, in the order in
+ * which messages are sent.  The start of an instance is always its first message, so
+ * it takes no number from the sequence and has 0.
  *
  * Owns:	durable.inbox; finished.c deletes its rows together with their instances
  * Called by: unit.c, batch_store.c, batch_statements.c, client.c, start_api.c

@@ -3,9 +3,10 @@
  * instance_table.c
  *		The table durable.instance: one row for each run of an orchestration.
  *
- * Clients and units insert rows; the unit that has a row locked updates it.  What an
- * instance has not got yet is NULL, since there may be millions that wait.  The
- * column handler leaves out what name says already: it begins with "(" then.
+ * Clients and units insert rows; the unit that has a row locked updates it.  Columns
+ * without a value yet are NULL, since millions of instances may be waiting.  The
+ * column handler leaves out the function's name if the column name contains it: it
+ * then begins with "(".
  *
  * Owns:	durable.instance; client.c, status_row.c, wait_api.c and history_api.c read
  *			single rows of it, and finished.c deletes them

@@ -3,14 +3,15 @@
  * queue_table.c
  *		The table durable.queue: queues and their limits.
  *
- * Limits hold for all workers together.  Whoever takes work from a queue with a limit
- * locks the queue's row first, reads how much is out with a snapshot taken after that,
- * and keeps the lock until the commit.  So the limits are exact.  A queue without limits
- * is not locked.
+ * Limits apply to all workers together.  A transaction that takes work from a queue
+ * with a limit locks the queue's row first, counts the leased tasks with a snapshot
+ * taken after that, and keeps the lock until the commit.  So the limits are exact.  A
+ * queue without limits is not locked.
  *
  * A rate of n in a period holds for every interval of that length, wherever it begins:
- * the row has the number of starts in each twentieth of the period, and no more begin
- * than the rate less those of the last twenty parts and of the one that is running.
+ * the row has the number of starts in each twentieth of the period, and the number of
+ * new starts is limited to the rate minus the starts of the last twenty parts and of
+ * the current one.
  *
  * Owns:	durable.queue, together with queue_api.c, which changes the limits
  * Called by: lease.c, work_api.c, queue_api.c, queues.c

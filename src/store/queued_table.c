@@ -4,12 +4,13 @@
  *		The table durable.queued_task: activities that wait in a queue, or that a worker
  *		has taken from it.
  *
- * Order.  The smallest priority comes first.  Within a priority the tasks of each key are
- * numbered in rounds: a task gets the round after the last one that waits of its key, and
- * not one before the round that is being served.  So tasks are taken by the index
- * on (queue, priority, round, id) in a round robin of the keys, however many wait of one.
+ * Order.  The smallest priority comes first.  Within a priority the tasks of each key
+ * are numbered in rounds: a task gets the round after that of the last waiting task of
+ * its key, and not one before the round that is being served.  So tasks are taken by
+ * the index on (queue, priority, round, id) in a round robin of the keys, however many
+ * tasks of one key wait.
  *
- * States are changed by whoever has the row locked:
+ * States are changed by the transaction that has the row locked:
  *
  *		r ready --a worker takes it--> l leased --answer--> c completed, f failed
  *		^  ^                             |  |
@@ -17,8 +18,9 @@
  *		`------due------------------------------------------------------------'
  *		r, d --instance is suspended--> h held --it is resumed--> r
  *
- * Rows in c and f are deleted after a while (queues.c).  Nothing here waits for a lock
- * of another transaction, but durable_queued_put of a task that its caller has locked.
+ * Rows in c and f are deleted after a while (queues.c).  No function here waits for a
+ * lock of another transaction, except durable_queued_put, for a task that its caller
+ * has locked.
  *
  * Owns:	durable.queued_task; work_api.c writes answers, finished.c deletes rows together with their instances
  * Called by: batch_statements.c, batch_store.c, lease.c, task_table.c, task_unit.c

@@ -9,10 +9,10 @@
  * Memory:		one context for all of a load, under CacheMemoryContext; a later load
  *				frees it when the transaction ends
  *
- * The cache is good while the generation of registrations in shared memory stays
- * the same.  The generation is read before the tables are: a commit in between
- * makes us load once more, never too seldom.  That is not the whole story in
- * three cases, and then the cache is good for less:
+ * The cache is good while the generation of registrations in shared memory stays the
+ * same.  The generation is read before the tables are: a commit in between causes one
+ * load too many, and never one too few.  In three cases the cache is valid for a
+ * shorter time:
  *
  *	- This transaction changed registrations: for nothing, until it ends.
  *	- A snapshot older than the generation was read with (repeatable read): for

@@ -2,9 +2,8 @@
  * registry.h
  *		Registered orchestrations and activities, cached per process.
  *
- * The cache is filled by durable_registry_load, which runs engine SQL, so never
- * while user code is on the stack.  A registration counts for a role, in this
- * order, when
+ * The cache is filled by durable_registry_load, which runs engine SQL, so never while
+ * user code is on the stack.  A registration applies to a role, in this order, if
  *
  *	1. the role made it itself;
  *	2. a superuser or the owner of the extension made it;

@@ -2,19 +2,19 @@
  * sql.c
  *		The engine's own SQL: prepared once, run as the extension's owner.
  *
- * Owns: the cached OIDs of the extension, and which role the engine's
- * statements run as.
- * Called by: every file that reads or writes the engine's tables.
+ * Owns: the cached OIDs of the extension, and the role as which the engine's
+ *			statements run.
+ * Called by: all files that read or write the engine's tables.
  * Locks: those of the statements.
  * Memory: plans live as long as the process (SPI_keepplan); the rest is in the
  * caller's SPI context.
  *
- * A worker's session user is the owner of the workflows, who has no rights on
+ * A worker's session user is the owner of the workflows, which has no privileges on
  * the engine's tables.  So each statement runs as the extension's owner, with
  * SECURITY_LOCAL_USERID_CHANGE so that nothing in it can SET ROLE, and under a
- * search_path of pg_catalog alone.  A kept plan remembers the search_path it was
- * made under and is analysed anew under another one, so pinning the path is what
- * keeps plans valid, too.
+ * search_path of pg_catalog alone.  A kept plan remembers the search_path it was made
+ * under and is analysed anew under another one, so pinning the path is what keeps
+ * plans valid, too.
  *
  * Switching the role is undone by the abort of the (sub)transaction, as is the
  * path.  What this file remembers of it in process memory is therefore undone by

@@ -2,14 +2,14 @@
  * table.c
  *		The engine's tables without SQL: opening them, and their columns by name.
  *
- * A statement that reads one row through an index costs some fifteen times as much
- * in the executor as in the table itself: the plan is checked and copied, its
- * nodes are made and torn down again.  A unit of work for a single instance is half
- * a dozen of these.  So what every unit reads is read as the executor's
- * scan nodes do it, with the same locks, snapshots and visibility.
+ * A statement that reads one row through an index costs some fifteen times as much in
+ * the executor as in the table itself: the plan is checked and copied, its nodes are
+ * made and torn down again.  A unit of work for a single instance needs half a dozen
+ * of these.  So the rows that every unit reads are read as by the executor's scan
+ * nodes, with the same locks, snapshots and visibility.
  *
- * A column is known by its name.  What was found out about a table counts until
- * the server says that the table, or anything, has changed.
+ * A column is known by its name.  Cached information about a table is valid until an
+ * invalidation message for the table, or for all tables, arrives.
  *
  * Owns: the list of tables that are known in this process.
  * Called by: table_scan.c, table_write.c

@@ -2,10 +2,10 @@
  * table_scan.c
  *		Reading the engine's tables through an index, or by the place of a row.
  *
- * What the executor's nodes for index scan, TID scan and row locks do, in their
- * order; see nodeIndexscan.c, nodeTidscan.c and nodeLockRows.c of PostgreSQL.
- * Index entries of rows that are dead to everybody are marked by the scan, as
- * always, so the next one does not visit them.
+ * These functions do the same as the executor's nodes for index scan, TID scan and row
+ * locks, in the same order; see nodeIndexscan.c, nodeTidscan.c and nodeLockRows.c of
+ * PostgreSQL.  The scan marks index entries of rows that are dead to all transactions,
+ * as usual, so the next scan does not visit them.
  *
  * Called by: the *_table.c, which own the tables; client.c, status_row.c
  * Locks: on the table what the caller says, AccessShareLock on the index; FOR NO

@@ -11,9 +11,9 @@
  *			... durable_scan_int8(&scan, INBOX_KEY) ...
  *		durable_scan_close(&scan);
  *
- * Columns and indexes are those of the DurableTable, by the place in its arrays.  Each open
- * takes a snapshot as a statement does: under read committed, what was committed
- * before is seen.  On an error the abort of the (sub)transaction lets go of
+ * Columns and indexes are those of the DurableTable, by the place in its arrays.  Each
+ * open takes a snapshot as a statement does: under read committed, rows that were
+ * committed before are seen.  On an error the abort of the (sub)transaction lets go of
  * everything.
  */
 #ifndef DURABLE_TABLE_SCAN_H

@@ -8,23 +8,22 @@
  * instructions of a start.  Here rows go into the table and its indexes as COPY
  * puts them there.
  *
- * No role is switched: rights are asked for by the executor, which is not here,
- * and it is C code that decides what is written where.  What somebody may have
- * added to a table is either kept up - indexes, columns, their defaults - or
- * refused with an error that names it: triggers, rules, generated columns, check
- * and exclusion constraints, foreign keys, of which to leave any out would make rows
- * wrong.  Foreign keys of other tables that point to instances are harmless: their
- * triggers are for deletes, which are statements, and for changes of keys, which
- * there are none of.
+ * No role is switched: privileges are checked by the executor, which is not used here,
+ * and C code alone decides which rows are written.  Indexes, columns and defaults that
+ * a superuser has added to a table are maintained.  Triggers, rules, generated
+ * columns, check and exclusion constraints and foreign keys are refused with an error
+ * that names them, because rows would be wrong without them.  Foreign keys of other
+ * tables that point to instances are harmless: their triggers are for deletes, which
+ * are statements, and for changes of keys, which do not happen.
  *
- * What was found out about a table counts for as long as what table.c knows of it.
+ * Cached information about a table is valid as long as that of table.c.
  *
  * Owns:	heap and indexes of durable.instance, history, inbox and timer, as far as
  *			rows are not written by statements
  * Called by: finished.c and the *_table.c, which own the tables
  * Locks:	RowExclusiveLock on table and indexes until the end of the transaction,
  *			as statements take it
- * Memory:	what is known about a table under CacheMemoryContext; a writer and
+ * Memory:	cached information about a table under CacheMemoryContext; a writer and
  *			its slots in the context that is current when it is opened
  *
  *-------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * table_write_unique.c
- *		Inserting a row unless its key is taken, without waiting for anybody.
+ *		Inserting a row unless its key is taken, without waiting for other transactions.
  *
  * INSERT ... ON CONFLICT DO NOTHING waits for a transaction that has inserted or deleted
  * a row of the same key and has not ended.  That may be an open session of a user, or a
@@ -9,8 +9,8 @@
  *
  * Owns:	nothing
  * Called by: instance_table.c
- * Locks:	the lock of a speculative insertion, for the moment that it takes; those who
- *			insert the same key wait for it
+ * Locks:	the lock of a speculative insertion, for its short duration; other
+ *			insertions of the same key wait for it
  * Memory:	as table_write.c
  *
  *-------------------------------------------------------------------------

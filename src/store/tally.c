@@ -1,21 +1,21 @@
 /*-------------------------------------------------------------------------
  *
  * tally.c
- *		How many instances there are, by owner, name and status.
+ *		Numbers of instances, by owner, name and status.
  *
- * Nothing that is counted has an index, and a million instances take a third of a
- * second to count.  So whoever makes, changes or deletes instances adds rows to
- * durable.tally with the difference that this makes, in the same transaction: the sum
- * of n is the number of instances, for every snapshot, after every crash.  Rows are
- * only inserted, so nobody waits.  The coordinator replaces them by their sums now and
- * then.  There are three kinds of rows:
+ * The counted columns have no index, and counting a million instances takes a third of
+ * a second.  So each transaction that creates, changes or deletes instances adds rows
+ * with the differences to durable.tally: the sum of n is the number of instances, for
+ * every snapshot, after every crash.  Rows are only inserted, so no transaction waits.
+ * The coordinator replaces them by their sums from time to time.  There are three
+ * kinds of rows:
  *
  *	owner, name, range set		a difference, as a transaction has added it
  *	owner, name set				a sum: of that name of that owner
  *	range set					a sum: of the instances with keys of that range
  *
- * Each difference counts for both kinds of sums.  The sums for ranges say where the few
- * instances are that have a status, among the many that have not (query_ranges.c).
+ * Each difference counts for both kinds of sums.  The sums for ranges tell which
+ * ranges contain the few instances with a rare status (query_ranges.c).
  *
  * Differences of one transaction are added up in this process and written when it
  * commits, so a statement that starts 1,000,000 instances adds a row for each range

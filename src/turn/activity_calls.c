@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * activity_calls.c
- *		Durable calls of activities, and what all durable calls have in common.
+ *		Durable calls of activities, and code that all durable calls share.
  *
- * Each durable call takes the next number of the instance's calls and is matched
- * with what history has under that number.  Only a call that is new looks at its
+ * Each durable call takes the next number of the instance's calls and is matched with
+ * the call that history has under that number.  Only a call that is new looks at its
  * arguments; one that is replayed needs just its answer.
  *
  * Called by: user code, in a turn; the other *_calls.c

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * determinism.c
- *		Stops an orchestration that would see something else in its next replay.
+ *		Stops an orchestration that would see different values in its next replay.
  *
  * Four hooks, which do nothing unless a turn is running:
  * - ExecutorStart: queries that read a table.  System catalogs are allowed, since
@@ -15,11 +15,13 @@
  * - post-parse analysis: CURRENT_TIMESTAMP and its like are no function calls; and
  *   'now'::timestamptz is a constant afterwards, for as long as the session has the plan.
  *
- * That is what can be seen, and said with a hint.  What asks for the time and cannot
- * be seen, because it was parsed before (a view, a body in standard SQL, a helper
- * function that an activity has used), gets the turn's time: see clock.c.
+ * These are the cases that the hooks can detect and report with a hint.  Requests for
+ * the time that they cannot see, because the code was parsed before (a view, a body in
+ * standard SQL, a helper function that an activity has used), get the turn's time: see
+ * clock.c.
  *
- * The rest is replay's: calls that do not match park the instance.
+ * The remaining cases are detected by the replay: an instance whose calls do not match
+ * is suspended.
  *
  * Called by: the hooks, which durable.c has it install
  * Locks:	none

@@ -1,16 +1,17 @@
 /*
  * runner.h
- *		What a turn is given and what it comes to, whoever runs it.
+ *		Input and result of a turn, in whichever process it runs.
  *
- * A turn is a function.  It is given an instance (id, parent, input, custom status),
- * the history of its execution and a time, and it comes to a TurnResult: the events
- * that are new in the history, and what else is below.  It changes nothing: whoever
- * runs it needs no lock, and may be anywhere.  What the orchestration has decided is in
- * the new events, with everything that carrying it out needs (decision.h).
+ * A turn is a function.  It takes an instance (id, parent, input, custom status), the
+ * history of its execution and a time, and it returns a TurnResult: the events that
+ * are new in the history, and the members below.  It changes no data, so the process
+ * that runs it needs no lock, and may be on another machine.  The new events contain
+ * the decisions of the orchestration, with all data that carrying them out needs
+ * (decision.h).
  *
  * A unit of work (execution.c) has three steps.  It absorbs messages, which become
- * events; it has turns run; and it applies what they come to (durable_outcome_apply).
- * The middle one can be done by any of these:
+ * events; it has turns run; and it applies their results (durable_outcome_apply).  The
+ * middle one can be done by any of these:
  *
  *	this process		durable_turn_run (turn.c) appends the new events to
  *						instance->replay itself.  If it discards the turn, it has taken

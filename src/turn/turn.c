@@ -3,23 +3,23 @@
  * turn.c
  *		One turn: runs an orchestration from the top until it waits or ends.
  *
- * A durable call whose answer is in the history returns it.  One that has to
- * wait ends the turn by raising an error: its SQLSTATE is query_canceled's,
- * because that is what WHEN OTHERS of PL/pgSQL lets through, and a flag is set
- * before it is raised, because PL/Python and PL/Perl can catch everything.
- * While the flag is set every durable call raises again, and whatever the
- * function returns is ignored.
+ * A durable call whose answer is in the history returns it.  One that has to wait ends
+ * the turn by raising an error: its SQLSTATE is query_canceled's, because WHEN OTHERS
+ * of PL/pgSQL does not catch it, and a flag is set before it is raised, because
+ * PL/Python and PL/Perl can catch every error.  While the flag is set every durable
+ * call raises the error again, and the result of the function is ignored.
  *
  * The turn runs in a read-only subtransaction.  That is rolled back, unless activities
  * that write have run within the turn and it has gone straight through
- * (straight_through.c).  What the orchestration decides is kept in memory outside of it,
- * as new events of the history; execution.c has it carried out and stored.  A turn that
- * does not match its history leaves nothing: its events are taken back, and
- * execution.c suspends the instance.  runner.h says what a turn is given and comes to.
+ * (straight_through.c).  The decisions of the orchestration are kept in memory outside
+ * of it, as new events of the history; execution.c has them carried out and stored.  A
+ * turn that does not match its history leaves no trace: its events are taken back, and
+ * execution.c suspends the instance. runner.h describes the input and the result of a
+ * turn.
  *
  * Owns:	the current turn
  * Called by: execution.c, straight_through.c and companion_main.c run turns; dispatch.c,
- *			outcome.c and companion.c use what they come to; the *_calls.c make calls
+ *			outcome.c and companion.c use their results; the *_calls.c make calls
  * Locks:	none; in a worker the caller holds the instance's row lock
  * Memory:	events in instance->context; the replay's state in a
  *			context that lives for the turn

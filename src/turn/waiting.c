@@ -1,18 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * waiting.c
- *		What an instance waits for, in the few bytes it takes on disk.
+ *		The compact form on disk of what an instance waits for.
  *
- * durable.instance.waiting is a text, because most instances that there are at
- * any moment wait, and wait for long: as jsonb it was a third of their row.  And
- * text and not bytes, because names of events are in it, which a dump has to
- * carry into databases of other encodings.  Items are separated by a blank:
+ * durable.instance.waiting is a text, because most existing instances wait, and wait
+ * for a long time: as jsonb it was a third of their row.  It is text and not bytea,
+ * because it contains names of events, which a dump has to carry into databases of
+ * other encodings.  Items are separated by a blank:
  *
  *		letter number [@since] [+due] [/line] ["name"]
  *
  *	a t e o s	a wait for an activity, timer, event, sub-orchestration or start; number
  *				is the task
- *	b			an event that has come and that nobody has consumed; number is its number
+ *	b			an event that has arrived and has not been consumed; number is its number
  *				in the history
  *	m			number of items that are not listed
  *
