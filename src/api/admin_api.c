@@ -2,10 +2,10 @@
  *
  * admin_api.c
  *		Operating the engine of this database: pause, unpause, adopt, version; and
- *		small functions that the views are made of.
+ *		small functions that the views use.
  *
- * Who may call the first three is decided by EXECUTE alone, which nobody has but
- * the extension's owner and whom he grants it.
+ * The privilege to call the first three is EXECUTE alone, which only the extension's
+ * owner has and can grant.
  *
  * Owns:	durable.engine (with client.c, which makes its first row)
  * Called by: administrators; the views

@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * client.c
- *		What the functions that clients call have in common: arguments, finding
- *		an instance and the right to it, sending it a message.
+ *		Code that the functions for clients share: arguments, finding an instance and
+ *		checking the privilege, sending it a message.
  *
- * A client never touches the row of an instance that is not finished: it reads
- * it, and puts messages into the inbox.  So it waits for nobody, and nobody for
- * it, however long its transaction stays open.
+ * A client never touches the row of an instance that is not finished: it reads it, and
+ * puts messages into the inbox.  So it waits for no other transaction, and no unit
+ * waits for it, however long its transaction stays open.
  *
- * Instances are looked up with the latest snapshot, also under repeatable read:
- * what a message may be sent to is decided by how the instance is now.  The race
- * that remains (it finishes while the sender has not committed) is the engine's:
- * it discards messages for instances that are finished or purged.
+ * Instances are looked up with the latest snapshot, also under repeatable read: the
+ * present state of an instance decides whether a message may be sent to it.  The race
+ * that remains (it finishes while the sender has not committed) is the engine's: it
+ * discards messages for instances that are finished or purged.
  *
  * Owns:	durable.engine (with admin_api.c)
  * Called by: start_api.c, control_api.c, wait_api.c, history_api.c, purge_api.c,

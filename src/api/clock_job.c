@@ -5,9 +5,9 @@
  *
  * Each schedule has a job of the same owner, which calls durable.tick_schedule at the
  * times that may be times of the schedule; durable.tick_schedule decides whether they
- * are.  The job is called "durable " and the schedule's name.  Besides, each owner of
- * schedules has a job that calls durable.tick_schedules when the server has started,
- * for what became due while it was down.
+ * are times of the schedule.  The job is called "durable " and the schedule's name.
+ * Besides, each owner of schedules has a job that calls durable.tick_schedules when
+ * the server has started, for runs that became due while it was down.
  *
  * pg_cron lets superusers only make jobs of other roles, so the calls are the engine's
  * own SQL, which runs as the owner of the extension.  That is safe as long as schema

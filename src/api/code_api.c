@@ -3,11 +3,12 @@
  * code_api.c
  *		durable.verify_replay(), repin(), repin_all(), drop_unused_code().
  *
- * An instance goes on with the code that it began with (orchestration_code.c).  These
- * functions say which instances other code fits, and move them to it.
+ * An instance continues with the code with which it began (orchestration_code.c).
+ * These functions find the instances whose histories match other code, and move them
+ * to it.
  *
- * Code is run as the role that runs it otherwise: the owner of the instance, who has to be
- * the current user.
+ * Code is run as the role that runs it in units, too: the owner of the instance, which
+ * has to be the current user.
  *
  * Owns:	column code_hash for clients, through code_table.c
  * Called by: SQL

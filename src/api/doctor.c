@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * doctor.c
- *		durable.doctor: checks the engine of this database, and says what to do about
- *		each finding.  This file looks at the settings and the processes,
- *		doctor_server.c at replication and VACUUM, doctor_tables.c at the work that
- *		is due, and doctor_walk.c at the instances (in the words of doctor_findings.c).
+ *		durable.doctor: checks the engine of this database, and gives advice for each
+ *		finding.  This file looks at the settings and the processes,
+ *		doctor_server.c at replication and VACUUM, doctor_tables.c at due work, and
+ *		doctor_walk.c at the instances (in the words of doctor_findings.c).
  *
- * It must work when nothing else does: without the library being preloaded, while
- * the engine is held, on a standby.  So each check takes what is missing for an
- * answer, and only reads.
+ * It must work when the engine does not: without the library being preloaded, while
+ * the engine is held, on a standby.  So each check reports missing objects as a
+ * finding, and only reads.
  *
  * Names and ids of instances that the caller may not see do not appear; counts
  * are of the whole database.

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * doctor_queues.c
- *		What durable.doctor finds in the queues of external activities: queues from which
- *		nobody fetches, and tasks that lose one lease after the other.
+ *		The checks of durable.doctor for queues of external activities: queues from
+ *		which no worker fetches, and tasks that lose one lease after the other.
  *
  * Owns:	nothing
  * Called by: doctor.c

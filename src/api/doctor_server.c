@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * doctor_server.c
- *		What durable.doctor finds about the server: whether a standby has a primary,
- *		and what keeps VACUUM from cleaning the queues.
+ *		The checks of durable.doctor for the server: whether a standby has a primary,
+ *		and which snapshots keep VACUUM from cleaning the queues.
  *
  * Owns:	nothing
  * Called by: doctor.c

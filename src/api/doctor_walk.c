@@ -1,15 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * doctor_walk.c
- *		What durable.doctor finds by looking at instances one after the other.
+ *		The checks of durable.doctor that look at instances one after the other.
  *
- * There is no index on the status of an instance, so a check of the unfinished
- * ones has to pass by all of them, and there may be millions.  The walk therefore
- * has a time limit.  It takes small ranges of keys in turn from the oldest and
- * from the newest instances, because what is stuck is old and what has just been
- * broken is new, and it ends when both ends meet or when the time is over.  Then
- * the check "coverage" says how much was not looked at.  What has been found is put
- * into words by doctor_findings.c.
+ * There is no index on the status of an instance, so a check of the unfinished ones
+ * has to pass by all of them, and there may be millions.  The walk therefore has a
+ * time limit.  It takes small ranges of keys in turn from the oldest and from the
+ * newest instances, because stuck instances are old and instances with a recent fault
+ * are new.  It ends when both ends meet or when the time is over.  Then the check
+ * "coverage" says how many instances were not looked at.  doctor_findings.c words the
+ * findings.
  *
  * All ranges are read with the snapshot of the query that calls durable.doctor, so
  * the tables are seen as of one moment.

@@ -3,9 +3,9 @@
  * explain_api.c
  *		durable.calls and durable.source: the material of durable.explain.
  *
- * The calls of an execution and their answers are found by going through its
- * history with the engine's own rules (replay.c), so which wait took which event
- * is what a replay says.  No code of users runs.
+ * The calls of an execution and their answers are found by going through its history
+ * with the engine's own rules (replay.c), so an event belongs to the wait to which a
+ * replay assigns it.  No code of users runs.
  *
  * Owns:	nothing
  * Called by: clients; durable.explain

@@ -3,10 +3,10 @@
  * purge_api.c
  *		durable.purge and durable.purge_history: deleting finished instances.
  *
- * purge_history goes through the instances in the order of their keys, a batch
- * at a time, all in the caller's transaction.  Instances that somebody else has
- * locked are left for the next call.  Sub-orchestrations that have ended go with
- * their parents (finished.c).
+ * purge_history goes through the instances in the order of their keys, a batch at a
+ * time, all in the caller's transaction.  Instances that another transaction has
+ * locked are left for the next call.  Sub-orchestrations that have ended are deleted
+ * with their parents (finished.c).
  *
  * Owns:	nothing; client.c purges a single instance
  * Called by: clients

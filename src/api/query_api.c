@@ -7,23 +7,24 @@
  * The cursor of a row is its key in an opaque text, so the next page begins where
  * this one ended, however many instances have been started or purged since.
  *
- * The statement is put together from the conditions that were given, and planned
- * with their values: a generic plan cannot know whether a name is that of one
- * instance or of a million.  It finds the keys of the page, with the indexes of
- * durable.instance, all of which are over columns that never change.  Another
- * statement reads these rows from the view durable.instances, so that a row is
- * what the view says, for the role that asks.
+ * The statement is put together from the conditions that were given, and planned with
+ * their values: a generic plan cannot know whether a name is that of one instance or
+ * of a million.  It finds the keys of the page, with the indexes of durable.instance,
+ * all of which are over columns that never change.  Another statement reads these rows
+ * from the view durable.instances, so that a row has the contents that the view shows
+ * to the current role.
  *
  * There is no index on the time of creation, which would take 20 bytes for each
- * instance.  The index instance_sample has the times and keys of every 64th, and
- * keys grow with time, but for a clock that was set back.  So the page is looked
- * for between two samples: the last one before the first sample that is new enough,
- * and the first one after the last sample that is old enough.  A clock that was set
- * back makes that range longer, and leaves nothing out that lasted for 64 starts.
+ * instance.  The index instance_sample has the times and keys of every 64th, and keys
+ * grow with time, but for a clock that was set back.  So the page is looked for
+ * between two samples: the last one before the first sample that is new enough, and
+ * the first one after the last sample that is old enough.  A clock that was set back
+ * makes that range longer, and omits no instances if the change lasted for at least 64
+ * starts.
  *
- * Where statuses are asked for, which no index has, the search goes through ranges of
- * keys that are known to have such instances (query_ranges.c), unless there is an index
- * for another condition.
+ * For conditions on the status, which no index has, the search goes through ranges of
+ * keys that are known to have such instances (query_ranges.c), unless there is an
+ * index for another condition.
  *
  * Owns:	the form of a cursor; the index instance_sample
  * Called by: clients

@@ -5,9 +5,9 @@
  *		revoke_queue.
  *
  * Names of queues are unique in the database.  A queue belongs to the role that has
- * registered it, or whose registration of an activity was the first to name it.  Others
- * may let their activities wait in it if they have that role's privileges, or if
- * it is a superuser or the owner of the extension: whoever works for a queue
+ * registered it, or whose registration of an activity was the first to name it.
+ * Others may let their activities wait in it if they have that role's privileges, or
+ * if it is a superuser or the owner of the extension: a role that works for a queue
  * reads inputs and writes results of the activities in it.
  *
  * Owns:	durable.queue, with queue_table.c; durable.queue_grant

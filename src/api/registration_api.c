@@ -3,8 +3,8 @@
  *		durable.register_orchestration(), register_activity(), and their opposites.
  *
  * A registration gives a function a name and options.  It belongs to the role that
- * made it; making it again replaces it.  What it is worth to other roles is
- * decided where it is read: registry.c.
+ * made it; making it again replaces it.  registry.c, which reads registrations, decides
+ * to which other roles one applies.
  *
  * Owns:		writing of durable.orchestration and durable.activity
  * Called by:	SQL

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * restart_api.c
- *		durable.restart: an orchestration once more, with the input it had;
- *		durable.rewind: an instance that has failed goes on (run/rewind.c).
+ *		durable.restart: runs an orchestration again with the same input;
+ *		durable.rewind: continues an instance that has failed (run/rewind.c).
  *
- * The new instance belongs to the owner of the old one, not to the role that asks,
- * which has the owner's privileges.  It is started as durable.start does it, as that
- * owner: names, rights and inputs are checked anew.
+ * The new instance belongs to the owner of the old one, not to the calling role, which
+ * has the owner's privileges.  It is started as durable.start does it, as that owner:
+ * names, rights and inputs are checked anew.
  *
  * Owns:	nothing
  * Called by: clients

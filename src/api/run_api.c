@@ -2,14 +2,14 @@
  *
  * run_api.c
  *		durable.run and durable.wait_for: procedures that wait for the end of an
- *		instance and hold nothing meanwhile.
+ *		instance and hold no snapshot or lock meanwhile.
  *
  * They commit before each sleep, so there is no transaction, snapshot or lock while
  * they wait: VACUUM is not held up, and on a standby replay is not.  That takes a
  * procedure that is called outside of a transaction block.
  *
- * A session waits as in durable.wait (wait_api.c).  On a standby nobody signals the
- * end, so it looks every tenth of a second.
+ * A session waits as in durable.wait (wait_api.c).  On a standby no process signals
+ * the end, so it polls every tenth of a second.
  *
  * Owns:	nothing
  * Called by: clients

@@ -3,21 +3,20 @@
  * start_api.c
  *		durable.start and start_or_get: make an instance, and the message that lets it run.
  *
- * Everything is checked here that a caller can still do something about: the
- * name, the right to execute the function, whether the input fits its
- * parameters, whether the owner can have workers.  Then one row goes into
- * durable.instance and one into durable.inbox (or, with start_at in the future,
- * into durable.timer).
+ * This file makes all checks whose result the caller can act upon: the name, the
+ * privilege to execute the function, whether the input fits its parameters, whether
+ * the owner can have workers.  Then one row goes into durable.instance and one into
+ * durable.inbox (or, with start_at in the future, into durable.timer).
  *
- * Instances with ids of our own are written directly (table_write.c): nobody else has
- * such an id.  One that the caller chose is inserted with ON CONFLICT DO NOTHING:
- * that waits for another transaction that is inserting the same id, as a unique
- * index does, and leaves us a transaction to go on in when the id is taken.
- * Only then is the other instance looked at.
+ * Instances with generated ids are written directly (table_write.c): no other instance
+ * has such an id.  One that the caller chose is inserted with ON CONFLICT DO NOTHING:
+ * that waits for another transaction that is inserting the same id, as a unique index
+ * does, and leaves us a transaction to go on in when the id is taken.  Only then is
+ * the other instance looked at.
  *
- * What a function's name stands for is remembered for the last name, because
- * INSERT ... SELECT durable.start(...) asks a hundred thousand times a second.
- * Registered names are looked up each time: the registry has a cache of its own.
+ * The function that belongs to a name is cached for the last name, because INSERT ...
+ * SELECT durable.start(...) asks a hundred thousand times a second.  Registered names
+ * are looked up each time: the registry has a cache of its own.
  *
  * Owns:	inserting into durable.instance and durable.timer for clients
  * Called by: clients; wait_api.c (durable.run)

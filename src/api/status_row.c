@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * status_row.c
- *		How an instance is that has ended, without SQL.
+ *		The status of an instance that has ended, without SQL.
  *
- * Whoever waits for a workflow gets its row of durable.instances in the end.
- * To run the view for it costs as much as the rest of the wait: it says
- * what an instance waits for, when it is due, who is its parent.  One that has ended
- * and has no parent has none of these, so its row is made here from one read of
- * the table.  All others are the view's.  The two must give the same; that they do is
- * a test (client_status).
+ * A session that waits for a workflow gets its row of durable.instances in the end.
+ * Running the view for it costs as much as the rest of the wait, because the view
+ * shows what an instance waits for, when it is due, and its parent.  One that has
+ * ended and has no parent has none of these, so its row is made here from one read of
+ * the table.  All other rows are read from the view.  Both must give the same result,
+ * which a test verifies (client_status).
  *
  * Called by: wait_api.c
  * Locks:	none that stays

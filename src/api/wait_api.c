@@ -1,21 +1,22 @@
 /*-------------------------------------------------------------------------
  *
  * wait_api.c
- *		durable.status and durable.wait: how an instance is, and waiting for its end.
+ *		durable.status and durable.wait: the status of an instance, and waiting for its end.
  *
- * A waiter takes a slot in shared memory first, then looks whether the instance
- * is finished, then sleeps: so the signal that the finishing transaction sends at
- * its commit cannot be missed.  Slots are a hint as everything in shared memory
- * is, so it looks again every second.
+ * A waiter takes a slot in shared memory first, then looks whether the instance is
+ * finished, then sleeps: so the signal that the finishing transaction sends at its
+ * commit cannot be missed.  Slots are only hints, as all of shared memory, so it looks
+ * again every second.
  *
- * durable.wait is a function: the query it is part of holds a snapshot for as
- * long as it runs, and VACUUM cannot remove what is deleted meanwhile.  On a standby
- * that snapshot conflicts with the replay of what it waits for, so durable.wait does
- * not wait there.  It holds no lock on the engine's tables while it sleeps, so DROP
- * EXTENSION does not wait for it.  The procedures in run_api.c hold nothing at all.
+ * durable.wait is a function: the query it is part of holds a snapshot for as long as
+ * it runs, and VACUUM cannot remove rows that are deleted meanwhile.  On a standby
+ * that snapshot conflicts with the replay of the end for which it waits, so
+ * durable.wait does not wait there.  It holds no lock on the engine's tables while it
+ * sleeps, so DROP EXTENSION does not wait for it.  The procedures in run_api.c hold
+ * neither snapshot nor lock.
  *
- * How long a client wants to wait is measured by the real clock, also when the
- * engine's clock is a virtual one.
+ * The timeout of a client is measured by the real clock, also when the engine's clock
+ * is a virtual one.
  *
  * Owns:	nothing
  * Called by: clients

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * work_wait.c
- *		durable.wait_for_work: a procedure that sleeps until a queue has something to take.
+ *		durable.wait_for_work: a procedure that sleeps until a queue has work to take.
  *
  * It ends the transaction before it sleeps, as durable.wait_for does (run_api.c), so a
- * thousand workers that wait hold no snapshot.  Whoever commits work for the queue sets
- * their latches.  What comes by time alone, the end of a lease or of a delay, is looked up
- * before each sleep.
+ * thousand workers that wait hold no snapshot.  A session that commits work for the
+ * queue sets their latches.  The next end of a lease or of a delay, which no commit
+ * announces, is looked up before each sleep.
  *
  * Owns:	nothing
  * Called by: clients

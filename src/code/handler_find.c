@@ -10,7 +10,7 @@
  * that schema are ambiguous.  The schema of the orchestration that asks is searched
  * first: so a function in another schema of the owner's search_path, in which other
  * roles may create functions, cannot replace one in the orchestration's own schema.
- * The search_path follows. pg_catalog comes last, although it is searched first by
+ * The search_path follows.  pg_catalog comes last, although it is searched first by
  * default, so that its function of the same name does not get in the way of a user's.
  *
  * Called by:	client API, durable calls

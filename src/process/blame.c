@@ -4,21 +4,22 @@
  *		Counts what the flight recorder has reported; a part of the coordinator.
  *
  * A report says that an orchestration or an activity was running when its process
- * ended, or the whole server.  The count is the column "crashes" of the task, or of the
- * instance for code that ran in a batch: FLIGHT_CRASH for the end of its process, 1 for
- * that of the server, when nobody knows who ended it.  Units (unit.c, task_unit.c) do not
- * run what is reported before it has been counted, run alone what has a count, and do not
- * run it any more when that is durable.max_crashes.
+ * ended, or the whole server.  The count is the column "crashes" of the task, or of
+ * the instance for code that ran in a batch: FLIGHT_CRASH for the end of its process,
+ * 1 for that of the server, when the cause is not known.  Units (unit.c, task_unit.c)
+ * do not run reported instances and tasks before they have been counted, run those
+ * with a count alone, and no longer run them when the count reaches
+ * durable.max_crashes.
  *
- * All reports are counted in one transaction.  It does not wait for anybody's lock: a
- * row that is locked is counted in a later round.  Before its commit each report bears the
- * transaction's number.  When the server ends between the commit and the removal of the
- * report, the next life's coordinator finds out that it has been counted.
+ * All reports are counted in one transaction.  It does not wait for locks: a row that
+ * is locked is counted in a later round.  Before its commit each report gets the
+ * transaction's number.  When the server ends between the commit and the removal of
+ * the report, the next life's coordinator finds out that it has been counted.
  *
- * A report of another timeline says nothing, because another server has gone on with this
- * work in the meantime.  Only the parent of the present timeline is as good as the present
- * one: Patroni restarts a crashed primary as a standby and promotes it, if it still has the
- * leader's lock, and that makes a new timeline each time.
+ * A report of another timeline is ignored, because another server has continued this
+ * work in the meantime.  Only the parent of the present timeline counts like the
+ * present one: Patroni restarts a crashed primary as a standby and promotes it, if it
+ * still has the leader's lock, and that makes a new timeline each time.
  *
  * Owns:	the counts in instance.crashes and task_queue.crashes, together with the units
  * Called by: coordinator.c

@@ -1,25 +1,23 @@
 /*
  * coordinator.c
- *		The process that sees to it that a database's workflows run.
+ *		The process that starts workers and does the maintenance for a database.
  *
- * Owns: when the tables are looked at; the states UNKNOWN, ACTIVE and ABSENT of
- * its database.
+ * Owns: the times at which the tables are looked at; the states UNKNOWN, ACTIVE
+ * and ABSENT of its database.
  * Called by: the postmaster; the launcher asked for it.
  * Locks: in a look AccessShareLock on the extension; no lock while it waits.
  * Memory: a context that is reset in each round.
  *
- * It is connected as the bootstrap superuser and runs the engine's own SQL and
- * nothing else.  Who needs workers is in owners.c, starting them in worker_supply.c,
- * deleting in retention.c, counting in
- * fold.c.
+ * It is connected as the bootstrap superuser and runs only the engine's own SQL.
+ * owners.c decides which owners need workers, worker_supply.c starts them, retention.c
+ * deletes instances, and fold.c adds up counts.
  *
- * A round: look at the tables if there is a reason to (somebody said so, or the
- * slow recheck), start and dismiss workers, delete a few old instances, sleep
- * until the next of these or until something is due.  Whoever wants something
- * puts it into shared memory and sets our latch; before we sleep we look once
- * more, under the spinlock in which the time of our waking is written down.  While
- * we are awake no time is written down, so that whoever commits something that
- * will be due asks for a look.
+ * A round: look at the tables if there is a reason to (a request, or the slow
+ * recheck), start and dismiss workers, delete a few old instances, sleep until the
+ * next of these or until work is due.  A process with a request puts it into shared
+ * memory and sets our latch; before we sleep we look once more, under the spinlock in
+ * which the time of our waking is written down.  While we are awake no time is written
+ * down, so that a session that commits a row that will become due asks for a look.
  */
 #include "durable.h"
 #include "process.h"

@@ -1,25 +1,25 @@
 /*
  * ddl.c
- *		Statements that our processes would be in the way of, or must hear of.
+ *		Statements that conflict with the engine's processes, or of which they must be
+ *		notified.
  *
  * Owns: the mark "stopping" of databases in shared memory.
  * Called by: ProcessUtility, in every database of the server.
  * Locks: none while it waits.
  * Memory: none.
  *
- * DROP DATABASE, ALTER DATABASE ... RENAME and SET TABLESPACE, and CREATE
- * DATABASE with one of ours as its template need a database that nobody is
- * connected to.  Our processes are told to leave, and kept out until the
- * statement is over.  The same for DROP EXTENSION durable and ALTER EXTENSION
- * durable UPDATE, which would wait for the end of a running unit; here until the
- * transaction is over.  The mark has a deadline: if nobody takes it back, it runs
- * out, and the engine comes back by itself.
+ * DROP DATABASE, ALTER DATABASE ... RENAME and SET TABLESPACE, and CREATE DATABASE
+ * with one of ours as its template need a database without connections.  The engine's
+ * processes are told to exit, and kept out until the statement is over.  The same for
+ * DROP EXTENSION durable and ALTER EXTENSION durable UPDATE, which would wait for the
+ * end of a running unit; here until the transaction is over.  The mark has a deadline:
+ * if it is not removed, it expires, and the engine starts again by itself.
  *
- * Only for who may execute the statement: nobody else shall be able to stop
- * workers.  If it fails all the same, a few transactions were rolled back and
- * are done again.
+ * This is done only if the current role may execute the statement: no other role shall
+ * be able to stop workers.  If the statement fails nevertheless, a few transactions
+ * were rolled back and are run again.
  *
- * What becomes of orchestrations that are replaced is said in ddl_code.c.
+ * ddl_code.c handles statements that replace orchestrations.
  *
  * CREATE EXTENSION tells the launcher at its commit.  ALTER SCHEMA durable RENAME is
  * refused.

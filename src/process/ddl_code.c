@@ -4,19 +4,20 @@
  *		Statements that change or drop functions which unfinished instances run.
  *
  * CREATE OR REPLACE FUNCTION, ALTER FUNCTION (options, RENAME, SET SCHEMA) and DROP
- * FUNCTION: the function is remembered before the statement.  If it is other code
- * afterwards, or gone, and instances of it are unfinished, a copy is kept in the same
- * transaction (kept_code.c).  durable.guard_ddl warns of that, or refuses it.
+ * FUNCTION: the function is remembered before the statement.  If its code has changed
+ * afterwards, or it has been dropped, and instances of it are unfinished, a copy is
+ * kept in the same transaction (kept_code.c).  durable.guard_ddl warns of that, or
+ * refuses it.
  *
- * DROP SCHEMA, DROP OWNED and the like with CASCADE, and ALTER SCHEMA ... RENAME, take
- * away more than one function, as a rule also the activities.  Nothing is kept then: a copy
- * that cannot call its activities would fail.  The instances are suspended at their next
- * turn, and durable.guard_ddl tells of these statements, too.
+ * DROP SCHEMA, DROP OWNED and the like with CASCADE, and ALTER SCHEMA ... RENAME,
+ * affect more than one function, usually also the activities.  No copy is kept then: a
+ * copy that cannot call its activities would fail.  The instances are suspended at
+ * their next turn, and durable.guard_ddl tells of these statements, too.
  *
  * An instance is seen if its start has been committed.  One that is started by another
- * transaction between the statement and its commit, runs its first turn within that time
- * and is the only unfinished one, has no copy: it goes on with the new code, and is
- * suspended if that does not match its history.
+ * transaction between the statement and its commit, runs its first turn within that
+ * time and is the only unfinished one, has no copy: it continues with the new code,
+ * and is suspended if that does not match its history.
  *
  * Called by: ddl.c
  * Locks:	those of kept_code.c

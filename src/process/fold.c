@@ -1,10 +1,10 @@
 /*
  * fold.c
- *		Adds up the table that says how many instances there are; a part of the coordinator.
+ *		Adds up the table with the numbers of instances; a part of the coordinator.
  *
- * Owns: when that is done.
+ * Owns: the times at which this is done.
  * Called by: coordinator.c.
- * Locks: rows of durable.tally that nobody else changes, for one short transaction.
+ * Locks: rows of durable.tally that no other process changes, for one short transaction.
  * Memory: the caller's.
  *
  * While an old snapshot keeps rows that were replaced, each time takes longer than the

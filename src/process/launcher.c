@@ -1,28 +1,26 @@
 /*
  * launcher.c
- *		Sees to it that each database that has the extension has a coordinator when it
- *		needs one.
+ *		Starts a coordinator for each database that has the extension when it needs one.
  *
- * Owns: which databases have entries in shared memory.
+ * Owns: the decision which databases have entries in shared memory.
  * Called by: the postmaster, after recovery; so never on a standby, and at once
  * after a promotion.
  * Locks: those of a scan of pg_database; the LWLock of shared memory.
  * Memory: a context that is reset in each round; what must last is in
  * TopMemoryContext.
  *
- * The launcher is connected to no database and looks at pg_database only.
- * Whether a database has the extension is found out by a coordinator that is
- * started for it and leaves when there is none.  New databases are noticed in
- * the next round; CREATE EXTENSION says so through shared memory when it
- * commits.
+ * The launcher is connected to no database and looks at pg_database only.  A
+ * coordinator that is started for a database finds out whether it has the extension,
+ * and exits if not.  New databases are noticed in the next round; CREATE EXTENSION
+ * notifies the launcher through shared memory when it commits.
  *
- * While there are more databases than coordinators may run (process_room.c), those that
- * have nothing to do leave, and are started again when something is due, when a commit
- * asks for them through shared memory, or after two minutes.
+ * While there are more databases than coordinators may run (process_room.c), idle ones
+ * exit, and are started again when work is due, when a commit asks for them through
+ * shared memory, or after two minutes.
  *
- * Coordinators that die are started again, ever more slowly if they keep dying.
- * When they were started last is in shared memory, so a launcher that dies does
- * not make that quicker.
+ * Coordinators that die are started again, at increasing intervals if they keep dying.
+ * The time of their last start is in shared memory, so a launcher that dies does not
+ * make that quicker.
  */
 #include "durable.h"
 #include "process.h"

@@ -1,21 +1,21 @@
 /*
  * owners.c
- *		What a coordinator knows of the owners: who has work, who needs a worker.
+ *		The coordinator's list of owners: which have work, and which need a worker.
  *
  * Owns: the list of owners, in the coordinator's memory.
  * Called by: coordinator.c, worker_supply.c.
  * Locks: spinlocks of shared memory, one at a time.
- * Memory: the list in TopMemoryContext; an owner that has nothing left is
- * dropped from it when the tables are looked at.
+ * Memory: the list in TopMemoryContext; an owner without work is dropped from it
+ *			when the tables are looked at.
  *
  * An owner needs a worker when it has work and none of its workers can take it:
  * there is none, or all of them are in long activities.  It can use a further one
  * when its workers say that their batches are full.
  *
- * Work is known from two sources.  A committing session says so ("wanted") when
- * it finds no worker: that must be quick, and is believed.  And the tables are
- * looked at when a worker has left and at the slow recheck: one probe of an index
- * for each owner, however many rows there are.
+ * Work is known from two sources.  A committing session reports it ("wanted") when it
+ * finds no worker; this must be quick, and is not checked.  In addition the tables are
+ * looked at when a worker has left and at the slow recheck: one probe of an index for
+ * each owner, however many rows there are.
  *
  * An owner whose workers cannot start, or fail, or find nothing to do for what
  * the tables say, gets the next one ever later.

@@ -4,13 +4,15 @@
  *
  * Owns: nothing.
  * Called by: coordinator.c.
- * Locks: rows of finished instances, for one short transaction; it waits for nobody.
+ * Locks: rows of finished instances, for one short transaction; it waits for no
+ *			other transaction.
  * Memory: the caller's.
  *
- * What is to be deleted is found in the list of finished instances (finished.c),
- * a piece at a time, each piece in a transaction of its own.  After a piece it rests for
- * as long as the piece took, and after a look that found nothing until something is
- * due, but not for longer than ten seconds: a registration may get a retention.
+ * The instances to be deleted are found in the list of finished instances
+ * (finished.c), a piece at a time, each piece in a transaction of its own.  After a
+ * piece it rests for as long as the piece took, and after a look that found nothing
+ * until something is due, but not for longer than ten seconds: a registration may get
+ * a retention.
  */
 #include "durable.h"
 #include "process.h"

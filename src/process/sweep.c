@@ -1,15 +1,14 @@
 /*
  * sweep.c
- *		Where a worker looks for messages, and in which order.
+ *		The positions at which a worker looks for messages, and their order.
  *
  * A sweep goes from low keys to high ones.  News of keys that it has passed do not
- * take it back: then an instance that always has something to do again would keep
- * all those with higher keys waiting.  They are "behind".  News of instances that
- * are old compared to the newest are looked up one by one: a sweep from there would
- * visit what all the younger ones have left, which takes long when an old snapshot
- * keeps it from being cleaned up.  For the same reason the look at everything, now
- * and then, is a walk of its own that others do not wait for.  Batches take turns
- * between those that have something.
+ * take it back: otherwise an instance that always has new messages would keep all
+ * those with higher keys waiting.  They are "behind".  News of instances that are old
+ * compared to the newest are looked up one by one: a sweep from there would visit the
+ * dead rows of all younger ones, which takes long when an old snapshot prevents their
+ * removal.  For the same reason the regular look at everything is a separate walk for
+ * which the others do not wait.  Batches take turns between those that have messages.
  *
  * Owns: the positions of this process.
  * Called by: worker.c

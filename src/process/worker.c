@@ -4,17 +4,17 @@
  *
  * Owns: the transactions around units of work.
  * Called by: the postmaster; a coordinator asked for it.
- * Locks: AccessShareLock on the extension for each unit; whatever the unit
- * takes.  None while it waits.
+ * Locks: AccessShareLock on the extension for each unit; the locks of the unit.
+ *			None while it waits.
  * Memory: a context that is reset for each unit; what the transaction gives.
  *
- * The worker connects as the owner, so session user, settings, row security and
- * RESET ROLE are the owner's and user code can be nothing else.  The engine's
- * own statements run as the extension's owner for just that statement (sql.c).
+ * The worker connects as the owner, so session user, settings, row security and RESET
+ * ROLE are the owner's, and user code can run as no other role.  The engine's own
+ * statements run as the extension's owner for just that statement (sql.c).
  *
- * An error that a unit raises is not the workflow's but the engine's or the
- * server's: the process ends, its transaction rolls back, the coordinator starts
- * another one that goes carefully (solo).
+ * An error that a unit raises is not the workflow's but the engine's or the server's:
+ * the process exits, its transaction rolls back, and the coordinator starts another
+ * worker, which runs one instance at a time (solo).
  *
  * Order of looking and sleeping: take the hints, do what they say, and sleep
  * only if durable_slot_sleep finds no new ones; see slot.c.

@@ -7,12 +7,12 @@
  * Locks: the LWLock of shared memory inside the functions of slot.c, spinlocks.
  * Memory: handles in TopMemoryContext until the process has attached.
  *
- * Who needs one is decided in owners.c.  When all workers that
- * durable.max_workers allows are taken, an idle one of another owner is asked to
- * leave, or a busy one of an owner that has several, or one that has had its time
- * slice; for a further worker of an owner that has one, only one that has been idle
- * for a while.  Workers ask nobody and hold nothing, so they leave within a batch,
- * unless they are in a long activity.
+ * owners.c decides which owners need one.  When all workers that durable.max_workers
+ * allows are taken, an idle one of another owner is asked to leave, or a busy one of
+ * an owner that has several, or one that has had its time slice; for a further worker
+ * of an owner that has one, only one that has been idle for a while.  Workers ask no
+ * other process and hold no resources, so they leave within a batch, unless they are
+ * in a long activity.
  */
 #include "durable.h"
 #include "worker_supply.h"

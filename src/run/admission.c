@@ -1,16 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * admission.c
- *		Lets activities in SQL that wait in queues begin.
+ *		Starts activities in SQL that wait in queues.
  *
- * An activity in SQL with a queue waits in durable.queued_task.  The coordinator leases it, for as
- * long as it takes, and makes it a row of durable.task_queue that the owner's workers run
- * as any other.  The worker that has run it deletes both rows and asks the coordinator for
- * the next one.  The row of the queue is what counts towards the limits; one
- * whose task has gone with its instance is deleted here.
+ * An activity in SQL with a queue waits in durable.queued_task.  The coordinator
+ * leases it, for as long as it takes, and makes it a row of durable.task_queue that
+ * the owner's workers run as any other.  The worker that has run it deletes both rows
+ * and asks the coordinator for the next one.  The row of durable.queued_task counts
+ * towards the limits; a row whose task was deleted with its instance is deleted here.
  *
- * The end of leases and timeouts of external activities is seen to here, too, so
- * that it does not depend on somebody who fetches.
+ * This file also ends leases and timeouts of external activities, so that their end
+ * does not depend on a worker that fetches.
  *
  * Called by: coordinator.c, testing_api.c
  * Locks:	rows of durable.queue and durable.queued_task, with SKIP LOCKED

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * batch.c
- *		What one unit of work has read and is going to write, in memory.
+ *		The data that one unit of work has read and will write, in memory.
  *
  * batch_read.c fills it, execution.c and what it calls add to it, batch_store.c
  * writes it.

@@ -3,10 +3,10 @@
  * companion_link.c
  *		Messages between a worker and its companion, through shared memory.
  *
- * In a burst each side waits for the other at each step, mostly for some
- * microseconds.  To sleep and to be woken takes longer than that, so a side looks
- * for a while before it sleeps.  Where that is in vain - both processors are busy,
- * there is only one, or the other side has a lot to do - it looks ever more seldom.
+ * In a burst each side waits for the other at each step, mostly for some microseconds.
+ * To sleep and to be woken takes longer than that, so a side polls for a while before
+ * it sleeps.  If polling is in vain, because both processors are busy, there is only
+ * one, or the other side has a lot to do, it polls more and more rarely.
  *
  * Owns:	one dynamic shared memory segment for each worker that has a companion
  * Called by: companion.c (the worker's end), companion_main.c (the other end)

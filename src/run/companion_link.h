@@ -1,6 +1,6 @@
 /*
  * companion_link.h
- *		What a worker and its companion say to each other.
+ *		The messages between a worker and its companion.
  *
  * Messages, in both directions: one byte, then jsonb.
  *	worker -> companion		B object		begin: what the run needs

@@ -3,10 +3,10 @@
  * companion_main.c
  *		The companion's side: runs orchestrations and lets the worker do the rest.
  *
- * See companion.c for what it is for, companion_link.h for what is said.  The process
+ * companion.c describes its purpose, companion_link.h the messages.  The process
  * connects as the owner of the instances and runs their code in read-only turns like
- * any worker.  It lives as long as its worker does, or until it has had nothing to do
- * for a while.
+ * any worker.  It lives as long as its worker does, or until it has been idle for a
+ * while.
  *
  * Called by: the postmaster; turn.c, through turn->at_frontier
  * Locks:	none; its transaction holds a snapshot during a run

@@ -1,11 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * dispatch.c
- *		Where an activity runs: inline, or as a task; and when there is no time left.
+ *		Decides whether an activity runs inline or as a task, and ends a batch without
+ *		time left.
  *
  * Short activities run right between two turns.  The others become rows of
- * durable.task_queue, or of durable.queued_task where they have a queue.  When the batch has had its share of time or of writing
- * subtransactions, the instance sends itself a message to go on.
+ * durable.task_queue, or of durable.queued_task where they have a queue.  When the
+ * batch has used up its share of time or of writing subtransactions, the instance
+ * sends itself a message to continue.
  *
  * Called by: execution.c, outcome.c
  * Locks:	whatever inline activities take

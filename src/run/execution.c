@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * execution.c
- *		Takes an instance from where it is to where it waits or ends.
+ *		Runs an instance until it waits or ends.
  *
- * States of an instance (status), and what moves it:
+ * States of an instance (status), and its transitions:
  *
  *	Pending --first turn--> Running --returns--> Completed
  *	   |                    |  ^  \--raises----> Failed
@@ -12,14 +12,15 @@
  *	   +----- suspend -> Suspended
  *	any of the three --terminate--> Terminated
  *
- * The last three are final, but for a Failed one that is rewound (rewind.c).  durable_instance_set_status() performs all transitions.  While an
- * instance is suspended its messages still become events of its history, so
- * they keep their order, but it does not run.
+ * The last three are final, except that a Failed instance can be rewound (rewind.c).
+ * durable_instance_set_status() performs all transitions.  While an instance is
+ * suspended its messages still become events of its history, so they keep their order,
+ * but it does not run.
  *
- * The steps are those of runner.h: messages are absorbed, a turn decides, and what it
- * comes to is applied (outcome.c, and dispatch.c for activities).  Activities that have
- * been answered at once have the orchestration replayed past them, until nothing of
- * that kind is left.
+ * The steps are those of runner.h: messages are absorbed, a turn decides, and its
+ * result is applied (outcome.c, and dispatch.c for activities).  If activities have
+ * been answered at once, the orchestration is replayed past them, until no such
+ * activity is left.
  *
  * Called by: unit.c; outcome.c, to suspend an instance
  * Locks:	the caller holds the instance's row lock

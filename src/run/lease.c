@@ -1,16 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * lease.c
- *		Taking work from queues, and what becomes of leases that end.
+ *		Taking work from queues, and ending leases.
  *
- * A lease is a committed state of a row and no lock, so nothing is locked while work is
- * out.  Its end makes the task ready again for another worker, as the same attempt.  A
- * task that has lost three leases, because it ends its workers perhaps, waits longer
- * before each further one.  The end of an activity's timeout is a failure of the attempt.
+ * A lease is a committed state of a row and no lock, so no lock is held while work is
+ * leased.  Its end makes the task ready again for another worker, as the same attempt.
+ * A task that has lost three leases, because it ends its workers perhaps, waits
+ * longer before each further one.  The end of an activity's timeout is a failure of
+ * the attempt.
  *
- * A queue with limits is locked by whoever takes from it until the commit, so that
- * limits are exact.  That transaction is a user's.  Therefore nobody waits for the lock
- * here: the caller tries again.
+ * A transaction that takes from a queue with limits locks the queue until the commit,
+ * so that limits are exact.  That transaction is a user's.  Therefore no function here
+ * waits for the lock: the caller tries again.
  *
  * Called by: work_api.c, queues.c
  * Locks:	rows of durable.queue and durable.queued_task, with SKIP LOCKED

@@ -1,14 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * orchestration_code.c
- *		Which code an instance runs: the function of today, or a copy of what it was.
+ *		Selects the code that an instance runs: the present function, or a copy of
+ *		replaced code.
  *
- * An instance is pinned to the code of its first turn, by hash.  While the function is
- * still that code, it runs the function.  When it was replaced, it runs the copy that was
- * kept (kept_code.c).  When it was dropped before the first turn, it runs the copy that was
- * kept last.  If there is neither, which takes a statement that could not see it, such as
- * ALTER SCHEMA ... RENAME, it runs the function of today; a turn that does not match its
- * history then suspends it.
+ * An instance is pinned to the code of its first turn, by hash.  As long as the
+ * function has that code, the instance runs the function.  If the function was
+ * replaced, the instance runs the copy that was kept (kept_code.c).  If it was dropped
+ * before the first turn, the instance runs the copy that was kept last.  If there is
+ * neither, because the statement was one that keeps no copy, such as ALTER SCHEMA with
+ * RENAME, it runs the present function; a turn that does not match its history then
+ * suspends it.
  *
  * Called by: execution.c
  * Locks:	none

@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * outcome.c
- *		What becomes of a turn's result, and of an execution that ends.
+ *		Applies a turn's result, and ends an execution.
  *
- * It makes no difference where the turn was run (runner.h).  Decisions become rows of other tables.  An execution that ends gives up its
- * timers; one that has finished tells its parent and whoever waits, one that
- * continues as new takes along the events nobody has consumed.
+ * It makes no difference where the turn was run (runner.h).  Decisions become rows of
+ * other tables.  An execution that ends gives up its timers; one that has finished
+ * notifies its parent and waiting sessions, and one that continues as new passes on
+ * the events that have not been consumed.
  *
  * Called by: execution.c
  * Locks:	none

@@ -3,18 +3,18 @@
  * recall.c
  *		Long histories that this process has in memory from its last units.
  *
- * An instance with a long history that has something to do again and again - a long
- * burst, or one event after the other - would have all of it read and decoded in
- * each unit.  Whoever ran it last mostly runs it next, and knows it already.
+ * The whole history of an instance that runs again and again, in a long burst or for
+ * one event after the other, would be read and decoded in each unit.  The process that
+ * ran the instance last usually runs it next, and has the history already.
  *
- * What is in memory is the beginning of the history of the same execution, and of
- * what other processes have appended since only the rest is read: only a unit that
- * holds the row lock appends to a history, and no event is ever changed.
+ * The history in memory is the beginning of the stored history of the same execution,
+ * and only the events that other processes have appended since are read: only a unit
+ * that holds the row lock appends to a history, and events are never changed.
  * (created_at, because keys begin anew with a new extension.)
  *
- * It is kept before the transaction commits.  If that or the subtransaction around
- * it is rolled back, which only durable.drain survives, everything is forgotten: the
- * same number of events may then come again with others.
+ * It is kept before the transaction commits.  If that or the subtransaction around it
+ * is rolled back, which only durable.drain survives, all entries are discarded: a
+ * history with the same number of events may then have other events.
  *
  * Owns:	entries[]
  * Called by: batch_read.c (recall), unit.c (keep)

@@ -1,23 +1,23 @@
 /*-------------------------------------------------------------------------
  *
  * rewind.c
- *		durable.rewind in a unit: an instance that has failed goes on where it was.
+ *		durable.rewind in a unit: continues an instance that has failed.
  *
- * Nothing in the history is changed or deleted.  An event ExecutionRewound is
- * appended, which lists the failures that no longer count; a replay passes over
- * them (replay.c), so their calls wait for an answer again.  The execution and the
- * numbers of tasks stay, so what is still running answers to them.
+ * No event of the history is changed or deleted.  An event ExecutionRewound is
+ * appended, which lists the failures that no longer count; a replay passes over them
+ * (replay.c), so their calls wait for an answer again.  The execution and the numbers
+ * of tasks stay the same, so activities and sub-orchestrations that are still running
+ * answer to them.
  *
  * A failure is taken back if the orchestration has made no call after it: then no
  * recorded call can depend on it.  An activity is scheduled again.  A failed
  * sub-orchestration is rewound itself; one that is gone, or was terminated because its
- * parent failed, is started again.  Whatever
- * was completed stays completed.  If there is no such failure, it was the
- * orchestration's own code that raised the error, and its last turn is run again.
+ * parent failed, is started again.  Completed activities and sub-orchestrations stay
+ * completed.  If there is no such failure, it was the orchestration's own code that
+ * raised the error, and its last turn is run again.
  *
- * The answers to what was running when an instance failed are recorded when they
- * come, for they may be needed after a rewind; so are events, which count as dropped
- * until then.
+ * Answers that arrive after the failure of an instance are recorded, because they may
+ * be needed after a rewind; so are events, which count as dropped until then.
  *
  *	Failed --rewind--> Running
  *

@@ -3,40 +3,39 @@
  * straight_through.c
  *		Runs an orchestration straight through, its activities within the turn.
  *
- * Turn by turn, all calls are replayed for each activity, and the stack unwound.  So
- * where an orchestration would wait for activities, they are run right there, in
- * subtransactions within the turn's.  There are two ways.
+ * Turn by turn, all calls are replayed for each activity, and the stack is unwound.
+ * Straight through, activities run at the point where the orchestration would wait
+ * for them, in subtransactions within the turn's.  There are two methods.
  *
- * In a piece (TURN_PIECE) run only activities that leave nothing in the database.
- * The turn's subtransaction is rolled back like any other, so the stack may be
- * unwound wherever the orchestration has come to, and everything up to there
- * counts: at an activity that must be run outside, when it waits for something
- * else, or when time is up.  An activity that turns out to leave something is rolled
- * back, and run once more outside.  A long burst is a series of pieces, with a
+ * In a piece (TURN_PIECE) only activities run that leave nothing in the database.  The
+ * turn's subtransaction is rolled back like any other, so the stack may be unwound at
+ * any point, and the calls and answers up to that point count.  The piece ends at an
+ * activity that must be run outside, when the orchestration waits for something else,
+ * or when the time is used up.  An activity that turns out to leave something is
+ * rolled back, and run once more outside.  A long burst is a series of pieces, with a
  * replay at the beginning of each.  So a piece may take as long as its replay has
- * taken: then at most half of the time goes into replays, however long the history
- * is, and others who are in the same batch wait for the piece no longer than they
- * have to for the replay.  There is a limit to that, for the sake of those who wait
- * for the row lock and for the snapshot.
+ * taken: then at most half of the time goes into replays, however long the history is,
+ * and other instances of the same batch wait for the piece no longer than for the
+ * replay.  A limit bounds the time for which the row lock and the snapshot are held.
  *
- * As a whole (TURN_WHOLE) run the orchestrations whose activities write.  If it
- * returns, all of it is kept.  If anything else happens - it waits, an activity fails
- * or is slow, the batch's time is over, it raises an error - all of it is rolled
- * back, and it is run again turn by turn, as if this had not been tried; it is not
- * tried with that orchestration again for long.
+ * As a whole (TURN_WHOLE) orchestrations run whose activities write.  If the
+ * orchestration returns, all effects are kept.  If it waits or raises an error, an
+ * activity fails or is slow, or the batch's time is over, all of it is rolled back,
+ * and it is run again turn by turn, as if the attempt had not been made.  The method
+ * is then not tried with that orchestration for a long time.
  *
- * Turn by turn, an activity runs outside of the orchestration: as the owner, under
- * the owner's settings, and what it has done stays done whatever the orchestration's
- * code does then.  So within the turn none is run where a function with SECURITY
- * DEFINER, or with settings of its own, is on the stack, nor where the code has
- * changed a setting; and a block with an exception
- * handler that is rolled back with activities in it undoes a whole attempt.  (In a
- * piece they have left nothing that could be undone.)
+ * Turn by turn, an activity runs outside of the orchestration: as the owner, under the
+ * owner's settings, and its effects stay regardless of what the orchestration's code
+ * does afterwards.  So no activity is run within the turn if a function with SECURITY
+ * DEFINER, or with settings of its own, is on the stack, or if the code has changed a
+ * setting.  If a block with an exception handler is rolled back with activities in it,
+ * the whole attempt is undone.  (In a piece they have left nothing that could be
+ * undone.)
  *
- * What is rolled back has had no effect on the database.  It may have had one
- * outside, so only activities in trusted languages are run this way.
+ * An attempt that is rolled back has had no effect on the database.  It may have had
+ * one outside, so only activities in trusted languages are run this way.
  *
- * Owns:	what this process knows of orchestrations, see scores[]
+ * Owns:	the scores of orchestrations in this process, see scores[]
  * Called by: execution.c
  * Locks:	whatever the activities take
  * Memory:	instance->context

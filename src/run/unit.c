@@ -8,13 +8,13 @@
  * everything with one statement for each table.  See docs/design.md for what a
  * crash at each point leaves.
  *
- * Positions.  Rows of the inbox come and go at one place of its index, and while
- * some transaction is open their remains cannot be cleaned up.  So scans do not
- * start at the beginning: the caller's UnitScan says from where on there can be
- * anything.  Producers lower it through shared memory at their commit, a look at
- * everything every few seconds covers what was lost.  An instance that somebody
- * else holds is passed over, however many messages it has: if that is another
- * worker, it was told of them as well.
+ * Positions.  Rows of the inbox are inserted and deleted at one place of its index,
+ * and while a transaction is open dead rows cannot be removed.  So scans do not start
+ * at the beginning: the caller's UnitScan has the position from which on rows may
+ * exist.  Producers lower it through shared memory at their commit, and a look at
+ * everything every few seconds finds rows whose hint was lost.  An instance that
+ * another process has locked is skipped, however many messages it has: if the process
+ * is a worker, it was told of them as well.
  *
  * Called by: worker.c, testing_api.c
  * Locks:	row locks of instances, until the caller commits

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * verify.c
- *		Dry runs: does the history of an instance fit some code?
+ *		Dry runs, which test whether the history of an instance matches some code.
  *
- * A dry run is a turn over the stored history whose result is not applied.  It breaks where
- * a turn would suspend the instance: the code makes another call than the history has, or
- * ends or waits before it has made all of them.  Code that goes on beyond the history, or
- * fails there, does not contradict it.
+ * A dry run is a turn over the stored history whose result is not applied.  It breaks
+ * where a turn would suspend the instance: the code makes another call than the
+ * history has, or ends or waits before it has made all of them.  Code that continues
+ * beyond the history, or fails there, does not contradict it.
  *
  * Called by: code_api.c
  * Locks:	none

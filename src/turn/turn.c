@@ -14,7 +14,7 @@
  * (straight_through.c).  The decisions of the orchestration are kept in memory outside
  * of it, as new events of the history; execution.c has them carried out and stored.  A
  * turn that does not match its history leaves no trace: its events are taken back, and
- * execution.c suspends the instance. runner.h describes the input and the result of a
+ * execution.c suspends the instance.  runner.h describes the input and the result of a
  * turn.
  *
  * Owns:	the current turn
