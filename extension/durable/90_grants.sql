@@ -14,7 +14,6 @@ BEGIN ATOMIC
           'terminate', 'suspend', 'resume', 'purge', 'purge_history', 'restart', 'rewind', 'rewind_all',
           'start_with_event', 'publish', 'subscribe_instance', 'unsubscribe_instance', 'wait_any',
           'version', 'doctor', 'retry', 'stat_reset',
-          'version', 'doctor', 'retry',
           'verify_replay', 'repin', 'repin_all',
           'register_orchestration', 'register_activity',
           'unregister_orchestration', 'unregister_activity',
@@ -26,7 +25,7 @@ BEGIN ATOMIC
           -- orchestrations
           'call_activity', 'schedule_activity', 'call_sql',
           'call_sub_orchestrator', 'schedule_sub_orchestrator',
-          'create_timer', 'sleep', 'cancel_timer',
+          'create_timer', 'sleep', 'cancel_timer', 'cancel',
           'external_event', 'wait_for_external_event',
           'when_all', 'when_any', 'result',
           'start_orchestration', 'send_event', 'continue_as_new',

@@ -22,11 +22,11 @@ SELECT durable.grant_usage('regress_privileges_user');
 CREATE TEMP TABLE operator_function (name name PRIMARY KEY);
 INSERT INTO operator_function VALUES
     ('pause'), ('unpause'), ('adopt'), ('set_quota'), ('grant_usage'), ('revoke_usage'), ('user_functions'), ('worker_functions'), ('replace_registration'),
-    ('http_functions'), ('grant_http'), ('mount_http'), ('unmount_http');
+    ('http_functions'), ('grant_http'), ('mount_http'), ('unmount_http'), ('drop_unused_code');
 CREATE TEMP TABLE monitor_function (name name PRIMARY KEY);
 INSERT INTO monitor_function VALUES
     ('status'), ('history'), ('doctor'), ('version'), ('may_see'), ('may_read'), ('clock'), ('waits'), ('worker_slots'),
-    ('query'), ('explain'), ('calls'), ('progress'), ('source'), ('shorten'), ('mermaid_text'), ('schedule_times');
+    ('query'), ('explain'), ('calls'), ('progress'), ('stats'), ('source'), ('shorten'), ('mermaid_text'), ('schedule_times');
 CREATE TEMP VIEW engine_function AS
 SELECT p.oid, p.oid::regprocedure AS signature, p.proname AS name, p.prosecdef, p.proconfig, p.prosrc
 FROM pg_proc p WHERE p.pronamespace = 'durable'::regnamespace;
