@@ -398,7 +398,7 @@ client_answered(const Answer *answer, void *arg)
 	int64_t		id;
 	int			n = 0;
 
-	client->asking = false;
+	/* It is freed at the end: while it is asking, gone() leaves that to us. */
 	if (!client->gone && answer->status == 200 && (text = strchr(text, '\n')) != NULL)
 	{
 		text++;
@@ -410,6 +410,7 @@ client_answered(const Answer *answer, void *arg)
 				send_event(client, id, data, length);
 		}
 	}
+	client->asking = false;
 	if (client->gone)
 		remove_client(client);
 	else if (n >= PAGE)

@@ -39,6 +39,7 @@ typedef struct Guard
 	bool		in_body;
 	bool		in_headers;		/* the request line has been seen */
 	bool		has_length;
+	bool		may_have_body;	/* of other methods evhttp reads none, and takes it for the next request */
 	bool		bad;
 	const char *status;			/* of the refusal */
 	bool		known_address;
@@ -217,6 +218,8 @@ end_of_line(Guard *guard)
 	if (!guard->in_headers)
 	{
 		guard->in_headers = true;
+		guard->may_have_body = strncmp(guard->line, "POST ", 5) == 0 ||
+			strncmp(guard->line, "PUT ", 4) == 0 || strncmp(guard->line, "PATCH ", 6) == 0;
 		return true;
 	}
 	value = strchr(guard->line, ':');
@@ -237,6 +240,8 @@ end_of_line(Guard *guard)
 		guard->has_length = true;
 		guard->body_left = strtoull(value, &end, 10);
 		if (end[strspn(end, " \t")] != '\0')
+			return false;
+		if (guard->body_left > 0 && !guard->may_have_body)
 			return false;
 		if (guard->body_left > LONGEST_BODY)
 			guard->status = "413 Content Too Large";

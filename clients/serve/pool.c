@@ -40,7 +40,7 @@
 #define ROLE_SQL "SELECT pg_catalog.set_config('role', $1, true)"
 #define TOKEN_SQL "SELECT pg_catalog.set_config('role', durable.http_token_role($1, $2, $3, $4), true)"
 #define HTTP_SQL \
-"SELECT r.status, r.body, (SELECT pg_catalog.string_agg(h.key || ': ' || h.value, E'\\n') FROM pg_catalog.jsonb_each_text(r.headers) h) " \
+"SELECT r.status, r.body, (SELECT pg_catalog.string_agg(pg_catalog.translate(h.key || ': ' || h.value, E'\\r\\n', '  '), E'\\n') FROM pg_catalog.jsonb_each_text(r.headers) h) " \
 "FROM durable.http($1, $2, $3, $4, $5) r"
 
 typedef struct Job

@@ -46,7 +46,8 @@ static DurableSql upsert_queue = {
 	"VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO UPDATE SET "
 	"concurrency = excluded.concurrency, rate = excluded.rate, per = excluded.per, "
 	"key_concurrency = excluded.key_concurrency, description = excluded.description, "
-	"starts = CASE WHEN q.per = excluded.per THEN q.starts END",
+	"starts = CASE WHEN q.per = excluded.per THEN q.starts END "
+	"WHERE pg_catalog.pg_has_role($2::oid, q.owner::oid, 'USAGE') RETURNING name",
 	.nargs = 7,
 	.argtypes = {TEXTOID, REGROLEOID, INT4OID, INT4OID, INTERVALOID, INT4OID, TEXTOID}
 };
@@ -120,8 +121,10 @@ durable_queue_require_or_make(const char *name)
 		if (!durable_queue_read(name, &queue))
 			return;				/* another one makes it just now, and this snapshot does not see it */
 	}
-	if (durable_client_may_act_for(queue.owner) || superuser_arg(queue.owner) ||
-		queue.owner == durable_extension_owner())
+	/* A superuser may act for every role, and would give the work of all to whoever has taken the name first. */
+	if (queue.owner == GetUserId() || superuser_arg(queue.owner) ||
+		queue.owner == durable_extension_owner() ||
+		(!superuser() && durable_client_may_act_for(queue.owner)))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -202,7 +205,12 @@ durable_register_queue(PG_FUNCTION_ARGS)
 		values[i + 1] = PG_GETARG_DATUM(i);
 		nulls[i + 1] = PG_ARGISNULL(i) ? 'n' : ' ';
 	}
-	run(&upsert_queue, values, nulls);
+	if (run(&upsert_queue, values, nulls) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("queue \"%s\" belongs to another role", name),
+				 errdetail("Another session has registered it at the same time."),
+				 errhint("Use another name.")));
 	durable_queue_wake(name);
 	durable_wakeup_engine();
 	PG_RETURN_VOID();

@@ -383,6 +383,7 @@ durable_coordinator_reserve(DurableDatabase *db, TimestampTz *started)
 		*started = GetCurrentTimestamp();
 		SpinLockAcquire(&db->mutex);
 		db->coordinator = COORDINATOR_STARTING;
+		db->coordinator_asked = false;
 		db->coordinator_awaited_since = 0;
 		db->coordinator_started = *started;
 		SpinLockRelease(&db->mutex);

@@ -172,7 +172,7 @@ add_counters(StatsCounters * to, const StatsCounters * from)
 static void
 flush(void)
 {
-	TimestampTz now = GetCurrentTransactionStopTimestamp();
+	TimestampTz now = GetCurrentTimestamp();	/* it may be called before the transaction ends */
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	for (int i = 0; i < npending; i++)

@@ -76,7 +76,6 @@ durable_blame_step(void)
 	int			n = durable_report_list(reports, FLIGHT_MAX_REPORTS);
 	bool		done[FLIGHT_MAX_REPORTS];
 	MemoryContext context = CurrentMemoryContext;
-	uint64		transaction;
 	bool		all = true;
 	bool		any = false;
 
@@ -91,16 +90,15 @@ durable_blame_step(void)
 		MemoryContextSwitchTo(context);
 		return durable_recheck_interval;
 	}
-	transaction = U64FromFullTransactionId(GetTopFullTransactionId());
 	for (int i = 0; i < n; i++)
 	{
-		Verdict		verdict = was_counted(&reports[i]) ? SAYS_NOTHING : count(&reports[i]);
+		Verdict		verdict = count(&reports[i]);
 
 		done[i] = verdict != LOCKED;
 		all &= done[i];
 		any |= done[i];
 		if (verdict == COUNTED)
-			durable_report_count_by(&reports[i], transaction);
+			durable_report_count_by(&reports[i], U64FromFullTransactionId(GetTopFullTransactionId()));
 	}
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
@@ -136,6 +134,9 @@ count(const FlightReport *report)
 				 errdetail("The timeline of the record is %u.", report->timeline)));
 		return SAYS_NOTHING;
 	}
+	/* Not before: the commit log may not know a transaction of another timeline. */
+	if (was_counted(report))
+		return SAYS_NOTHING;
 	return report->run.kind == FLIGHT_TASK ? count_task(report) : count_instance(report);
 }
 

@@ -87,8 +87,11 @@ durable_coordinator_main(Datum arg)
 	{
 		bool		running;
 		bool		is_quiet;
+		bool		asked;
 		TimestampTz next_due = DT_NOEND;
+		TimestampTz judged_at;
 		long		ms;
+		long		blame_ms;
 
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
@@ -104,6 +107,10 @@ durable_coordinator_main(Datum arg)
 		if (durable_database_stopping(db))
 			proc_exit(0);
 
+		/* Before it leaves it looks: a timer that is due after its next look was reported to no process. */
+		asked = durable_coordinator_is_asked(db);
+		if (asked)
+			looked_at = look_not_before = 0;
 		if (durable_clock_now() >= queues_due)
 			looked_at = 0;
 		if (reason_to_look(db, looked_at, look_not_before))
@@ -115,6 +122,7 @@ durable_coordinator_main(Datum arg)
 			look_not_before = looked_at + LOOK_SHARE * Max(looked_at - began, 0);
 		}
 		running = allowed && durable_enabled && !durable_database_paused();
+		judged_at = durable_clock_now();
 		ms = durable_supply_workers(running);
 		is_quiet = ms >= Min(QUIET_FOR, durable_recheck_interval) && !durable_owners_are_busy();
 		if (ms < durable_recheck_interval)
@@ -127,16 +135,18 @@ durable_coordinator_main(Datum arg)
 				delete_at - GetCurrentTimestamp() > 2 * USECS_PER_MINUTE)
 				delete_at = GetCurrentTimestamp() + durable_retention_step() * INT64CONST(1000);
 			ms = Min(ms, Max(delete_at - GetCurrentTimestamp(), 0) / 1000 + 1);
-			ms = Min(ms, durable_clock_ms_until(durable_owners_next_due(), ms));
+			ms = Min(ms, durable_clock_ms_until(durable_owners_next_due(judged_at), ms));
 			is_quiet &= delete_at - GetCurrentTimestamp() > QUIET_FOR * INT64CONST(1000);
-			next_due = Min(next_due, Min(durable_owners_next_due(), queues_due));
+			next_due = Min(next_due, Min(durable_owners_next_due(judged_at), queues_due));
 			ms = Min(ms, durable_clock_ms_until(queues_due, ms));
 			is_quiet &= durable_clock_ms_until(queues_due, QUIET_FOR) >= QUIET_FOR;
-			ms = Min(ms, durable_blame_step());
+			blame_ms = durable_blame_step();
+			ms = Min(ms, blame_ms);
+			is_quiet &= blame_ms >= durable_recheck_interval;
 			ms = Min(ms, durable_fold_step());
 		}
 		report_statistics();
-		if (durable_coordinator_is_asked(db))
+		if (asked)
 			make_room(db, is_quiet, next_due);
 		if (go_to_sleep(db, durable_clock_now() + ms * INT64CONST(1000), is_quiet))
 			durable_clock_wait(ms);

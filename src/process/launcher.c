@@ -339,6 +339,16 @@ supervise(void)
 	int			waiting = 0;
 	int			explorers = 0;
 	long		next = RESCAN_INTERVAL;
+	TimestampTz refused_at;
+	bool		is_short;
+
+	/* A process that a coordinator has given up for a worker must not become a coordinator again. */
+	LWLockAcquire(durable_shared->lock, LW_SHARED);
+	refused_at = durable_shared->refused_at;
+	LWLockRelease(durable_shared->lock);
+	is_short = refused_at != 0 && !durable_clock_passed(refused_at, GetCurrentTimestamp(), NO_PROCESS_DELAY);
+	if (is_short)
+		next = Min(next, NO_PROCESS_DELAY);
 
 	for (int i = 0; i < DURABLE_MAX_DATABASES; i++)
 	{
@@ -356,7 +366,7 @@ supervise(void)
 	for (int i = 0; i < DURABLE_MAX_DATABASES; i++)
 	{
 		DurableDatabase *db = &durable_shared->databases[i];
-		Need		need = need_of(db, nactive <= limit, &next);
+		Need		need = need_of(db, nactive <= limit && !is_short, &next);
 		TimestampTz now = GetCurrentTimestamp();
 
 		SpinLockAcquire(&db->mutex);

@@ -269,13 +269,14 @@ forget_owners(void)
 }
 
 /*
- * Of owners without a worker at hand: the others' workers know the time.  What is
- * due already is no reason to wake: needs_worker has seen it.
+ * For owners without an available worker; workers know their own due times.  Work that
+ * was due at judged_at, right before durable_supply_workers judged the owners, is no
+ * reason to wake.  Work that has become due since then is: the judgement may have come
+ * too early for it, and with the present time as the bound it would wait for the recheck.
  */
 TimestampTz
-durable_owners_next_due(void)
+durable_owners_next_due(TimestampTz judged_at)
 {
-	TimestampTz now = durable_clock_now();
 	TimestampTz next = DT_NOEND;
 	HASH_SEQ_STATUS scan;
 	Owner	   *owner;
@@ -287,9 +288,9 @@ durable_owners_next_due(void)
 
 		if (force.coming + force.busy > 0)
 			continue;
-		if (owner->timer_due > now)
+		if (owner->timer_due > judged_at)
 			next = Min(next, owner->timer_due);
-		if (owner->task_due > now)
+		if (owner->task_due > judged_at)
 			next = Min(next, owner->task_due);
 	}
 	return next;
@@ -307,7 +308,7 @@ durable_owners_are_busy(void)
 	{
 		Workforce	force = count_workers(owner->owner);
 
-		busy |= owner->wanted || force.busy + force.slow > 0;
+		busy |= owner->wanted || force.busy + force.slow + force.starting > 0;
 	}
 	return busy;
 }
@@ -337,7 +338,10 @@ count_workers(Oid owner)
 		else if (slot->leave)
 			force.away++;
 		else if (slot->state == SLOT_IDLE || slot->state == SLOT_STARTING)
+		{
 			force.coming++;
+			force.starting += slot->state == SLOT_STARTING;
+		}
 		else if (slot->state == SLOT_BATCH && now - slot->state_since > STUCK_BATCH)
 			force.away++;
 		else if (slot->state == SLOT_BATCH && now - slot->state_since > SLOW_BATCH)

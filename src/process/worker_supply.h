@@ -40,6 +40,7 @@ typedef struct Owner
 typedef struct Workforce
 {
 	int			coming;			/* idle or starting */
+	int			starting;		/* of these: not yet attached */
 	int			busy;			/* in a batch */
 	int			slow;			/* in a batch that takes long: the machine is busy, or it is stuck */
 	int			away;			/* in a task or a stuck batch */
@@ -51,7 +52,7 @@ typedef struct Workforce
 extern void durable_owners_init(void);
 extern void durable_owners_take_requests(void);	/* of sessions and workers, from shared memory */
 extern void durable_owners_look(void);	/* at the tables, in the caller's transaction */
-extern TimestampTz durable_owners_next_due(void);
+extern TimestampTz durable_owners_next_due(TimestampTz judged_at);
 extern bool durable_owners_are_busy(void);	/* workers are in batches */	/* of owners without a worker; virtual time */
 extern long durable_owners_count(void);
 extern void durable_owners_scan(HASH_SEQ_STATUS *scan); /* of Owner */

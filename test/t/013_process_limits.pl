@@ -122,9 +122,9 @@ $node->poll_query_until('postgres', "SELECT count(*) = 0 FROM durable.instances 
 # --- what a coordinator hears while it is awake -----------------------------------------------------------------------------
 
 # It looks at the tables because of the first statement, and may have done so when the second one commits.
-foreach my $n (1 .. 10)
+foreach my $n (1 .. 25)
 {
-	my $pause = $n * 0.0005;
+	my $pause = ($n % 10) * 0.0005;
 	my $role = "later$n";
 
 	$node->safe_psql('postgres', "CREATE ROLE $role LOGIN; SELECT durable.grant_usage('$role')");

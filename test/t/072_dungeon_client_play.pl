@@ -217,6 +217,11 @@ my $probe;
 
 sub standby_is_missing
 {
+	# A workflow that waits for its commit would keep rows locked that the deed needs.
+	$node->append_conf('postgresql.conf', 'durable.enabled = off');
+	$node->reload;
+	ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'durable worker'"),
+		'no workflow runs');
 	$node->append_conf('postgresql.conf', "synchronous_standby_names = 'nobody'");
 	$node->reload;
 	$probe = IPC::Run::start([ 'psql', '-Xq', '-d', $node->connstr('postgres'), '-f', $commits ], '<', \undef, '>', \my $probe_out, '2>', \my $probe_err);
@@ -229,7 +234,7 @@ sub standby_is_not_needed
 {
 	$probe->signal('KILL');
 	$probe->finish;
-	$node->append_conf('postgresql.conf', "synchronous_standby_names = ''");
+	$node->append_conf('postgresql.conf', "synchronous_standby_names = ''\ndurable.enabled = on");
 	$node->reload;
 	return;
 }

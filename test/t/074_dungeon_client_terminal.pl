@@ -14,6 +14,9 @@ use Time::HiRes qw(time);
 
 eval { require IO::Pty; IO::Pty->new } or plan skip_all => 'IO::Pty and a pseudo-terminal are needed to imitate a terminal';
 
+# A shell starts what runs in the background with the signal ignored, and that is inherited.
+$SIG{INT} = 'DEFAULT';
+
 my $node = new_node('main', conf => <<'CONF');
 durable.max_workers = 4
 CONF

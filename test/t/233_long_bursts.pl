@@ -270,7 +270,7 @@ chmod 0500, $small->data_dir . '/pg_dynshmem' or die "chmod: $!";
 start($small, 'segment', 'writes', 1000, 'segment');
 ends($small, 'segment', 'Completed|1000', 'without shared memory for a companion, too');
 done_once($small, 'segment', 1000);
-like(slurp_file($small->logfile), qr/there is no shared memory for a durable companion/, 'the log says so');
+like(slurp_file($small->logfile), qr/could not create shared memory for a durable companion/, 'the log says so');
 unlike(slurp_file($small->logfile, $logged), qr/"durable worker" \(PID \d+\) exited with exit code/, 'and no worker was lost by that');
 chmod 0700, $small->data_dir . '/pg_dynshmem';
 $small->stop('fast');
