@@ -90,6 +90,7 @@ durable_coordinator_main(Datum arg)
 		bool		asked;
 		TimestampTz next_due = DT_NOEND;
 		TimestampTz judged_at;
+		TimestampTz next_look;
 		long		ms;
 		long		blame_ms;
 
@@ -146,9 +147,13 @@ durable_coordinator_main(Datum arg)
 			ms = Min(ms, durable_fold_step());
 		}
 		report_statistics();
+
+		/* Other things may end the sleep earlier, but only a look finds what was committed meanwhile. */
+		next_look = looked_at + durable_recheck_interval * INT64CONST(1000) + durable_clock_offset();
+		ms = Min(ms, durable_clock_ms_until(next_look, ms));
 		if (asked)
 			make_room(db, is_quiet, next_due);
-		if (go_to_sleep(db, durable_clock_now() + ms * INT64CONST(1000), is_quiet))
+		if (go_to_sleep(db, next_look, is_quiet))
 			durable_clock_wait(ms);
 		else
 			durable_clock_wait(durable_clock_ms_until(look_not_before + durable_clock_offset(), ms));
@@ -298,7 +303,10 @@ report_held(HeldReason held)
 
 /* --- sleeping ------------------------------------------------------------------------------ */
 
-/* False when something came in since this round began. */
+/*
+ * False when something came in since this round began.  until: the next look at the
+ * tables; a session that commits something that is due earlier asks for one.
+ */
 static bool
 go_to_sleep(DurableDatabase *db, TimestampTz until, bool is_quiet)
 {
