@@ -112,7 +112,7 @@ typedef struct Attempt
 	int64		replay_us;		/* until the first activity; 0: not yet there */
 	int64		until_us;		/* since it began */
 	int64		us;
-	bool		refused;		/* stopped at an activity that cannot be run here */
+	bool		refused;		/* stopped at an activity that cannot be run here; before any has run if replay_us is 0 */
 }			Attempt;
 
 static Score *score_of(Oid function);
@@ -185,7 +185,7 @@ durable_straight_run(Batch * batch, Instance *instance, Handler *handler, Turn *
 				durable_turn_log(instance, instance->replay.events[i]);
 
 	*pays = !turn->discarded &&
-		(!attempt.refused || attempt.us - attempt.replay_us >= attempt.replay_us);
+		(!attempt.refused || (attempt.replay_us > 0 && attempt.us - attempt.replay_us >= attempt.replay_us));
 	turn->mode = TURN_STEPWISE;
 	return !turn->discarded;
 }
@@ -201,13 +201,11 @@ run_within_turn(Turn *turn)
 	Instance   *instance = turn->instance;
 	MemoryContext old = CurrentMemoryContext;
 	HistoryEvent *call = durable_turn_next_activity(instance);
-	bool		completed = call != NULL && !turn->spoiled;
+	bool		completed = call != NULL && !turn->spoiled &&
+		is_setting(&attempt->setting) && !durable_usercall_changed_settings();
 
-	if (completed && (!is_setting(&attempt->setting) || durable_usercall_changed_settings()))
-	{
+	if (call != NULL && !completed)
 		attempt->refused = true;
-		completed = false;
-	}
 	durable_turn_leave(turn);
 	MemoryContextSwitchTo(instance->context);
 	for (; completed && call != NULL; call = durable_turn_next_activity(instance))

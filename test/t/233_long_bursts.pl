@@ -171,6 +171,15 @@ ok($node->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_stat_activit
 ends($node, 'written', 'Completed|3000', '3,000 steps that write');
 done_once($node, 'written', 3000);
 
+# With settings of its own an orchestration does not run straight through, but in a companion it does.
+$node->safe_psql('postgres', 'ALTER FUNCTION writes SET search_path = public');
+start($node, 'settings', 'writes', 3000, 'settings');
+ok($node->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'durable companion' AND xact_start IS NOT NULL"),
+	'an orchestration with settings has a companion');
+ends($node, 'settings', 'Completed|3000', '3,000 steps with settings');
+done_once($node, 'settings', 3000);
+$node->safe_psql('postgres', 'ALTER FUNCTION writes RESET search_path');
+
 start($node, $_, 'writes', 3000, $_) for 'left', 'right';
 ends($node, $_, 'Completed|3000', "two at the same time: $_") for 'left', 'right';
 done_once($node, $_, 3000) for 'left', 'right';
