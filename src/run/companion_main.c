@@ -204,9 +204,14 @@ at_frontier(Turn *turn)
 		}
 		pushJsonbValue(&state, WJB_ELEM, &value);
 	}
+
+	/*
+	 * When the worker has gone, the run ends and then the process, see run_instance.  An
+	 * exit right here, within user code, would be reported as that code's doing.
+	 */
 	if (!durable_link_send(&to_worker, MESSAGE_CALLS,
 						   JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL))))
-		proc_exit(0);
+		return false;
 
 	if (durable_link_receive(&to_worker, &answers, RUN_IDLE_MS) != MESSAGE_ANSWER)
 		return false;			/* stopped, alone, or forgotten */

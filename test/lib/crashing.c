@@ -1,7 +1,7 @@
 /*
  * crashing.c
  *		Functions that no server should have to run; see test/t/231_chaos_containment.pl,
- *		test/t/236_failed_commits.pl and test/t/240_border.pl.
+ *		test/t/236_failed_commits.pl, test/t/238_flight_recorder.pl and test/t/240_border.pl.
  */
 #include "postgres.h"
 
@@ -11,6 +11,8 @@
 
 #include "access/xact.h"
 #include "fmgr.h"
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -102,4 +104,13 @@ crashing_kill_postmaster(PG_FUNCTION_ARGS)
 	kill(getppid(), SIGKILL);
 	sleep(1);
 	_exit(1);
+}
+
+/* Is this process a companion? */
+PG_FUNCTION_INFO_V1(crashing_is_companion);
+
+Datum
+crashing_is_companion(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(MyBgworkerEntry != NULL && strcmp(MyBgworkerEntry->bgw_type, "durable companion") == 0);
 }

@@ -46,6 +46,26 @@ END \$\$;
 CREATE FUNCTION in_turn() RETURNS text LANGUAGE plpgsql SET durable.determinism = off AS 'BEGIN PERFORM good_bye(); RETURN ''stayed''; END';
 CREATE FUNCTION by_activity(key int) RETURNS text LANGUAGE sql AS \$\$ SELECT durable.call_activity('wait_for_lock', key) #>> '{}' \$\$;
 CREATE FUNCTION steps(n int) RETURNS int LANGUAGE plpgsql AS \$\$ BEGIN RETURN durable.call_activity('nop', n)::int + durable.call_activity('nop', n)::int + durable.call_activity('nop', n)::int; END \$\$;
+CREATE TABLE effects (id text, n int);
+CREATE FUNCTION effect(id text, n int) RETURNS void LANGUAGE plpgsql AS 'BEGIN INSERT INTO effects VALUES (id, n); END';
+CREATE FUNCTION is_companion() RETURNS boolean LANGUAGE c AS '$library', 'crashing_is_companion';
+-- A long burst. In a companion it crashes or sleeps; "everywhere": after a crash it crashes in a worker, too.
+CREATE FUNCTION burst(id text, steps int, does text) RETURNS text LANGUAGE plpgsql SET durable.determinism = off AS \$\$
+DECLARE
+	crashes boolean := is_companion() OR does ~ 'everywhere' AND (SELECT i.crashes > 0 FROM durable.instance i WHERE i.instance_id = id);
+BEGIN
+	FOR n IN 1 .. steps LOOP
+		IF does ~ 'segfault' AND crashes THEN
+			PERFORM segfault();
+		END IF;
+		PERFORM durable.call_activity('effect', jsonb_build_array(id, n));
+		IF does = 'sleep' AND is_companion() AND n = 1 THEN
+			PERFORM pg_sleep(3);
+		END IF;
+	END LOOP;
+	RETURN 'done';
+END \$\$;
+SELECT durable.register_activity('effect', 'effect(text, int)', execution => 'inline');
 SELECT durable.register_activity('wait_for_lock', 'wait_for_lock(int)', execution => 'task');
 SELECT durable.register_activity('inline ' || f, (f || '()')::regprocedure, execution => 'inline'),
 	durable.register_activity('task ' || f, (f || '()')::regprocedure, execution => 'task')
@@ -195,6 +215,62 @@ foreach (1 .. 3)
 }
 query("ROLLBACK PREPARED 'holder'");
 is(result_of('innocent'), 'Completed done', 'a worker that was terminated by somebody else: its activity is not blamed');
+
+# --- companions -----------------------------------------------------------------------------------------------------------
+
+# done_once(id, steps): each step has left its effect, once.
+sub done_once
+{
+	my ($id, $steps) = @_;
+
+	is(query("SELECT count(*), count(DISTINCT n) FROM effects WHERE id = '$id'"), "$steps|$steps", "$id: each effect is there once");
+	return;
+}
+
+# A suspect has no companion, so code that does no harm in a worker goes on.
+my %crashing = (
+	'segfault everywhere' => [ 2, 'Suspended its process or the server repeatedly terminated while it ran' ],
+	'segfault in a companion' => [ 1, 'Completed done' ]);
+foreach my $id (sort keys %crashing)
+{
+	my ($crashes, $expected) = @{ $crashing{$id} };
+	my $logged = -s $node->logfile;
+	my $before = ended();
+	my $limit = patience(10);
+	my $start = time;
+
+	# The crash may come before the answer.
+	$node->psql('postgres', "SELECT durable.start('burst', jsonb_build_array('$id', 1000, '$id'), '$id'), (SELECT count(durable.start('nop', n)) FROM generate_series(1, 100) n)");
+	$node->poll_query_until('postgres', "SELECT runtime_status IN ('Completed', 'Suspended') FROM durable.status('$id')");
+	is(query("SELECT concat_ws(' ', s.runtime_status, s.output #>> '{}', i.suspend_reason) FROM durable.status('$id') s JOIN durable.instance i USING (instance_id)"), $expected, "$id: $expected");
+	like(slurp_file($node->logfile, $logged), qr/"durable companion" \(PID \d+\) was terminated by signal 11/, "$id: the companion has crashed");
+	is(ends_of_processes($logged), $crashes, "$id: number of crashes");
+	$node->poll_query_until('postgres', "SELECT NOT EXISTS (SELECT FROM durable.instance WHERE name ~ 'nop' AND status IN ('P', 'R'))") or die 'the others do not end';
+	cmp_ok(time - $start, '<', $limit, sprintf('%s: the others have ended, %.1f s', $id, time - $start));
+	is(ended() - $before, 100, "$id: all of them");
+}
+done_once('segfault in a companion', 1000);
+
+# A companion whose worker ends while it runs code. The postmaster is stopped meanwhile, so the companion finds out by itself.
+my $logged_orphan = -s $node->logfile;
+query("SELECT durable.start('burst', '[\"orphan\", 1000, \"sleep\"]'::jsonb, 'orphan')");
+$node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'durable companion' AND wait_event = 'PgSleep')") or die 'no companion sleeps';
+my ($orphan) = process_pids($node, 'durable companion');
+my @workers = process_pids($node, 'durable worker');
+my ($stopped) = split /\n/, slurp_file($node->data_dir . '/postmaster.pid');
+kill STOP => $stopped;
+kill TERM => @workers;
+foreach (1 .. 300)
+{
+	last unless are_alive($orphan, @workers);
+	sleep 0.1;
+}
+my $left = are_alive($orphan, @workers);
+kill CONT => $stopped;
+is($left, 0, 'without a worker a companion ends');
+is(result_of('orphan'), 'Completed done', 'its burst goes on');
+is(ends_of_processes($logged_orphan), 0, 'and is not blamed');
+done_once('orphan', 1000);
 
 # --- who ends the whole server --------------------------------------------------------------------------------------------
 
