@@ -1,5 +1,6 @@
 # What the flight recorder has reported is counted once, whatever ends in between; it is run on in time; and the doctor names
-# what is held back. The looks at everything come once a minute here, so whoever is late has been waiting for one.
+# what is held back. A promotion changes nothing about that. The looks at everything come once a minute here, so whoever is
+# late has been waiting for one.
 
 use strict;
 use warnings;
@@ -9,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $node = new_node('main', conf => <<'CONF');
+my $node = new_node('main', init => { allows_streaming => 1 }, conf => <<'CONF');
 durable.max_workers = 4
 durable.max_crashes = 4
 durable.turn_timeout = 0
@@ -118,7 +119,7 @@ foreach my $what (sort keys %ways)
 	waits_for($key);
 	cmp_ok(time - $start, '<', $limit, sprintf('%s: it runs again at once, %.1f s', $what, time - $start));
 	is(crashes($what), $counts, "$what: counted");
-	like(slurp_file($node->logfile, $logged), qr/it was on another timeline/, "$what: log") if $timeline;
+	like(slurp_file($node->logfile, $logged), qr/it is from another timeline/, "$what: log") if $timeline;
 	let_go($key);
 	is(result_of($what), 'Completed done', "$what: it goes on");
 }
@@ -199,5 +200,87 @@ is(crashes('culprit'), '5 0', 'restart_after_crash = off: what has ended its pro
 is(crashes('bystander'), '0 0', 'and what ran beside it has no count');
 let_go(80);
 is(result_of('culprit') . ', ' . result_of('bystander'), 'Completed done, Completed done', 'both go on');
+
+# --- standbys that have crashed before their promotion ---------------------------------------------------------------------
+
+# has_backlog(): what is started from now on stays, while the activity that holds its worker goes on.
+sub has_backlog
+{
+	$node->adjust_conf('postgresql.conf', 'durable.max_workers', '0');
+	$node->reload;
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'durable worker'") or die 'the other workers do not leave';
+	query("SELECT count(durable.start('nop', n)) FROM generate_series(1, 2000) n");
+	return;
+}
+
+# promoted(server, what, crashes of the activity, log): the server is promoted, and what was left to do is done on it.
+sub promoted
+{
+	my ($server, $what, $crashes, $log) = @_;
+	my $logged = -s $server->logfile;
+	my $limit = patience(5);
+	my $began;
+
+	$limit = 40 if $limit > 40;
+	$node = $server;
+	is(query("SELECT count(*) FROM durable.instance WHERE name = 'public.nop' AND status IN ('P', 'R')"), '2000', "$what: there is a backlog");
+	$began = time;
+	$node->promote;
+	$node->poll_query_until('postgres', "SELECT NOT EXISTS (SELECT FROM durable.instance WHERE name = 'public.nop' AND status IN ('P', 'R'))") or die 'the backlog is not worked off';
+	waits_for(70);
+	cmp_ok(time - $began, '<', $limit, sprintf('%s: the backlog is worked off and the activity runs again at once, %.1f s', $what, time - $began));
+	is(crashes('held'), $crashes, "$what: the activity's count");
+	is(query("SELECT count(*) FROM durable.instance WHERE crashes <> 0"), '0', "$what: nothing else has one");
+	if ($log)
+	{
+		like(slurp_file($node->logfile, $logged), $log, "$what: log");
+	}
+	else
+	{
+		unlike(slurp_file($node->logfile, $logged), qr/terminated its process|when the server terminated/, "$what: log");
+	}
+	return;
+}
+
+# The standby gets the last bytes from the directory of the first one, too, so that this can follow it afterwards.
+my $first = $node;
+my $second = PostgreSQL::Test::Cluster->new('second');
+$first->backup('for_second');
+$second->init_from_backup($first, 'for_second', has_streaming => 1);
+$second->append_conf('postgresql.conf', "restore_command = 'cp \"" . $first->data_dir . "/pg_wal/%f\" \"%p\"'");
+$second->start;
+hold(70);
+query("SELECT durable.start('by_activity', 70, 'held')");
+waits_for(70);
+has_backlog();
+$first->wait_for_catchup($second);
+kill_server($second);
+$second->{_pid} = undef;
+$second->start;
+$first->stop('immediate');
+promoted($second, 'a standby that was killed', '0 0');
+
+# The record of the first one is of the timeline before the last one: another server has gone on with the work since.
+has_backlog();
+$first->adjust_conf('postgresql.conf', 'durable.max_workers', '4');
+$first->enable_streaming($second);
+$first->start;
+$second->wait_for_catchup($first);
+$first->stop('immediate');
+$first->start;
+$second->stop('immediate');
+promoted($first, 'a former primary that has crashed as such and as a standby', '0 0', qr/it is from another timeline/);
+
+# Nobody else has gone on: the record counts as if the primary had been restarted.
+has_backlog();
+$first->stop('immediate');
+$first->adjust_conf('postgresql.conf', 'durable.max_workers', '4');
+$first->set_standby_mode;
+$first->start;
+$first->stop('immediate');
+$first->start;
+promoted($first, 'a primary that is restarted as a standby', '0 1', qr/activity "wait_for_lock" of instance "held" was running when the server terminated/);
+let_go(70);
+is(result_of('held'), 'Completed done', 'the activity ends');
 $node->stop('fast');
 done_testing();
