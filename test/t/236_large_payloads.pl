@@ -30,7 +30,7 @@ BEGIN
 		PERFORM durable.schedule_activity('note length', repeat('x', 60000000));
 	END LOOP;
 	FOR i IN 1..children LOOP
-		PERFORM durable.schedule_sub_orchestrator('child', repeat('x', 60000000));
+		PERFORM durable.schedule_sub_orchestrator('child', repeat('x', 60000000), close_policy => 'abandon');
 	END LOOP;
 	RETURN tasks + children;
 END $$;
