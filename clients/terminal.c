@@ -280,8 +280,12 @@ tick(void)
 	/* The gatekeeper has turned the hourglass a moment after we looked. */
 	if (game->world.confirm_by == 0)
 	{
-		if (conn_alive(game->conn))
-			game_look(game);
+		if (conn_alive(game->conn) && game_look(game))
+		{
+			/* The game may be over, and nothing else be told of it. */
+			name_next_step();
+			renew_prompt();
+		}
 		return 1000;
 	}
 	renew_prompt();
