@@ -46,9 +46,8 @@ endif
 
 EXTENSION = durable
 DATA_built = $(DURABLE_SQL)
-EXTRA_CLEAN = $(DURABLE_SQL) $(DUNGEON_SQL) clients/dungeon $(patsubst %.c,%.o,$(wildcard clients/*.c)) \
-	clients/serve/durable clients/serve/www.c $(patsubst %.c,%.o,$(wildcard clients/serve/*.c)) clients/serve/www.o \
-	tmp_check output_iso test/results test/output_iso
+EXTRA_CLEAN = $(DURABLE_SQL) $(DUNGEON_SQL) clients/dungeon/dungeon clients/durable/durable clients/serve/www.c \
+	$(patsubst %.c,%.o,$(wildcard clients/*/*.c)) clients/serve/www.o tmp_check output_iso test/results test/output_iso
 
 # PGXS would run all tests in one database; ours get one each (see installcheck below).
 NO_INSTALLCHECK = 1
@@ -56,11 +55,9 @@ NO_INSTALLCHECK = 1
 ifneq ($(GAME),no)
 EXTENSION += durable_dungeon
 DATA_built += $(DUNGEON_SQL)
-ifneq ($(wildcard clients/*.c),)
-SCRIPTS_built = clients/dungeon
+SCRIPTS_built = clients/dungeon/dungeon
 endif
-endif
-SCRIPTS_built += clients/serve/durable
+SCRIPTS_built += clients/durable/durable
 
 # --- targets that bring their own server; they do not need pg_config to be there yet -------------------------------------
 
@@ -116,28 +113,33 @@ $(DUNGEON_SQL): $(sort $(wildcard extension/durable_dungeon/*.sql)) extension/du
 installcheck:
 	@scripts/installcheck '$(bindir)' '$(dir $(PGXS))../test' '$(GAME)'
 
-# --- the client: an ordinary program on libpq and libedit, not a server module -------------------------------------------
+# --- the clients: ordinary programs, not server modules -------------------------------------------------------------------
 
-CLIENT_OBJS = $(sort $(patsubst %.c,%.o,$(wildcard clients/*.c)))
+# dungeon plays the game: libpq, libedit.  durable operates the engine, and "durable serve" is the gateway: libpq, libevent,
+# OpenSSL, and the files of web/, which are built in.  What both programs need is in clients/common.
+objects_of = $(sort $(patsubst %.c,%.o,$(wildcard $(1:%=clients/%/*.c))))
+COMMON_OBJS = $(call objects_of,common)
+DUNGEON_OBJS = $(call objects_of,dungeon)
+DURABLE_OBJS = $(call objects_of,durable)
+SERVE_OBJS = $(sort $(call objects_of,serve) clients/serve/www.o)
+CLIENT_OBJS = $(COMMON_OBJS) $(DUNGEON_OBJS) $(DURABLE_OBJS) $(SERVE_OBJS)
+
 $(CLIENT_OBJS): override CFLAGS := $(filter-out -fPIC -fvisibility=hidden,$(CFLAGS))
-$(CLIENT_OBJS): override CPPFLAGS := -D_GNU_SOURCE -I$(shell $(PG_CONFIG) --includedir) -Iclients
-$(CLIENT_OBJS): $(wildcard clients/*.h)
-
-clients/dungeon: $(CLIENT_OBJS)
-	$(CC) $(filter-out -fPIC,$(CFLAGS)) $^ -L$(shell $(PG_CONFIG) --libdir) $(LDFLAGS) -lpq -ledit -o $@
-
-# --- the gateway: libpq, libevent's evhttp, OpenSSL; the files of web/ are built in -------------------------------------
-
-SERVE_OBJS = $(sort $(patsubst %.c,%.o,$(wildcard clients/serve/*.c)) clients/serve/www.o)
-$(SERVE_OBJS): override CFLAGS := $(filter-out -fPIC -fvisibility=hidden,$(CFLAGS))
-$(SERVE_OBJS): override CPPFLAGS := -D_GNU_SOURCE -I$(shell $(PG_CONFIG) --includedir) -Iclients/serve $(SERVE_CPPFLAGS)
+$(CLIENT_OBJS): override CPPFLAGS = -D_GNU_SOURCE -I$(shell $(PG_CONFIG) --includedir) -I$(@D) -Iclients/common
+$(SERVE_OBJS): override CPPFLAGS += $(SERVE_CPPFLAGS)
+$(COMMON_OBJS) $(DUNGEON_OBJS) $(DURABLE_OBJS): $(wildcard clients/common/*.h)
+$(DUNGEON_OBJS): $(wildcard clients/dungeon/*.h)
+$(DURABLE_OBJS): $(wildcard clients/durable/*.h)
 $(SERVE_OBJS): $(wildcard clients/serve/*.h)
+
+clients/dungeon/dungeon: $(COMMON_OBJS) $(DUNGEON_OBJS)
+	$(CC) $(filter-out -fPIC,$(CFLAGS)) $^ -L$(shell $(PG_CONFIG) --libdir) $(LDFLAGS) -lpq -ledit -o $@
 
 clients/serve/www.c: clients/serve/embed $(shell find web -type f 2>/dev/null) Makefile
 	clients/serve/embed web >$@.tmp
 	@mv -f $@.tmp $@
 
-clients/serve/durable: $(SERVE_OBJS)
+clients/durable/durable: $(COMMON_OBJS) $(DURABLE_OBJS) $(SERVE_OBJS)
 	$(CC) $(filter-out -fPIC,$(CFLAGS)) $^ -L$(shell $(PG_CONFIG) --libdir) $(LDFLAGS) $(SERVE_LDFLAGS) -lpq -levent -lcrypto -o $@
 
 endif

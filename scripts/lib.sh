@@ -321,10 +321,12 @@ build_in() {
 		[ ! -e "$part" ] || parts+=("$part")
 	done
 	# A source that is gone must not linger in the copy and be compiled.
-	(cd "$build" && find . -type f ! -name '*.o' ! -name '*.bc' ! -name '*.so' ! -name dungeon ! -name 'durable*--*.sql') |
-		while read -r file; do [ -e "$TOP/$file" ] || rm -f "$build/$file"; done
+	(cd "$build" && find . -type f ! -name '*.o' ! -name '*.bc' ! -name '*.so' ! -name 'durable*--*.sql' \
+		! -path ./clients/dungeon/dungeon ! -path ./clients/durable/durable ! -path ./clients/serve/www.c) |
+		while read -r file; do [ -f "$TOP/$file" ] || rm -f "$build/$file"; done
 	# Exit 1 of tar only says that somebody was saving a file meanwhile.
-	{ tar --exclude='*.o' --exclude='*.bc' --exclude='*.so' --exclude=clients/dungeon --exclude=node_modules \
+	{ tar --exclude='*.o' --exclude='*.bc' --exclude='*.so' --exclude=clients/dungeon/dungeon --exclude=clients/durable/durable \
+		--exclude=clients/serve/www.c --exclude=node_modules \
 		-cf - "${parts[@]}" || [ $? -eq 1 ]; } | tar -C "$build" --no-same-owner -xf -
 	cd - >/dev/null
 

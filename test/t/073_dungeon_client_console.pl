@@ -1,5 +1,5 @@
 # The program "dungeon console": every line once, whatever happens to the server, to the connection, and to the order in
-# which lines are committed. The argument is in clients/feed.c; this tries to break it.
+# which lines are committed. The argument is in clients/dungeon/feed.c; this tries to break it.
 
 use strict;
 use warnings;

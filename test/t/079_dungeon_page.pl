@@ -88,10 +88,10 @@ SKIP:
 	my $top = $ENV{DURABLE_TOP};
 	my $include = `pg_config --includedir`;
 	chomp $include;
-	my $files = join ' ', grep { !/www\.c$/ } glob "$top/clients/serve/*.c";
+	my $files = join ' ', grep { !/www\.c$/ } glob "$top/clients/{common,durable,serve}/*.c";
 	system("$top/clients/serve/embed >$program.www.c");
 	skip 'no compiler with AddressSanitizer', 3
-	  if system("cc -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -D_GNU_SOURCE -I$include -I$top/clients/serve "
+	  if system("cc -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -D_GNU_SOURCE -I$include -I$top/clients/serve -I$top/clients/durable -I$top/clients/common "
 		  . "$files $program.www.c -lpq -levent -lcrypto -o $program 2>$program.log") != 0;
 	local $ENV{ASAN_OPTIONS} = 'detect_leaks=0';
 	my $fuzzed = gateway_start($node, [$program], '--role', 'player', '--cors', '*', '--secret-file', secret(), '--audience', 'x');

@@ -9,7 +9,7 @@
  * Never gives up on a server that goes away: feed.c promises that nothing is lost
  * or told twice meanwhile.
  *
- * Called by: dungeon.c.
+ * Called by: main.c.
  * Memory: the Feed's.
  */
 #include <poll.h>

@@ -1,23 +1,18 @@
 /*
- * dungeon.c - the program "dungeon": its command line.
+ * main.c - the program "dungeon": its command line.
  *
  * Called by: the user.
  * Memory: options point into argv.
  */
-#include <fcntl.h>
 #include <getopt.h>
-#include <locale.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "exits.h"
 #include "print.h"
+#include "program.h"
 #include "programs.h"
-
-#define VERSION "0.1"
 
 typedef struct Subcommand
 {
@@ -96,12 +91,9 @@ static const Subcommand subcommands[] = {
 
 #define NSUBCOMMANDS ((int) (sizeof(subcommands) / sizeof(subcommands[0])))
 
-static void hold_standard_descriptors(void);
 static const Subcommand *find_subcommand(const char *name);
-static bool is_conninfo(const char *argument);
 static bool parse_since(const char *text, int64_t *since);
 static bool parse_seconds(const char *text, int *ms);
-static int	usage_error(const char *format, const char *argument) __attribute__((format(printf, 1, 0)));
 
 int
 main(int argc, char **argv)
@@ -130,12 +122,7 @@ main(int argc, char **argv)
 	bool		help = false;
 	int			option;
 
-	hold_standard_descriptors();
-	/* Texts are UTF-8 whatever the locale is; in the C locale libedit would take them for bytes. */
-	setlocale(LC_ALL, "");
-	if (MB_CUR_MAX == 1)
-		setlocale(LC_CTYPE, "C.UTF-8");
-	signal(SIGPIPE, SIG_IGN);
+	program_begin("dungeon");
 
 	while ((option = getopt_long(argc, argv, "h:p:U:d:q", long_options, NULL)) != -1)
 	{
@@ -166,7 +153,7 @@ main(int argc, char **argv)
 				help = true;
 				break;
 			case OPT_VERSION:
-				puts("dungeon " VERSION);
+				puts("dungeon " PROGRAM_VERSION);
 				return EXIT_OK;
 			case OPT_PLAYER:
 				options.player = optarg;
@@ -174,7 +161,7 @@ main(int argc, char **argv)
 				break;
 			case OPT_SINCE:
 				if (!parse_since(optarg, &options.since))
-					return usage_error("--since takes a line's id or \"all\", not \"%s\"", optarg);
+					return program_usage_error("--since takes a line's id or \"all\", not \"%s\"", optarg);
 				only_console = "--since";
 				break;
 			case OPT_AUTO:
@@ -187,7 +174,7 @@ main(int argc, char **argv)
 				break;
 			case OPT_WAIT:
 				if (!parse_seconds(optarg, &options.patience))
-					return usage_error("--wait takes a number of seconds, not \"%s\"", optarg);
+					return program_usage_error("--wait takes a number of seconds, not \"%s\"", optarg);
 				only_play = "--wait";
 				break;
 			default:
@@ -197,13 +184,13 @@ main(int argc, char **argv)
 		}
 	}
 
-	if (optind < argc && find_subcommand(argv[optind]) == NULL && is_conninfo(argv[optind]))
+	if (optind < argc && find_subcommand(argv[optind]) == NULL && program_is_conninfo(argv[optind]))
 		options.connection.dbname = argv[optind++];
 	if (optind < argc)
 	{
 		command = find_subcommand(argv[optind]);
 		if (command == NULL)
-			return usage_error("there is no command \"%s\"", argv[optind]);
+			return program_usage_error("there is no command \"%s\"", argv[optind]);
 		optind++;
 	}
 	if (help)
@@ -219,28 +206,14 @@ main(int argc, char **argv)
 	if (command->run == play_main && optind < argc)
 		options.player = argv[optind++];
 	if (optind < argc)
-		return usage_error("one argument too many: \"%s\"", argv[optind]);
+		return program_usage_error("one argument too many: \"%s\"", argv[optind]);
 	if (command->run == play_main && only_console != NULL)
-		return usage_error("%s is an option of \"console\"", only_console);
+		return program_usage_error("%s is an option of \"console\"", only_console);
 	if (command->run == console_main && only_play != NULL)
-		return usage_error("%s is an option of \"play\"", only_play);
+		return program_usage_error("%s is an option of \"play\"", only_play);
 
 	print_setup("dungeon", options.color, options.quiet);
 	return command->run(&options);
-}
-
-/* One that was closed ("2>&-") would become the connection, and what we print would go to the server. */
-static void
-hold_standard_descriptors(void)
-{
-	int			fd;
-
-	do
-	{
-		fd = open("/dev/null", O_RDWR);
-	} while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd > STDERR_FILENO)
-		close(fd);
 }
 
 static const Subcommand *
@@ -252,13 +225,6 @@ find_subcommand(const char *name)
 			return &subcommands[i];
 	}
 	return NULL;
-}
-
-static bool
-is_conninfo(const char *argument)
-{
-	return strncmp(argument, "postgresql://", 13) == 0 || strncmp(argument, "postgres://", 11) == 0 ||
-		strchr(argument, '=') != NULL;
 }
 
 static bool
@@ -285,17 +251,4 @@ parse_seconds(const char *text, int *ms)
 		return false;
 	*ms = (int) seconds * 1000;
 	return true;
-}
-
-static int
-usage_error(const char *format, const char *argument)
-{
-	char	   *message;
-
-	if (asprintf(&message, format, argument) < 0)
-		abort();
-	print_error("%s", message);
-	print_hint("\"dungeon --help\" tells how it is used.");
-	free(message);
-	return EXIT_USAGE;
 }

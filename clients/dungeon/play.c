@@ -6,7 +6,7 @@
  * is looked at.  Between lines the narration goes on, so a slow pipe sees it live.
  * An action that fails does not stop the script; the exit code tells.
  *
- * Called by: dungeon.c.
+ * Called by: main.c.
  * Memory: one buffer for what has been read and is not yet a line.
  */
 #include <errno.h>

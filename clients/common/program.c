@@ -1,0 +1,69 @@
+/*
+ * program.c - what every program does before it looks at its command line.
+ *
+ * Owns: the locale, the dispositions of signals that all programs ignore.
+ * Called by: the main functions.
+ * Locks, memory: none.
+ */
+#include <fcntl.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "exits.h"
+#include "print.h"
+#include "program.h"
+
+static const char *program = "";
+
+static void hold_standard_descriptors(void);
+
+void
+program_begin(const char *name)
+{
+	program = name;
+	hold_standard_descriptors();
+	/* Texts are UTF-8 whatever the locale is; in the C locale libedit would take them for bytes. */
+	setlocale(LC_ALL, "");
+	if (MB_CUR_MAX == 1)
+		setlocale(LC_CTYPE, "C.UTF-8");
+	signal(SIGPIPE, SIG_IGN);
+	print_setup(name, true, false);
+}
+
+/* One that was closed ("2>&-") would become the connection, and what we print would go to the server. */
+static void
+hold_standard_descriptors(void)
+{
+	int			fd;
+
+	do
+	{
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
+bool
+program_is_conninfo(const char *argument)
+{
+	return strncmp(argument, "postgresql://", 13) == 0 || strncmp(argument, "postgres://", 11) == 0 ||
+		strchr(argument, '=') != NULL;
+}
+
+int
+program_usage_error(const char *format, const char *argument)
+{
+	char	   *message;
+
+	if (asprintf(&message, format, argument) < 0)
+		abort();
+	print_error("%s", message);
+	print_hint("\"%s --help\" tells how it is used.", program);
+	free(message);
+	return EXIT_USAGE;
+}
