@@ -135,7 +135,7 @@ run(UnitResult (*unit) (Oid owner, UnitScan *scan), Oid owner, UnitScan *scan)
 	XactIsoLevel = XACT_READ_COMMITTED;
 	XactReadOnly = false;
 	PushActiveSnapshot(GetTransactionSnapshot());
-	durable_registry_load(true);
+	durable_registry_load(false);
 	result = unit(owner, scan);
 	PopActiveSnapshot();
 	SPI_commit();

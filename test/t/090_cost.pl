@@ -25,7 +25,7 @@ my $WORKFLOWS = 2000;
 my %BOUNDS = (
 	one_activity => {
 		start => { statements => 0.02, inserted => 2.01, updated => 0, deleted => 0, wal => 640 },
-		run => { statements => 0.5, statements_a_commit => 3, inserted => 2.06, updated => 1.03, not_hot => 0.15, deleted => 1.03, wal => 744, commits => 0.2 },
+		run => { statements => 0.2, statements_a_commit => 0.8, inserted => 2.06, updated => 1.03, not_hot => 0.15, deleted => 1.03, wal => 744, commits => 0.2 },
 	},
 	five_activity => {
 		start => { statements => 0.02, inserted => 2.01, updated => 0, deleted => 0, wal => 640 },
@@ -35,12 +35,12 @@ my %BOUNDS = (
 		run => { statements => 0.1, inserted => 0.05, updated => 0.05, not_hot => 0.05, deleted => 0.05, wal => 26, commits => 0.05 },
 	},
 	wait_for_event => {
-		run => { statements => 0.5, statements_a_commit => 2.3, inserted => 1.06, updated => 1.03, not_hot => 0.1, deleted => 1.03, wal => 512, commits => 0.2 },
+		run => { statements => 0.5, statements_a_commit => 0.5, inserted => 1.06, updated => 1.03, not_hot => 0.1, deleted => 1.03, wal => 512, commits => 0.2 },
 		raise => { statements => 0.02, inserted => 1.01, updated => 0, deleted => 0, wal => 233 },
-		wake => { statements => 0.5, statements_a_commit => 2.3, inserted => 2.06, updated => 1.03, not_hot => 0.3, deleted => 1.03, wal => 820, commits => 0.2 },
+		wake => { statements => 0.5, statements_a_commit => 0.5, inserted => 2.06, updated => 1.03, not_hot => 0.3, deleted => 1.03, wal => 820, commits => 0.2 },
 	},
 	sleeper => {
-		run => { statements => 0.5, statements_a_commit => 2.3, inserted => 2.06, updated => 1.03, not_hot => 0.1, deleted => 1.03, wal => 668, commits => 0.2 },
+		run => { statements => 0.5, statements_a_commit => 0.5, inserted => 2.06, updated => 1.03, not_hot => 0.1, deleted => 1.03, wal => 668, commits => 0.2 },
 		wake => { statements => 1.4, statements_a_commit => 29, inserted => 2.06, updated => 1.03, not_hot => 0.3, deleted => 1.03, wal => 782, commits => 0.2 },
 	},
 	start_alone => {	# each with its own commit

@@ -57,11 +57,11 @@ is($out, "stopped\n", 'and it is stopped');
 my $nothing = "dpkg-query() { return 1; }\n";
 
 ($out) = script($nothing . 'missing_packages play 15');
-is($out, join("\n", qw(gcc make libc6-dev libpq-dev libedit-dev postgresql-15), ''), 'make play needs no clang and no postgresql-server-dev');
+is($out, join("\n", qw(gcc make libc6-dev libpq-dev libedit-dev libevent-dev libssl-dev postgresql-15), ''), 'make play needs no clang and no postgresql-server-dev');
 ($out) = script($nothing . 'as_root() { return 1; }; sudo() { :; }; PG_CONFIG=; find_postgres() { return 1; }; newest_package_version() { echo 15; }; need play');
-like($out, qr/missing for make play and make check: .* postgresql-15 .*postgresql-plperl-15 postgresql-plpython3-15 postgresql-15-pgtap$/m,
+like($out, qr/missing for make play and make check: .* postgresql-15 .*postgresql-plperl-15 postgresql-plpython3-15 postgresql-15-pgtap postgresql-15-cron$/m,
 	'who has to install packages by hand is told of all of them');
-like($out, qr/^  sudo sh -c '.*apt-get -q install -y --no-install-recommends gcc .*postgresql-15-pgtap'$/m, '... in one line to run');
+like($out, qr/^  sudo sh -c '.*apt-get -q install -y --no-install-recommends gcc .*postgresql-15-cron'$/m, '... in one line to run');
 ($out) = script("CACHE='$dir/cache'; as_root() { \"\$\@\"; }; apt_quietly 'installing packages' 'echo one; echo pmstatus:x:50:half >&3; echo two >&2; false' || echo status \$?");
 is($out, "one\ntwo\nall of it is in $dir/cache/packages.log\nstatus 1\n", 'what apt prints is shown when it fails');
 ($out) = script("CACHE='$dir/cache'; as_root() { \"\$\@\"; }; apt_quietly 'installing packages' 'echo one; echo pmstatus:x:50:half >&3' && echo status \$?");

@@ -280,7 +280,7 @@ ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activi
 my $beats = $node->safe_psql('postgres', 'SELECT count(*) FROM beat');
 $node->safe_psql('postgres', 'SELECT pg_sleep(3)');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM beat'), $beats, 'and nothing of it runs');
-like($node->safe_psql('postgres', q{SELECT detail FROM durable.doctor() WHERE check_name = 'owners'}), qr/suspended cannot log in/, 'the doctor says so');
+like($node->safe_psql('postgres', q{SELECT detail FROM durable.doctor() WHERE check_name = 'owners'}), qr/suspended is not permitted to log in/, 'the doctor says so');
 (undef, undef, $stderr) = $node->psql('postgres', q{SET ROLE suspended; SELECT durable.start('beats')});
 like($stderr, qr/role "suspended" cannot own workflows because it cannot log in/, 'it can start nothing');
 $node->safe_psql('postgres', 'ALTER ROLE suspended LOGIN');

@@ -87,7 +87,9 @@ UPDATE durable.instance SET status = 'F', failure = '{"sqlstate": "22012", "mess
 UPDATE durable.finished SET status = 'F', completed_at = now() - CASE WHEN key = 1003 THEN interval '2 hours' WHEN key = 1004 THEN interval '2 days' ELSE interval '1 minute' END
 	WHERE key BETWEEN 1000 AND 1004;
 SQL
-is((ask('failed'))[0], 'f|3 instances of public.sleeper with 22012 in the last hour, 4 in the last day', 'failures are counted by orchestration and SQLSTATE');
+is((ask('failed'))[0], 't|3 instances of public.sleeper with 22012 in the last hour, 4 in the last day', 'failures are counted by orchestration and SQLSTATE');
+$node->safe_psql('postgres', q(UPDATE durable.instance SET failure = '{"sqlstate": "42P01", "message": "relation \"x\" does not exist"}' WHERE key = 1000));
+like((ask('failed'))[0], qr/^f\|.*one instance of public\.sleeper with 42P01 in the last hour/, 'an error of class 42 is a fault');
 like($node->safe_psql('postgres', "SELECT hint FROM durable.doctor() WHERE check_name = 'failed'"), qr/runtime_status = 'Failed'/, '... with the statement that shows them');
 
 my ($status, $stdout, $stderr) = $node->psql('postgres', "SELECT * FROM durable.doctor('-1 s')");
@@ -95,6 +97,7 @@ like($stderr, qr/ERROR:  time_limit must be greater than zero/, 'a limit must be
 
 # Everything has failed.
 $node->safe_psql('postgres', "UPDATE durable.finished SET status = 'F', completed_at = now(), name = 'x' || key % 7 WHERE key >= 1000");
+$node->safe_psql('postgres', q(UPDATE durable.instance SET status = 'F', failure = '{"sqlstate": "42P01", "message": "relation \"x\" does not exist"}' WHERE key >= 1000));
 is_quick("$N instances failed");
 like((ask('failed'))[0], qr/^f\|.*; and others of \d+ kinds; only the latest 2000 of each role were counted$/, '... and that not all were counted');
 is($node->safe_psql('postgres', "SELECT count(*) > 20 FROM durable.doctor('178000000 years')"), 't', 'a very long limit is none');
