@@ -15,7 +15,7 @@ SELECT durable.register_orchestration('Hello, world!', 'app.hello(jsonb)', versi
 SELECT durable.register_activity('Say it', 'app.hello(jsonb)');
 SELECT durable.register_activity('Send', 'app.bye(jsonb)', execution => 'task', retry => durable.retry(5), timeout => '1 minute', description => 'sends');
 SELECT * FROM mine;
--- Again: replaces all of it.
+-- Again: replaces all of it, but not another version.
 SELECT durable.register_orchestration('Hello, world!', 'app.bye(jsonb)');
 SELECT durable.register_activity('Send', 'app.hello(jsonb)', execution => NULL);
 SELECT * FROM mine;

@@ -280,15 +280,17 @@ CREATE INDEX queued_task_answered ON durable.queued_task (at) WHERE state IN ('c
 
 -- Names for functions, with options.  A registration counts for its owner, for
 -- roles that have the owner's privileges, and for everybody if a superuser or
--- the owner of the extension made it.
+-- the owner of the extension made it.  version: '' without one.  registered_at:
+-- when its owner registered that version for the first time.
 CREATE TABLE durable.orchestration (
     owner             regrole     NOT NULL,
     name              text        NOT NULL,
+    version           text        NOT NULL DEFAULT '',
     handler           text        NOT NULL,
-    version           text,
+    registered_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     retention         interval,
     description       text,
-    PRIMARY KEY (name, owner)
+    PRIMARY KEY (name, owner, version)
 );
 
 -- execution: auto, inline, task; external, and then there is no handler.
@@ -365,12 +367,12 @@ BEGIN
     IF TG_TABLE_NAME = 'activity' THEN
         DELETE FROM durable.activity WHERE name = NEW.name AND owner = NEW.owner;
     ELSE
-        DELETE FROM durable.orchestration WHERE name = NEW.name AND owner = NEW.owner;
+        DELETE FROM durable.orchestration WHERE name = NEW.name AND owner = NEW.owner AND version = NEW.version;
     END IF;
     RETURN NEW;
 END;
 $$;
-COMMENT ON FUNCTION durable.replace_registration() IS 'trigger function that replaces an existing registration of the same name and owner';
+COMMENT ON FUNCTION durable.replace_registration() IS 'trigger function that replaces an existing registration of the same name, owner and version';
 
 CREATE TRIGGER replace_registration BEFORE INSERT ON durable.orchestration
     FOR EACH ROW EXECUTE FUNCTION durable.replace_registration();

@@ -26,7 +26,7 @@ CREATE FUNCTION durable.register_activity(
 LANGUAGE C VOLATILE
 AS 'MODULE_PATHNAME', 'durable_register_activity';
 
-CREATE FUNCTION durable.unregister_orchestration(name text) RETURNS void
+CREATE FUNCTION durable.unregister_orchestration(name text, version text DEFAULT NULL) RETURNS void
 LANGUAGE C VOLATILE
 AS 'MODULE_PATHNAME', 'durable_unregister_orchestration';
 
@@ -49,16 +49,19 @@ AS 'MODULE_PATHNAME', 'durable_retry';
 -- everything for those who watch the server.
 CREATE VIEW durable.registrations WITH (security_barrier) AS
 SELECT r.kind, r.name, r.handler, r.owner, r.version, r.execution, r.retry, r.timeout, r.retention, r.description,
-       r.queue, r.priority, r.key
+       r.queue, r.priority, r.key, r.is_newest
 FROM (
-    SELECT 'orchestration' AS kind, o.name, o.handler, o.owner, o.version,
+    SELECT 'orchestration' AS kind, o.name, o.handler, o.owner, nullif(o.version, '') AS version,
            NULL::text AS execution, NULL::jsonb AS retry, NULL::interval AS timeout,
-           o.retention, o.description, NULL::text AS queue, NULL::integer AS priority, NULL::text AS key
+           o.retention, o.description, NULL::text AS queue, NULL::integer AS priority, NULL::text AS key,
+           NOT EXISTS (SELECT FROM durable.orchestration AS n
+                       WHERE n.name = o.name AND n.owner = o.owner
+                         AND (n.registered_at, n.version) > (o.registered_at, o.version)) AS is_newest
     FROM durable.orchestration AS o
     UNION ALL
     SELECT 'activity', a.name, a.handler, a.owner, NULL,
            a.execution, a.retry, a.timeout,
-           NULL, a.description, a.queue, a.priority, a.share
+           NULL, a.description, a.queue, a.priority, a.share, NULL
     FROM durable.activity AS a
 ) AS r
 WHERE pg_catalog.pg_has_role(r.owner::oid, 'USAGE')
@@ -67,11 +70,11 @@ WHERE pg_catalog.pg_has_role(r.owner::oid, 'USAGE')
    OR r.owner::oid IN (SELECT e.extowner FROM pg_catalog.pg_extension AS e WHERE e.extname = 'durable');
 
 COMMENT ON FUNCTION durable.register_orchestration(text, regprocedure, text, interval, text) IS
-    'gives an orchestration a name and options; replaces an existing registration of that name by the caller';
+    'gives an orchestration a name, a version and options; replaces an existing registration of that name and version by the caller';
 COMMENT ON FUNCTION durable.register_activity(text, regprocedure, text, jsonb, interval, text, text, integer, text) IS
     'gives an activity a name and options; replaces an existing registration of that name by the caller';
-COMMENT ON FUNCTION durable.unregister_orchestration(text) IS
-    'removes a registration of an orchestration by the caller; its instances continue to run';
+COMMENT ON FUNCTION durable.unregister_orchestration(text, text) IS
+    'removes one version or all versions of an orchestration that the caller has registered; its instances continue to run';
 COMMENT ON FUNCTION durable.unregister_activity(text) IS
     'removes a registration of an activity by the caller';
 COMMENT ON FUNCTION durable.retry(integer, interval, double precision, interval, interval, text[]) IS

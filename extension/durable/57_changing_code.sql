@@ -1,16 +1,16 @@
 -- Code that changes under running instances: an instance goes on with the code that it
 -- began with; these functions compare its history with other code, and move it.
 
-CREATE FUNCTION durable.verify_replay(name text, code regprocedure DEFAULT NULL,
+CREATE FUNCTION durable.verify_replay(name text, code regprocedure DEFAULT NULL, version text DEFAULT NULL,
     OUT instance_id text, OUT problem text, OUT line integer)
 RETURNS SETOF record
 LANGUAGE c AS 'MODULE_PATHNAME', 'durable_verify_replay';
 
-CREATE FUNCTION durable.repin(instance_id text, force boolean DEFAULT false)
+CREATE FUNCTION durable.repin(instance_id text, force boolean DEFAULT false, version text DEFAULT NULL)
 RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'durable_repin';
 
-CREATE FUNCTION durable.repin_all(name text)
+CREATE FUNCTION durable.repin_all(name text, version text DEFAULT NULL)
 RETURNS bigint
 LANGUAGE c AS 'MODULE_PATHNAME', 'durable_repin_all';
 
@@ -25,11 +25,11 @@ FROM durable.code AS c
 WHERE pg_catalog.pg_has_role(c.owner::oid, 'USAGE')
    OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 
-COMMENT ON FUNCTION durable.verify_replay(text, regprocedure) IS
+COMMENT ON FUNCTION durable.verify_replay(text, regprocedure, text) IS
     'compares code with the histories of the caller''s unfinished instances: one row for each that it would suspend, and why';
-COMMENT ON FUNCTION durable.repin(text, boolean) IS
-    'lets an instance go on with the code that its function has now, if that fits its history';
-COMMENT ON FUNCTION durable.repin_all(text) IS
+COMMENT ON FUNCTION durable.repin(text, boolean, text) IS
+    'lets an instance go on with the code that its function or the function of a version has now, if that fits its history';
+COMMENT ON FUNCTION durable.repin_all(text, text) IS
     'does that for all of the caller''s instances whose histories fit; how many these are';
 COMMENT ON FUNCTION durable.drop_unused_code() IS
     'drops the copies of replaced code that no unfinished instance runs; how many these were';

@@ -41,20 +41,23 @@ typedef struct Code
 {
 	Handler    *handler;
 	int64		hash;
+	const char *version;		/* NULL: not that of a version */
 }			Code;
 
 static char *orchestration_name(FunctionCallInfo fcinfo);
 static void verify_chunk(ReturnSetInfo *result, List *keys, Handler *code);
 static void put(ReturnSetInfo *result, const Instance *instance, Verdict verdict);
 static Code code_of(const char *signature);
-static bool move(Instance *instance, Verdict *verdict);
+static Code code_of_version(const char *name, const char *version, Oid owner);
+static void pin(Instance *instance, const Code *code);
+static bool move(Instance *instance, const Code *code, Verdict *verdict);
 
 PG_FUNCTION_INFO_V1(durable_verify_replay);
 PG_FUNCTION_INFO_V1(durable_repin);
 PG_FUNCTION_INFO_V1(durable_repin_all);
 PG_FUNCTION_INFO_V1(durable_drop_unused_code);
 
-/* verify_replay(name, code) -> set of (instance_id, problem, line) */
+/* verify_replay(name, code, version) -> set of (instance_id, problem, line) */
 Datum
 durable_verify_replay(PG_FUNCTION_ARGS)
 {
@@ -65,14 +68,21 @@ durable_verify_replay(PG_FUNCTION_ARGS)
 
 	durable_client_enter("verify_replay", "Call it from an activity.");
 	name = orchestration_name(fcinfo);
+	if (!PG_ARGISNULL(1) && !PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("code and version must not both be specified"),
+				 errhint("Specify the function, or the version that has it.")));
 	if (!PG_ARGISNULL(1))
 	{
 		code = durable_handler_from_oid(PG_GETARG_OID(1), "orchestration");
 		durable_handler_check_privilege(code);
 	}
+	if (!PG_ARGISNULL(2))
+		code = code_of_version(name, durable_client_text(fcinfo, 2), GetUserId()).handler;
 	InitMaterializedSRF(fcinfo, 0);
 
-	while ((keys = durable_instance_find_begun(GetUserId(), name, last, CHUNK)) != NIL)
+	while ((keys = durable_instance_find_unfinished(GetUserId(), name, true, last, CHUNK)) != NIL)
 	{
 		last = *(int64 *) llast(keys);
 		verify_chunk((ReturnSetInfo *) fcinfo->resultinfo, keys, code);
@@ -128,14 +138,16 @@ put(ReturnSetInfo *result, const Instance *instance, Verdict verdict)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* repin(instance_id, force) */
+/* repin(instance_id, force, version) */
 Datum
 durable_repin(PG_FUNCTION_ARGS)
 {
 	ClientInstance found;
 	char	   *instance_id;
 	bool		force = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
+	char	   *version = durable_client_text(fcinfo, 2);
 	Instance   *instance;
+	Code		code;
 	Verdict		verdict = {0};
 
 	durable_client_enter("repin", "Call it from an activity.");
@@ -158,13 +170,15 @@ durable_repin(PG_FUNCTION_ARGS)
 		durable_client_no_instance(instance_id);
 	if (STATUS_IS_FINISHED(instance->status))
 		durable_client_require_unfinished(instance_id, &found);
+	durable_registry_load(false);
+	code = version != NULL ? code_of_version(instance->name, version, found.owner) : code_of(instance->handler_signature);
 	if (force)
-		durable_code_pin(instance->key, code_of(instance->handler_signature).hash);
-	else if (!move(instance, &verdict))
+		pin(instance, &code);
+	else if (!move(instance, &code, &verdict))
 		ereport(ERROR,
 				(errcode(ERRCODE_DURABLE_NONDETERMINISTIC),
 				 errmsg("the code of %s does not fit the history of instance \"%s\"",
-						instance->handler_signature, instance_id),
+						code.handler->signature, instance_id),
 				 verdict.line > 0 ?
 				 errdetail("At line %d: %s.", verdict.line, verdict.problem) :
 				 errdetail("It differs: %s.", verdict.problem),
@@ -172,11 +186,13 @@ durable_repin(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* repin_all(name) -> how many were moved */
+/* repin_all(name, version) -> how many were moved */
 Datum
 durable_repin_all(PG_FUNCTION_ARGS)
 {
 	char	   *name;
+	char	   *version = durable_client_text(fcinfo, 1);
+	Code		code = {0};
 	int64		last = 0;
 	int64		moved = 0;
 	List	   *keys;
@@ -184,7 +200,10 @@ durable_repin_all(PG_FUNCTION_ARGS)
 
 	durable_client_enter("repin_all", "Call it from an activity.");
 	name = orchestration_name(fcinfo);
-	while ((keys = durable_instance_find_begun(GetUserId(), name, last, CHUNK)) != NIL)
+	if (version != NULL)
+		code = code_of_version(name, version, GetUserId());
+	/* Those that have not begun take the present code anyway, but not that of another version. */
+	while ((keys = durable_instance_find_unfinished(GetUserId(), name, version == NULL, last, CHUNK)) != NIL)
 	{
 		last = *(int64 *) llast(keys);
 		foreach(cell, keys)
@@ -195,7 +214,9 @@ durable_repin_all(PG_FUNCTION_ARGS)
 			CHECK_FOR_INTERRUPTS();
 			if (instance == NULL)
 				continue;
-			if (!STATUS_IS_FINISHED(instance->status) && move(instance, &verdict))
+			if (version == NULL)
+				code = code_of(instance->handler_signature);
+			if (!STATUS_IS_FINISHED(instance->status) && move(instance, &code, &verdict))
 				moved++;
 			MemoryContextDelete(instance->context);
 		}
@@ -203,28 +224,47 @@ durable_repin_all(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(moved);
 }
 
-/* False: the code of today does not fit. */
+/* False: the code does not fit. */
 static bool
-move(Instance *instance, Verdict *verdict)
+move(Instance *instance, const Code *code, Verdict *verdict)
 {
-	Code		code = code_of(instance->handler_signature);
 	DurableScan history;
 
 	durable_history_open(&history);
 	durable_history_load(&history, instance);
 	durable_history_close(&history);
-	*verdict = durable_verify_instance(instance, code.handler);
+	*verdict = durable_verify_instance(instance, code->handler);
 	if (verdict->problem != NULL)
 		return false;
-	if (code.hash != instance->code_hash)
-		durable_code_pin(instance->key, code.hash);
+	if (code->hash != instance->code_hash || code->version != NULL)
+		pin(instance, code);
 	return true;
+}
+
+static void
+pin(Instance *instance, const Code *code)
+{
+	if (code->version == NULL)
+		durable_code_pin(instance->key, code->hash);
+	else
+		durable_code_pin_version(instance->key, code->hash,
+								 durable_instance_shorten(code->handler->signature, instance->name), code->version);
+}
+
+static Code
+code_of_version(const char *name, const char *version, Oid owner)
+{
+	const Registration *registration = durable_handler_version(name, version, owner);
+	Code		code = code_of(registration->handler);
+
+	code.version = registration->version;
+	return code;
 }
 
 static Code
 code_of(const char *signature)
 {
-	Code		code;
+	Code		code = {0};
 
 	code.handler = durable_handler_resolve(signature);
 	code.hash = durable_handler_code_hash(code.handler);
@@ -240,7 +280,7 @@ orchestration_name(FunctionCallInfo fcinfo)
 
 	durable_registry_load(false);
 	if (durable_handler_registration(name, "orchestration", GetUserId(), InvalidOid) != NULL ||
-		durable_instance_find_begun(GetUserId(), name, 0, 1) != NIL)
+		durable_instance_find_unfinished(GetUserId(), name, true, 0, 1) != NIL)
 		return name;
 	return pstrdup(durable_handler_find(name, "orchestration", InvalidOid)->name);
 }

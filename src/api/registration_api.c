@@ -3,7 +3,9 @@
  *		durable.register_orchestration(), register_activity(), and their opposites.
  *
  * A registration gives a function a name and options.  It belongs to the role that
- * made it; making it again replaces it.  registry.c, which reads registrations, decides
+ * made it; making it again replaces it.  An orchestration may have several versions, each
+ * with a registration of its own; that which was made last for the first time is the
+ * newest.  registry.c, which reads registrations, decides
  * to which other roles one applies.
  *
  * Owns:		writing of durable.orchestration and durable.activity
@@ -39,15 +41,17 @@ static void check_execution(const char *word);
 static void check_retention(FunctionCallInfo fcinfo, int argno);
 static Datum text_or_null(const char *value, char *null);
 static void run(DurableSql *sql, Datum *values, const char *nulls);
-static void unregister(FunctionCallInfo fcinfo, const char *kind, DurableSql *sql);
-static pg_noreturn_compat void not_registered(const char *name, const char *kind);
+static void unregister(FunctionCallInfo fcinfo, const char *kind, const char *version, DurableSql *sql);
+static pg_noreturn_compat void not_registered(const char *name, const char *kind, const char *version);
 
 #define OWNER_IS_GONE	"NOT EXISTS (SELECT 1 FROM pg_catalog.pg_roles AS r WHERE r.oid = owner)"
 
 static DurableSql upsert_orchestration = {
-	.text = "INSERT INTO durable.orchestration AS o (owner, name, handler, version, retention, description) "
-	"VALUES ($1, $2, $3, $4, $5, $6) "
-	"ON CONFLICT (name, owner) DO UPDATE SET handler = excluded.handler, version = excluded.version, "
+	.text = "INSERT INTO durable.orchestration AS o (owner, name, handler, version, retention, description, registered_at) "
+	"SELECT $1, $2, $3, $4, $5, $6, coalesce(pg_catalog.max(registered_at) FILTER (WHERE version = $4), "
+	"greatest(clock_timestamp(), pg_catalog.max(registered_at) + '1 microsecond')) "
+	"FROM durable.orchestration WHERE name = $2 AND owner = $1 "
+	"ON CONFLICT (name, owner, version) DO UPDATE SET handler = excluded.handler, "
 	"retention = excluded.retention, description = excluded.description",
 	.nargs = 6,
 	.argtypes = {REGROLEOID, TEXTOID, TEXTOID, TEXTOID, INTERVALOID, TEXTOID}
@@ -62,9 +66,10 @@ static DurableSql upsert_activity = {
 	.argtypes = {REGROLEOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, INTERVALOID, TEXTOID, TEXTOID, INT4OID, TEXTOID}
 };
 static DurableSql delete_orchestration = {
-	.text = "DELETE FROM durable.orchestration WHERE name = $2 AND (owner = $1 OR $3 AND " OWNER_IS_GONE ")",
-	.nargs = 3,
-	.argtypes = {REGROLEOID, TEXTOID, BOOLOID}
+	.text = "DELETE FROM durable.orchestration WHERE name = $2 AND (owner = $1 OR $3 AND " OWNER_IS_GONE ")"
+	" AND (version = $4 OR $4 IS NULL)",
+	.nargs = 4,
+	.argtypes = {REGROLEOID, TEXTOID, BOOLOID, TEXTOID}
 };
 static DurableSql delete_activity = {
 	.text = "DELETE FROM durable.activity WHERE name = $2 AND (owner = $1 OR $3 AND " OWNER_IS_GONE ")",
@@ -101,7 +106,7 @@ durable_register_orchestration(PG_FUNCTION_ARGS)
 	values[0] = ObjectIdGetDatum(GetUserId());
 	values[1] = CStringGetTextDatum(name);
 	values[2] = CStringGetTextDatum(handler->signature);
-	values[3] = text_or_null(version, &nulls[3]);
+	values[3] = CStringGetTextDatum(version ? version : "");
 	values[4] = PG_GETARG_DATUM(3);
 	nulls[4] = PG_ARGISNULL(3) ? 'n' : ' ';
 	values[5] = PG_GETARG_DATUM(4);
@@ -164,14 +169,14 @@ durable_register_activity(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* unregister_orchestration(name) */
+/* unregister_orchestration(name, version): '' is the registration without a version, NULL all */
 PG_FUNCTION_INFO_V1(durable_unregister_orchestration);
 
 Datum
 durable_unregister_orchestration(PG_FUNCTION_ARGS)
 {
 	durable_client_enter("unregister_orchestration", "Call it from an activity.");
-	unregister(fcinfo, "orchestration", &delete_orchestration);
+	unregister(fcinfo, "orchestration", durable_client_text(fcinfo, 1), &delete_orchestration);
 	PG_RETURN_VOID();
 }
 
@@ -182,36 +187,45 @@ Datum
 durable_unregister_activity(PG_FUNCTION_ARGS)
 {
 	durable_client_enter("unregister_activity", "Call it from an activity.");
-	unregister(fcinfo, "activity", &delete_activity);
+	unregister(fcinfo, "activity", NULL, &delete_activity);
 	PG_RETURN_VOID();
 }
 
 static void
-unregister(FunctionCallInfo fcinfo, const char *kind, DurableSql *sql)
+unregister(FunctionCallInfo fcinfo, const char *kind, const char *version, DurableSql *sql)
 {
 	char	   *name = durable_client_name(fcinfo, 0, psprintf("%s name", kind));
-	Datum		values[3];
+	Datum		values[4];
+	char		nulls[] = "    ";
 	uint64		deleted;
 
 	values[0] = ObjectIdGetDatum(GetUserId());
 	values[1] = CStringGetTextDatum(name);
 	/* A role that is gone cannot do it any more, and its name nobody can take. */
 	values[2] = BoolGetDatum(superuser() || GetUserId() == durable_extension_owner());
+	values[3] = text_or_null(version, &nulls[3]);
 	durable_sql_connect();
-	deleted = durable_sql_run(sql, values, NULL, false, 0);
+	deleted = durable_sql_run(sql, values, nulls, false, 0);
 	durable_sql_finish();
 	if (deleted == 0)
-		not_registered(name, kind);
+		not_registered(name, kind, version);
 
 	durable_registry_changed();
 }
 
 static void
-not_registered(const char *name, const char *kind)
+not_registered(const char *name, const char *kind, const char *version)
 {
 	const char *like;
 
 	durable_registry_load(false);
+	if (version != NULL)
+	{
+		const Registration *newest = durable_registry_orchestration(name, GetUserId());
+
+		if (newest != NULL && newest->owner == GetUserId())
+			durable_handler_no_version(newest->name, newest, version);
+	}
 	like = durable_suggest(name, durable_registry_names(kind, GetUserId()));
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),

@@ -58,7 +58,7 @@
 typedef struct StartTarget
 {
 	const char *name;			/* as stored */
-	const char *version;		/* of the registration, or NULL */
+	const char *version;		/* of the registration, or NULL: it has none */
 	bool		is_registered;
 	Handler    *handler;
 	const Jsonb *input;			/* as its parameters have read it */
@@ -79,7 +79,7 @@ static void read_arguments(FunctionCallInfo fcinfo, StartRequest *request);
 static void check_request(const StartRequest *request);
 static void check_owner(Oid owner);
 static void admit(const StartRequest *request, Oid owner);
-static void resolve(const char *name, Oid owner, StartTarget *target);
+static void resolve(const char *name, const char *version, Oid owner, StartTarget *target);
 static Handler *recall_function(const char *name, Oid owner);
 static void remember_function(const char *name, Oid owner, const Handler *handler);
 static void forget_function(Datum arg, int cacheid, uint32 hashvalue);
@@ -155,7 +155,7 @@ durable_client_start_or_get(const StartRequest *request, int64 *key, bool *is_ne
 
 	check_request(request);
 	check_owner(owner);
-	resolve(request->name, owner, &target);
+	resolve(request->name, request->version, owner, &target);
 	check_target(request, &target);
 	durable_client_seed_engine();
 
@@ -200,7 +200,7 @@ durable_client_check_start(const StartRequest *request, const Jsonb **input)
 
 	check_request(request);
 	check_owner(owner);
-	resolve(request->name, owner, &target);
+	resolve(request->name, request->version, owner, &target);
 	check_target(request, &target);
 	*input = target.input;
 	/* A function's name alone depends on the search_path, and may come to be ambiguous. */
@@ -317,17 +317,6 @@ check_target(const StartRequest *request, StartTarget *target)
 
 	durable_handler_check_privilege(handler);
 
-	if (request->version &&
-		(target->version == NULL || strcmp(request->version, target->version) != 0))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("version \"%s\" of orchestration \"%s\" does not exist",
-						durable_clip(request->version), target->name),
-				 target->version ?
-				 errdetail("The registered version is \"%s\".", target->version) :
-				 errdetail("The orchestration has no version."),
-				 errhint("Use durable.register_orchestration() to set a version.")));
-
 	target->input = durable_handler_check_input(handler, request->input);
 	durable_json_check_size(target->input, "input");
 }
@@ -335,12 +324,13 @@ check_target(const StartRequest *request, StartTarget *target)
 /* --- what the name stands for --------------------------------------------------------- */
 
 static void
-resolve(const char *name, Oid owner, StartTarget *target)
+resolve(const char *name, const char *version, Oid owner, StartTarget *target)
 {
 	const Registration *registration;
 
 	durable_registry_load(false);
-	registration = durable_handler_registration(name, "orchestration", owner, InvalidOid);
+	registration = version != NULL ? durable_handler_version(name, version, owner) :
+		durable_handler_registration(name, "orchestration", owner, InvalidOid);
 	target->is_registered = registration != NULL;
 	if (registration)
 	{

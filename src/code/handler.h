@@ -66,6 +66,14 @@ extern const struct Registration *durable_handler_registration(const char *name,
 															  Oid role, Oid extra_namespace);
 
 /*
+ * That version of the orchestration of that name; raises 22023 if it does not exist.
+ * no_version raises that; newest: a registration of the name, or NULL.
+ */
+extern const struct Registration *durable_handler_version(const char *name, const char *version, Oid role);
+extern pg_noreturn_compat void durable_handler_no_version(const char *name, const struct Registration *newest,
+														  const char *version);
+
+/*
  * Same, from a stored signature; 42883 when it is gone.  Depends neither on the
  * search_path nor on privileges.
  */

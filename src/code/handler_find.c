@@ -42,6 +42,8 @@
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
+#define MAX_VERSIONS_SHOWN	10
+
 /* What was written, taken apart. */
 typedef struct Written
 {
@@ -93,6 +95,48 @@ durable_handler_registration(const char *name, const char *kind, Oid role, Oid e
 		is_function(name, kind, extra_namespace))
 		return NULL;
 	return registration;
+}
+
+const Registration *
+durable_handler_version(const char *name, const char *version, Oid role)
+{
+	const Registration *newest = durable_handler_registration(name, "orchestration", role, InvalidOid);
+	const Registration *found = newest != NULL ? durable_registry_version(newest, version) : NULL;
+
+	if (newest == NULL)
+		name = durable_handler_find(name, "orchestration", InvalidOid)->name;
+	if (found == NULL)
+		durable_handler_no_version(name, newest, version);
+	return found;
+}
+
+void
+durable_handler_no_version(const char *name, const Registration *newest, const char *version)
+{
+	StringInfoData list;
+	ListCell   *cell;
+	List	   *versions = newest != NULL ? durable_registry_versions(newest) : NIL;
+	int			shown = 0;
+
+	initStringInfo(&list);
+	foreach(cell, versions)
+	{
+		if (shown++ == MAX_VERSIONS_SHOWN)
+		{
+			appendStringInfo(&list, " and %d older", list_length(versions) - MAX_VERSIONS_SHOWN);
+			break;
+		}
+		appendStringInfo(&list, "%s\"%s\"", shown > 1 ? ", " : "", clipped(lfirst(cell)));
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("version \"%s\" of orchestration \"%s\" does not exist", clipped(version), clipped(name)),
+			 versions != NIL ? errdetail_plural("The registered version is %s.", "The registered versions are %s.",
+												list_length(versions), list.data) :
+			 newest != NULL ? errdetail("The orchestration is registered without a version.") :
+			 errdetail("The orchestration is not registered, and only registrations have versions."),
+			 versions != NIL ? errhint("Use a registered version, or register this one with durable.register_orchestration().") :
+			 errhint("Omit the version, or register it with durable.register_orchestration().")));
 }
 
 /* Whatever its arguments are: what is written as a function is left to durable_handler_find. */

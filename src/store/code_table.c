@@ -13,9 +13,9 @@
  * million finished ones take no time.  If all of these have finished and there are
  * more, the answer is that the handler may have unfinished instances.
  *
- * Owns:	durable.code; column code_hash of durable.instance is instance_table.c's, and
- *			is set here for clients
- * Called by: kept_code.c, ddl_code.c, execution.c, repin_api.c
+ * Owns:	durable.code; columns code_hash, handler and version of durable.instance are
+ *			instance_table.c's, and are set here for clients
+ * Called by: kept_code.c, ddl_code.c, orchestration_code.c, code_api.c
  * Locks:	SHARE ROW EXCLUSIVE on the table by a transaction that keeps code; the
  *			row of an instance
  *			that is moved to other code
@@ -84,6 +84,12 @@ static DurableSql pin = {
 	.text = "UPDATE durable.instance SET code_hash = $2 WHERE key = $1",
 	.nargs = 2,
 	.argtypes = {INT8OID, INT8OID}
+};
+
+static DurableSql pin_version = {
+	.text = "UPDATE durable.instance SET code_hash = $2, handler = $3, version = $4 WHERE key = $1",
+	.nargs = 4,
+	.argtypes = {INT8OID, INT8OID, TEXTOID, TEXTOID}
 };
 
 /* One walk through all instances. An instance without a hash of its own would take the newest copy. */
@@ -171,6 +177,16 @@ durable_code_pin(int64 key, int64 hash)
 
 	durable_sql_connect();
 	(void) durable_sql_run(&pin, values, NULL, false, 0);
+	durable_sql_finish();
+}
+
+void
+durable_code_pin_version(int64 key, int64 hash, const char *handler, const char *version)
+{
+	Datum		values[4] = {Int64GetDatum(key), Int64GetDatum(hash), CStringGetTextDatum(handler), CStringGetTextDatum(version)};
+
+	durable_sql_connect();
+	(void) durable_sql_run(&pin_version, values, NULL, false, 0);
 	durable_sql_finish();
 }
 

@@ -31,6 +31,9 @@ extern void durable_code_lock(void);
 /* Instances that their history has been compared for: their code is that one from now on. */
 extern void durable_code_pin(int64 key, int64 hash);
 
+/* The same, when the code is that of a version: handler as the column has it, see durable_instance_shorten. */
+extern void durable_code_pin_version(int64 key, int64 hash, const char *handler, const char *version);
+
 /* Copies (char *, signatures) that no unfinished instance needs; their rows are deleted. */
 extern List *durable_code_delete_unused(void);
 

@@ -106,7 +106,8 @@ static DurableSql delete_or_wait = {
 };
 
 /*
- * Of each owner and name the oldest entry, and how long it is kept.  The limits keep
+ * Of each owner and name the oldest entry, and how long it is kept: as the newest version
+ * that has a retention says.  The limits keep
  * times in range whatever a registration says.
  */
 static DurableSql oldest_entries = {
@@ -121,7 +122,7 @@ static DurableSql oldest_entries = {
 	"    OR EXISTS (SELECT 1 FROM pg_catalog.pg_authid a WHERE a.oid = r.owner AND a.rolsuper)"
 	"    OR EXISTS (SELECT 1 FROM pg_catalog.pg_extension e"
 	"     WHERE e.extname = 'durable' AND e.extowner = r.owner))"
-	"   ORDER BY (r.owner = k.owner) DESC LIMIT 1), $2) AS retention OFFSET 0) x,"
+	"   ORDER BY (r.owner = k.owner) DESC, r.registered_at DESC LIMIT 1), $2) AS retention OFFSET 0) x,"
 	" LATERAL (SELECT greatest('0', least('1000 years', x.retention)) AS bounded) r"
 	" WHERE x.retention IS NOT NULL",
 	.nargs = 2,

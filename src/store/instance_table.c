@@ -112,10 +112,10 @@ static DurableSql wait_for_row = {
 	1, {INT8OID}
 };
 
-static DurableSql find_begun = {
+static DurableSql find_unfinished = {
 	"SELECT key FROM durable.instance WHERE name = $2 AND owner = $1 AND key > $3"
-	" AND status IN ('P', 'R', 'S') AND events > 0 ORDER BY key LIMIT $4",
-	4, {REGROLEOID, TEXTOID, INT8OID, INT4OID}
+	" AND status IN ('P', 'R', 'S') AND (events > 0 OR $5) ORDER BY key LIMIT $4",
+	5, {REGROLEOID, TEXTOID, INT8OID, INT4OID, BOOLOID}
 };
 
 static DurableSql count_dropped = {
@@ -154,7 +154,6 @@ static char read_status(DurableSql *sql, int64 key);
 static void set_changes(DurableWriter *writer, const Instance *instance, TimestampTz now);
 static void count_new(const NewInstance *row);
 static void set_new(DurableWriter *writer, NewInstance *row);
-static const char *shorten(const char *signature, const char *name);
 static char *lengthen(const char *stored, const char *name);
 
 /* --- reading ------------------------------------------------------------------------------ */
@@ -206,16 +205,17 @@ durable_instance_wait_for(Oid owner, int64 key, MemoryContext parent)
 }
 
 List *
-durable_instance_find_begun(Oid owner, const char *name, int64 after, int limit)
+durable_instance_find_unfinished(Oid owner, const char *name, bool begun, int64 after, int limit)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	Datum		values[4] = {ObjectIdGetDatum(owner), CStringGetTextDatum(name), Int64GetDatum(after), Int32GetDatum(limit)};
+	Datum		values[5] = {ObjectIdGetDatum(owner), CStringGetTextDatum(name), Int64GetDatum(after), Int32GetDatum(limit),
+	BoolGetDatum(!begun)};
 	List	   *result = NIL;
 	uint64		nrows;
 
 	durable_sql_connect();
 	MemoryContextSwitchTo(caller);
-	nrows = durable_sql_run(&find_begun, values, NULL, false, 0);
+	nrows = durable_sql_run(&find_unfinished, values, NULL, false, 0);
 	for (uint64 i = 0; i < nrows; i++)
 	{
 		int64	   *key = palloc(sizeof(int64));
@@ -438,7 +438,7 @@ set_new(DurableWriter *writer, NewInstance *row)
 	durable_writer_set_text(writer, INSTANCE_ID, row->instance_id);
 	durable_writer_set(writer, INSTANCE_OWNER, ObjectIdGetDatum(row->owner));
 	durable_writer_set_text(writer, INSTANCE_NAME, row->name);
-	durable_writer_set_text(writer, INSTANCE_HANDLER, shorten(row->handler, row->name));
+	durable_writer_set_text(writer, INSTANCE_HANDLER, durable_instance_shorten(row->handler, row->name));
 	durable_writer_set_text(writer, INSTANCE_VERSION, row->version);
 	durable_writer_set(writer, INSTANCE_CREATED_AT, TimestampTzGetDatum(row->created_at));
 	durable_writer_set_jsonb(writer, INSTANCE_INPUT, row->input);
@@ -462,7 +462,7 @@ durable_instance_insert_unless_taken(NewInstance *row)
 		CStringGetTextDatum(row->instance_id),
 		ObjectIdGetDatum(row->owner),
 		CStringGetTextDatum(row->name),
-		CStringGetTextDatum(shorten(row->handler, row->name)),
+		CStringGetTextDatum(durable_instance_shorten(row->handler, row->name)),
 		row->version ? CStringGetTextDatum(row->version) : (Datum) 0,
 		TimestampTzGetDatum(row->created_at),
 		JsonbPGetDatum(row->input),
@@ -514,8 +514,8 @@ durable_instance_check_table(void)
 /* --- the column handler ------------------------------------------------------------------- */
 
 /* A signature is never shorter than "()", and quotes a name that begins like that. */
-static const char *
-shorten(const char *signature, const char *name)
+const char *
+durable_instance_shorten(const char *signature, const char *name)
 {
 	size_t		length = strlen(name);
 

@@ -139,10 +139,13 @@ extern int64 durable_instance_count_live(Oid owner);
 extern void durable_instance_count_dropped(List *instances);
 
 /*
- * Unfinished instances of that owner and name that have a history: their keys, at most so
- * many, in their order after that one.
+ * Unfinished instances of that owner and name: their keys, at most so many, in their order
+ * after that one.  begun: only those that have a history.
  */
-extern List *durable_instance_find_begun(Oid owner, const char *name, int64 after, int limit);
+extern List *durable_instance_find_unfinished(Oid owner, const char *name, bool begun, int64 after, int limit);
+
+/* A handler as the column has it: without the name, if the signature begins with that. */
+extern const char *durable_instance_shorten(const char *signature, const char *name);
 
 /*
  * Waits until it has the instance locked as a unit would; NULL when it is gone or not the

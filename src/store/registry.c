@@ -36,7 +36,7 @@
 #include "utils/timestamp.h"
 #include "wakeup.h"
 
-/* Sorted by name, then owner. */
+/* Sorted by name, then owner, then from the newest version to the oldest. */
 typedef struct RegistrationList
 {
 	int			length;
@@ -60,7 +60,7 @@ static struct
 static bool changed_here = false;	/* by this transaction */
 
 static DurableSql select_orchestrations = {
-	.text = "SELECT name, owner, handler, version FROM durable.orchestration"
+	.text = "SELECT name, owner, handler, nullif(version, ''), registered_at FROM durable.orchestration"
 };
 static DurableSql select_activities = {
 	.text = "SELECT name, owner, handler, execution, retry, timeout, queue, priority, share FROM durable.activity"
@@ -81,6 +81,7 @@ static void free_context(void *context);
 static void forget_all(void *arg);
 static void forget_changes(void *arg);
 static const Registration *find(const RegistrationList *list, const char *name, Oid role);
+static bool is_same(const Registration *entry, const Registration *other);
 static int	rank(const Registration *registration, Oid role);
 
 /* --- loading -------------------------------------------------------------------------------------------------------------- */
@@ -151,11 +152,13 @@ read_orchestrations(RegistrationList *list)
 	for (int i = 0; i < list->length; i++)
 	{
 		Registration *entry = &list->entries[i];
+		bool		isnull;
 
 		entry->name = durable_sql_text(i, 1);
 		entry->owner = durable_sql_oid(i, 2);
 		entry->handler = durable_sql_text(i, 3);
 		entry->version = durable_sql_text(i, 4);
+		entry->registered_at = durable_sql_timestamptz(i, 5, &isnull);
 	}
 	qsort(list->entries, list->length, sizeof(Registration), compare);
 }
@@ -217,9 +220,13 @@ compare(const void *left, const void *right)
 	const Registration *b = right;
 	int			order = strcmp(a->name, b->name);
 
-	if (order != 0)
-		return order;
-	return a->owner < b->owner ? -1 : a->owner > b->owner;
+	if (order == 0)
+		order = (a->owner > b->owner) - (a->owner < b->owner);
+	if (order == 0)
+		order = (a->registered_at < b->registered_at) - (a->registered_at > b->registered_at);
+	if (order == 0)
+		order = strcmp(b->version ? b->version : "", a->version ? a->version : "");
+	return order;
 }
 
 /* --- the end of the transaction ----------------------------------------------------------------------------------------------- */
@@ -285,6 +292,36 @@ const Registration *
 durable_registry_activity(const char *name, Oid role)
 {
 	return find(&registry.activities, name, role);
+}
+
+const Registration *
+durable_registry_version(const Registration *newest, const char *version)
+{
+	const Registration *end = registry.orchestrations.entries + registry.orchestrations.length;
+
+	for (const Registration *entry = newest; entry < end && is_same(entry, newest); entry++)
+		if (entry->version != NULL && strcmp(entry->version, version) == 0)
+			return entry;
+	return NULL;
+}
+
+List *
+durable_registry_versions(const Registration *newest)
+{
+	const Registration *end = registry.orchestrations.entries + registry.orchestrations.length;
+	List	   *versions = NIL;
+
+	for (const Registration *entry = newest; entry < end && is_same(entry, newest); entry++)
+		if (entry->version != NULL)
+			versions = lappend(versions, pstrdup(entry->version));
+	return versions;
+}
+
+/* Do they differ in their version only? */
+static bool
+is_same(const Registration *entry, const Registration *other)
+{
+	return entry->owner == other->owner && strcmp(entry->name, other->name) == 0;
 }
 
 /* Among equals the role that was created first decides: any rule does, if it is the same in every process. */

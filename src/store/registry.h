@@ -17,6 +17,7 @@
 #include "durable.h"
 #include "nodes/pg_list.h"
 #include "quota.h"
+#include "utils/timestamp.h"
 
 typedef enum ActivityExecution
 {
@@ -32,6 +33,7 @@ typedef struct Registration
 	Oid			owner;			/* who registered it */
 	char	   *handler;		/* signature; NULL: an external activity */
 	char	   *version;		/* orchestrations, or NULL */
+	TimestampTz registered_at;	/* orchestrations: this version, for the first time */
 	ActivityExecution execution;	/* activities */
 	Jsonb	   *retry;			/* activities: default policy, or NULL */
 	Interval   *timeout;		/* activities, or NULL */
@@ -46,15 +48,23 @@ typedef struct Registration
  */
 extern void durable_registry_load(bool force);
 
-/*
- * NULL when there is none that counts for that role.  The result is valid for the
- * current transaction.
- */
 /* The owner's quota; NULL: it has none. */
 extern const DurableQuota *durable_registry_quota(Oid owner);
 
+/*
+ * NULL when there is none that counts for that role.  The result is valid for the
+ * current transaction.  Of the versions of an orchestration it is the newest: the one
+ * that its owner registered last, where registering a version again does not count.
+ */
 extern const Registration *durable_registry_orchestration(const char *name, Oid role);
 extern const Registration *durable_registry_activity(const char *name, Oid role);
+
+/*
+ * Other versions of an orchestration by the same owner: that one, or NULL; and all that
+ * have a version (char *), the newest first.
+ */
+extern const Registration *durable_registry_version(const Registration *newest, const char *version);
+extern List *durable_registry_versions(const Registration *newest);
 
 /*
  * Was it made by the role itself, or by somebody whom everybody has to trust?  Else

@@ -35,6 +35,7 @@ typedef struct StartLookup
 	char	   *registered_name;
 	char	   *handler;
 	char	   *version;
+	bool		is_child;		/* it gets the version of its parent, if there is one */
 }			StartLookup;
 
 static int record_sub_orchestration(Turn *turn, FunctionCallInfo fcinfo);
@@ -73,7 +74,7 @@ record_sub_orchestration(Turn *turn, FunctionCallInfo fcinfo)
 {
 	char	   *name = durable_call_name(fcinfo, 0, "orchestration");
 	NewCall		call = {.fcinfo = fcinfo, .turn = turn, .name = name};
-	StartLookup lookup = {turn, name, NULL, NULL, NULL, NULL};
+	StartLookup lookup = {.turn = turn, .name = name, .is_child = true};
 	HistoryEvent *recorded;
 	Jsonb	   *failure = NULL;
 	int			task;
@@ -149,7 +150,7 @@ durable_start_orchestration(PG_FUNCTION_ARGS)
 	Instance   *instance = turn->instance;
 	char	   *name = durable_call_name(fcinfo, 0, "orchestration");
 	NewCall		call = {.fcinfo = fcinfo, .turn = turn, .name = name};
-	StartLookup lookup = {turn, name, NULL, NULL, NULL, NULL};
+	StartLookup lookup = {.turn = turn, .name = name};
 	HistoryEvent *recorded;
 	HistoryEvent *event;
 	Jsonb	   *failure = NULL;
@@ -257,8 +258,13 @@ look_up_body(void *arg)
 	const Registration *registration =
 		durable_handler_registration(lookup->name, "orchestration", lookup->turn->instance->owner,
 									 lookup->turn->handler->namespace);
+	const Registration *same = NULL;
 	Handler    *handler;
 
+	if (registration != NULL && lookup->is_child && lookup->turn->instance->version != NULL)
+		same = durable_registry_version(registration, lookup->turn->instance->version);
+	if (same != NULL)
+		registration = same;
 	if (registration != NULL)
 	{
 		handler = durable_handler_resolve(registration->handler);
