@@ -31,11 +31,12 @@
 #define LAST_BACKOFF	2000
 #define START_TIMEOUT	60000	/* for a server that is starting when we come */
 
+static bool environment_names_server(void);
 static char *private_cluster(void);
 static char *path_in(const char *directory, const char *file);
 static char *first_line(const char *path);
 static bool attempt(Conn *c);
-static void ignore_notice(void *arg, const PGresult *res);
+static void receive_notice(void *arg, const PGresult *res);
 static bool prepare_session(Conn *c);
 static void collect_notifications(Conn *c);
 static void forget_notifications(Conn *c);
@@ -50,8 +51,10 @@ conn_configure(Conn *c, const ConnOptions *options)
 
 	memset(c, 0, sizeof(*c));
 	c->backoff = FIRST_BACKOFF;
+	c->options = options;
 
-	if (options->host == NULL && options->port == NULL && options->user == NULL && dbname == NULL)
+	if (options->host == NULL && options->port == NULL && options->user == NULL && dbname == NULL &&
+		!(options->environment_first && environment_names_server()))
 	{
 		c->private_info = private_cluster();
 		dbname = c->private_info;
@@ -67,7 +70,7 @@ conn_configure(Conn *c, const ConnOptions *options)
 	set_parameter(c, &n, "port", options->port);
 	set_parameter(c, &n, "user", options->user);
 	set_parameter(c, &n, "dbname", dbname);
-	set_parameter(c, &n, "fallback_application_name", "dungeon");
+	set_parameter(c, &n, "fallback_application_name", options->program);
 	set_parameter(c, &n, "client_encoding", "UTF8");
 }
 
@@ -79,6 +82,19 @@ set_parameter(Conn *c, int *n, const char *keyword, const char *value)
 	c->keywords[*n] = keyword;
 	c->values[*n] = value;
 	(*n)++;
+}
+
+static bool
+environment_names_server(void)
+{
+	static const char *const variables[] = {"PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE"};
+
+	for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++)
+	{
+		if (getenv(variables[i]) != NULL)
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -238,9 +254,19 @@ attempt(Conn *c)
 	PQfinish(c->pg);
 	forget_notifications(c);
 	c->pg = PQconnectdbParams(c->keywords, c->values, 1);
-	PQsetNoticeReceiver(c->pg, ignore_notice, NULL);
-	if (!conn_alive(c) || !prepare_session(c))
+	PQsetNoticeReceiver(c->pg, receive_notice, c);
+	if (!conn_alive(c))
 		return false;
+	if (!prepare_session(c))
+	{
+		/* A session that is not as it should be must not look like one that is. */
+		if (conn_alive(c))
+		{
+			PQfinish(c->pg);
+			c->pg = NULL;
+		}
+		return false;
+	}
 	c->generation++;
 	c->backoff = FIRST_BACKOFF;
 	return true;
@@ -248,23 +274,36 @@ attempt(Conn *c)
 
 /* libpq would write notices to stderr as they are, over the prompt.  None is for a player. */
 static void
-ignore_notice(void *arg, const PGresult *res)
+receive_notice(void *arg, const PGresult *res)
 {
-	(void) arg;
-	(void) res;
+	const Conn *c = arg;
+	const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
+	const char *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+
+	if (c->options->tell_warnings && severity != NULL && strcmp(severity, "WARNING") == 0 && primary != NULL)
+		print_note("warning: %s", primary);
 }
 
 /*
- * Nothing is looked up in anybody's search_path, no statement of ours waits longer
- * than half a minute for a lock, and none is worth compiling (calls of functions
- * that return sets are costed as if they returned thousands of rows).
+ * Nothing is looked up in anybody's search_path unless the caller wants it, no
+ * statement of ours waits longer than half a minute for a lock, and none is worth
+ * compiling (calls of functions that return sets are costed as if they returned
+ * thousands of rows).  The role comes last, because it has to be able to do that.
  */
 static bool
 prepare_session(Conn *c)
 {
-	PGresult   *res = conn_query(c, "SELECT pg_catalog.set_config('search_path', '', false), "
-								 "pg_catalog.set_config('statement_timeout', '30s', false), "
-								 "pg_catalog.set_config('jit', 'off', false)", 0, NULL);
+	const ConnOptions *options = c->options;
+	const char *values[] = {
+		options->keep_search_path ? NULL : "",
+		options->statement_timeout != NULL ? options->statement_timeout : "30s",
+		options->role
+	};
+	PGresult   *res = conn_query(c, "SELECT pg_catalog.set_config('search_path', $1, false) WHERE $1 IS NOT NULL "
+								 "UNION ALL SELECT pg_catalog.set_config('statement_timeout', $2, false) "
+								 "UNION ALL SELECT pg_catalog.set_config('jit', 'off', false) "
+								 "UNION ALL SELECT pg_catalog.set_config('role', $3, false) WHERE $3 IS NOT NULL",
+								 3, values);
 	bool		ok = conn_ok(res);
 
 	if (!ok && conn_alive(c))
@@ -276,8 +315,13 @@ prepare_session(Conn *c)
 static void
 print_connect_error(const Conn *c)
 {
-	char	   *message = strdup(PQerrorMessage(c->pg));
+	char	   *message;
 	char	   *end;
+
+	/* attempt has told what was wrong with the session. */
+	if (c->pg == NULL)
+		return;
+	message = strdup(PQerrorMessage(c->pg));
 
 	/* libpq's messages have several lines when there are several addresses. */
 	for (char *line = strtok_r(message, "\n", &end); line != NULL; line = strtok_r(NULL, "\n", &end))

@@ -14,6 +14,12 @@ typedef struct ConnOptions
 	const char *port;
 	const char *user;
 	const char *dbname;			/* a name, a conninfo string or a URI */
+	const char *program;		/* the application_name, unless the user has chosen one */
+	const char *role;			/* to SET ROLE to, or NULL */
+	const char *statement_timeout;	/* NULL: 30s */
+	bool		keep_search_path;	/* names that the user gives are looked up in it */
+	bool		environment_first;	/* libpq's variables, if there are any, rather than the private cluster */
+	bool		tell_warnings;
 } ConnOptions;
 
 typedef struct Conn
@@ -22,6 +28,7 @@ typedef struct Conn
 	unsigned	generation;		/* counts successful connections; 0 = never connected */
 	const char *keywords[16];
 	const char *values[16];
+	const ConnOptions *options;	/* of conn_configure, which have to stay */
 	char	   *private_info;	/* the private cluster's conninfo, if that is what we use */
 	PGnotify  **notified;		/* taken over from libpq, see conn_notification; in no order */
 	int			nnotified;

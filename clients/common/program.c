@@ -6,6 +6,7 @@
  * Locks, memory: none.
  */
 #include <fcntl.h>
+#include <langinfo.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #include "program.h"
 
 static const char *program = "";
+static bool draws_unicode = false;
 
 static void hold_standard_descriptors(void);
 
@@ -28,6 +30,7 @@ program_begin(const char *name)
 	hold_standard_descriptors();
 	/* Texts are UTF-8 whatever the locale is; in the C locale libedit would take them for bytes. */
 	setlocale(LC_ALL, "");
+	draws_unicode = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 	if (MB_CUR_MAX == 1)
 		setlocale(LC_CTYPE, "C.UTF-8");
 	signal(SIGPIPE, SIG_IGN);
@@ -46,6 +49,12 @@ hold_standard_descriptors(void)
 	} while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd > STDERR_FILENO)
 		close(fd);
+}
+
+bool
+program_draws_unicode(void)
+{
+	return draws_unicode;
 }
 
 bool

@@ -11,6 +11,9 @@
 /* Standard descriptors, locale, signals, and the name for messages. */
 extern void program_begin(const char *name);
 
+/* Can the user's terminal show more than ASCII? */
+extern bool program_draws_unicode(void);
+
 /* A conninfo string or a URI, which may stand before the command? */
 extern bool program_is_conninfo(const char *argument);
 

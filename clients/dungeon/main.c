@@ -115,7 +115,7 @@ main(int argc, char **argv)
 		{"wait", required_argument, NULL, OPT_WAIT},
 		{NULL, 0, NULL, 0}
 	};
-	Options		options = {.color = true, .since = -1, .patience = 10000};
+	Options		options = {.connection = {.program = "dungeon"}, .color = true, .since = -1, .patience = 10000};
 	const Subcommand *command = NULL;
 	const char *only_play = NULL;	/* the option that was given and only this command has */
 	const char *only_console = NULL;
