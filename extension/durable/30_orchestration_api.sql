@@ -129,6 +129,11 @@ RETURNS boolean LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_is_replaying'
 COMMENT ON FUNCTION durable.is_replaying() IS
 'returns true if this part of the orchestration has already run in an earlier turn';
 
+CREATE FUNCTION durable.patched(change_id text)
+RETURNS boolean LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_patched';
+COMMENT ON FUNCTION durable.patched(text) IS
+'returns true if this execution runs the changed code: it is new, or had not yet passed the point of the change';
+
 CREATE FUNCTION durable.set_custom_status(status jsonb)
 RETURNS void LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_set_custom_status';
 COMMENT ON FUNCTION durable.set_custom_status(jsonb) IS

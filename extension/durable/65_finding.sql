@@ -44,7 +44,7 @@ COMMENT ON FUNCTION durable.query(text, text[], timestamptz, timestamptz, text, 
     'lists the instances that you may see and that match all given conditions, newest first, one page at a time';
 
 -- The calls of the present execution, and their answers.  kind: activity, timer,
--- event, orchestration; send, start and log, which have no answers.  state:
+-- event, orchestration; send, start, log and patch, which have no answers.  state:
 -- waiting, completed, failed, canceled.
 CREATE FUNCTION durable.calls(
     instance_id     text,
@@ -139,7 +139,7 @@ BEGIN
         RETURN QUERY
             SELECT format('    participant %s as %s', initcap(k.kind), k.kind)
             FROM (SELECT DISTINCT c.kind FROM jsonb_to_recordset(calls) AS c (kind text, task bigint)
-                  WHERE c.task > ncalls - shown) k ORDER BY array_position('{activity,timer,event,orchestration,send,start,log}', k.kind);
+                  WHERE c.task > ncalls - shown) k ORDER BY array_position('{activity,timer,event,orchestration,send,start,log,patch}', k.kind);
         IF ncalls > shown THEN
             RETURN NEXT format('    Note over This: %s earlier calls', ncalls - shown);
         END IF;

@@ -30,7 +30,7 @@ BEGIN ATOMIC
           'when_all', 'when_any', 'result',
           'start_orchestration', 'send_event', 'continue_as_new',
           'now', 'uuid', 'random', 'instance_id', 'parent_instance_id',
-          'attempt', 'is_replaying', 'set_custom_status', 'log', 'subscribe', 'unsubscribe',
+          'attempt', 'is_replaying', 'patched', 'set_custom_status', 'log', 'subscribe', 'unsubscribe',
           -- the views call these as whoever reads them
           'may_see', 'may_read', 'clock', 'waits', 'worker_slots', 'stats',
           -- tests; they do nothing unless durable.testing is on

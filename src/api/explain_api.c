@@ -230,6 +230,8 @@ kind_of(HistoryType type)
 			return "start";
 		case HISTORY_LOG_WRITTEN:
 			return "log";
+		case HISTORY_PATCHED:
+			return "patch";
 		default:
 			return NULL;
 	}
@@ -247,6 +249,7 @@ state_of(const TaskState *task)
 		case HISTORY_EVENT_SENT:
 		case HISTORY_START_REQUESTED:
 		case HISTORY_LOG_WRITTEN:
+		case HISTORY_PATCHED:
 			return "completed";
 		default:
 			return "waiting";

@@ -186,7 +186,7 @@ take_calls(Instance *instance, const Jsonb *body)
 	{
 		if (events[i]->type == HISTORY_LOG_WRITTEN)
 			durable_turn_log(instance, events[i]);
-		else if (events[i]->type != HISTORY_TASK_SCHEDULED)
+		else if (events[i]->type != HISTORY_TASK_SCHEDULED && events[i]->type != HISTORY_PATCHED)
 			elog(ERROR, "companion sent event of type %d", events[i]->type);
 	}
 	durable_turn_adopt(instance, events, nevents);

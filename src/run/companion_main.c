@@ -222,7 +222,7 @@ at_frontier(Turn *turn)
 	return true;
 }
 
-/* Since the worker last heard of it: nothing but activities and log lines? */
+/* Since the worker last heard of it: nothing but activities, log lines and changes of the code? */
 static bool
 only_activities(const Instance *instance)
 {
@@ -230,7 +230,7 @@ only_activities(const Instance *instance)
 
 	for (int i = sent; i < replay->nevents; i++)
 		if (replay->events[i]->type != HISTORY_TASK_SCHEDULED &&
-			replay->events[i]->type != HISTORY_LOG_WRITTEN)
+			replay->events[i]->type != HISTORY_LOG_WRITTEN && replay->events[i]->type != HISTORY_PATCHED)
 			return false;
 	return true;
 }

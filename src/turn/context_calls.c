@@ -4,7 +4,7 @@
  *		Durable calls about the instance itself.
  *
  * The time, identifiers and random numbers that are the same in every replay,
- * the custom status, the log, and starting anew.
+ * the custom status, the log, changes of the code, and starting anew.
  *
  * Called by: user code, in a turn
  * Locks:	none
@@ -40,6 +40,7 @@ PG_FUNCTION_INFO_V1(durable_attempt);
 PG_FUNCTION_INFO_V1(durable_is_replaying);
 PG_FUNCTION_INFO_V1(durable_set_custom_status);
 PG_FUNCTION_INFO_V1(durable_log);
+PG_FUNCTION_INFO_V1(durable_patched);
 
 /* continue_as_new(input, preserve_unprocessed_events) */
 Datum
@@ -157,6 +158,21 @@ durable_is_replaying(PG_FUNCTION_ARGS)
 	Replay	   *replay = &turn->instance->replay;
 
 	PG_RETURN_BOOL(replay->ntasks < turn->known_calls || replay->cursor < turn->fresh_events);
+}
+
+/* patched(change_id) -> boolean */
+Datum
+durable_patched(PG_FUNCTION_ARGS)
+{
+	Turn	   *turn = durable_turn_current("patched");
+	char	   *change_id = durable_call_name(fcinfo, 0, "change id");
+	HistoryEvent *recorded;
+	bool		is_new;
+	bool		patched = durable_replay_patched(&turn->instance->replay, change_id, &is_new);
+
+	if (is_new)
+		(void) durable_turn_record(turn, HISTORY_PATCHED, change_id, NULL, NULL, &recorded);
+	PG_RETURN_BOOL(patched);
 }
 
 /* set_custom_status(status jsonb) */

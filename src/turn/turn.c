@@ -243,7 +243,7 @@ durable_turn_run(Turn *turn)
 bool
 durable_turn_next_is_new(const Turn *turn)
 {
-	return turn->instance->replay.ntasks >= turn->instance->replay.ncalls;
+	return durable_replay_at_end(&turn->instance->replay);
 }
 
 /* Of the next call, which is new. */
@@ -473,7 +473,7 @@ went_straight(void *arg)
 	Turn	   *turn = arg;
 	Replay	   *replay = &turn->instance->replay;
 
-	return !turn->stopped && !turn->spoiled && !durable_handler_is_stale(turn->handler) && replay->ntasks >= replay->ncalls &&
+	return !turn->stopped && !turn->spoiled && !durable_handler_is_stale(turn->handler) && durable_replay_at_end(replay) &&
 		durable_turn_next_activity(turn->instance) == NULL;
 }
 

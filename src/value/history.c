@@ -64,6 +64,7 @@ static const struct
 	[HISTORY_TIMER_CANCELED] = {"TimerCanceled", true},
 	[HISTORY_EVENT_WAIT_CREATED] = {"EventWaitCreated", true},
 	[HISTORY_EVENT_WAIT_CANCELED] = {"EventWaitCanceled", true},
+	[HISTORY_PATCHED] = {"PatchRecorded", true},
 	[HISTORY_SUB_CANCELED] = {"SubOrchestrationCancelRequested", true},
 	[HISTORY_EVENT_RAISED] = {"EventRaised", false},
 	[HISTORY_EVENT_SENT] = {"EventSent", true},

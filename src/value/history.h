@@ -30,6 +30,7 @@ typedef enum HistoryType
 	HISTORY_RESUMED = 17,
 	HISTORY_EVENT_DROPPED = 18, /* behind the history of one that has ended; no replay sees it */
 	HISTORY_REWOUND = 19,
+	HISTORY_PATCHED = 21,		/* patched(): the execution runs the changed code there */
 	HISTORY_SUB_CANCELED = 22,	/* cancel() of a sub-orchestration: it is asked to end */
 	/* 20 to 30 are free, and take less room than those that are larger */
 	HISTORY_TURN_STARTED = 32	/* reserved for turns that run elsewhere; never recorded here */

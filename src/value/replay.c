@@ -17,6 +17,11 @@
  * next wait that is opened for the name takes the oldest.  A wait that was canceled
  * takes nothing.
  *
+ * A change of the code is recorded as a call, too, when durable.patched() is asked about
+ * it behind all recorded calls.  No other call is matched with such a record: it is passed
+ * over, so code that asks no more (because every instance that matters has the change)
+ * still matches.
+ *
  * This file is pure: it takes a history and calls, and touches no database.
  *
  * Owns:	struct Replay
@@ -34,6 +39,16 @@
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
+typedef struct ReplayPatch
+{
+	struct ReplayPatch *next;
+	char	   *change_id;
+	bool		patched;
+}			ReplayPatch;
+
+static int	new_task(Replay *replay, HistoryType type, const char *name);
+static void pass_over_patches(Replay *replay);
+static HistoryEvent *find_patch(const Replay *replay, const char *change_id);
 static void see_event(Replay *replay, int index);
 static void answer(Replay *replay, int task, int index, bool failed);
 static void close_wait(Replay *replay, int task);
@@ -111,6 +126,7 @@ durable_replay_rewind(Replay *replay, MemoryContext run)
 	replay->buffered_allocated = 0;
 	replay->now = replay->started;
 	replay->draws = 0;
+	replay->patches = NULL;
 	replay->run = run;
 }
 
@@ -118,12 +134,14 @@ int
 durable_replay_call(Replay *replay, HistoryType type, const char *name,
 					HistoryEvent **recorded, char **mismatch)
 {
-	TaskState  *state;
-	int			task = replay->ntasks + 1;
+	int			task;
 
 	*recorded = NULL;
 	*mismatch = NULL;
 
+	if (type != HISTORY_PATCHED)
+		pass_over_patches(replay);
+	task = replay->ntasks + 1;
 	if (task <= replay->ncalls)
 	{
 		HistoryEvent *event = replay->events[replay->calls[task - 1]];
@@ -147,6 +165,14 @@ durable_replay_call(Replay *replay, HistoryType type, const char *name,
 		}
 		*recorded = event;
 	}
+	return new_task(replay, type, *recorded ? (*recorded)->name : name);
+}
+
+static int
+new_task(Replay *replay, HistoryType type, const char *name)
+{
+	TaskState  *state;
+	int			task = replay->ntasks + 1;
 
 	if (task > replay->tasks_allocated)
 	{
@@ -162,13 +188,74 @@ durable_replay_call(Replay *replay, HistoryType type, const char *name,
 	state = &replay->tasks[task - 1];
 	memset(state, 0, sizeof(TaskState));
 	state->kind = type;
-	state->name = *recorded ? (*recorded)->name : name;
+	state->name = name;
 	if (type == HISTORY_EVENT_WAIT_CREATED)
 	{
 		state->older_wait = replay->open_wait;
 		replay->open_wait = task;
 	}
 	return task;
+}
+
+/* They are calls with a number, and no other call is matched with them. */
+static void
+pass_over_patches(Replay *replay)
+{
+	while (replay->ntasks < replay->ncalls)
+	{
+		HistoryEvent *event = replay->events[replay->calls[replay->ntasks]];
+
+		if (event->type != HISTORY_PATCHED)
+			break;
+		(void) new_task(replay, HISTORY_PATCHED, event->name);
+	}
+}
+
+bool
+durable_replay_at_end(Replay *replay)
+{
+	pass_over_patches(replay);
+	return replay->ntasks >= replay->ncalls;
+}
+
+bool
+durable_replay_patched(Replay *replay, const char *change_id, bool *is_new)
+{
+	ReplayPatch *patch;
+	bool		recorded;
+
+	*is_new = false;
+	for (patch = replay->patches; patch != NULL; patch = patch->next)
+		if (strcmp(patch->change_id, change_id) == 0)
+			return patch->patched;
+
+	/*
+	 * Wherever the record stands: the same code asks first at the call that recorded it,
+	 * and code that asks elsewhere by now has the change there, too.
+	 */
+	recorded = find_patch(replay, change_id) != NULL;
+	*is_new = !recorded && durable_replay_at_end(replay);
+	pass_over_patches(replay);
+
+	patch = MemoryContextAlloc(replay->run, sizeof(ReplayPatch));
+	patch->change_id = MemoryContextStrdup(replay->run, change_id);
+	patch->patched = recorded || *is_new;
+	patch->next = replay->patches;
+	replay->patches = patch;
+	return patch->patched;
+}
+
+static HistoryEvent *
+find_patch(const Replay *replay, const char *change_id)
+{
+	for (int i = 0; i < replay->ncalls; i++)
+	{
+		HistoryEvent *event = replay->events[replay->calls[i]];
+
+		if (event->type == HISTORY_PATCHED && event->name != NULL && strcmp(event->name, change_id) == 0)
+			return event;
+	}
+	return NULL;
 }
 
 TaskState *
@@ -226,7 +313,7 @@ durable_replay_leftover(Replay *replay, const char *instead)
 {
 	HistoryEvent *event;
 
-	if (replay->ntasks >= replay->ncalls)
+	if (durable_replay_at_end(replay))
 		return NULL;
 	event = replay->events[replay->calls[replay->ntasks]];
 	return psprintf("history has %s (event %d), but the code now %s",

@@ -45,6 +45,7 @@ typedef struct Replay
 	TimestampTz started;
 	TimestampTz now;			/* time at the cursor */
 	uint32		draws;			/* of durable.uuid() and durable.random() */
+	struct ReplayPatch *patches;	/* what durable.patched() has said in this run */
 	MemoryContext run;			/* for the state of the run */
 }			Replay;
 
@@ -68,6 +69,12 @@ extern void durable_replay_rewind(Replay *replay, MemoryContext run);
 extern int	durable_replay_call(Replay *replay, HistoryType type, const char *name,
 								HistoryEvent **recorded, char **mismatch);
 
+/*
+ * Is the change part of this execution?  *is_new: it is, and has to be recorded as the
+ * next call (HISTORY_PATCHED).  An answer stays the same for the rest of the run.
+ */
+extern bool durable_replay_patched(Replay *replay, const char *change_id, bool *is_new);
+
 /* The state of a call; NULL when there is no such task. */
 extern TaskState *durable_replay_task(Replay *replay, int task);
 
@@ -79,6 +86,9 @@ extern void durable_replay_cancel(Replay *replay, int task);
 
 /* Sees one more event; false when there is none. */
 extern bool durable_replay_advance(Replay *replay);
+
+/* Will the next call, other than patched(), be one that is not recorded? */
+extern bool durable_replay_at_end(Replay *replay);
 
 /* Recorded calls that this run has not made; the text for the mismatch, or NULL. */
 extern char *durable_replay_leftover(Replay *replay, const char *instead);

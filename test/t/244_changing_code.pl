@@ -80,11 +80,19 @@ is($node->safe_psql('shop', "SELECT count(*) FROM durable.kept_code WHERE handle
 is($node->safe_psql('shop', "SELECT prosrc LIKE '%code 4%' FROM pg_proc WHERE oid = 'sleeper(integer)'::regprocedure"), 't', 'and no replacement');
 $node->safe_psql('shop', "CALL define('sleeper', 'code 5')");
 
+# Versions, registered in an order that is not that of their names.
+$node->safe_psql('shop', "SELECT durable.register_orchestration('Busy', 'busy(integer)', version => v) FROM unnest('{10,2,9}'::text[]) v");
+$node->safe_psql('shop', "SELECT durable.register_orchestration('Busy', 'busy(integer)', version => '10', description => 'again')");
+my $versions = "SELECT version, is_newest, description FROM durable.registrations WHERE name = 'Busy' ORDER BY version";
+
 my $file = PostgreSQL::Test::Utils::tempdir() . '/dump';
 $node->command_ok([ 'pg_dump', '-Fc', '-f', $file, $node->connstr('shop') ], 'the database is dumped');
 $node->safe_psql('postgres', 'CREATE DATABASE copy');
 $node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr('copy'), $file ], '... and restored');
 is($node->safe_psql('copy', $copies), $node->safe_psql('shop', $copies), 'the copy knows the kept code');
+is($node->safe_psql('copy', $versions), "10|f|again\n2|f|\n9|t|", 'and which version is the newest');
+$node->safe_psql('copy', "SELECT durable.register_orchestration('Busy', 'busy(integer)', version => '1')");
+is($node->safe_psql('copy', "$versions LIMIT 1"), '1|t|', 'until there is a newer one');
 $node->safe_psql('copy', 'SELECT durable.adopt()');
 foreach my $database ('shop', 'copy')
 {
@@ -106,6 +114,60 @@ JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.o
 JOIN pg_class c ON c.oid = d.objid
 WHERE e.extname = 'durable' AND c.relkind IN ('r', 'p', 'S') AND c.oid <> ALL (e.extconfig)
 SQL
+
+# --- patched code, and crashes ------------------------------------------------------------------------------------------------------
+
+$node->safe_psql('shop', 'TRUNCATE done');
+$node->safe_psql('shop', <<'SQL');
+CREATE PROCEDURE define_job(first text, second text) LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format($f$CREATE OR REPLACE FUNCTION job(n integer) RETURNS text LANGUAGE plpgsql AS $b$
+DECLARE
+    answers text := '';
+BEGIN
+    FOR i IN 1..6 LOOP
+        %s
+        PERFORM durable.call_activity('note', jsonb_build_object('who', durable.instance_id(), 'code', 'step ' || i));
+        PERFORM durable.sleep('30 ms');
+        %s
+    END LOOP;
+    PERFORM durable.wait_for_external_event('Go');
+    RETURN answers;
+END $b$ $f$, first, second);
+END $$;
+CALL define_job('', '');
+SQL
+my $ask = "IF durable.patched('%s') THEN PERFORM durable.call_activity('note', "
+	. "jsonb_build_object('who', durable.instance_id(), 'code', '%s ' || i)); answers := answers || '%s'; END IF;";
+foreach my $change (0 .. 3)
+{
+	my @asks = map { sprintf $ask, $_, $_, $_ } grep { $_ le substr('.abc', $change, 1) } 'a' .. 'c';
+
+	$node->safe_psql('shop', sprintf("CALL define_job(%s, %s)", map { "\$q\$$_\$q\$" } join("\n", @asks[0 .. $#asks - 1]), $asks[-1] // '')) if $change > 0;
+	$node->safe_psql('shop', "SELECT durable.repin_all('job'); SELECT count(durable.start('job', n, 'job $change.' || n)) FROM generate_series(1, 15) n");
+	usleep(60_000);
+	$node->stop('immediate');
+	$node->start;
+	$node->safe_psql('shop', "SELECT durable.repin_all('job')");
+	usleep(60_000);
+}
+ok($node->poll_query_until('shop', "SELECT count(*) = 60 FROM durable.instances WHERE name = 'public.job' AND waiting_on LIKE 'event%'"),
+	'all come to their end') or diag($node->safe_psql('shop', "SELECT instance_id, runtime_status, suspend_reason FROM durable.instances WHERE name = 'public.job'"));
+$node->safe_psql('shop', "SELECT count(durable.raise_event(instance_id, 'Go')) FROM durable.instances WHERE name = 'public.job'");
+ok($node->poll_query_until('shop', "SELECT count(*) = 60 FROM durable.instances WHERE name = 'public.job' AND runtime_status = 'Completed'"), 'and complete');
+is($node->safe_psql('shop', <<'SQL'), '', 'each has done once what its answers say, in every round or in none');
+SELECT i.instance_id, i.output, c.change, count(d.code)
+FROM durable.instances i CROSS JOIN unnest('{step,a,b,c}'::text[]) c (change)
+LEFT JOIN done d ON d.who = i.instance_id AND d.code LIKE c.change || ' %'
+WHERE i.name = 'public.job'
+GROUP BY 1, 2, 3
+HAVING count(d.code) <> count(DISTINCT d.code)
+    OR CASE WHEN c.change = 'step' THEN count(d.code) <> 6
+            ELSE count(d.code) <> length(i.output #>> '{}') - length(replace(i.output #>> '{}', c.change, '')) END
+    OR (count(d.code) > 0 AND i.instance_id LIKE 'job 3.%' AND count(d.code) <> 6)
+SQL
+is($node->safe_psql('shop', "SELECT DISTINCT output #>> '{}' FROM durable.instances WHERE instance_id LIKE 'job 3.%'"), 'abcabcabcabcabcabc', 'new ones have all changes');
+cmp_ok($node->safe_psql('shop', "SELECT count(DISTINCT output) FROM durable.instances WHERE name = 'public.job'"), '>', 1, 'older ones do not');
 
 # --- a dry run over 10,000 histories ------------------------------------------------------------------------------------------------
 
