@@ -143,7 +143,10 @@ ALTER TABLE durable.tally REPLICA IDENTITY FULL;
 -- c completed and f failed (of the task with that number), t terminate,
 -- u suspend, r resume, k go on after a batch that had no more time.  attempt: which
 -- one of the task this answers.  id: in the order in which they were sent; 0 for a start
--- by a client, before which there can be nothing.
+-- by a client, before which there can be nothing.  A key from 2^62 on is that of an entity
+-- (src/value/entity_id.c), and then kind is o signal, q call, l lock, n unlock, or k; name is the
+-- entity's id, a line break, and the operation; sender, execution and task are those of the
+-- instance that called.
 CREATE TABLE durable.inbox (
     id                bigint      NOT NULL,
     owner             regrole     NOT NULL,
@@ -155,6 +158,7 @@ CREATE TABLE durable.inbox (
     name              text,
     payload           jsonb,
     sent_at           timestamptz NOT NULL,
+    sender            bigint,
     PRIMARY KEY (owner, key, id) WITH (fillfactor = 96)
 ) WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000,
         autovacuum_vacuum_cost_delay = 0);
@@ -309,6 +313,64 @@ CREATE TABLE durable.activity (
     PRIMARY KEY (name, owner)
 );
 
+-- Kinds of entities.  name is in lower case.
+CREATE TABLE durable.entity_type (
+    owner             regrole     NOT NULL,
+    name              text        NOT NULL,
+    handler           text        NOT NULL,
+    description       text,
+    PRIMARY KEY (name, owner)
+);
+
+-- Entities that have a state, or are locked, or have operations that wait.  Only a unit that
+-- has the row locked runs operations of the entity.
+--
+-- key: computed from entity_id (src/value/entity_id.c); two ids may have the same.
+-- locked_by: key of the instance whose critical section it is in, with the execution and the task
+-- of its request.  parked: how many of its operations wait in durable.entity_operation.
+-- held_until: its operation could not be run, for the reason in problem, and is tried
+-- again then; since problem_at.  failure: of its last signal, NULL if that has not failed.
+-- crashes: as of an instance.
+CREATE TABLE durable.entity (
+    key               bigint      NOT NULL,
+    created_at        timestamptz NOT NULL,
+    updated_at        timestamptz NOT NULL,
+    locked_by         bigint,
+    held_until        timestamptz,
+    problem_at        timestamptz,
+    owner             regrole     NOT NULL,
+    locked_execution  integer,
+    locked_task       integer,
+    parked            integer,
+    crashes           smallint,
+    entity_id         text        COLLATE "C" NOT NULL,
+    state             jsonb,
+    failure           jsonb,
+    problem           text,
+    PRIMARY KEY (entity_id, owner)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05,
+        autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX entity_key ON durable.entity (key);
+
+-- Operations that have been taken from the inbox and cannot be run yet, with due_at -infinity
+-- in the order of their ids; and signals for later.  Columns as those of durable.inbox.
+CREATE TABLE durable.entity_operation (
+    id                bigint      NOT NULL,
+    owner             regrole     NOT NULL,
+    key               bigint      NOT NULL,
+    due_at            timestamptz NOT NULL,
+    sent_at           timestamptz NOT NULL,
+    sender            bigint,
+    execution         integer,
+    task              integer,
+    attempt           integer,
+    kind              "char"      NOT NULL,
+    name              text        NOT NULL,
+    payload           jsonb,
+    PRIMARY KEY (owner, key, due_at, id)
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
+        autovacuum_vacuum_cost_delay = 0);
+
 -- Orchestrations that are started at the times of a cron expression.  seen_until: times up
 -- to this one are done with.  running: ids of its instances that had not ended when it was
 -- last looked.  A job of pg_cron of the same owner calls durable.tick_schedule.
@@ -366,6 +428,8 @@ AS $$
 BEGIN
     IF TG_TABLE_NAME = 'activity' THEN
         DELETE FROM durable.activity WHERE name = NEW.name AND owner = NEW.owner;
+    ELSIF TG_TABLE_NAME = 'entity_type' THEN
+        DELETE FROM durable.entity_type WHERE name = NEW.name AND owner = NEW.owner;
     ELSE
         DELETE FROM durable.orchestration WHERE name = NEW.name AND owner = NEW.owner AND version = NEW.version;
     END IF;
@@ -377,6 +441,8 @@ COMMENT ON FUNCTION durable.replace_registration() IS 'trigger function that rep
 CREATE TRIGGER replace_registration BEFORE INSERT ON durable.orchestration
     FOR EACH ROW EXECUTE FUNCTION durable.replace_registration();
 CREATE TRIGGER replace_registration BEFORE INSERT ON durable.activity
+    FOR EACH ROW EXECUTE FUNCTION durable.replace_registration();
+CREATE TRIGGER replace_registration BEFORE INSERT ON durable.entity_type
     FOR EACH ROW EXECUTE FUNCTION durable.replace_registration();
 
 SELECT pg_catalog.pg_extension_config_dump('durable.engine', '');
@@ -399,6 +465,9 @@ SELECT pg_catalog.pg_extension_config_dump('durable.code', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.code_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.orchestration', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.activity', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.entity_type', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.entity', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.entity_operation', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.schedule', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.quota', '');
 
@@ -414,6 +483,9 @@ COMMENT ON TABLE durable.inbox IS 'messages that instances have not yet consumed
 COMMENT ON TABLE durable.tally IS 'numbers of instances by owner, name and status; see the view durable.counts';
 COMMENT ON TABLE durable.timer IS 'open timers';
 COMMENT ON TABLE durable.task_queue IS 'activities that wait for or run in a transaction of their own';
+COMMENT ON TABLE durable.entity_type IS 'registered entities';
+COMMENT ON TABLE durable.entity IS 'one row for each entity with a state; see the view durable.entities';
+COMMENT ON TABLE durable.entity_operation IS 'operations of entities that wait, or are for later';
 COMMENT ON TABLE durable.queue IS 'queues of activities with their limits; see the view durable.queues';
 COMMENT ON TABLE durable.queue_grant IS 'which roles may fetch work from which queue';
 COMMENT ON TABLE durable.queued_task IS 'activities that wait in a queue, or that a worker has taken from it';

@@ -29,5 +29,12 @@ CREATE TYPE durable.instance_status AS (
     dropped_events      integer
 );
 
+-- What the handler of an entity returns.  A state that is null: the entity is gone.
+CREATE TYPE durable.entity_result AS (
+    state   jsonb,
+    result  jsonb
+);
+
+COMMENT ON TYPE durable.entity_result IS 'return value of the handler of an entity: its new state, and the result of the operation';
 COMMENT ON DOMAIN durable.task IS 'handle of an activity, timer, event wait, or sub-orchestration that an orchestration has scheduled';
 COMMENT ON TYPE durable.instance_status IS 'status of an instance: a row of durable.instances';

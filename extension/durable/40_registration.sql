@@ -30,6 +30,18 @@ CREATE FUNCTION durable.unregister_orchestration(name text, version text DEFAULT
 LANGUAGE C VOLATILE
 AS 'MODULE_PATHNAME', 'durable_unregister_orchestration';
 
+CREATE FUNCTION durable.unregister_entity(name text) RETURNS void
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'durable_unregister_entity';
+
+CREATE FUNCTION durable.register_entity(
+    name        text,
+    handler     regprocedure,
+    description text     DEFAULT NULL
+) RETURNS void
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'durable_register_entity';
+
 CREATE FUNCTION durable.unregister_activity(name text) RETURNS void
 LANGUAGE C VOLATILE
 AS 'MODULE_PATHNAME', 'durable_unregister_activity';
@@ -63,6 +75,11 @@ FROM (
            a.execution, a.retry, a.timeout,
            NULL, a.description, a.queue, a.priority, a.share, NULL
     FROM durable.activity AS a
+    UNION ALL
+    SELECT 'entity', e.name, e.handler, e.owner, NULL,
+           NULL, NULL, NULL,
+           NULL, e.description, NULL, NULL, NULL, NULL
+    FROM durable.entity_type AS e
 ) AS r
 WHERE pg_catalog.pg_has_role(r.owner::oid, 'USAGE')
    OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
@@ -73,6 +90,10 @@ COMMENT ON FUNCTION durable.register_orchestration(text, regprocedure, text, int
     'gives an orchestration a name, a version and options; replaces an existing registration of that name and version by the caller';
 COMMENT ON FUNCTION durable.register_activity(text, regprocedure, text, jsonb, interval, text, text, integer, text) IS
     'gives an activity a name and options; replaces an existing registration of that name by the caller';
+COMMENT ON FUNCTION durable.register_entity(text, regprocedure, text) IS
+    'registers the function that runs the operations of entities of that name; replaces an existing registration of that name by the caller';
+COMMENT ON FUNCTION durable.unregister_entity(text) IS
+    'removes a registration of an entity by the caller; its entities keep their states, and their operations wait';
 COMMENT ON FUNCTION durable.unregister_orchestration(text, text) IS
     'removes one version or all versions of an orchestration that the caller has registered; its instances continue to run';
 COMMENT ON FUNCTION durable.unregister_activity(text) IS
@@ -80,4 +101,4 @@ COMMENT ON FUNCTION durable.unregister_activity(text) IS
 COMMENT ON FUNCTION durable.retry(integer, interval, double precision, interval, interval, text[]) IS
     'creates a retry policy: number of attempts (NULL for no limit), intervals between them, and SQLSTATEs that are not retried';
 COMMENT ON VIEW durable.registrations IS
-    'registered orchestrations and activities that apply to the current user';
+    'registered orchestrations, activities and entities that apply to the current user';

@@ -213,7 +213,7 @@ COMMENT ON VIEW durable.instances IS
 COMMENT ON VIEW durable.counts IS
     'number of instances of each name, status and owner';
 COMMENT ON VIEW durable.waiting IS
-    'tasks for which unfinished instances wait: activity, timer, event, orchestration, start or resume, and the line of the code that waits';
+    'tasks for which unfinished instances wait: activity, timer, event, orchestration, entity, lock, start or resume, and the line of the code that waits';
 COMMENT ON VIEW durable.buffered_events IS
     'events that were raised and that no wait has consumed yet';
 COMMENT ON VIEW durable.workers IS 'the worker processes of this database';

@@ -17,6 +17,7 @@ BEGIN ATOMIC
           'verify_replay', 'repin', 'repin_all',
           'register_orchestration', 'register_activity',
           'unregister_orchestration', 'unregister_activity',
+          'register_entity', 'unregister_entity', 'signal_entity', 'entity_state', 'purge_entity',
           'schedule', 'alter_schedule', 'unschedule', 'pause_schedule', 'unpause_schedule', 'trigger_schedule', 'backfill',
           'schedule_times', 'tick_schedule', 'tick_schedules', 'run_one_by_one',
           'register_queue', 'unregister_queue', 'pause_queue', 'unpause_queue', 'grant_queue', 'revoke_queue',
@@ -29,6 +30,7 @@ BEGIN ATOMIC
           'external_event', 'wait_for_external_event',
           'when_all', 'when_any', 'result',
           'start_orchestration', 'send_event', 'continue_as_new',
+          'call_entity', 'lock_entities', 'unlock_entities', 'in_critical_section',
           'now', 'uuid', 'random', 'instance_id', 'parent_instance_id',
           'attempt', 'is_replaying', 'patched', 'set_custom_status', 'log', 'subscribe', 'unsubscribe',
           -- the views call these as whoever reads them
@@ -157,7 +159,8 @@ REVOKE ALL ON ALL ROUTINES IN SCHEMA durable FROM PUBLIC;
 -- Monitoring sees everybody's instances, without their payloads.
 GRANT USAGE ON SCHEMA durable TO pg_monitor;
 GRANT SELECT ON durable.instances, durable.counts, durable.waiting, durable.buffered_events, durable.workers,
-    durable.registrations, durable.stat_orchestrations, durable.stat_activities, durable.schedules, durable.queues, durable.leases, durable.kept_code
+    durable.registrations, durable.stat_orchestrations, durable.stat_activities, durable.schedules, durable.queues, durable.leases, durable.kept_code,
+    durable.entities
 TO pg_monitor;
 GRANT EXECUTE ON FUNCTION
     durable.status(text), durable.history(text),

@@ -19,6 +19,8 @@
 #include "activity.h"
 #include "client.h"
 #include "durable.h"
+#include "entity_code.h"
+#include "entity_id.h"
 #include "fmgr.h"
 #include "handler.h"
 #include "miscadmin.h"
@@ -73,6 +75,18 @@ static DurableSql delete_orchestration = {
 };
 static DurableSql delete_activity = {
 	.text = "DELETE FROM durable.activity WHERE name = $2 AND (owner = $1 OR $3 AND " OWNER_IS_GONE ")",
+	.nargs = 3,
+	.argtypes = {REGROLEOID, TEXTOID, BOOLOID}
+};
+
+static DurableSql upsert_entity = {
+	.text = "INSERT INTO durable.entity_type AS e (owner, name, handler, description) VALUES ($1, $2, $3, $4) "
+	"ON CONFLICT (name, owner) DO UPDATE SET handler = excluded.handler, description = excluded.description",
+	.nargs = 4,
+	.argtypes = {REGROLEOID, TEXTOID, TEXTOID, TEXTOID}
+};
+static DurableSql delete_entity = {
+	.text = "DELETE FROM durable.entity_type WHERE name = lower($2) AND (owner = $1 OR $3 AND " OWNER_IS_GONE ")",
 	.nargs = 3,
 	.argtypes = {REGROLEOID, TEXTOID, BOOLOID}
 };
@@ -166,6 +180,50 @@ durable_register_activity(PG_FUNCTION_ARGS)
 	values[9] = text_or_null(share, &nulls[9]);
 	run(&upsert_activity, values, nulls);
 
+	PG_RETURN_VOID();
+}
+
+/* register_entity(name, handler, description) */
+PG_FUNCTION_INFO_V1(durable_register_entity);
+
+Datum
+durable_register_entity(PG_FUNCTION_ARGS)
+{
+	char	   *name;
+	Handler    *handler;
+	Datum		values[4];
+	char		nulls[] = "    ";
+
+	durable_client_enter("register_entity", "Register the entity before you start the orchestration.");
+
+	name = durable_client_name(fcinfo, 0, "entity name");
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("handler of entity \"%s\" must not be null", name),
+				 errhint("Specify a function with its argument types, for example 'app.counter(jsonb,text,jsonb)'.")));
+	name = durable_entity_name(durable_entity_id(name, "key"));
+	handler = handler_argument(fcinfo, "entity");
+	durable_entity_code_check(handler);
+
+	values[0] = ObjectIdGetDatum(GetUserId());
+	values[1] = CStringGetTextDatum(name);
+	values[2] = CStringGetTextDatum(handler->signature);
+	values[3] = PG_GETARG_DATUM(2);
+	nulls[3] = PG_ARGISNULL(2) ? 'n' : ' ';
+	run(&upsert_entity, values, nulls);
+
+	PG_RETURN_VOID();
+}
+
+/* unregister_entity(name) */
+PG_FUNCTION_INFO_V1(durable_unregister_entity);
+
+Datum
+durable_unregister_entity(PG_FUNCTION_ARGS)
+{
+	durable_client_enter("unregister_entity", "Call it from an activity.");
+	unregister(fcinfo, "entity", NULL, &delete_entity);
 	PG_RETURN_VOID();
 }
 

@@ -58,6 +58,16 @@
 #define MESSAGE_SUSPEND		'u'
 #define MESSAGE_RESUME		'r'
 
+/* ... of messages to an entity, whose inbox.key is one of these. */
+#define MESSAGE_SIGNAL		'o' /* an operation without an answer */
+#define MESSAGE_CALL		'q' /* an operation, whose answer goes to the sender */
+#define MESSAGE_LOCK		'l' /* the sender enters a critical section */
+#define MESSAGE_UNLOCK		'n' /* ... and leaves it */
+
+/* Keys of entities are computed from their ids (entity_id.c), and above all keys of instances. */
+#define DURABLE_FIRST_ENTITY_KEY	(INT64CONST(1) << 62)
+#define DURABLE_IS_ENTITY_KEY(key)	((key) >= DURABLE_FIRST_ENTITY_KEY)
+
 /* Longest instance id, name of an event or of a registration, in bytes. */
 /* The largest durable.history_limit. */
 #define DURABLE_MAX_EVENTS	500000

@@ -102,13 +102,15 @@ durable_wakeup_inbox(Oid owner, int64 key)
 	entry->low_key = Min(entry->low_key, key);
 }
 
-/* Where the newest are, messages are many and remains are few. */
+/* Where the newest are, messages are many and remains are few.  Entities are anywhere. */
 static bool
 is_old(int64 key)
 {
 	DurableDatabase *db = durable_my_database();
 	int64		newest;
 
+	if (DURABLE_IS_ENTITY_KEY(key))
+		return true;
 	if (db == NULL)
 		return false;
 	newest = (int64) pg_atomic_read_u64(&db->newest_key);

@@ -37,6 +37,7 @@
 #include "access/xlog.h"
 #include "clock.h"
 #include "engine.h"
+#include "entity_table.h"
 #include "flight.h"
 #include "guc.h"
 #include "instance_table.h"
@@ -63,6 +64,7 @@ typedef enum Verdict
 static Verdict count(const FlightReport *report);
 static Verdict count_task(const FlightReport *report);
 static Verdict count_instance(const FlightReport *report);
+static Verdict count_entity(const FlightReport *report);
 static bool is_of_this_timeline(const FlightReport *report);
 static bool was_counted(const FlightReport *report);
 static int	sum(int crashes, const FlightReport *report);
@@ -137,7 +139,9 @@ count(const FlightReport *report)
 	/* Not before: the commit log may not know a transaction of another timeline. */
 	if (was_counted(report))
 		return SAYS_NOTHING;
-	return report->run.kind == FLIGHT_TASK ? count_task(report) : count_instance(report);
+	if (report->run.kind == FLIGHT_TASK)
+		return count_task(report);
+	return DURABLE_IS_ENTITY_KEY(report->run.key) ? count_entity(report) : count_instance(report);
 }
 
 static bool
@@ -195,6 +199,26 @@ count_instance(const FlightReport *report)
 	return COUNTED;
 }
 
+/* An operation that a message asked for; one that ran in a batch of its caller is the caller's. */
+static Verdict
+count_entity(const FlightReport *report)
+{
+	BlamedRow	row;
+	int			crashes;
+	int64		delay;
+
+	if (!durable_entity_lock_blamed(report->run.key, &row))
+		return row.exists ? LOCKED : SAYS_NOTHING;
+	crashes = sum(row.crashes, report);
+	durable_entity_set_crashes(report->run.key, crashes);
+	delay = backoff(crashes, report);
+	if (delay > 0)
+		durable_suspect_hold(report->run.key, durable_clock_now() + delay);
+	durable_wakeup_inbox(row.owner, report->run.key);
+	tell(report, "operation", row.instance_id);
+	return COUNTED;
+}
+
 static int
 sum(int crashes, const FlightReport *report)
 {
@@ -214,12 +238,14 @@ backoff(int crashes, const FlightReport *report)
 static void
 tell(const FlightReport *report, const char *what, const char *instance_id)
 {
+	const char *whose = DURABLE_IS_ENTITY_KEY(report->run.key) ? "entity" : "instance";
+
 	if (report->weight >= FLIGHT_CRASH)
 		ereport(LOG,
-				(errmsg("%s of instance \"%s\" terminated its process", what, instance_id),
+				(errmsg("%s of %s \"%s\" terminated its process", what, whose, instance_id),
 				 errdetail("It now runs alone, and it is not run again after durable.max_crashes such terminations.")));
 	else
 		ereport(LOG,
-				(errmsg("%s of instance \"%s\" was running when the server terminated", what, instance_id),
+				(errmsg("%s of %s \"%s\" was running when the server terminated", what, whose, instance_id),
 				 errdetail("It is not known whether it terminated the server, so this counts as a fifth of a crash.")));
 }

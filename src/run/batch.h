@@ -12,6 +12,7 @@
 #include "task_table.h"
 #include "timer_table.h"
 #include "turn.h"
+#include "utils/hsearch.h"
 
 typedef struct SendRow
 {
@@ -67,6 +68,10 @@ typedef struct Batch
 	List	   *children;		/* NewInstance */
 	List	   *sends;			/* SendRow */
 	List	   *child_cancels;	/* ChildCancelRow */
+
+	HTAB	   *entities;		/* BatchEntity: those that this unit has to do with, by id; NULL: none */
+	List	   *parked;			/* Message: rows to insert into durable.entity_operation */
+	List	   *unparked;		/* Message: rows to delete from it */
 }			Batch;
 
 extern Batch *durable_batch_create(Oid owner, TimestampTz clock);

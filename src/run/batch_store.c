@@ -14,6 +14,8 @@
 #include "utils/memutils.h"
 
 #include "batch.h"
+#include "entity.h"
+#include "entity_table.h"
 #include "failpoint.h"
 #include "guc.h"
 #include "finished.h"
@@ -59,6 +61,12 @@ durable_batch_store(Batch * batch)
 	}
 	store_dropped(batch);
 	warn_of_length(batch);
+	if (batch->entities != NULL)
+		durable_entities_store(batch);
+	if (batch->unparked != NIL)
+		durable_operation_delete(batch->unparked);
+	if (batch->parked != NIL)
+		durable_operation_insert(batch->parked);
 	durable_inbox_delete(batch->consumed);
 	durable_timer_delete(batch->consumed);
 	if (batch->gone_timers != NIL)
@@ -232,4 +240,5 @@ durable_batch_check_tables(void)
 	durable_timer_check_table();
 	durable_finished_check_table();
 	durable_tally_check_table();
+	durable_entity_check_tables();
 }

@@ -37,6 +37,7 @@
 #include "child_id.h"
 #include "companion.h"
 #include "dispatch.h"
+#include "entity.h"
 #include "error_origin.h"
 #include "execution.h"
 #include "failpoint.h"
@@ -97,6 +98,7 @@ durable_execution_run(Batch * batch, Instance *instance, List *messages)
 	MemoryContext old = MemoryContextSwitchTo(instance->context);
 	bool		ran = false;
 
+	durable_entities_loaded(instance);
 	if (absorb(batch, instance, messages))
 		ran = run_turns(batch, instance);
 	if (!ran && !STATUS_IS_FINISHED(instance->status))
@@ -161,7 +163,7 @@ absorb(Batch * batch, Instance *instance, List *messages)
 		forced |= message->kind == MESSAGE_CONTINUE || message->kind == MESSAGE_RESUME ||
 			message->kind == MESSAGE_EVENT;
 	}
-	return runnable && instance->started_at != 0 &&
+	return runnable && instance->started_at != 0 && !durable_replay_lacks_locks(&instance->replay) &&
 		(forced || instance->replay.nevents >= instance->runs_at || instance->dispatched >= 0) &&
 		(instance->status == STATUS_PENDING || instance->status == STATUS_RUNNING);
 }
@@ -266,6 +268,18 @@ absorb_answer(Batch * batch, Instance *instance, Message *message)
 		return false;
 
 	call = replay->events[replay->calls[message->task - 1]];
+	if (HISTORY_IS_ENTITY_CALL(call->type))
+	{
+		bool		lacks_locks = durable_replay_lacks_locks(replay);
+
+		durable_instance_add_event(batch, instance,
+								   call->type == HISTORY_ENTITY_LOCK_REQUESTED ? HISTORY_ENTITY_LOCK_GRANTED :
+								   failed ? HISTORY_ENTITY_FAILED : HISTORY_ENTITY_COMPLETED,
+								   message->task, NULL, message->payload);
+		if (lacks_locks && !durable_replay_lacks_locks(replay))
+			durable_entities_resume_section(batch, instance);
+		return true;
+	}
 	is_child = call->type == HISTORY_SUB_CREATED;
 	if (!is_child && call->type != HISTORY_TASK_SCHEDULED)
 		return false;
@@ -397,6 +411,8 @@ run_turns(Batch * batch, Instance *instance)
 		}
 	}
 
+	if (durable_entities_dispatch(batch, instance) && !instance->put_off)
+		durable_dispatch_put_off(batch, instance);
 	durable_outcome_carry_out(batch, instance);
 	if (instance->status == STATUS_SUSPENDED)
 		return false;

@@ -22,6 +22,7 @@
 
 #include "decision.h"
 #include "dispatch.h"
+#include "entity.h"
 #include "execution.h"
 #include "guc.h"
 #include "instance.h"
@@ -30,6 +31,7 @@
 #include "waiting.h"
 #include "wakeup.h"
 
+static bool carry_out_calls(Batch * batch, Instance *instance, Oid namespace);
 static void continue_as_new(Batch * batch, Instance *instance, const TurnResult *result);
 static void apply_decision(Batch * batch, Instance *instance, const Decision *decision,
 						   const Bitmapset *canceled);
@@ -45,9 +47,7 @@ durable_outcome_apply(Batch * batch, Instance *instance, const TurnResult *resul
 	switch (result->outcome)
 	{
 		case TURN_WAITS:
-			return durable_turn_next_activity(instance) != NULL &&
-				durable_dispatch_run(batch, instance, namespace, false) &&
-				instance->replay.nevents >= instance->runs_at;
+			return carry_out_calls(batch, instance, namespace);
 
 		case TURN_COMPLETED:
 			(void) durable_dispatch_run(batch, instance, namespace, true);
@@ -77,6 +77,19 @@ durable_outcome_apply(Batch * batch, Instance *instance, const TurnResult *resul
 			return false;
 	}
 	return false;
+}
+
+/* Entities and activities: whether there are answers with which the orchestration can go on now. */
+static bool
+carry_out_calls(Batch * batch, Instance *instance, Oid namespace)
+{
+	bool		answered = durable_entities_dispatch(batch, instance);
+
+	if (durable_turn_next_activity(instance) != NULL)
+		answered |= durable_dispatch_run(batch, instance, namespace, false);
+	else if (answered && durable_batch_exhausted(batch))
+		durable_dispatch_put_off(batch, instance);
+	return answered && !instance->put_off && instance->replay.nevents >= instance->runs_at;
 }
 
 /* Decisions in events that are new become rows; those of activities are dispatch.c's. */
@@ -144,6 +157,10 @@ apply_decision(Batch * batch, Instance *instance, const Decision *decision, cons
 			}
 
 		case DECISION_ACTIVITY:
+		case DECISION_ENTITY_SIGNAL:
+		case DECISION_ENTITY_CALL:
+		case DECISION_ENTITY_LOCK:
+		case DECISION_ENTITY_UNLOCK:
 			break;
 	}
 }
@@ -216,11 +233,13 @@ static void
 give_up_timers(Batch * batch, Instance *instance)
 {
 	Replay	   *replay = &instance->replay;
-	List	   *new_timers = batch->new_timers;
+	List	   *new_timers;
 	int			applied = instance->applied;
 	bool	   *closed = NULL;
 	MemoryContext old;
 
+	durable_entities_end(batch, instance);
+	new_timers = batch->new_timers;
 	batch->new_timers = NIL;
 	durable_outcome_carry_out(batch, instance);
 	batch->new_timers = new_timers;
@@ -374,6 +393,7 @@ continue_as_new(Batch * batch, Instance *instance, const TurnResult *result)
 	instance->waiting = NULL;
 	instance->runs_at = 0;
 	memset(replay, 0, sizeof(Replay));
+	durable_entities_loaded(instance);
 	instance->started_at = replay->started = batch->clock;
 	for (int i = 0; i < nkept; i++)
 		durable_replay_add(replay, kept[i]);

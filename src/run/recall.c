@@ -91,6 +91,7 @@ durable_recall_history(Instance *instance)
 	memcpy(replay->calls, entry->replay.calls, entry->replay.ncalls * sizeof(int));
 	replay->ncalls = entry->replay.ncalls;
 	replay->calls_allocated = room;
+	replay->entity_calls = entry->replay.entity_calls;
 }
 
 /*

@@ -35,6 +35,7 @@
 
 #include "child_id.h"
 #include "dispatch.h"
+#include "entity.h"
 #include "instance.h"
 #include "json.h"
 #include "outcome.h"
@@ -77,6 +78,7 @@ durable_rewind_apply(Batch * batch, Instance *instance, const Message *message)
 {
 	Jsonb	   *taken_back;
 	HistoryEvent *event;
+	const HistoryEvent *section;
 
 	Assert(instance->status == STATUS_FAILED);
 	instance->rewound_from = instance->completed_at;
@@ -91,6 +93,11 @@ durable_rewind_apply(Batch * batch, Instance *instance, const Message *message)
 	event = instance->replay.events[instance->replay.nevents - 1];
 	event->extra = taken_back;
 	durable_replay_take_back(&instance->replay, event);
+
+	/* Its end has freed them.  It does not run before it has them again (execution.c). */
+	section = durable_replay_open_section(&instance->replay);
+	if (section != NULL)
+		durable_entities_call_again(batch, instance, section);
 }
 
 /* Numbers of the events, as in durable.history; and their work is put on its way again. */
@@ -112,7 +119,8 @@ take_back_failures(Batch * batch, Instance *instance, const Jsonb *reason)
 
 		CHECK_FOR_INTERRUPTS();
 		if (event->taken_back ||
-			(event->type != HISTORY_TASK_FAILED && event->type != HISTORY_SUB_FAILED) ||
+			(event->type != HISTORY_TASK_FAILED && event->type != HISTORY_SUB_FAILED &&
+			 event->type != HISTORY_ENTITY_FAILED) ||
 			event->task < 1 || event->task > replay->ncalls)
 			continue;
 		call = replay->events[replay->calls[event->task - 1]];
@@ -120,6 +128,12 @@ take_back_failures(Batch * batch, Instance *instance, const Jsonb *reason)
 		{
 			if (event->type == HISTORY_TASK_FAILED)
 				instance->again = lappend_int(instance->again, event->task);
+			else if (event->type == HISTORY_ENTITY_FAILED)
+			{
+				/* In a critical section not before it has the locks. */
+				if (durable_replay_open_section(replay) == NULL)
+					durable_entities_call_again(batch, instance, call);
+			}
 			else if (!rewind_child(batch, instance, call, reason))
 				continue;
 		}

@@ -30,6 +30,7 @@
 
 #include "batch.h"
 #include "clock.h"
+#include "entity.h"
 #include "execution.h"
 #include "failpoint.h"
 #include "flight.h"
@@ -48,7 +49,9 @@
 typedef struct Work
 {
 	int64		key;
-	Instance   *instance;		/* NULL: could not be locked */
+	Instance   *instance;		/* NULL: could not be locked, or */
+	bool		is_entity;		/* ... an entity's messages */
+	bool		is_claimed;		/* entity: it could be locked */
 	List	   *messages;		/* in order of time */
 }			Work;
 
@@ -69,6 +72,8 @@ static void note_suspect(UnitScan *scan, Work * work);
 static void look_again(UnitScan *scan, int64 key);
 static bool may_run(Batch * batch, Work * work, bool blamed);
 static void run_work(Batch * batch, Work * work);
+static bool run_entity(Batch * batch, UnitScan *scan, Work * work);
+static bool may_run_entity(UnitScan *scan, Work * work);
 
 /*
  * One that has ended its process or the server before: alone, and with its activities as
@@ -106,6 +111,8 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 	{
 		Work	   *work = lfirst(cell);
 
+		if (work->is_entity)
+			continue;
 		if (!STATUS_IS_FINISHED(work->instance->status) ||
 			durable_rewind_wants(work->instance, work->messages))
 			loaded = lappend(loaded, work->instance);
@@ -117,7 +124,7 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 		Work	   *work = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		if (durable_batch_exhausted(batch) || !is_loaded(work->instance))
+		if (durable_batch_exhausted(batch) || (!work->is_entity && !is_loaded(work->instance)))
 		{
 			/* The rest stays in the inbox. */
 			leave_for_later(scan, work);
@@ -126,6 +133,12 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 		}
 		if (durable_report_holds_instance(work->key))
 			continue;			/* whoever counts that tells us to look at everything */
+		if (work->is_entity)
+		{
+			if (run_entity(batch, scan, work))
+				full = true;
+			continue;
+		}
 		if (work->instance->crashes > 0 && scan->only_key == 0 &&
 			!STATUS_IS_FINISHED(work->instance->status))
 		{
@@ -195,7 +208,7 @@ claim(Batch * batch, UnitScan *scan, bool *full)
 	{
 		Work	   *work = lfirst(cell);
 
-		if (work->instance != NULL)
+		if (work->instance != NULL || work->is_claimed)
 			taken = list_concat(taken, work->messages);
 	}
 	durable_inbox_check_live(taken);
@@ -206,7 +219,7 @@ claim(Batch * batch, UnitScan *scan, bool *full)
 		Work	   *work = lfirst(cell);
 		ListCell   *inner;
 
-		if (work->instance == NULL)
+		if (work->instance == NULL && !work->is_claimed)
 			continue;
 		foreach(inner, work->messages)
 			if (!((Message *) lfirst(inner))->live)
@@ -413,6 +426,7 @@ group_by_instance(List *messages, int limit, int64 *first_left, Message **timer_
 			}
 			work = palloc0(sizeof(Work));
 			work->key = message->key;
+			work->is_entity = DURABLE_IS_ENTITY_KEY(message->key);
 			works = lappend(works, work);
 		}
 		work->messages = lappend(work->messages, message);
@@ -429,7 +443,14 @@ attach_instances(Batch * batch, List *works)
 	List	   *instances;
 
 	foreach(cell, works)
-		keys[nkeys++] = ((Work *) lfirst(cell))->key;
+	{
+		Work	   *work = lfirst(cell);
+
+		if (work->is_entity)
+			work->is_claimed = durable_entities_claim(batch, work->key, work->messages);
+		else
+			keys[nkeys++] = work->key;
+	}
 	instances = durable_instance_lock(batch->owner, keys, nkeys, batch->context);
 	foreach(cell, works)
 	{
@@ -456,7 +477,7 @@ discard_orphans(Batch * batch, List *works)
 	{
 		Work	   *work = lfirst(cell);
 
-		if (work->instance == NULL)
+		if (work->instance == NULL && !work->is_entity)
 			messages = list_concat(messages, work->messages);
 	}
 	if (messages != NIL)
@@ -594,6 +615,43 @@ run_work(Batch * batch, Work * work)
 	}
 	durable_execution_run(batch, work->instance, work->messages);
 	batch->changed = lappend(batch->changed, work->instance);
+}
+
+/* Returns whether some of its messages are left. */
+static bool
+run_entity(Batch * batch, UnitScan *scan, Work * work)
+{
+	if (scan->solo && !may_run_entity(scan, work))
+		return false;
+	switch (durable_entities_take(batch, work->key, work->messages, scan->only_key != 0))
+	{
+		case ENTITY_WORK_DONE:
+			break;
+		case ENTITY_WORK_LEFT:
+			leave_for_later(scan, work);
+			return true;
+		case ENTITY_WORK_SUSPECT:
+			note_suspect(scan, work);
+			break;
+	}
+	if (scan->solo)
+		durable_suspect_leave(work->key);
+	return false;
+}
+
+/* Solo mode: a worker was lost in a unit.  An entity that has cost too many waits for a while. */
+static bool
+may_run_entity(UnitScan *scan, Work * work)
+{
+	if (durable_suspect_not_before(work->key) <= durable_clock_now())
+	{
+		if (durable_suspect_enter(work->key) <= DURABLE_MAX_LOST)
+			return true;
+		durable_suspect_leave(work->key);
+		durable_suspect_hold(work->key, durable_clock_now() + USECS_PER_MINUTE);
+	}
+	look_again(scan, work->key);
+	return false;
 }
 
 bool

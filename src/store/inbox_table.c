@@ -41,7 +41,8 @@ DurableTable durable_inbox_table = {
 		[INBOX_ATTEMPT] = "attempt",
 		[INBOX_NAME] = "name",
 		[INBOX_PAYLOAD] = "payload",
-		[INBOX_SENT_AT] = "sent_at"
+		[INBOX_SENT_AT] = "sent_at",
+		[INBOX_SENDER] = "sender"
 	}
 };
 
@@ -150,6 +151,7 @@ read_message(DurableScan *scan, Oid owner)
 	message->name = durable_scan_text(scan, INBOX_NAME);
 	message->payload = durable_scan_jsonb(scan, INBOX_PAYLOAD);
 	message->at = durable_scan_timestamptz(scan, INBOX_SENT_AT);
+	message->sender = durable_scan_int8(scan, INBOX_SENDER);
 	return message;
 }
 
@@ -204,6 +206,8 @@ durable_inbox_insert(List *messages)
 		durable_writer_set_text(writer, INBOX_NAME, message->name);
 		durable_writer_set_jsonb(writer, INBOX_PAYLOAD, message->payload);
 		durable_writer_set(writer, INBOX_SENT_AT, TimestampTzGetDatum(message->at));
+		if (message->sender != 0)
+			durable_writer_set(writer, INBOX_SENDER, Int64GetDatum(message->sender));
 		durable_writer_insert(writer);
 		durable_wakeup_inbox(message->owner, message->key);
 	}

@@ -17,7 +17,7 @@
 enum
 {
 	INBOX_ID, INBOX_OWNER, INBOX_KEY, INBOX_KIND, INBOX_EXECUTION, INBOX_TASK, INBOX_ATTEMPT, INBOX_NAME,
-	INBOX_PAYLOAD, INBOX_SENT_AT, INBOX_COLUMNS
+	INBOX_PAYLOAD, INBOX_SENT_AT, INBOX_SENDER, INBOX_COLUMNS
 };
 
 enum
@@ -41,6 +41,8 @@ typedef struct Message
 	char	   *name;
 	Jsonb	   *payload;
 	TimestampTz at;				/* sent, or due */
+	int64		sender;			/* to an entity: the key of the instance that sent it; 0: none */
+	TimestampTz due;			/* in durable.entity_operation (entity_table.h): until then it waits */
 	bool		live;			/* still there after the instance was locked */
 }			Message;
 

@@ -97,6 +97,11 @@ static DurableSql status_of = {
 	1, {INT8OID}
 };
 
+static DurableSql is_in = {
+	"SELECT FROM durable.instance WHERE key = $1 AND execution = $2 AND status IN ('P', 'R', 'S')",
+	2, {INT8OID, INT4OID}
+};
+
 static DurableSql lock_status = {
 	"SELECT status FROM durable.instance WHERE key = $1 FOR SHARE SKIP LOCKED",
 	1, {INT8OID}
@@ -300,6 +305,18 @@ char
 durable_instance_status(int64 key)
 {
 	return read_status(&status_of, key);
+}
+
+bool
+durable_instance_is_in(int64 key, int32 execution)
+{
+	Datum		values[2] = {Int64GetDatum(key), Int32GetDatum(execution)};
+	bool		result;
+
+	durable_sql_connect();
+	result = durable_sql_run(&is_in, values, NULL, false, 0) > 0;
+	durable_sql_finish();
+	return result;
 }
 
 char

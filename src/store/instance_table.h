@@ -75,6 +75,8 @@ typedef struct Instance
 	Replay		replay;
 	int			applied;		/* decisions in events before this one are rows, or were given up */
 	int			wait_line;		/* line of the orchestration that waits, 0 unknown */
+	int			entity_calls;	/* calls that concern entities and have been carried out */
+	int			entities_from;	/* those behind are events from here on */
 	List	   *again;			/* activities that a rewind schedules again: numbers of tasks */
 	TimestampTz rewound_from;	/* when it had ended, 0: it had not, or has not been rewound */
 	bool		was_failed;		/* when it was read */
@@ -125,6 +127,9 @@ extern Instance *durable_instance_read(struct DurableScan *scan, Oid owner, int6
 
 /* The status of an instance; '\0': it is gone. */
 extern char durable_instance_status(int64 key);
+
+/* Is it unfinished, and in that execution? */
+extern bool durable_instance_is_in(int64 key, int32 execution);
 
 /*
  * Locks an instance so that its status stays as it is until the end of the transaction:

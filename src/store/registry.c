@@ -48,6 +48,7 @@ static struct
 	MemoryContext context;		/* NULL: nothing loaded */
 	RegistrationList orchestrations;
 	RegistrationList activities;
+	RegistrationList entities;
 	int			nquotas;
 	DurableQuota *quotas;
 
@@ -66,6 +67,10 @@ static DurableSql select_activities = {
 	.text = "SELECT name, owner, handler, execution, retry, timeout, queue, priority, share FROM durable.activity"
 };
 
+static DurableSql select_entities = {
+	.text = "SELECT name, owner, handler FROM durable.entity_type"
+};
+
 static DurableSql select_quotas = {
 	.text = "SELECT owner, coalesce(max_live, 0), coalesce(start_rate, 0), per FROM durable.quota"
 };
@@ -74,6 +79,7 @@ static bool is_current(uint64 generation);
 static void read_tables(MemoryContext context);
 static void read_orchestrations(RegistrationList *list);
 static void read_activities(RegistrationList *list);
+static void read_entities(RegistrationList *list);
 static DurableQuota *read_quotas(int *n);
 static int	compare(const void *left, const void *right);
 static void at_end_of_transaction(MemoryContextCallbackFunction function, void *arg);
@@ -126,6 +132,7 @@ read_tables(MemoryContext context)
 {
 	RegistrationList orchestrations;
 	RegistrationList activities;
+	RegistrationList entities;
 	DurableQuota *quotas;
 	int			nquotas;
 	MemoryContext caller;
@@ -134,12 +141,14 @@ read_tables(MemoryContext context)
 	caller = MemoryContextSwitchTo(context);
 	read_orchestrations(&orchestrations);
 	read_activities(&activities);
+	read_entities(&entities);
 	quotas = read_quotas(&nquotas);
 	MemoryContextSwitchTo(caller);
 	durable_sql_finish();
 
 	registry.orchestrations = orchestrations;
 	registry.activities = activities;
+	registry.entities = entities;
 	registry.quotas = quotas;
 	registry.nquotas = nquotas;
 }
@@ -189,6 +198,22 @@ read_activities(RegistrationList *list)
 		entry->queue = durable_sql_text(i, 7);
 		entry->priority = durable_sql_int4(i, 8);
 		entry->share = durable_sql_text(i, 9);
+	}
+	qsort(list->entries, list->length, sizeof(Registration), compare);
+}
+
+static void
+read_entities(RegistrationList *list)
+{
+	list->length = durable_sql_run(&select_entities, NULL, NULL, false, 0);
+	list->entries = palloc0(sizeof(Registration) * list->length);
+	for (int i = 0; i < list->length; i++)
+	{
+		Registration *entry = &list->entries[i];
+
+		entry->name = durable_sql_text(i, 1);
+		entry->owner = durable_sql_oid(i, 2);
+		entry->handler = durable_sql_text(i, 3);
 	}
 	qsort(list->entries, list->length, sizeof(Registration), compare);
 }
@@ -295,6 +320,12 @@ durable_registry_activity(const char *name, Oid role)
 }
 
 const Registration *
+durable_registry_entity(const char *name, Oid role)
+{
+	return find(&registry.entities, name, role);
+}
+
+const Registration *
 durable_registry_version(const Registration *newest, const char *version)
 {
 	const Registration *end = registry.orchestrations.entries + registry.orchestrations.length;
@@ -382,8 +413,8 @@ durable_registry_is_trusted(const Registration *registration, Oid role)
 List *
 durable_registry_names(const char *kind, Oid role)
 {
-	const RegistrationList *list = strcmp(kind, "activity") == 0 ?
-		&registry.activities : &registry.orchestrations;
+	const RegistrationList *list = strcmp(kind, "activity") == 0 ? &registry.activities :
+		strcmp(kind, "entity") == 0 ? &registry.entities : &registry.orchestrations;
 	List	   *names = NIL;
 
 	for (int i = 0; i < list->length; i++)

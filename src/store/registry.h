@@ -58,6 +58,7 @@ extern const DurableQuota *durable_registry_quota(Oid owner);
  */
 extern const Registration *durable_registry_orchestration(const char *name, Oid role);
 extern const Registration *durable_registry_activity(const char *name, Oid role);
+extern const Registration *durable_registry_entity(const char *name, Oid role);
 
 /*
  * Other versions of an orchestration by the same owner: that one, or NULL; and all that
@@ -73,7 +74,7 @@ extern List *durable_registry_versions(const Registration *newest);
  */
 extern bool durable_registry_is_trusted(const Registration *registration, Oid role);
 
-/* Names (char *) that count for that role; kind "orchestration" or "activity". For suggestions. */
+/* Names (char *) that count for that role; kind "orchestration", "activity" or "entity". For suggestions. */
 extern List *durable_registry_names(const char *kind, Oid role);
 
 /*

@@ -86,6 +86,9 @@ typedef enum KeyOutcome
 
 extern KeyOutcome durable_writer_insert_unless_taken(DurableWriter *writer, int which_index);
 
+/* Where it is, right after KEY_INSERTED. */
+extern ItemPointerData durable_writer_inserted_tid(DurableWriter *writer);
+
 /* After it, the rows are seen by what this transaction does next. */
 extern void durable_writer_close(DurableWriter *writer);
 

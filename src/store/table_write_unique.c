@@ -78,6 +78,12 @@ durable_writer_insert_unless_taken(DurableWriter *writer, int which_index)
 	return KEY_UNDECIDED;
 }
 
+ItemPointerData
+durable_writer_inserted_tid(DurableWriter *writer)
+{
+	return writer->rows[0]->tts_tid;
+}
+
 /* KEY_INSERTED: no row has the key, not even one of a transaction that has not ended. */
 static KeyOutcome
 find_key(DurableWriter *writer, int place, TupleTableSlot *row)

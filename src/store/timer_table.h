@@ -21,11 +21,14 @@ enum
 
 extern DurableTable durable_timer_table;
 
+/* As the execution of a timer: it is for what waits for an entity (entity_table.h). */
+#define TIMER_OF_ENTITY		(-1)
+
 typedef struct TimerRow
 {
 	int64		key;
 	int32		execution;
-	int32		task;			/* 0: the start of an instance with start_at */
+	int32		task;			/* 0: the start of an instance with start_at, or execution is -1 */
 	TimestampTz due;
 }			TimerRow;
 

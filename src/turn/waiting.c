@@ -12,6 +12,8 @@
  *
  *	a t e o s	a wait for an activity, timer, event, sub-orchestration or start; number
  *				is the task
+ *	q l			the same for a call of an entity (its id and the operation), and for the
+ *				locks of entities (their ids)
  *	b			an event that has arrived and has not been consumed; number is its number
  *				in the history
  *	m			number of items that are not listed
@@ -35,6 +37,8 @@
 #include "lib/stringinfo.h"
 #include "nodes/bitmapset.h"
 #include "utils/builtins.h"
+
+#include "json.h"
 #include "waiting.h"
 
 /* A fan-out may wait for thousands; nobody reads them all. */
@@ -101,7 +105,8 @@ durable_waiting_build(Instance *instance)
 		item.due = task->kind == HISTORY_TIMER_CREATED ?
 			durable_history_get_number(call->extra) : DT_NOEND;
 		item.line = instance->wait_line;
-		item.name = call->name;
+		item.name = task->kind == HISTORY_ENTITY_CALLED ?
+			psprintf("%s %s", durable_json_get_text(call->extra, "id"), call->name) : call->name;
 		put(&out, base, &item);
 	}
 	for (int i = 0; i < replay->nbuffered; i++)
@@ -400,7 +405,8 @@ is_answer(HistoryType type)
 {
 	return type == HISTORY_TASK_COMPLETED || type == HISTORY_TASK_FAILED ||
 		type == HISTORY_SUB_COMPLETED || type == HISTORY_SUB_FAILED ||
-		type == HISTORY_TIMER_FIRED;
+		type == HISTORY_TIMER_FIRED || type == HISTORY_ENTITY_COMPLETED || type == HISTORY_ENTITY_FAILED ||
+		type == HISTORY_ENTITY_LOCK_GRANTED;
 }
 
 static char
@@ -416,6 +422,10 @@ letter_of(HistoryType type)
 			return 'e';
 		case HISTORY_SUB_CREATED:
 			return 'o';
+		case HISTORY_ENTITY_CALLED:
+			return 'q';
+		case HISTORY_ENTITY_LOCK_REQUESTED:
+			return 'l';
 		default:
 			return '\0';
 	}
@@ -434,6 +444,10 @@ word_of(char kind)
 			return "event";
 		case 'o':
 			return "orchestration";
+		case 'q':
+			return "entity";
+		case 'l':
+			return "lock";
 		case 's':
 			return "start";
 		case 'b':

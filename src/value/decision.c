@@ -13,6 +13,8 @@
  *						registered, unless it was called by that name, "version":
  *						optional, "retry": policy, optional, "close_policy": "abandon" if so}
  *		EventSent		{"id": instance id}
+ *		EntityOperationSignaled, EntityOperationCalled
+ *						{"id": entity's id, "due": time, optional}
  * A call that was refused has {"failure": failure} there, and a sub-orchestration that
  * does not exist has no handler; both have decided nothing.
  *
@@ -85,6 +87,29 @@ durable_decision_read(const HistoryEvent *event, Decision *decision)
 			decision->instance_id = durable_json_get_text(event->extra, "id");
 			return true;
 
+		case HISTORY_ENTITY_SIGNALED:
+		case HISTORY_ENTITY_CALLED:
+			{
+				const Jsonb *due;
+
+				decision->kind = event->type == HISTORY_ENTITY_CALLED ? DECISION_ENTITY_CALL : DECISION_ENTITY_SIGNAL;
+				if (durable_json_get_member(event->extra, "failure") != NULL)
+					return false;
+				decision->instance_id = durable_json_get_text(event->extra, "id");
+				due = durable_json_get_member(event->extra, "due");
+				decision->due = due ? durable_history_get_number(due) : 0;
+				return true;
+			}
+
+		case HISTORY_ENTITY_LOCK_REQUESTED:
+			decision->kind = DECISION_ENTITY_LOCK;
+			return event->payload != NULL;
+
+		case HISTORY_ENTITY_UNLOCKED:
+			decision->kind = DECISION_ENTITY_UNLOCK;
+			decision->task = (int32) durable_history_get_number(event->payload);
+			return true;
+
 		default:
 			return false;
 	}
@@ -121,6 +146,8 @@ durable_decision_extra(const Decision *decision, const char *recorded_name)
 	if (decision->instance_id != NULL)
 		durable_json_push_member(&state, "id", durable_json_text(decision->instance_id));
 	durable_json_push_member(&state, "retry", decision->retry);
+	if (decision->kind == DECISION_ENTITY_SIGNAL && decision->due != 0)
+		durable_json_push_member(&state, "due", durable_history_number(decision->due));
 	if (decision->abandoned)
 		durable_json_push_member(&state, "close_policy", durable_json_text("abandon"));
 	if (decision->timeout_us > 0)

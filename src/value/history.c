@@ -78,6 +78,13 @@ static const struct
 	[HISTORY_EVENT_DROPPED] = {"EventDropped", false},
 	[HISTORY_TURN_STARTED] = {"OrchestratorStarted", false},
 	[HISTORY_REWOUND] = {"ExecutionRewound", false},
+	[HISTORY_ENTITY_SIGNALED] = {"EntityOperationSignaled", true},
+	[HISTORY_ENTITY_CALLED] = {"EntityOperationCalled", true},
+	[HISTORY_ENTITY_COMPLETED] = {"EntityOperationCompleted", false},
+	[HISTORY_ENTITY_FAILED] = {"EntityOperationFailed", false},
+	[HISTORY_ENTITY_LOCK_REQUESTED] = {"EntityLockRequested", true},
+	[HISTORY_ENTITY_LOCK_GRANTED] = {"EntityLockGranted", false},
+	[HISTORY_ENTITY_UNLOCKED] = {"EntityUnlockSent", true},
 };
 
 const char *

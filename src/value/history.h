@@ -32,7 +32,14 @@ typedef enum HistoryType
 	HISTORY_REWOUND = 19,
 	HISTORY_PATCHED = 21,		/* patched(): the execution runs the changed code there */
 	HISTORY_SUB_CANCELED = 22,	/* cancel() of a sub-orchestration: it is asked to end */
-	/* 20 to 30 are free, and take less room than those that are larger */
+	HISTORY_ENTITY_SIGNALED = 23,
+	HISTORY_ENTITY_CALLED = 24,
+	HISTORY_ENTITY_COMPLETED = 25,
+	HISTORY_ENTITY_FAILED = 26,
+	HISTORY_ENTITY_LOCK_REQUESTED = 27, /* payload: ids, sorted */
+	HISTORY_ENTITY_LOCK_GRANTED = 28,
+	HISTORY_ENTITY_UNLOCKED = 29,	/* payload: number of the task of the lock */
+	/* 20, 21 and 30 are free, and take less room than those that are larger */
 	HISTORY_TURN_STARTED = 32	/* reserved for turns that run elsewhere; never recorded here */
 }			HistoryType;
 
@@ -60,6 +67,11 @@ extern const char *durable_history_type_name(HistoryType type);
 
 /* Is it something the orchestration did (true), or something that came to it? */
 extern bool durable_history_is_call(HistoryType type);
+
+/* A call that concerns entities: to be carried out in its order among such calls. */
+#define HISTORY_IS_ENTITY_CALL(type) \
+	((type) == HISTORY_ENTITY_CALLED || (type) == HISTORY_ENTITY_SIGNALED || \
+	 (type) == HISTORY_ENTITY_LOCK_REQUESTED || (type) == HISTORY_ENTITY_UNLOCKED)
 
 /* durable.history.format of the rows that this version writes; see history.c */
 #define HISTORY_FORMAT	'3'

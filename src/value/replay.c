@@ -81,6 +81,8 @@ durable_replay_add(Replay *replay, HistoryEvent *event)
 									 replay->calls_allocated * sizeof(int));
 	}
 	replay->calls[replay->ncalls++] = replay->nevents - 1;
+	if (HISTORY_IS_ENTITY_CALL(event->type))
+		replay->entity_calls++;
 }
 
 void
@@ -109,7 +111,11 @@ void
 durable_replay_truncate(Replay *replay, int nevents)
 {
 	while (replay->ncalls > 0 && replay->calls[replay->ncalls - 1] >= nevents)
+	{
 		replay->ncalls--;
+		if (HISTORY_IS_ENTITY_CALL(replay->events[replay->calls[replay->ncalls]]->type))
+			replay->entity_calls--;
+	}
 	replay->nevents = nevents;
 }
 
@@ -127,6 +133,7 @@ durable_replay_rewind(Replay *replay, MemoryContext run)
 	replay->now = replay->started;
 	replay->draws = 0;
 	replay->patches = NULL;
+	replay->section = 0;
 	replay->run = run;
 }
 
@@ -308,6 +315,39 @@ durable_replay_advance(Replay *replay)
 	return true;
 }
 
+const HistoryEvent *
+durable_replay_open_section(const Replay *replay)
+{
+	if (replay->entity_calls == 0)
+		return NULL;
+	for (int i = replay->ncalls - 1; i >= 0; i--)
+	{
+		const HistoryEvent *event = replay->events[replay->calls[i]];
+
+		if (event->type == HISTORY_ENTITY_UNLOCKED)
+			return NULL;
+		/* A request that was refused has no payload. */
+		if (event->type == HISTORY_ENTITY_LOCK_REQUESTED && event->payload != NULL)
+			return event;
+	}
+	return NULL;
+}
+
+bool
+durable_replay_lacks_locks(const Replay *replay)
+{
+	if (durable_replay_open_section(replay) == NULL)
+		return false;
+	for (int i = replay->nevents - 1; i >= 0; i--)
+	{
+		if (replay->events[i]->type == HISTORY_REWOUND)
+			return true;
+		if (replay->events[i]->type == HISTORY_ENTITY_LOCK_GRANTED)
+			return false;
+	}
+	return false;
+}
+
 char *
 durable_replay_leftover(Replay *replay, const char *instead)
 {
@@ -336,11 +376,14 @@ see_event(Replay *replay, int index)
 		case HISTORY_TASK_COMPLETED:
 		case HISTORY_SUB_COMPLETED:
 		case HISTORY_TIMER_FIRED:
+		case HISTORY_ENTITY_COMPLETED:
+		case HISTORY_ENTITY_LOCK_GRANTED:
 			answer(replay, event->task, index, false);
 			break;
 
 		case HISTORY_TASK_FAILED:
 		case HISTORY_SUB_FAILED:
+		case HISTORY_ENTITY_FAILED:
 			answer(replay, event->task, index, true);
 			break;
 

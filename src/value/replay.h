@@ -32,6 +32,7 @@ typedef struct Replay
 	int		   *calls;			/* calls[task - 1] = index of the event that recorded it */
 	int			ncalls;
 	int			calls_allocated;
+	int			entity_calls;	/* how many of them concern entities */
 
 	/* State of the present run; durable_replay_rewind starts it again. */
 	int			cursor;			/* events before it have been seen */
@@ -46,6 +47,7 @@ typedef struct Replay
 	TimestampTz now;			/* time at the cursor */
 	uint32		draws;			/* of durable.uuid() and durable.random() */
 	struct ReplayPatch *patches;	/* what durable.patched() has said in this run */
+	int			section;		/* task of the lock of the critical section it is in; 0: none */
 	MemoryContext run;			/* for the state of the run */
 }			Replay;
 
@@ -89,6 +91,14 @@ extern bool durable_replay_advance(Replay *replay);
 
 /* Will the next call, other than patched(), be one that is not recorded? */
 extern bool durable_replay_at_end(Replay *replay);
+/*
+ * The recorded request for the locks of a critical section that the execution has not left,
+ * granted or not; NULL: there is none.  Independent of the run.
+ */
+extern const HistoryEvent *durable_replay_open_section(const Replay *replay);
+
+/* Was it rewound in a critical section, and does it not have the locks again?  Then it cannot go on. */
+extern bool durable_replay_lacks_locks(const Replay *replay);
 
 /* Recorded calls that this run has not made; the text for the mismatch, or NULL. */
 extern char *durable_replay_leftover(Replay *replay, const char *instead);

@@ -1,0 +1,169 @@
+/*-------------------------------------------------------------------------
+ *
+ * entity_api.c
+ *		Functions that reach entities from outside of orchestrations: durable.signal_entity(),
+ *		entity_state() and purge_entity().
+ *
+ * A signal is a message in the inbox.  Its sender does not look for the entity, which need
+ * not exist, so it waits for no other transaction.
+ *
+ * Owns:	nothing
+ * Called by: clients; signal_entity also by orchestrations (entity_calls.c)
+ * Locks:	none beyond a plain insert's; purging locks the entity's row
+ * Memory:	the caller's
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "client.h"
+#include "clock.h"
+#include "entity_calls.h"
+#include "entity_id.h"
+#include "entity_table.h"
+#include "inbox_table.h"
+#include "json.h"
+#include "registry.h"
+#include "sql.h"
+#include "timer_table.h"
+#include "turn.h"
+#include "wakeup.h"
+
+static Oid	owner_argument(FunctionCallInfo fcinfo, int argno);
+static char *id_argument(FunctionCallInfo fcinfo);
+
+static DurableSql purge = {
+	.text = "DELETE FROM durable.entity WHERE entity_id = $1 AND owner = $2 AND locked_by IS NULL AND parked IS NULL "
+	"RETURNING key",
+	.nargs = 2,
+	.argtypes = {TEXTOID, REGROLEOID}
+};
+
+static DurableSql purge_signals = {
+	.text = "DELETE FROM durable.entity_operation WHERE owner = $2 AND key = $3 AND "
+	"pg_catalog.starts_with(name, $1 || E'\\n') AND pg_catalog.strpos(pg_catalog.substr(name, pg_catalog.length($1) + 2), E'\\n') = 0",
+	.nargs = 3,
+	.argtypes = {TEXTOID, REGROLEOID, INT8OID}
+};
+
+static DurableSql why_not = {
+	.text = "SELECT coalesce((SELECT 'It is locked by instance ' || pg_catalog.quote_ident(i.instance_id) || '.' "
+	"FROM durable.instance i WHERE i.key = e.locked_by), "
+	"'It has ' || coalesce(e.parked, 0) || ' operations that wait.') "
+	"FROM durable.entity e WHERE e.entity_id = $1 AND e.owner = $2",
+	.nargs = 2,
+	.argtypes = {TEXTOID, REGROLEOID}
+};
+
+PG_FUNCTION_INFO_V1(durable_signal_entity);
+PG_FUNCTION_INFO_V1(durable_entity_state);
+PG_FUNCTION_INFO_V1(durable_purge_entity);
+
+/* signal_entity(name, key, operation, input, deliver_at) */
+Datum
+durable_signal_entity(PG_FUNCTION_ARGS)
+{
+	char	   *id;
+	char	   *operation;
+	Message		message = {.kind = MESSAGE_SIGNAL, .owner = GetUserId()};
+
+	if (durable_turn_active())
+		return durable_turn_signal_entity(fcinfo);
+	durable_client_enter("signal_entity", "Use durable.signal_entity().");
+	id = id_argument(fcinfo);
+	operation = durable_client_name(fcinfo, 2, "operation");
+	durable_entity_check_operation(operation);
+	durable_registry_load(false);
+	durable_entity_require_registered(id, GetUserId());
+	durable_client_seed_engine();
+
+	message.key = durable_entity_key(id);
+	message.name = durable_entity_address(id, operation);
+	message.payload = durable_json_from_any(fcinfo, 3, "input of an operation");
+	message.at = durable_clock_now();
+	if (!PG_ARGISNULL(4) && PG_GETARG_TIMESTAMPTZ(4) > message.at)
+	{
+		TimerRow	timer = {.key = message.key, .execution = TIMER_OF_ENTITY, .due = PG_GETARG_TIMESTAMPTZ(4)};
+
+		message.due = timer.due;
+		durable_operation_insert(list_make1(&message));
+		durable_timer_insert(message.owner, list_make1(&timer));
+	}
+	else
+		durable_inbox_insert(list_make1(&message));
+	PG_RETURN_VOID();
+}
+
+/* entity_state(name, key, owner) -> jsonb */
+Datum
+durable_entity_state(PG_FUNCTION_ARGS)
+{
+	Oid			owner;
+	Jsonb	   *state;
+
+	durable_client_refuse_in_turn("entity_state", "Use durable.call_entity() with an operation that returns the state.");
+	owner = owner_argument(fcinfo, 2);
+	if (!durable_entity_state_of(owner, id_argument(fcinfo), &state))
+		PG_RETURN_NULL();
+	PG_RETURN_JSONB_P(state);
+}
+
+/* purge_entity(name, key) -> boolean */
+Datum
+durable_purge_entity(PG_FUNCTION_ARGS)
+{
+	char	   *id;
+	Datum		values[3];
+	bool		purged;
+	char	   *reason = NULL;
+
+	durable_client_enter("purge_entity", "Call it from an activity.");
+	id = id_argument(fcinfo);
+	values[0] = CStringGetTextDatum(id);
+	values[1] = ObjectIdGetDatum(GetUserId());
+	values[2] = Int64GetDatum(durable_entity_key(id));
+	durable_sql_connect();
+	purged = durable_sql_run(&purge, values, NULL, false, 0) > 0;
+	if (!purged && durable_sql_run(&why_not, values, NULL, false, 0) > 0)
+		reason = durable_sql_text(0, 1);
+	if (reason != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("entity \"%s\" is in use", durable_client_shown(id)),
+				 errdetail("%s", reason)));
+	purged |= durable_sql_run(&purge_signals, values, NULL, false, 0) > 0;
+	durable_sql_finish();
+
+	/* A unit that has met the locked row has passed over the entity's messages. */
+	durable_wakeup_inbox(GetUserId(), DatumGetInt64(values[2]));
+	PG_RETURN_BOOL(purged);
+}
+
+static char *
+id_argument(FunctionCallInfo fcinfo)
+{
+	char	   *name = durable_client_name(fcinfo, 0, "name of an entity");
+	char	   *key = durable_client_name(fcinfo, 1, "key of an entity");
+
+	return durable_entity_id(name, key);
+}
+
+/* A role whose entities the current user may read; himself by default. */
+static Oid
+owner_argument(FunctionCallInfo fcinfo, int argno)
+{
+	Oid			owner = PG_ARGISNULL(argno) ? GetUserId() : PG_GETARG_OID(argno);
+
+	if (!durable_client_may_act_for(owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to read entities of role \"%s\"",
+						GetUserNameFromId(owner, true) ? GetUserNameFromId(owner, true) : "(gone)")));
+	return owner;
+}

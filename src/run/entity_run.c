@@ -1,0 +1,210 @@
+/*-------------------------------------------------------------------------
+ *
+ * entity_run.c
+ *		Runs an operation of an entity.
+ *
+ * An operation is a call of the entity's handler in a subtransaction of its own.  If it
+ * raises an error, nothing of it is left: neither what it wrote to tables nor the state that
+ * it would have had.  The caller gets the failure; that of a signal is kept with the entity and
+ * logged.
+ *
+ * An error that is not the handler's does not use up the operation.  If the handler is
+ * not there, cannot be called, or the server could not run it, the entity is held: its
+ * operations are parked, and the first one is tried again, ever later.
+ *
+ * Called by: entity_batch.c, entity_dispatch.c
+ * Locks:	the caller has the entity's row locked; whatever the operation takes
+ * Memory:	results in batch->context
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/memutils.h"
+
+#include "entity.h"
+#include "entity_code.h"
+#include "entity_id.h"
+#include "error_origin.h"
+#include "guc.h"
+#include "json.h"
+#include "registry.h"
+#include "unit.h"
+#include "usercall.h"
+
+/* An entity that is held is tried again after a quarter of the time since, within these limits. */
+#define AGAIN_MIN_US	(100 * INT64CONST(1000))
+#define AGAIN_MAX_US	(60 * USECS_PER_SEC)
+
+static EntityAnswer run(Batch * batch, BatchEntity * entity, const Message *message, const Instance *of);
+static Jsonb *body(void *arg);
+static EntityAnswer fail(Batch * batch, BatchEntity * entity, const Message *message, const char *operation,
+						 const ErrorData *error);
+static EntityAnswer convict(Batch * batch, BatchEntity * entity, const Message *message);
+static EntityAnswer hold(Batch * batch, BatchEntity * entity, const char *problem);
+static void set_state(BatchEntity * entity, Jsonb *state);
+
+EntityAnswer
+durable_entity_try(Batch * batch, BatchEntity * entity, Message *message, bool in_line, Instance *of)
+{
+	EntityRow  *row = &entity->row;
+	bool		is_holder = row->locked_by != 0 && !durable_entity_is_barred(entity, message);
+
+	switch (message->kind)
+	{
+		case MESSAGE_UNLOCK:
+			durable_entity_unlock(batch, entity, message);
+			return (EntityAnswer) {ENTITY_DONE};
+		case MESSAGE_CONTINUE:
+			return (EntityAnswer) {ENTITY_DONE};
+		default:
+			break;
+	}
+	if (durable_entity_is_barred(entity, message) || row->held_until > batch->clock ||
+		(row->parked > 0 && !in_line && !is_holder))
+		return (EntityAnswer) {ENTITY_WAITS};
+	switch (message->kind)
+	{
+		case MESSAGE_LOCK:
+			return durable_entity_lock_set(batch, entity, message, of);
+		case MESSAGE_SIGNAL:
+		case MESSAGE_CALL:
+			return run(batch, entity, message, of);
+		default:
+			elog(ERROR, "message " INT64_FORMAT " to entity \"%s\" has unknown kind \"%c\"",
+				 message->id, entity->id, message->kind);
+	}
+}
+
+static EntityAnswer
+run(Batch * batch, BatchEntity * entity, const Message *message, const Instance *of)
+{
+	const Registration *registration = durable_registry_entity(durable_entity_name(entity->id), batch->owner);
+	EntityCall	operation = {.state = entity->row.state, .input = message->payload, .context = batch->context};
+	UserCall	call = {.body = body, .arg = &operation};
+	char	   *id;
+	char	   *name;
+
+	if (registration == NULL)
+		return hold(batch, entity, psprintf("entity \"%s\" is not registered", durable_entity_name(entity->id)));
+	if (of == NULL && durable_blame_convicts(entity->row.crashes))
+		return convict(batch, entity, message);
+
+	durable_entity_address_read(message->name, &id, &name);
+	operation.signature = registration->handler;
+	operation.operation = name;
+	call.timeout_us = (int64) durable_activity_timeout * 1000;
+	call.flight = of != NULL ?
+		(FlightRun) {FLIGHT_INLINE, of->execution, message->task, of->key, 0} :
+		(FlightRun) {FLIGHT_INLINE, 0, 0, entity->row.key, 0};
+	durable_usercall_run(&call);
+
+	batch->activities++;
+	batch->user_us += call.elapsed_us;
+	if (call.wrote)
+		batch->writes++;
+	/* As for an activity, see dispatch.c. */
+	if (call.notified || (MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) || (call.kept && call.set_constraints))
+		batch->closed = true;
+
+	if (!call.returned)
+	{
+		if (call.timed_out)
+		{
+			call.error->sqlerrcode = ERRCODE_DURABLE_LIMIT;
+			call.error->message = psprintf("operation \"%s\" of entity \"%s\" timed out after %d ms",
+										   name, entity->id, durable_activity_timeout);
+		}
+		else if (call.stage == STAGE_BINDING)
+			return hold(batch, entity, durable_handler_problem("entity", durable_entity_name(entity->id), call.error));
+		else if (durable_error_origin(call.error) == ERROR_OF_SERVER)
+			return hold(batch, entity, call.error->message);
+		return fail(batch, entity, message, name, call.error);
+	}
+
+	set_state(entity, operation.new_state);
+	if (entity->row.problem_at != 0 || entity->row.crashes != 0 ||
+		(message->kind == MESSAGE_SIGNAL && entity->row.failure != NULL))
+	{
+		entity->row.problem = NULL;
+		entity->row.problem_at = entity->row.held_until = 0;
+		entity->row.crashes = 0;
+		if (message->kind == MESSAGE_SIGNAL)
+			entity->row.failure = NULL;
+		entity->changed = true;
+	}
+	return (EntityAnswer) {ENTITY_COMPLETED, operation.result};
+}
+
+static Jsonb *
+body(void *arg)
+{
+	durable_entity_code_call(arg);
+	return NULL;
+}
+
+static void
+set_state(BatchEntity * entity, Jsonb *state)
+{
+	Jsonb	   *before = entity->row.state;
+
+	if (before == state ||
+		(before != NULL && state != NULL && VARSIZE(before) == VARSIZE(state) &&
+		 memcmp(before, state, VARSIZE(state)) == 0))
+		return;
+	entity->row.state = state;
+	entity->changed = entity->state_changed = true;
+}
+
+static EntityAnswer
+fail(Batch * batch, BatchEntity * entity, const Message *message, const char *operation, const ErrorData *error)
+{
+	Jsonb	   *failure = durable_json_failure(error, NULL, 0);
+
+	entity->changed |= entity->row.problem_at != 0 || entity->row.crashes != 0;
+	entity->row.problem = NULL;
+	entity->row.problem_at = entity->row.held_until = 0;
+	entity->row.crashes = 0;
+	if (message->kind == MESSAGE_SIGNAL)
+	{
+		ereport(LOG,
+				(errcode(error->sqlerrcode),
+				 errmsg("operation \"%s\" of entity \"%s\" failed: %s", durable_clip(operation), entity->id,
+						durable_clip(error->message))));
+		entity->row.failure = failure;
+		entity->changed = true;
+	}
+	return (EntityAnswer) {ENTITY_FAILED, failure};
+}
+
+/* It has ended its process, or the server, too often. */
+static EntityAnswer
+convict(Batch * batch, BatchEntity * entity, const Message *message)
+{
+	char	   *id;
+	char	   *operation;
+	ErrorData	error = {.sqlerrcode = ERRCODE_CRASH_SHUTDOWN};
+
+	durable_entity_address_read(message->name, &id, &operation);
+	error.message = psprintf("operation \"%s\" of entity \"%s\" repeatedly terminated its process or the server",
+							 durable_clip(operation), entity->id);
+	return fail(batch, entity, message, operation, &error);
+}
+
+static EntityAnswer
+hold(Batch * batch, BatchEntity * entity, const char *problem)
+{
+	EntityRow  *row = &entity->row;
+
+	if (row->problem_at == 0)
+		ereport(LOG,
+				(errmsg("operations of entity \"%s\" wait: %s", entity->id, durable_clip(problem))));
+	if (row->problem_at == 0)
+		row->problem_at = batch->clock;
+	row->problem = MemoryContextStrdup(batch->context, durable_clip(problem));
+	row->held_until = batch->clock + Min(Max((batch->clock - row->problem_at) / 4, AGAIN_MIN_US), AGAIN_MAX_US);
+	entity->changed = true;
+	durable_entity_timer(batch, row->key, row->held_until);
+	return (EntityAnswer) {ENTITY_WAITS};
+}

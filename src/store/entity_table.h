@@ -1,0 +1,82 @@
+/*
+ * entity_table.h
+ *		The tables durable.entity and durable.entity_operation.
+ */
+#ifndef DURABLE_ENTITY_TABLE_H
+#define DURABLE_ENTITY_TABLE_H
+
+#include "durable.h"
+#include "inbox_table.h"
+#include "nodes/pg_list.h"
+#include "storage/itemptr.h"
+#include "table.h"
+
+enum
+{
+	ENTITY_KEY, ENTITY_CREATED_AT, ENTITY_UPDATED_AT, ENTITY_LOCKED_BY, ENTITY_HELD_UNTIL, ENTITY_PROBLEM_AT,
+	ENTITY_OWNER, ENTITY_LOCKED_EXECUTION, ENTITY_LOCKED_TASK, ENTITY_PARKED, ENTITY_CRASHES, ENTITY_ID,
+	ENTITY_STATE, ENTITY_FAILURE, ENTITY_PROBLEM, ENTITY_COLUMNS
+};
+
+enum
+{
+	ENTITY_BY_ID,				/* entity_id, owner */
+	ENTITY_BY_KEY				/* key */
+};
+
+extern DurableTable durable_entity_table;
+
+/* A row, while a unit has it locked. */
+typedef struct EntityRow
+{
+	ItemPointerData tid;
+	int64		key;
+	Oid			owner;
+	const char *entity_id;
+	TimestampTz created_at;
+	TimestampTz updated_at;
+	int64		locked_by;		/* key of an instance; 0: it is not locked */
+	int32		locked_execution;
+	int32		locked_task;
+	int32		parked;
+	TimestampTz held_until;		/* 0: it is not held */
+	TimestampTz problem_at;		/* 0: it has none */
+	int16		crashes;
+	Jsonb	   *state;			/* NULL: none */
+	Jsonb	   *failure;
+	char	   *problem;
+}			EntityRow;
+
+/*
+ * Locks the owner's entity of that id; makes it if it does not exist.  False: another
+ * transaction has it, or is making or deleting it; nobody is waited for.  The row is in
+ * CurrentMemoryContext.  is_new: it was made, and is to be deleted if it comes to nothing.
+ */
+extern bool durable_entity_lock(Oid owner, const char *id, TimestampTz now, EntityRow *row, bool *is_new);
+
+/* EntityRow: writes those that were locked by this transaction, and deletes others. */
+extern void durable_entity_update(List *rows);
+extern void durable_entity_delete(List *rows);
+
+/* The state of an entity as it is now; false: there is none. */
+extern bool durable_entity_state_of(Oid owner, const char *id, Jsonb **state);
+
+/*
+ * Operations that wait and are due, as messages, at most limit: those that could not be run
+ * before (due is DT_NOBEGIN), in the order of their ids, then those that were for later.
+ */
+extern List *durable_operation_read(Oid owner, int64 key, TimestampTz now, int limit);
+
+/* Message: writes those that wait until due.  One with id 0 gets an id. */
+extern void durable_operation_insert(List *messages);
+extern void durable_operation_delete(List *messages);
+
+/* Raises 55000 when something was added to a table that keeps it from being written. */
+extern void durable_entity_check_tables(void);
+
+/* In order to count a crash (blame.c).  Waits for no lock. */
+struct BlamedRow;
+extern bool durable_entity_lock_blamed(int64 key, struct BlamedRow *row);
+extern void durable_entity_set_crashes(int64 key, int crashes);
+
+#endif							/* DURABLE_ENTITY_TABLE_H */

@@ -1,0 +1,116 @@
+/*-------------------------------------------------------------------------
+ *
+ * entity_id.c
+ *		Ids of entities, "@name@key", and the numbers that stand for them.
+ *
+ * A message needs a number of the instance or entity that it is for, and a sender must
+ * not have to look for the entity, which may not exist yet, or make it, which might have to
+ * wait for another transaction that does the same.  So the number is computed from the id.
+ * Two ids with the same number are rare and do no harm: a message has the id, too.
+ *
+ * Called by: entity_calls.c, entity_api.c, the entity_*.c of run/
+ * Locks:	none
+ * Memory:	results in CurrentMemoryContext
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "entity_id.h"
+#include "utils/formatting.h"
+
+/* Of FNV-1a, and of the finalizer of MurmurHash3, which spreads its bits. */
+#define FNV_BASIS	UINT64CONST(0xcbf29ce484222325)
+#define FNV_PRIME	UINT64CONST(0x100000001b3)
+#define MURMUR_1	UINT64CONST(0xff51afd7ed558ccd)
+#define MURMUR_2	UINT64CONST(0xc4ceb9fe1a85ec53)
+
+static pg_noreturn_compat void refuse_id(const char *problem);
+
+char *
+durable_entity_id(const char *name, const char *key)
+{
+	char	   *id;
+
+	if (name[0] == '\0')
+		refuse_id("The name is empty.");
+	if (key[0] == '\0')
+		refuse_id("The key is empty.");
+	if (strchr(name, '@') != NULL)
+		refuse_id("The name of an entity cannot contain \"@\".");
+	id = psprintf("@%s@%s", asc_tolower(name, strlen(name)), key);
+	if (strlen(id) > DURABLE_MAX_NAME)
+		refuse_id(psprintf("It has %zu bytes, but the limit is %d bytes.", strlen(id), DURABLE_MAX_NAME));
+	return id;
+}
+
+char *
+durable_entity_id_parse(const char *text)
+{
+	const char *separator = text[0] == '@' ? strchr(text + 1, '@') : NULL;
+
+	if (separator == NULL)
+		refuse_id("An id has the form \"@name@key\".");
+	return durable_entity_id(pnstrdup(text + 1, separator - text - 1), separator + 1);
+}
+
+static void
+refuse_id(const char *problem)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid id of an entity"),
+			 errdetail("%s", problem)));
+}
+
+char *
+durable_entity_name(const char *id)
+{
+	const char *separator = id[0] == '@' ? strchr(id + 1, '@') : NULL;
+
+	if (separator == NULL)
+		elog(ERROR, "invalid id of an entity: \"%s\"", id);
+	return pnstrdup(id + 1, separator - id - 1);
+}
+
+/* Byte by byte, so that it is the same on every machine: keys are stored, and dumped. */
+int64
+durable_entity_key(const char *id)
+{
+	uint64		hash = FNV_BASIS;
+
+	for (const char *c = id; *c != '\0'; c++)
+		hash = (hash ^ (unsigned char) *c) * FNV_PRIME;
+	hash = (hash ^ (hash >> 33)) * MURMUR_1;
+	hash = (hash ^ (hash >> 33)) * MURMUR_2;
+	hash ^= hash >> 33;
+
+	/* PG_INT64_MAX means nowhere (unit.h). */
+	return Min((int64) (hash >> 2) | DURABLE_FIRST_ENTITY_KEY, PG_INT64_MAX - 1);
+}
+
+char *
+durable_entity_address(const char *id, const char *operation)
+{
+	return psprintf("%s\n%s", id, operation);
+}
+
+void
+durable_entity_address_read(const char *address, char **id, char **operation)
+{
+	const char *separator = strrchr(address, '\n');
+
+	if (separator == NULL)
+		elog(ERROR, "invalid address of an entity: \"%s\"", address);
+	*id = pnstrdup(address, separator - address);
+	*operation = pstrdup(separator + 1);
+}
+
+void
+durable_entity_check_operation(const char *operation)
+{
+	if (strchr(operation, '\n') != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("name of an operation must not contain a line break")));
+}
