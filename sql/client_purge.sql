@@ -91,6 +91,21 @@ CALL durable.drain();
 SELECT durable.purge_history('0') > 0 AS purged;
 TABLE left_over;
 
+-- instances that complete in one unit share an entry, which goes with the last of them
+SELECT count(durable.start('quick', n, 'q' || n)), count(durable.start('fail', n, 'f' || n)) FROM generate_series(1, 3) n;
+CALL durable.drain();
+CREATE VIEW app.entries AS
+SELECT f.name, f.status, (SELECT string_agg(coalesce(i.instance_id, 'gone'), ' ' ORDER BY n)
+        FROM unnest(f.key || f.others) WITH ORDINALITY k (key, n) LEFT JOIN durable.instance i USING (key)) AS instances
+FROM durable.finished f ORDER BY 1, 2, 3;
+TABLE entries;
+SELECT durable.purge('q1'), durable.purge('f1');
+TABLE entries;
+SELECT durable.purge('q3');
+TABLE entries;
+SELECT durable.purge_history('0');
+TABLE entries;
+
 -- the list of what has ended: how each ended, once
 SELECT durable.start('quick', 1, 'completes'), durable.start('fail', 1, 'fails'), durable.start('patient', 1, 'is terminated');
 CALL durable.drain();
@@ -101,7 +116,7 @@ CREATE FUNCTION app.again(n jsonb) RETURNS jsonb LANGUAGE plpgsql
 SELECT durable.start('again', 1, 'continues as new');
 CALL durable.drain();
 SELECT i.instance_id, f.name, f.status, f.owner = i.owner AND f.completed_at = i.completed_time AS same
-FROM durable.finished f JOIN durable.instance USING (key) JOIN durable.instances i USING (instance_id) ORDER BY 1;
+FROM durable.finished f JOIN durable.instance n ON n.key = ANY (f.key || f.others) JOIN durable.instances i USING (instance_id) ORDER BY 1;
 SELECT durable.purge_history('0');
 TABLE left_over;
 

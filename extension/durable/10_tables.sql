@@ -109,18 +109,19 @@ CREATE TABLE durable.history (
     PRIMARY KEY (key, execution, seq) WITH (fillfactor = 75)
 );
 
--- The list of instances that have ended.  The unit that ends an instance inserts the
--- row, the deletion of the instance deletes it, and nothing updates it: retention and
--- queries by status, name and time go by these indexes, and durable.instance needs
--- none on a column that changes.  Instances that end in one unit of work have one
--- completed_at, so the first index keeps owner, name and time once for all of them.
--- Few instances fail or are terminated, so the second index is small.
+-- The list of instances that have ended.  The unit that ends instances inserts rows, the
+-- deletion of the last instance of a row deletes it, and nothing updates it: retention
+-- and queries by status, name and time go by these indexes, and durable.instance needs
+-- none on a column that changes.  An instance that has failed or was terminated has a row
+-- of its own.  Those of one owner and name that complete in one unit share a row: the
+-- column others has the keys of all but the first.  Some of them may have been deleted since.
 CREATE TABLE durable.finished (
     completed_at      timestamptz NOT NULL,
     key               bigint      NOT NULL,
     owner             regrole     NOT NULL,
     status            "char"      NOT NULL,
-    name              text        COLLATE "C" NOT NULL
+    name              text        COLLATE "C" NOT NULL,
+    others            bigint[]
 ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX finished_name ON durable.finished (owner, name, completed_at);
 CREATE INDEX finished_badly ON durable.finished (owner, completed_at) WHERE status <> 'C';
@@ -478,7 +479,7 @@ COMMENT ON SCHEMA durable IS 'durable workflows: tables, views and functions of 
 COMMENT ON TABLE durable.engine IS 'identity of this engine and whether it is paused';
 COMMENT ON TABLE durable.instance IS 'one row for each run of an orchestration; see the view durable.instances';
 COMMENT ON TABLE durable.history IS 'events of each instance; see durable.history(instance_id)';
-COMMENT ON TABLE durable.finished IS 'one row for each finished instance: owner, name, status and time';
+COMMENT ON TABLE durable.finished IS 'finished instances: owner, name, status, time, and the keys of those that were completed together';
 COMMENT ON TABLE durable.inbox IS 'messages that instances have not yet consumed';
 COMMENT ON TABLE durable.tally IS 'numbers of instances by owner, name and status; see the view durable.counts';
 COMMENT ON TABLE durable.timer IS 'open timers';

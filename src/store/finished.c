@@ -39,7 +39,7 @@
 
 enum
 {
-	FINISHED_OWNER, FINISHED_NAME, FINISHED_STATUS, FINISHED_COMPLETED_AT, FINISHED_KEY, FINISHED_COLUMNS
+	FINISHED_OWNER, FINISHED_NAME, FINISHED_STATUS, FINISHED_COMPLETED_AT, FINISHED_KEY, FINISHED_OTHERS, FINISHED_COLUMNS
 };
 static DurableTable finished_table = {
 	.name = "finished",
@@ -49,7 +49,8 @@ static DurableTable finished_table = {
 		[FINISHED_NAME] = "name",
 		[FINISHED_STATUS] = "status",
 		[FINISHED_COMPLETED_AT] = "completed_at",
-		[FINISHED_KEY] = "key"
+		[FINISHED_KEY] = "key",
+		[FINISHED_OTHERS] = "others"
 	}
 };
 static DurableWritable finished = {
@@ -58,8 +59,9 @@ static DurableWritable finished = {
 
 /*
  * Timers are not looked for: they have no index by key, and the end of an instance
- * deletes its timers.  An entry without an instance, which a partial restore may
- * leave, goes too.
+ * deletes its timers.  An entry of several instances is deleted with the last one of
+ * them.  (Two transactions that delete the last ones at the same time leave the entry,
+ * because neither sees the deletions of the other.  delete_gone_entries finds it.)
  */
 #define DELETE_INSTANCES(lock) \
 	"WITH RECURSIVE family (key) AS (" \
@@ -79,8 +81,12 @@ static DurableWritable finished = {
 	" waiting AS (SELECT q.key, q.id FROM victim v JOIN durable.queued_task q ON q.key = v.key" \
 	"  FOR UPDATE OF q SKIP LOCKED)," \
 	" queued AS (DELETE FROM durable.queued_task q USING waiting w WHERE q.key = w.key AND q.id = w.id)," \
-	" entries AS (DELETE FROM durable.finished e USING victim v" \
-	"  WHERE e.owner = v.owner AND e.name = v.name AND e.completed_at = v.completed_at AND e.key = v.key)," \
+	" emptied AS (SELECT e.ctid AS place FROM durable.finished e" \
+	"  WHERE (e.owner, e.name, e.completed_at) IN (SELECT v.owner, v.name, v.completed_at FROM victim v)" \
+	"  AND NOT EXISTS (SELECT FROM pg_catalog.unnest(e.key || e.others) k JOIN durable.instance i ON i.key = k" \
+	"   WHERE i.key NOT IN (SELECT v.key FROM victim v))" \
+	"  FOR UPDATE OF e SKIP LOCKED)," \
+	" entries AS (DELETE FROM durable.finished e USING emptied d WHERE e.ctid = d.place)," \
 	" gone AS (DELETE FROM durable.instance i USING victim v WHERE i.key = v.key RETURNING i.key, i.owner, i.name, i.status)," \
 	" counted AS (INSERT INTO durable.tally (owner, name, status, range, n)" \
 	"  SELECT owner, name, status, key >> " CppAsString2(TALLY_RANGE_BITS) ", - pg_catalog.count(*)" \
@@ -137,11 +143,22 @@ static DurableSql shortest_retention = {
 };
 
 static DurableSql expired = {
-	.text = "SELECT key, completed_at FROM durable.finished"
-	" WHERE owner = $1 AND name = $2 AND completed_at > $3 AND completed_at < $4"
-	" ORDER BY completed_at LIMIT $5",
+	.text = "SELECT k, f.completed_at FROM (SELECT key, others, completed_at FROM durable.finished"
+	"  WHERE owner = $1 AND name = $2 AND completed_at > $3 AND completed_at < $4"
+	"  ORDER BY completed_at LIMIT $5) f, pg_catalog.unnest(f.key || f.others) k LIMIT $5",
 	.nargs = 5,
 	.argtypes = {REGROLEOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}
+};
+
+/* Of those that "expired" has found up to that time; all of their instances have been deleted before. */
+static DurableSql delete_gone_entries = {
+	.text = "WITH gone AS (SELECT e.ctid AS place FROM durable.finished e"
+	"  WHERE e.owner = $1 AND e.name = $2 AND e.completed_at <= $3"
+	"  AND NOT EXISTS (SELECT FROM pg_catalog.unnest(e.key || e.others) k JOIN durable.instance i ON i.key = k)"
+	"  FOR UPDATE OF e SKIP LOCKED)"
+	" DELETE FROM durable.finished e USING gone g WHERE e.ctid = g.place",
+	.nargs = 3,
+	.argtypes = {REGROLEOID, TEXTOID, TIMESTAMPTZOID}
 };
 
 /* Instances of one owner and name whose entries are too old. */
@@ -154,6 +171,7 @@ typedef struct ExpiredKind
 
 static List *find_expired_kinds(Datum *values, const char *nulls, TimestampTz *next);
 static int64 expire_kind(const ExpiredKind * kind, int limit);
+static void insert_entry(DurableWriter *writer, const FinishedRow * rows, int nrows, int first, bool *taken);
 
 /* --- inserting ------------------------------------------------------------------------ */
 
@@ -161,17 +179,39 @@ void
 durable_finished_insert(const FinishedRow * rows, int nrows)
 {
 	DurableWriter *writer = durable_writer_open(&finished);
+	bool	   *taken = palloc0(nrows * sizeof(bool));
 
 	for (int i = 0; i < nrows; i++)
-	{
-		durable_writer_set(writer, FINISHED_OWNER, ObjectIdGetDatum(rows[i].owner));
-		durable_writer_set_text(writer, FINISHED_NAME, rows[i].name);
-		durable_writer_set(writer, FINISHED_STATUS, CharGetDatum(rows[i].status));
-		durable_writer_set(writer, FINISHED_COMPLETED_AT, TimestampTzGetDatum(rows[i].completed_at));
-		durable_writer_set(writer, FINISHED_KEY, Int64GetDatum(rows[i].key));
-		durable_writer_insert(writer);
-	}
+		if (!taken[i])
+			insert_entry(writer, rows, nrows, i, taken);
 	durable_writer_close(writer);
+	pfree(taken);
+}
+
+/* With the others that belong into the same entry; only completed instances share one. */
+static void
+insert_entry(DurableWriter *writer, const FinishedRow * rows, int nrows, int first, bool *taken)
+{
+	const FinishedRow *row = &rows[first];
+	Datum	   *others = palloc(nrows * sizeof(Datum));
+	int			nothers = 0;
+
+	for (int i = first + 1; i < nrows && row->status == STATUS_COMPLETED; i++)
+		if (!taken[i] && rows[i].status == row->status && rows[i].owner == row->owner &&
+			rows[i].completed_at == row->completed_at && strcmp(rows[i].name, row->name) == 0)
+		{
+			others[nothers++] = Int64GetDatum(rows[i].key);
+			taken[i] = true;
+		}
+	durable_writer_set(writer, FINISHED_OWNER, ObjectIdGetDatum(row->owner));
+	durable_writer_set_text(writer, FINISHED_NAME, row->name);
+	durable_writer_set(writer, FINISHED_STATUS, CharGetDatum(row->status));
+	durable_writer_set(writer, FINISHED_COMPLETED_AT, TimestampTzGetDatum(row->completed_at));
+	durable_writer_set(writer, FINISHED_KEY, Int64GetDatum(row->key));
+	if (nothers > 0)
+		durable_writer_set(writer, FINISHED_OTHERS, durable_columns_array(others, NULL, nothers, INT8OID));
+	durable_writer_insert(writer);
+	pfree(others);
 }
 
 void
@@ -273,6 +313,7 @@ expire_kind(const ExpiredKind * kind, int limit)
 		TimestampTzGetDatum(DT_NOBEGIN), TimestampTzGetDatum(kind->before), Int64GetDatum(limit)};
 	int64	   *keys = palloc(limit * sizeof(int64));
 	int64		deleted = 0;
+	int64		asked_for;
 	uint64		found;
 
 	for (int tries = 0; tries < 2; tries++)
@@ -286,7 +327,9 @@ expire_kind(const ExpiredKind * kind, int limit)
 		for (uint64 i = 0; i < found; i++)
 			keys[i] = durable_sql_int8(i, 1);
 		values[2] = TimestampTzGetDatum(durable_sql_timestamptz(found - 1, 2, &isnull));
-		deleted += durable_finished_delete(keys, found, false, NULL);
+		deleted += durable_finished_delete(keys, found, false, &asked_for);
+		if (asked_for < found)
+			durable_sql_run(&delete_gone_entries, values, NULL, false, 0);
 		if (found < limit || deleted >= limit)
 			break;
 	}

@@ -2,8 +2,9 @@
  * finished.h
  *		The list of instances that have ended, and their deletion.
  *
- * durable.finished has one row for each instance that has ended.  The unit of work
- * that ends an instance inserts the row, the deletion of the instance deletes it, and
+ * durable.finished has a row for each instance that has failed or was terminated, and
+ * one for those of an owner and name that were completed by the same unit of work.  The
+ * unit inserts the rows, the deletion of the last instance of a row deletes it, and
  * nothing changes it in between.  Retention and queries by status, name and time go by
  * it, so that durable.instance needs no index on a column that changes.
  */
@@ -24,7 +25,7 @@ typedef struct FinishedRow
 /* Inserts the rows.  It needs an active snapshot, and waits for nobody. */
 extern void durable_finished_insert(const FinishedRow * rows, int nrows);
 
-/* Deletes the row of an instance that goes on after all.  The caller has connected to SPI. */
+/* Deletes the row of a failed instance that goes on after all.  The caller has connected to SPI. */
 extern void durable_finished_forget(const FinishedRow * row);
 
 /* Raises 55000 when something was added to the table that keeps it from being written. */

@@ -374,14 +374,15 @@ BEGIN
 	RETURN QUERY
 	SELECT 'I11', i.instance_id, format('status %s since %s, but in the list of finished instances as %s', i.status, i.completed_at,
 		array_agg(format('%s %s', f.status, f.completed_at)))
-	FROM durable.instance i LEFT JOIN durable.finished f USING (key) GROUP BY i.key
+	FROM durable.instance i LEFT JOIN (SELECT k AS key, e.owner, e.name, e.status, e.completed_at
+		FROM durable.finished e, unnest(e.key || e.others) k) f USING (key) GROUP BY i.key
 	HAVING CASE WHEN i.status IN ('C', 'F', 'T')
 		THEN count(f.key) <> 1 OR bool_or((f.owner, f.name, f.status, f.completed_at) IS DISTINCT FROM (i.owner, i.name, i.status, i.completed_at))
 		ELSE count(f.key) > 0 END;
 
 	RETURN QUERY
 	SELECT 'I11', NULL, format('in the list of finished instances, and gone: %s', f.key)
-	FROM durable.finished f WHERE NOT EXISTS (SELECT FROM durable.instance i WHERE i.key = f.key);
+	FROM durable.finished f WHERE NOT EXISTS (SELECT FROM durable.instance i WHERE i.key = ANY (f.key || f.others));
 
 	-- I13
 	CREATE EXTENSION IF NOT EXISTS amcheck SCHEMA invariant;

@@ -84,9 +84,9 @@ planted('I8', 'a child that outlives its parent', "UPDATE durable.instance SET s
 planted('I8', 'a child that is gone', "DELETE FROM durable.instance WHERE parent_key = (SELECT key FROM durable.instance WHERE instance_id = 'parent 1')");
 planted('I11', 'a message for an instance that has ended', "INSERT INTO durable.inbox (id, owner, key, kind, execution, task, sent_at) SELECT -1, owner, key, 'c', 1, 1, now() FROM durable.instance WHERE instance_id = 'fan 1'");
 planted('I11', 'a message for an instance that is gone', "INSERT INTO durable.inbox (id, owner, key, kind, execution, task, name, sent_at) VALUES (-1, 'chaos_ann', -1, 'e', 1, 1, 'Item', now())");
-planted('I11', 'an end that is not in the list of finished instances', "DELETE FROM durable.finished WHERE key = (SELECT key FROM durable.instance WHERE instance_id = 'fan 1')");
-planted('I11', 'one that is there twice', "INSERT INTO durable.finished SELECT f.* FROM durable.finished f JOIN durable.instance i USING (key) WHERE i.instance_id = 'fan 1'");
-planted('I11', 'an entry of an instance that is gone', "INSERT INTO durable.finished SELECT now(), -1, 'chaos_ann', 'C', 'fan'");
+planted('I11', 'an end that is not in the list of finished instances', "DELETE FROM durable.finished WHERE (SELECT key FROM durable.instance WHERE instance_id = 'fan 1') = ANY (key || others)");
+planted('I11', 'one that is there twice', "INSERT INTO durable.finished SELECT f.* FROM durable.finished f JOIN durable.instance i ON i.key = ANY (f.key || f.others) WHERE i.instance_id = 'fan 1'");
+planted('I11', 'an entry of instances that are gone', "INSERT INTO durable.finished SELECT now(), -1, 'chaos_ann', 'C', 'fan', '{-2}'");
 planted('I11', 'a timer of an instance that has ended', "INSERT INTO durable.timer SELECT owner, now(), key, 1, 1 FROM durable.instance WHERE instance_id = 'fan 1'");
 planted('I11', 'an activity of an instance that has ended', "INSERT INTO durable.task_queue (id, owner, run_at, key, execution, task, name, handler, scheduled_at)
 	SELECT -1, owner, now(), key, 1, 1, 'x', 'x', now() FROM durable.instance WHERE instance_id = 'fan 1'");

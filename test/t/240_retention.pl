@@ -52,7 +52,7 @@ $node->safe_psql('postgres', "SELECT durable.pause()");
 $node->safe_psql('postgres', "SET ROLE ann; SELECT count(durable.start('quick', n, 'a' || n)) FROM generate_series(1, 3) n; SELECT durable.start('quick', 4, 'b')");
 $node->safe_psql('postgres', "SET ROLE ann; SELECT durable.register_orchestration('quick', 'app.quick(int)')");
 $node->safe_psql('postgres', "SELECT durable.unpause()");
-ok($node->poll_query_until('postgres', "SELECT count(*) = 4 FROM durable.finished"), 'four have ended, and are kept');
+ok($node->poll_query_until('postgres', "SELECT sum(cardinality(key || others)) = 4 FROM durable.finished"), 'four have ended, and are kept');
 my $purger = $node->background_psql('postgres', on_error_die => 1);
 $purger->query_safe("BEGIN; SET ROLE ann; SELECT durable.purge('a1'); SELECT durable.purge('a2'); RESET ROLE");
 $node->safe_psql('postgres', "BEGIN; SET ROLE ann; SELECT durable.purge('a3'); RESET ROLE; PREPARE TRANSACTION 'purge'");
@@ -63,6 +63,21 @@ ok($node->poll_query_until('postgres', "SELECT string_agg(instance_id, ' ' ORDER
 $purger->query_safe('ROLLBACK');
 $node->safe_psql('postgres', "ROLLBACK PREPARED 'purge'");
 ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM durable.instance"), 'and deleted when they are gone');
+
+# --- an entry whose last instances two transactions have deleted at the same time ---------------------------------------------
+
+$node->safe_psql('postgres', "SELECT durable.pause()");
+$node->safe_psql('postgres', "SET ROLE ann; SELECT count(durable.start('quick', n, 'c' || n)) FROM generate_series(1, 2) n");
+$node->safe_psql('postgres', "SET ROLE ann; SELECT durable.register_orchestration('quick', 'app.quick(int)')");
+$node->safe_psql('postgres', "SELECT durable.unpause()");
+ok($node->poll_query_until('postgres', "SELECT count(*) = 1 AND sum(cardinality(key || others)) = 2 FROM durable.finished"), 'two have ended in one unit');
+$purger->query_safe("BEGIN; SET ROLE ann; SELECT durable.purge('c1'); RESET ROLE");
+$node->safe_psql('postgres', "SET ROLE ann; SELECT durable.purge('c2')");
+$purger->query_safe('COMMIT');
+is($node->safe_psql('postgres', "SELECT (SELECT count(*) FROM durable.instance), (SELECT count(*) FROM durable.finished)"), '0|1', 'neither transaction has deleted the entry');
+$node->safe_psql('postgres', "SET ROLE ann; SELECT durable.register_orchestration('quick', 'app.quick(int)', retention => '0 s')");
+$node->reload;
+ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM durable.finished"), 'retention deletes it');
 
 # --- what a registration says must not end the coordinator ---------------------------------------------------------------------
 
