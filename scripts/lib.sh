@@ -317,7 +317,7 @@ build_in() {
 	echo "$stamp" >"$build.stamp"
 
 	cd "$TOP"
-	for part in Makefile *.control LICENSE *.md .shellcheckrc .ci src extension clients scripts sql expected test docs bench examples; do
+	for part in Makefile *.control LICENSE *.md .shellcheckrc .ci src extension clients web scripts sql expected test docs bench examples; do
 		[ ! -e "$part" ] || parts+=("$part")
 	done
 	# A source that is gone must not linger in the copy and be compiled.
@@ -523,7 +523,10 @@ gateway_start() {
 	local dir=$1 address='' i
 	gateway_stop "$dir"
 	rm -f "$dir/serve.log"
-	as_server setsid "$dir/root$BINDIR/durable" serve -d "$(sed 's/user=dungeon/user=web/' "$dir/connection")" --cors '*' \
+	# The page's crash button runs scripts/crash as the server's user.
+	: >>"$dir/ctl.log"
+	give_to_server "$dir/ctl.log"
+	as_server setsid "$dir/root$BINDIR/durable" serve -d "$(sed 's/user=dungeon/user=web/' "$dir/connection")" --cors '*' --crash-command "$dir/bin/crash" \
 		>"$dir/serve.log" 2>&1 </dev/null 9>&- &
 	for ((i = 0; i < 100; i++)); do
 		address=$(grep -m 1 '^http://' "$dir/serve.log" 2>/dev/null || true)

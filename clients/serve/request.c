@@ -132,6 +132,11 @@ request_handle(struct evhttp_request *req, void *arg)
 		reply_message(req, 401, "The request needs a token.");
 		return;
 	}
+	if (crash_serve(req, path))
+	{
+		token_free(&token);
+		return;
+	}
 	if (is_read && strcmp(path, "/events") == 0)
 	{
 		token_free(&token);
@@ -250,7 +255,7 @@ in_list(const List *list, const char *value)
 static bool
 is_management(const char *path)
 {
-	return strncasecmp(path, "/runtime/", 9) == 0 || strncasecmp(path, "/api/v1/", 8) == 0 || strcmp(path, "/metrics") == 0;
+	return strncasecmp(path, "/runtime/", 9) == 0 || strncasecmp(path, "/api/v1/", 8) == 0 || strcmp(path, "/metrics") == 0 || strcmp(path, "/crash") == 0;
 }
 
 bool

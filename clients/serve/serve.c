@@ -66,13 +66,14 @@ static const char help[] =
 "                       but the management API to all pages\n"
 "Other:\n"
 "  --www DIR            serve the files of DIR instead of the built-in ones\n"
+"  --crash-command CMD  for demonstrations: POST /crash runs CMD; only on loopback\n"
 "  --user NAME          user to become when started by root (default nobody)\n"
 "  --max-connections N, --max-per-address N, --max-events N   limits (4096, 1024, 2500)\n";
 
 enum
 {
 	OPT_POOL = 256, OPT_LISTEN, OPT_PORT, OPT_HOST, OPT_PROXY, OPT_ROLE, OPT_KEY, OPT_SECRET, OPT_PUBLIC_KEY, OPT_AUDIENCE,
-	OPT_REQUIRE_TOKEN, OPT_CORS, OPT_WWW, OPT_USER, OPT_MAX_CONNECTIONS, OPT_MAX_PER_ADDRESS, OPT_MAX_EVENTS, OPT_HELP
+	OPT_REQUIRE_TOKEN, OPT_CORS, OPT_WWW, OPT_CRASH_COMMAND, OPT_USER, OPT_MAX_CONNECTIONS, OPT_MAX_PER_ADDRESS, OPT_MAX_EVENTS, OPT_HELP
 };
 
 static const struct option long_options[] = {
@@ -91,6 +92,7 @@ static const struct option long_options[] = {
 	{"require-token", no_argument, NULL, OPT_REQUIRE_TOKEN},
 	{"cors", required_argument, NULL, OPT_CORS},
 	{"www", required_argument, NULL, OPT_WWW},
+	{"crash-command", required_argument, NULL, OPT_CRASH_COMMAND},
 	{"user", required_argument, NULL, OPT_USER},
 	{"max-connections", required_argument, NULL, OPT_MAX_CONNECTIONS},
 	{"max-per-address", required_argument, NULL, OPT_MAX_PER_ADDRESS},
@@ -250,6 +252,9 @@ read_options(int argc, char **argv)
 			case OPT_WWW:
 				options.www = optarg;
 				break;
+			case OPT_CRASH_COMMAND:
+				options.crash_command = optarg;
+				break;
 			case OPT_USER:
 				options.user = optarg;
 				break;
@@ -287,6 +292,11 @@ read_options(int argc, char **argv)
 	if (options.listen != NULL && !is_loopback(options.listen) && options.key == NULL && !options.require_token)
 	{
 		complain("others can reach %s: use --key or --require-token", options.listen);
+		exit(EXIT_USAGE);
+	}
+	if (options.crash_command != NULL && options.listen != NULL && !is_loopback(options.listen))
+	{
+		complain("--crash-command is for loopback addresses only");
 		exit(EXIT_USAGE);
 	}
 	connection_option("fallback_application_name", "durable serve");

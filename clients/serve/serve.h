@@ -32,6 +32,7 @@ typedef struct Options
 	bool		proxy;			/* X-Forwarded-Proto comes from our own proxy */
 	const char *key;
 	const char *www;
+	const char *crash_command;	/* of make play; NULL: none */
 	const char *user;			/* to become, when started by root */
 	List		hosts;
 	List		cors;
@@ -120,6 +121,9 @@ typedef struct EmbeddedFile
 extern const EmbeddedFile embedded_files[];	/* ends with a NULL path; generated from web/ */
 extern void files_start(void);
 extern bool files_serve(struct evhttp_request *req, const char *path);	/* false: there is none */
+
+/* --- crash.c --- */
+extern bool crash_serve(struct evhttp_request *req, const char *path);	/* false: there is no such route */
 
 /* --- metrics.c --- */
 extern void metrics_count(const char *method, int status, double seconds);

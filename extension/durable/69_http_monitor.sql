@@ -178,6 +178,50 @@ BEGIN
 END;
 $$;
 
+-- GET waiting: what unfinished instances wait for, and how many of them.  With the parameter kind: the
+-- instances that wait for that, the longest waiting first; their rows are like those of GET instances.
+-- This reads all unfinished instances.
+CREATE FUNCTION durable.http_waiting(parameters jsonb) RETURNS durable.http_response
+LANGUAGE plpgsql STABLE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    size integer := least(greatest(durable.http_integer(parameters ->> 'top', 100), 1), 1000);
+    skip integer := least(greatest(durable.http_integer(parameters ->> 'after', 0), 0), 100000);
+    answer json;
+BEGIN
+    IF nullif(parameters ->> 'kind', '') IS NULL THEN
+        SELECT json_build_object('groups', coalesce(json_agg(json_build_object(
+                   'name', g.name, 'kind', g.kind, 'detail', g.detail, 'instances', g.instances,
+                   'longestMs', round(extract(epoch FROM durable.clock() - g.since) * 1000), 'overdue', g.overdue, 'retrying', g.retrying)
+                   ORDER BY g.overdue + g.retrying DESC, g.instances, g.since), '[]'))
+            INTO answer
+        FROM (SELECT w.name, w.kind, w.detail, count(DISTINCT w.instance_id) AS instances, min(w.since) AS since,
+                     count(*) FILTER (WHERE w.due < durable.clock() - interval '1 minute' AND w.kind IN ('timer', 'start')) AS overdue,
+                     count(w.attempt) AS retrying
+              FROM durable.waiting w
+              WHERE w.name = parameters ->> 'name' OR nullif(parameters ->> 'name', '') IS NULL
+              GROUP BY w.name, w.kind, w.detail ORDER BY overdue DESC, retrying DESC, instances LIMIT 500) g;
+    ELSE
+        SELECT json_build_object(
+                'instances', coalesce(json_agg(json_build_object(
+                    'instanceId', i.instance_id, 'name', i.name, 'runtimeStatus', i.runtime_status,
+                    'waits', durable.http_waits(i.instance_id, i.owner), 'createdTime', durable.http_timestamp(i.created_time),
+                    'lastUpdatedTime', durable.http_timestamp(i.last_updated_time), 'completedTime', durable.http_timestamp(i.completed_time),
+                    'durationMs', round(extract(epoch FROM i.duration) * 1000), 'computeMs', round(extract(epoch FROM i.compute_time) * 1000, 3),
+                    'turns', i.turns, 'parentInstanceId', i.parent_instance_id, 'owner', i.owner::text) ORDER BY p.since, p.instance_id), '[]'),
+                'next', CASE WHEN count(*) = size THEN (skip + size)::text END)
+            INTO answer
+        FROM (SELECT w.instance_id, w.owner, min(w.since) AS since FROM durable.waiting w
+              WHERE w.kind = parameters ->> 'kind' AND coalesce(w.detail, '') = coalesce(parameters ->> 'detail', '')
+                AND (w.name = parameters ->> 'name' OR nullif(parameters ->> 'name', '') IS NULL)
+              GROUP BY w.instance_id, w.owner ORDER BY min(w.since), w.instance_id OFFSET skip LIMIT size) p
+             JOIN durable.instances i USING (instance_id, owner);
+    END IF;
+    RETURN durable.http_json(200, answer::text);
+END;
+$$;
+
 -- Views of parts of the engine that may not be installed.
 CREATE FUNCTION durable.http_view(name text) RETURNS durable.http_response
 LANGUAGE plpgsql STABLE
@@ -278,6 +322,8 @@ BEGIN
         END CASE;
     ELSIF nsegments = 1 AND what IN ('schedules', 'queues', 'leases', 'entities', 'workers', 'registrations') THEN
         RETURN durable.http_view(what);
+    ELSIF nsegments = 1 AND what = 'waiting' THEN
+        RETURN durable.http_waiting(parameters);
     ELSIF nsegments = 1 AND what = 'counts' THEN
         RETURN durable.http_counts();
     ELSIF nsegments = 1 AND what = 'metrics' THEN
@@ -301,6 +347,7 @@ COMMENT ON FUNCTION durable.http_monitor_instance(text, jsonb) IS 'GET instances
 COMMENT ON FUNCTION durable.http_monitor_history(text, jsonb) IS 'GET instances/ID/history of the monitor';
 COMMENT ON FUNCTION durable.http_monitor_calls(text) IS 'GET instances/ID/calls of the monitor';
 COMMENT ON FUNCTION durable.http_monitor_source(text) IS 'GET instances/ID/source of the monitor';
+COMMENT ON FUNCTION durable.http_waiting(jsonb) IS 'GET waiting of the monitor';
 COMMENT ON FUNCTION durable.http_bulk(jsonb) IS 'POST bulk of the monitor';
 COMMENT ON FUNCTION durable.http_view(text) IS 'the rows of a view, for the monitor';
 COMMENT ON FUNCTION durable.http_metrics() IS 'numbers in the text format of Prometheus';

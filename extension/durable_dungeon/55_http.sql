@@ -32,6 +32,24 @@ AS $$
 $$;
 COMMENT ON FUNCTION dungeon.http_workflows(text) IS 'the five workflows of a player''s game and what they wait for, as JSON';
 
+-- The calls that the workflows of a game have made, for a drawing of them.  Payloads stay out.
+CREATE FUNCTION dungeon.http_timeline(player text) RETURNS json
+LANGUAGE sql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(json_agg(json_build_object(
+               'workflow', i.name, 'instanceId', i.instance_id, 'status', i.runtime_status,
+               'created', durable.http_timestamp(i.created_time), 'ended', durable.http_timestamp(i.completed_time),
+               'calls', (SELECT coalesce(json_agg(json_strip_nulls(json_build_object(
+                            'kind', c.kind, 'name', c.name, 'state', c.state, 'called', durable.http_timestamp(c.called_at),
+                            'answered', durable.http_timestamp(c.answered_at), 'due', durable.http_timestamp(c.due))) ORDER BY c.task), '[]')
+                         FROM durable.calls(i.instance_id) c)) ORDER BY i.created_time, i.instance_id), '[]')
+    FROM (SELECT DISTINCT w.instance_id FROM dungeon.workflow w WHERE w.player = $1) AS w
+         JOIN durable.instances i USING (instance_id)
+    WHERE i.owner = to_regrole(quote_ident(current_user))
+$$;
+COMMENT ON FUNCTION dungeon.http_timeline(text) IS 'the calls of the workflows of a player''s game, as JSON';
+
 -- New lines for a gateway that passes them on: one line each, the id, the player as a part of
 -- a URL, and JSON.  The first line has the snapshot, so that the gateway knows from which id
 -- on lines can still become visible.
@@ -104,6 +122,9 @@ BEGIN
     ELSIF route = 'workflows' AND nsegments = 2 THEN
         RETURN durable.http_json(200, json_build_object('workflows', dungeon.http_workflows(segments[2]),
             'timeLeftMs', round(extract(epoch FROM @extschema@.dd_time_left(segments[2])) * 1000),
+            'now', durable.http_timestamp(durable.clock()))::text);
+    ELSIF route = 'timeline' AND nsegments = 2 THEN
+        RETURN durable.http_json(200, json_build_object('workflows', dungeon.http_timeline(segments[2]),
             'now', durable.http_timestamp(durable.clock()))::text);
     ELSIF route = 'source' AND nsegments = 2 THEN
         SELECT p.prosrc INTO workflow
