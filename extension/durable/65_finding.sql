@@ -192,6 +192,10 @@ BEGIN
     RETURN QUERY
         SELECT concat_ws(' ', 'waits for', w.kind, w.detail, w.due, 'since ' || w.since) || coalesce(', line ' || w.line || ': ' || w.source, '')
         FROM jsonb_to_recordset(waits) AS w (kind text, detail text, due timestamptz, since timestamptz, line integer, source text);
+    -- A name that was misspelt shows here.
+    RETURN QUERY
+        SELECT format('has received event %s%s, and has not asked for it', b.event, CASE WHEN count(*) > 1 THEN ' ' || count(*) || ' times' END)
+        FROM durable.buffered_events b WHERE b.instance_id = s.instance_id AND b.owner = s.owner GROUP BY b.event ORDER BY b.event;
 END;
 $$;
 

@@ -38,6 +38,7 @@
 #include "finished.h"
 #include "inbox_table.h"
 #include "instance_table.h"
+#include "json.h"
 #include "shmem.h"
 #include "sql.h"
 #include "table_scan.h"
@@ -66,6 +67,7 @@ static TransactionId seeding_transaction = InvalidTransactionId;
 /* For whom a view is read, when that is not the current user. */
 static Oid	asking_role = InvalidOid;
 
+static bool looks_like_json(const char *text);
 static void find(const char *instance_id, bool (*allowed) (Oid owner), ClientInstance *instance);
 static void take(DurableScan *scan, ClientInstance *instance);
 
@@ -95,6 +97,53 @@ durable_client_refuse_in_turn(const char *function, const char *instead)
 				 errmsg("durable.%s() cannot be called inside an orchestration", function),
 				 errdetail("An orchestration is replayed from its beginning after each wait, and each replay must make the same calls and see the same values."),
 				 errhint("%s", instead)));
+}
+
+Jsonb *
+durable_client_json(FunctionCallInfo fcinfo, int argno, const char *what, bool *is_json_text)
+{
+	Jsonb	   *result = durable_json_from_any(fcinfo, argno, what);
+
+	*is_json_text = result != NULL && get_fn_expr_argtype(fcinfo->flinfo, argno) == UNKNOWNOID &&
+		looks_like_json(DatumGetCString(PG_GETARG_DATUM(argno)));
+	return result;
+}
+
+Jsonb *
+durable_client_event_data(FunctionCallInfo fcinfo, int argno)
+{
+	bool		is_json_text;
+	Jsonb	   *data = durable_client_json(fcinfo, argno, "event data", &is_json_text);
+
+	if (is_json_text)
+		durable_client_warn_of_json_text("event data");
+	return data;
+}
+
+/* An object, or an array that does not begin with a word. */
+static bool
+looks_like_json(const char *text)
+{
+	const char *begin = text + strspn(text, " \t\r\n");
+	const char *next;
+	int			length = strlen(begin);
+
+	while (length > 0 && strchr(" \t\r\n", begin[length - 1]))
+		length--;
+	if (length < 2)
+		return false;
+	next = begin + 1 + strspn(begin + 1, " \t\r\n");
+	return (*begin == '{' && begin[length - 1] == '}' && (*next == '"' || *next == '}')) ||
+		(*begin == '[' && begin[length - 1] == ']' && strchr("{[\"]-0123456789", *next) != NULL);
+}
+
+void
+durable_client_warn_of_json_text(const char *what)
+{
+	ereport(WARNING,
+			(errmsg("%s is a text that looks like JSON", what),
+			 errdetail("A literal without a type is passed as a text, and not as an object or array."),
+			 errhint("Add the type, as in '{\"a\": 1}'::jsonb, or ::text if you mean a text.")));
 }
 
 char *

@@ -41,6 +41,14 @@ extern void durable_client_check_name(const char *name, const char *what);
 /* A name for an error message, which stays readable whatever was passed for it. */
 extern char *durable_client_shown(const char *name);
 
+/*
+ * An argument of type "any" as durable_json_from_any reads it.  *is_json_text: it is a
+ * literal without a type that looks like JSON, and is passed as a text; warn_of_json_text says so.
+ */
+extern Jsonb *durable_client_json(FunctionCallInfo fcinfo, int argno, const char *what, bool *is_json_text);
+extern void durable_client_warn_of_json_text(const char *what);
+extern Jsonb *durable_client_event_data(FunctionCallInfo fcinfo, int argno);
+
 /* A text argument or NULL. */
 extern char *durable_client_text(FunctionCallInfo fcinfo, int argno);
 
@@ -103,6 +111,7 @@ typedef struct StartRequest
 	const char *version;		/* or NULL */
 	const Jsonb *tags;			/* or NULL */
 	const char *on_conflict;	/* error, return, replace_finished */
+	bool		is_json_text;	/* of the input: see durable_client_json */
 	bool		accept_unfinished;	/* replace_finished: no error for one that goes on */
 }			StartRequest;
 

@@ -41,7 +41,7 @@ durable_raise_event(PG_FUNCTION_ARGS)
 	durable_client_enter("raise_event", "Use durable.send_event().");
 	instance_id = durable_client_name(fcinfo, 0, "instance id");
 	name = durable_client_name(fcinfo, 1, "event name");
-	data = durable_json_from_any(fcinfo, 2, "event data");
+	data = durable_client_event_data(fcinfo, 2);
 
 	durable_client_require_unfinished(instance_id, &instance);
 	durable_client_send(&instance, MESSAGE_EVENT, name, data);

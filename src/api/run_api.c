@@ -78,7 +78,7 @@ durable_run(PG_FUNCTION_ARGS)
 		elog(ERROR, "return type must be a row type");
 
 	request.name = durable_client_name(fcinfo, 0, "orchestration name");
-	request.input = durable_json_from_any(fcinfo, 1, "input");
+	request.input = durable_client_json(fcinfo, 1, "input", &request.is_json_text);
 	request.start_at = DT_NOBEGIN;
 	request.on_conflict = "error";
 	deadline = durable_wait_deadline(fcinfo, 2);
@@ -243,7 +243,12 @@ raise_unless_completed(const char *instance_id, const RunResult *result)
 			ereport(ERROR,
 					(errcode(ERRCODE_QUERY_CANCELED),
 					 errmsg("instance \"%s\" did not finish in time", instance_id),
+					 result->status == STATUS_PENDING ?
+					 errdetail("Its status is Pending: it has not begun to run.") :
 					 errdetail("Its status is %s, and it continues to run.", durable_client_status_word(result->status)),
+					 result->status == STATUS_PENDING ?
+					 errhint("SELECT * FROM durable.doctor() WHERE NOT ok; shows what keeps workflows from running. Use SELECT * FROM durable.wait(%s) to continue waiting.",
+							 quote_literal_cstr(instance_id)) :
 					 errhint("Use SELECT * FROM durable.wait(%s) to continue waiting. The view durable.waiting shows the calls for which the instance waits.",
 							 quote_literal_cstr(instance_id))));
 	}

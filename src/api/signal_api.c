@@ -86,8 +86,8 @@ durable_start_with_event(PG_FUNCTION_ARGS)
 	request.name = durable_client_name(fcinfo, 0, "orchestration name");
 	instance_id = durable_client_name(fcinfo, 1, "instance id");
 	event = durable_client_name(fcinfo, 2, "event name");
-	data = durable_json_from_any(fcinfo, 3, "event data");
-	request.input = durable_json_from_any(fcinfo, 4, "input");
+	data = durable_client_event_data(fcinfo, 3);
+	request.input = durable_client_json(fcinfo, 4, "input", &request.is_json_text);
 	request.tags = PG_ARGISNULL(5) ? NULL : PG_GETARG_JSONB_P(5);
 	on_finished = durable_client_text(fcinfo, 6);
 	if (on_finished == NULL || (strcmp(on_finished, "error") != 0 && strcmp(on_finished, "replace") != 0))
@@ -158,7 +158,7 @@ durable_publish(PG_FUNCTION_ARGS)
 
 	durable_client_enter("publish", "Call it from an activity.");
 	topic = durable_client_name(fcinfo, 0, "topic");
-	data = durable_json_from_any(fcinfo, 1, "event data");
+	data = durable_client_event_data(fcinfo, 1);
 	PG_RETURN_INT64(publish(topic, data));
 }
 

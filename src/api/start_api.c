@@ -131,7 +131,7 @@ static void
 read_arguments(FunctionCallInfo fcinfo, StartRequest *request)
 {
 	request->name = durable_client_name(fcinfo, 0, "orchestration name");
-	request->input = durable_json_from_any(fcinfo, 1, "input");
+	request->input = durable_client_json(fcinfo, 1, "input", &request->is_json_text);
 	request->instance_id = durable_client_text(fcinfo, 2);
 	request->start_at = PG_ARGISNULL(3) ? DT_NOBEGIN : PG_GETARG_TIMESTAMPTZ(3);
 	request->version = durable_client_text(fcinfo, 4);
@@ -317,6 +317,10 @@ check_target(const StartRequest *request, StartTarget *target)
 
 	durable_handler_check_privilege(handler);
 
+	/* Other types say themselves that the input does not fit, or take a text. */
+	if (request->is_json_text && handler->nargs == 1 &&
+		(handler->parameters[0].reader.type == JSONBOID || handler->parameters[0].reader.type == JSONOID))
+		durable_client_warn_of_json_text("input");
 	target->input = durable_handler_check_input(handler, request->input);
 	durable_json_check_size(target->input, "input");
 }

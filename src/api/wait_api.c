@@ -71,6 +71,7 @@ static DurableSql pending_rewind = {
 };
 
 static bool is_over(const ClientInstance *instance);
+static void notice_unless_begun(const char *instance_id);
 static Datum status_datum(FunctionCallInfo fcinfo, const ClientInstance *instance);
 static void refuse_on_standby(const char *function, const char *instance_id, TimestampTz deadline);
 static void sleep_until_finished(const ClientInstance *instance, TimestampTz deadline);
@@ -117,8 +118,22 @@ durable_wait(PG_FUNCTION_ARGS)
 					 errhint("Commit the transaction first, or use CALL durable.run().")));
 		refuse_on_standby("wait", instance_id, deadline);
 		sleep_until_finished(&instance, deadline);
+		notice_unless_begun(instance_id);
 	}
 	return status_datum(fcinfo, &instance);
+}
+
+/* The waiter may wonder why, and the reason may be that nothing runs here at all. */
+static void
+notice_unless_begun(const char *instance_id)
+{
+	ClientInstance instance;
+
+	durable_client_require_visible(instance_id, &instance);
+	if (instance.status == STATUS_PENDING)
+		ereport(NOTICE,
+				(errmsg("instance \"%s\" has not begun to run", instance_id),
+				 errhint("It may have a start_at in the future. Otherwise SELECT * FROM durable.doctor() WHERE NOT ok; shows what keeps workflows from running.")));
 }
 
 /* Finished, and not about to go on: whoever has called durable.rewind waits for what comes of it. */

@@ -28,7 +28,8 @@ durable_suggest(const char *written, const List *names)
 {
 	const char *best = NULL;
 	int			length = strlen(written);
-	int			limit = Min(MAX_DISTANCE, length / 3);
+	/* two letters that are exchanged are a distance of two, also in a short word */
+	int			limit = length < 4 ? length / 3 : Min(MAX_DISTANCE, Max(length / 3, 2));
 	char	   *wanted;
 	ListCell   *cell;
 

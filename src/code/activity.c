@@ -234,6 +234,8 @@ run_activity(ActivityRun * run)
 	}
 
 	run->sqlerrcode = call.error->sqlerrcode;
+	if (call.stage != STAGE_BINDING)
+		durable_error_explain(call.error, "activity");
 	run->payload = durable_json_failure(call.error, run->name, run->attempt);
 	if (call.stage == STAGE_BINDING && !call.timed_out)
 	{

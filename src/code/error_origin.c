@@ -16,6 +16,8 @@
  * whose SQLSTATE means that the transaction is to be repeated, the origin is open
  * then: the caller repeats them a limited number of times.
  *
+ * This file also adds hints to errors that are due to the way in which the engine runs code.
+ *
  * Called by:	activity.c, turn.c, the *_calls.c, execution.c
  * Locks:		none
  * Memory:		none
@@ -25,6 +27,9 @@
 #include "postgres.h"
 
 #include "error_origin.h"
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
 
 /*
  * Source files.  The lists come from a search of the sources of PostgreSQL 15.18 and 18.6 for
@@ -149,4 +154,21 @@ is_among(const char *file, Files files)
 		if (strcmp(file, *files) == 0)
 			return true;
 	return false;
+}
+
+void
+durable_error_explain(ErrorData *error, const char *kind)
+{
+	if (error->hint != NULL)
+		return;
+	switch (error->sqlerrcode)
+	{
+		case ERRCODE_INVALID_TRANSACTION_TERMINATION:
+			error->hint = psprintf("An %s cannot commit or roll back, and cannot call a procedure that does. The engine commits its effects when it has ended.", kind);
+			break;
+		case ERRCODE_INSUFFICIENT_PRIVILEGE:
+			error->hint = psprintf("The %s ran as role %s, the owner of the instance. GRANT it the privilege, and use durable.rewind() to repeat what has failed.",
+								   kind, quote_identifier(GetUserNameFromId(GetUserId(), false)));
+			break;
+	}
 }

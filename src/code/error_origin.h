@@ -19,4 +19,10 @@ extern ErrorOrigin durable_error_origin(const ErrorData *error);
 /* ERROR_OF_SERVER? */
 extern bool durable_error_is_infrastructure(const ErrorData *error);
 
+/*
+ * Adds what to do to an error of an orchestration or activity (kind) that the server has
+ * raised without a hint, and whose reason is that it runs as one.
+ */
+extern void durable_error_explain(ErrorData *error, const char *kind);
+
 #endif							/* DURABLE_ERROR_ORIGIN_H */

@@ -165,10 +165,12 @@ durable_handler_from_oid(Oid function, const char *kind)
 void
 durable_handler_check_privilege(const Handler *handler)
 {
-	AclResult	result = durable_function_aclcheck(handler->function, GetUserId());
-
-	if (result != ACLCHECK_OK)
-		aclcheck_error(result, OBJECT_FUNCTION, handler->name);
+	if (durable_function_aclcheck(handler->function, GetUserId()) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for function %s", handler->name),
+				 errhint("GRANT EXECUTE ON FUNCTION %s TO %s; gives the privilege.", handler->signature,
+						 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 
 /*

@@ -257,7 +257,8 @@ bind_input(Binding *binding, const Jsonb *input)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("input for %s must be an object or an array", handler->signature),
-				 errdetail("The function has %d parameters, but the input is a single value.", handler->nargs)));
+				 errdetail("The function has %d parameters, but the input is a single value.", handler->nargs),
+				 errhint("Pass an object with members named after the parameters, or an array of the arguments, as jsonb: '[...]'::jsonb. A literal without a type is a text.")));
 
 	error_context_stack = callback.previous;
 }

@@ -52,6 +52,10 @@
 #include "turn.h"
 #include "usercall.h"
 
+/* Why it is forbidden. */
+#define COULD_DIFFER	"The result could differ when the orchestration is replayed."
+#define DONE_AGAIN		"It would be repeated whenever the orchestration is replayed."
+
 /* Functions of pg_catalog, and what to call instead. */
 static const struct
 {
@@ -125,7 +129,7 @@ static void check_parsed(ParseState *pstate, Query *query, JumbleState *jstate);
 static bool find_time_value(Node *node, void *context);
 static bool is_time(Oid type);
 static bool says_now(const char *literal);
-static void complain(const char *what, const char *instead);
+static void complain(const char *what, const char *why, const char *instead);
 static bool watching(void);
 
 static ExecutorStart_hook_type next_executor_start = NULL;
@@ -178,7 +182,7 @@ check_query(QueryDesc *queryDesc, int eflags)
 				continue;
 			complain(psprintf("orchestration %s table \"%s\"",
 							  writes ? "writes to" : "reads", get_rel_name(rte->relid)),
-					 "an activity, or durable.call_sql()");
+					 writes ? DONE_AGAIN : COULD_DIFFER, "an activity, or durable.call_sql()");
 		}
 	}
 
@@ -199,7 +203,7 @@ check_function(ObjectAccessType access, Oid classId, Oid objectId, int subId, vo
 		for (int i = 0; name != NULL && i < lengthof(forbidden); i++)
 			if (strcmp(name, forbidden[i].name) == 0)
 				complain(psprintf("orchestration calls function %s()", name),
-						 forbidden[i].instead);
+						 COULD_DIFFER, forbidden[i].instead);
 	}
 
 	if (access == OAT_FUNCTION_EXECUTE && objectId == F_SET_CONFIG)
@@ -223,7 +227,7 @@ check_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 			case T_NotifyStmt:
 			case T_UnlistenStmt:
 				complain(psprintf("orchestration runs %s", CreateCommandName(statement->utilityStmt)),
-						 "an activity, or durable.call_sql()");
+						 DONE_AGAIN, "an activity, or durable.call_sql()");
 				break;
 			default:
 				break;
@@ -263,7 +267,7 @@ find_time_value(Node *node, void *context)
 			case SVFOP_LOCALTIME_N:
 			case SVFOP_LOCALTIMESTAMP:
 			case SVFOP_LOCALTIMESTAMP_N:
-				complain("orchestration asks for the current time", "durable.now()");
+				complain("orchestration asks for the current time", COULD_DIFFER, "durable.now()");
 				break;
 			default:
 				break;
@@ -276,7 +280,7 @@ find_time_value(Node *node, void *context)
 
 		if (constant->location >= 0 && text != NULL && is_time(constant->consttype) &&
 			constant->location < strlen(text) && says_now(text + constant->location))
-			complain("orchestration asks for the current time", "durable.now()");
+			complain("orchestration asks for the current time", COULD_DIFFER, "durable.now()");
 	}
 	return expression_tree_walker(node, find_time_value, context);
 }
@@ -329,11 +333,11 @@ says_now(const char *literal)
 }
 
 static void
-complain(const char *what, const char *instead)
+complain(const char *what, const char *why, const char *instead)
 {
 	ereport(durable_determinism == DETERMINISM_ERROR ? ERROR : WARNING,
 			(errcode(ERRCODE_DURABLE_NONDETERMINISTIC),
 			 errmsg("%s", what),
-			 errdetail("The result could differ when the orchestration is replayed."),
+			 errdetail("%s", why),
 			 errhint("Use %s.", instead)));
 }

@@ -564,6 +564,8 @@ interpret_error(Turn *turn, UserCall *call)
 	else if (call->error->sqlerrcode == ERRCODE_READ_ONLY_SQL_TRANSACTION &&
 			 call->error->hint == NULL)
 		call->error->hint = pstrdup("An orchestration cannot write to tables. Use an activity or durable.call_sql().");
+	else if (!of_call)
+		durable_error_explain(call->error, "orchestration");
 
 	attempt = of_call ? durable_json_get_text(turn->raised, "attempt") : NULL;
 	turn->result.outcome = TURN_FAILED;

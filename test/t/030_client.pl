@@ -80,6 +80,11 @@ like($err, qr/ERROR:  23505: two of a kind\nDETAIL:  There is one already.\nHINT
 ($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nCALL durable.run('patient', timeout => '100 ms')");
 like($err, qr/ERROR:  57014: instance ".*" did not finish in time\nDETAIL:  Its status is Running, and it continues to run.\nHINT:  .*durable.wait/,
 	'run says when the time is over');
+$node->safe_psql('postgres', 'SELECT durable.pause()');
+($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nCALL durable.run('twice', 1, timeout => '100 ms')");
+like($err, qr/ERROR:  57014: instance ".*" did not finish in time\nDETAIL:  Its status is Pending: it has not begun to run.\nHINT:  .*durable.doctor/,
+	'... and that the instance has not begun');
+$node->safe_psql('postgres', 'SELECT durable.unpause()');
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE log (n jsonb);
 CREATE PROCEDURE runs_two() LANGUAGE plpgsql AS $$
