@@ -136,6 +136,8 @@ RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     RETURN concat_ws(' ', d, t AT TIME ZONE 'UTC', extract(epoch FROM i), days, p, r, c::oid = 'app.account'::regclass, n, x, j);
 END $$;
+CREATE TYPE sold AS (at date, price money, place point);
+CREATE FUNCTION takes_a_sale(s sold) RETURNS text LANGUAGE sql AS $$ SELECT concat_ws(' ', s.at, s.price = '12.5'::money, s.place) $$;
 CREATE FUNCTION takes_a_date(d date) RETURNS date LANGUAGE sql AS $$ SELECT d $$;
 SET DateStyle TO 'SQL, DMY';
 SET TimeZone TO 'America/New_York';
@@ -145,6 +147,7 @@ SELECT durable.start('app.takes_times', '{"d": "01/02/2026", "t": "01/02/2026 12
     durable.start('app.takes_times', '["01/02/2026", "01/02/2026 12:00", "-1 2:03:04"]'::jsonb, 'times by position'),
     durable.start('app.takes_times', '01/02/2026', 'one of several'),
     durable.start('app.takes_a_date', '01/02/2026', 'one'),
+    durable.start('app.takes_a_sale', '{"at": "01/02/2026", "price": "12.5", "place": "(1,2)"}'::jsonb, 'one with money'),
     durable.start('app.takes_a_date', NULL, 'none');
 CREATE FUNCTION app.parent_of_dates() RETURNS text LANGUAGE plpgsql SET DateStyle TO 'SQL, DMY' AS $$
 BEGIN

@@ -19,6 +19,7 @@
 #include "json.h"
 
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "access/tupdesc.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -29,6 +30,7 @@
 #include "utils/float.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 #include "utils/typcache.h"
 
 /* How a text of a type is read. */
@@ -46,6 +48,7 @@ static int	pins_of_type(Oid type);
 static int	pins_of_row(TupleDesc row);
 static int	pin_settings(int pins);
 static int	reading_of_type(Oid type);
+static bool has_cast_to_json(Oid type);
 static int	reading_of_row(TupleDesc row);
 static void set_pinned(const char *name, const char *value);
 
@@ -254,8 +257,16 @@ reading_of_type(Oid type)
 		case PIN_PATH:
 			return READ_BY_SETTINGS;
 		default:
-			return READ_UNKNOWN;
+			return has_cast_to_json(type) ? READ_UNKNOWN : READ_SAME;
 	}
+}
+
+/* to_jsonb uses such a cast of types that are not built in; without one it writes what their output function writes. */
+static bool
+has_cast_to_json(Oid type)
+{
+	return type >= FirstNormalObjectId &&
+		SearchSysCacheExists2(CASTSOURCETARGET, ObjectIdGetDatum(type), ObjectIdGetDatum(JSONOID));
 }
 
 /* One member that cannot be written safely is enough to leave all of it as it is. */
