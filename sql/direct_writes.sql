@@ -205,3 +205,46 @@ ROLLBACK;
 SELECT durable.start('one', 'newer') <> '' AS started;
 CALL durable.drain();
 SELECT input, runtime_status FROM durable.instances;
+
+-- tables stay open from one start of a transaction to the next, but not for DDL
+BEGIN;
+SELECT durable.start('one', 1, 'before') <> '' AS started;
+ALTER TABLE durable.instance ADD COLUMN note text DEFAULT 'none';
+CREATE INDEX instance_note ON durable.instance (note);
+SELECT durable.start('one', 1, 'after') <> '' AS started;
+DECLARE starts CURSOR FOR SELECT durable.start('one', n, 'cursor ' || n) FROM generate_series(1, 3) n;
+FETCH starts;
+ALTER TABLE durable.instance ALTER COLUMN note SET DEFAULT 'some';
+REINDEX TABLE durable.inbox;
+FETCH ALL starts;
+SET LOCAL enable_seqscan TO off;
+SELECT note, count(*) FROM durable.instance WHERE note > '' GROUP BY 1 ORDER BY 1;
+SELECT * FROM found_by_index();
+ROLLBACK;
+-- nor beyond the subtransaction that has created them
+BEGIN;
+SELECT durable.start('one', 1) <> '' AS started;
+SAVEPOINT before;
+DROP EXTENSION durable;
+CREATE EXTENSION durable;
+SELECT durable.start('one', 1) <> '' AS started;
+SELECT count(*) FROM durable.instance;
+ROLLBACK TO before;
+SELECT durable.start('one', 1) <> '' AS started;
+SELECT count(*) FROM durable.instance;
+SAVEPOINT before;
+SELECT durable.start('one', 1, 'same'), durable.start('one', 1, 'same');
+ROLLBACK TO before;
+SELECT durable.start('one', 1, 'same');
+DROP EXTENSION durable CASCADE;
+ROLLBACK;
+SELECT * FROM found_by_index();
+-- an index that remembers something for one statement
+CREATE INDEX instance_range ON durable.instance USING brin (key);
+CREATE INDEX instance_input ON durable.instance USING gin (input);
+BEGIN;
+SELECT durable.start('one', 1) <> '' AS started;
+SELECT durable.start('one', 1) <> '' AS started;
+COMMIT;
+CALL durable.drain();
+SELECT count(*) FROM durable.instance WHERE input @> '1';

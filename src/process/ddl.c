@@ -38,6 +38,7 @@
 #include "sql.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
+#include "table_write.h"
 #include "tcop/utility.h"
 #include "usercall.h"
 #include "utils/acl.h"
@@ -90,6 +91,7 @@ durable_ddl_install_hooks(void)
 {
 	next_hook = ProcessUtility_hook;
 	ProcessUtility_hook = process_utility;
+	durable_writer_allow_held();
 	RegisterXactCallback(end_of_transaction, NULL);
 }
 
@@ -108,6 +110,7 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 
 	List	   *old_code;
 
+	durable_writer_release_held();
 	refuse_renaming(node);
 	if (context == PROCESS_UTILITY_TOPLEVEL && !IsTransactionBlock())
 		database = database_to_empty(node);

@@ -49,7 +49,8 @@ DurableTable durable_inbox_table = {
 static DurableWritable writable = {
 	.table = &durable_inbox_table,
 	.sequence = "inbox_id_seq",
-	.deletes = true
+	.deletes = true,
+	.holds = true
 };
 
 /*

@@ -80,7 +80,8 @@ static DurableWritable inserted = {
 	.columns = BIT(KEY) | BIT(CREATED_AT) | BIT(OWNER) | BIT(ID) | BIT(NAME) | BIT(HANDLER) |
 	BIT(VERSION) | BIT(INPUT) | BIT(TAGS) | BIT(WAITING) | BIT(PARENT_KEY) | BIT(PARENT_EXECUTION) |
 	BIT(PARENT_TASK) | BIT(PARENT_ATTEMPT) | BIT(CLOSE_POLICY),
-	.sequence = "instance_key_seq"
+	.sequence = "instance_key_seq",
+	.holds = true
 };
 
 /* What a unit sets; the rest stays. */

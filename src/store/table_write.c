@@ -38,6 +38,7 @@
 #include "commands/sequence.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
+#include "optimizer/optimizer.h"
 #include "rewrite/rewriteHandler.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
@@ -70,13 +71,25 @@ static void insert_into_indexes(DurableWriter *writer, TupleTableSlot *row, bool
 DurableWriter *
 durable_writer_open(DurableWritable *writable)
 {
-	DurableWriter *writer;
-	WritableState *state;
+	DurableWriter *writer = NULL;
 
 	PreventCommandIfReadOnly("INSERT");
 	PreventCommandIfParallelMode("INSERT");
 
-	writer = palloc(sizeof(DurableWriter));
+	if (writable->holds)
+		writer = durable_writer_find_held(writable);
+	if (writer == NULL)
+		writer = durable_writer_make(writable);
+	writer->command = GetCurrentCommandId(true);
+	return writer;
+}
+
+DurableWriter *
+durable_writer_make(DurableWritable *writable)
+{
+	DurableWriter *writer = palloc0(sizeof(DurableWriter));
+	WritableState *state;
+
 	writer->context = CurrentMemoryContext;
 	writer->table = writable->table;
 	writer->relation = durable_table_open(writer->table, RowExclusiveLock);
@@ -92,12 +105,7 @@ durable_writer_open(DurableWritable *writable)
 		info->ii_AmCache = NULL;
 		info->ii_Context = CurrentMemoryContext;
 	}
-	writer->command = GetCurrentCommandId(true);
 	memset(writer->nulls, true, sizeof(writer->nulls));
-	memset(writer->kept, false, sizeof(writer->kept));
-	writer->old = NULL;
-	writer->nrows = 0;
-	memset(writer->rows, 0, sizeof(writer->rows));
 	return writer;
 }
 
@@ -142,6 +150,7 @@ find_out(DurableWritable *writable, Relation relation)
 	find_indexes(writable->table, &found, relation);
 	MemoryContextSwitchTo(old);
 
+	durable_writer_forget_held(writable);
 	if (writable->state == NULL)
 		writable->state = MemoryContextAllocZero(CacheMemoryContext, sizeof(WritableState));
 	if (writable->state->context != NULL)
@@ -214,7 +223,7 @@ refuse_missing(const WritableState *state, Relation relation)
 static void
 find_defaults(const DurableTable *table, WritableState *state, Relation relation)
 {
-	state->defaults = palloc(state->row->natts * sizeof(ColumnDefault));
+	state->defaults = palloc0(state->row->natts * sizeof(ColumnDefault));
 	for (int i = 0; i < state->row->natts; i++)
 	{
 		Form_pg_attribute column = TupleDescAttr(RelationGetDescr(relation), i);
@@ -231,7 +240,12 @@ find_defaults(const DurableTable *table, WritableState *state, Relation relation
 
 			entry->column = column->attnum;
 			entry->required = column->attnotnull;
-			entry->expression = ExecPrepareExpr((Expr *) expression, state->estate);
+			entry->expression = NULL;
+			expression = (Node *) expression_planner((Expr *) expression);
+			if (IsA(expression, Const) && !castNode(Const, expression)->constisnull)
+				entry->value = castNode(Const, expression)->constvalue;
+			else
+				entry->expression = ExecInitExpr((Expr *) expression, NULL);
 		}
 		else if (column->attnotnull)
 			state->missing = NameStr(TupleDescAttr(state->row, i)->attname);
@@ -353,6 +367,12 @@ durable_writer_form_row(DurableWriter *writer)
 	{
 		int			column = state->defaults[i].column - 1;
 
+		if (state->defaults[i].expression == NULL)
+		{
+			row->tts_values[column] = state->defaults[i].value;
+			row->tts_isnull[column] = false;
+			continue;
+		}
 		row->tts_values[column] = ExecEvalExprSwitchContext(state->defaults[i].expression,
 															GetPerTupleExprContext(state->estate),
 															&row->tts_isnull[column]);
@@ -509,10 +529,16 @@ durable_writer_close(DurableWriter *writer)
 {
 	durable_writer_flush(writer);
 	for (int i = 0; i < writer->state->nindexes; i++)
-	{
 		index_insert_cleanup(writer->indexes[i], writer->state->indexes[i].info);
-		index_close(writer->indexes[i], NoLock);
-	}
-	table_close(writer->relation, NoLock);
+	if (!writer->is_held)
+		durable_writer_unmake(writer);
 	CommandCounterIncrement();
+}
+
+void
+durable_writer_unmake(DurableWriter *writer)
+{
+	for (int i = 0; i < writer->state->nindexes; i++)
+		index_close(writer->indexes[i], NoLock);
+	table_close(writer->relation, NoLock);
 }

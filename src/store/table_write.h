@@ -22,18 +22,20 @@
 #include "storage/itemptr.h"
 #include "table.h"
 
+typedef struct DurableWriter DurableWriter;
+
 typedef struct DurableWritable
 {
 	DurableTable *table;		/* all its indexes are kept up */
 	uint64		columns;		/* those that are written, a bit for each; 0: all */
 	const char *sequence;		/* in schema durable; for durable_writer_next, or NULL */
 	bool		deletes;		/* rows go without statements, too: in all of those of the table */
+	bool		holds;			/* clients write row after row: see table_write_held.c */
+	DurableWriter *held;		/* table_write_held.c's: NULL, or the writer of this transaction */
 	struct WritableState *state;	/* table_write.c's: NULL until first use */
 }			DurableWritable;
 
 #define DURABLE_COLUMN_BIT(column)	(UINT64CONST(1) << (column))
-
-typedef struct DurableWriter DurableWriter;
 
 /* Raises 25006 in a read-only transaction, 42704 without the extension. */
 extern DurableWriter *durable_writer_open(DurableWritable *writable);
@@ -91,5 +93,12 @@ extern ItemPointerData durable_writer_inserted_tid(DurableWriter *writer);
 
 /* After it, the rows are seen by what this transaction does next. */
 extern void durable_writer_close(DurableWriter *writer);
+
+/*
+ * Closes the tables that writers have left open.  A utility statement must find them
+ * closed; writers leave none open unless it has been said that it will.
+ */
+extern void durable_writer_release_held(void);
+extern void durable_writer_allow_held(void);
 
 #endif							/* DURABLE_TABLE_WRITE_H */

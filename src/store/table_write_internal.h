@@ -24,6 +24,7 @@ typedef struct ColumnDefault
 {
 	AttrNumber	column;
 	bool		required;		/* must not be null */
+	Datum		value;			/* if there is no expression */
 	ExprState  *expression;
 }			ColumnDefault;
 
@@ -48,7 +49,8 @@ struct DurableWriter
 {
 	DurableTable *table;
 	WritableState *state;
-	MemoryContext context;
+	bool		is_held;		/* the tables stay open when it is closed */
+	MemoryContext context;		/* of the writer itself and of its rows */
 	Relation	relation;
 	Relation   *indexes;
 	CommandId	command;
@@ -62,6 +64,16 @@ struct DurableWriter
 
 /* The row that is inserted next, with defaults; nothing is set for the next one. */
 extern TupleTableSlot *durable_writer_form_row(DurableWriter *writer);
+
+/* A writer in the current memory context, and its end; nothing is set and no row collected. */
+extern DurableWriter *durable_writer_make(DurableWritable *writable);
+extern void durable_writer_unmake(DurableWriter *writer);
+
+/* The writer that this transaction has left open, or a new one that it will; NULL: it must not. */
+extern DurableWriter *durable_writer_find_held(DurableWritable *writable);
+
+/* What is known of its table is about to be replaced. */
+extern void durable_writer_forget_held(DurableWritable *writable);
 
 /* Writes the collected rows. */
 extern void durable_writer_flush(DurableWriter *writer);
