@@ -289,12 +289,17 @@ orchestration_name(FunctionCallInfo fcinfo)
 Datum
 durable_drop_unused_code(PG_FUNCTION_ARGS)
 {
+	List	   *claimed = NIL;
 	List	   *copies;
 	ListCell   *cell;
 
 	durable_client_enter("drop_unused_code", "Call it from an activity.");
-	durable_code_lock();
-	copies = durable_code_delete_unused();
+	copies = durable_code_lock_unused();
+	foreach(cell, copies)
+		if (durable_kept_code_claim(lfirst(cell)))
+			claimed = lappend(claimed, lfirst(cell));
+	/* Another transaction may have kept a copy before it was claimed: look again. */
+	copies = claimed != NIL ? durable_code_delete_unused(claimed) : NIL;
 	foreach(cell, copies)
 		durable_kept_code_drop(lfirst(cell));
 	PG_RETURN_INT64(list_length(copies));

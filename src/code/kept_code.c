@@ -20,7 +20,11 @@
  *
  * Owns:	the schemas durable_code, durable_code_2 and so on
  * Called by: ddl_code.c (keep), execution.c and companion_main.c (resolve), code_api.c (drop)
- * Locks:	durable.code, by a transaction that makes or drops a copy (code_table.c)
+ * Locks:	a transaction that keeps code waits for no other one, except for one that is
+ *			dropping the very copy, as drop_unused_code does.  Names in the schemas are
+ *			taken by locks of their own: where another open transaction has the name, the
+ *			copy goes to the next schema.  A copy that is to be used again is locked
+ *			in ACCESS SHARE mode, which a drop respects.
  * Memory:	CurrentMemoryContext
  *
  *-------------------------------------------------------------------------
@@ -36,9 +40,14 @@
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "commands/extension.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
 #include "nodes/pg_list.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -50,6 +59,11 @@
 
 #define SCHEMA	"durable_code"
 
+/* Sets the locks apart from those of pg_advisory_lock(), which have 1 and 2. */
+#define NAME_LOCK	0xD0DE
+
+static Handler *lock_copy(const char *copy);
+static bool take_name(const char *schema, const char *function, const oidvector *arguments);
 static Oid	schema_for(HeapTuple original);
 static Oid	make_copy(HeapTuple original, Oid schema);
 static void copy_privileges(Oid copy, HeapTuple original);
@@ -93,9 +107,8 @@ durable_kept_code_keep(const OldCode *old)
 	char	   *copy;
 	Handler    *handler;
 
-	durable_code_lock();
 	copy = durable_code_find_copy(old->signature, old->hash, &hash);
-	if (copy != NULL && (handler = durable_handler_lookup(copy)) != NULL &&
+	if (copy != NULL && (handler = lock_copy(copy)) != NULL &&
 		durable_handler_code_hash(handler) == old->hash)
 	{
 		durable_code_insert(old->signature, old->hash, copy, owner);	/* now it is the newest */
@@ -131,6 +144,46 @@ copy_context(void *arg)
 			   ((OldCode *) arg)->signature);
 }
 
+/* NULL: it is gone.  Else it stays until the end of the transaction. */
+static Handler *
+lock_copy(const char *copy)
+{
+	for (;;)
+	{
+		Handler    *handler = durable_handler_lookup(copy);
+		Oid			function;
+
+		if (handler == NULL)
+			return NULL;
+		function = handler->function;
+		LockDatabaseObject(ProcedureRelationId, function, 0, AccessShareLock);
+		handler = durable_handler_lookup(copy);
+		if (handler == NULL || handler->function == function)
+			return handler;
+		UnlockDatabaseObject(ProcedureRelationId, function, 0, AccessShareLock);
+	}
+}
+
+/*
+ * Takes a name until the end of the transaction; false if another transaction has it.  A
+ * name with the same hash only makes the copy go to another schema.
+ */
+static bool
+take_name(const char *schema, const char *function, const oidvector *arguments)
+{
+	LOCKTAG		tag;
+	uint64		hash = hash_bytes_extended((const unsigned char *) schema, strlen(schema), 0);
+
+	hash = hash_bytes_extended((const unsigned char *) function, strlen(function), hash);
+	if (arguments != NULL)
+		hash = hash_bytes_extended((const unsigned char *) arguments->values, arguments->dim1 * sizeof(Oid), hash);
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (hash >> 32), (uint32) hash, NAME_LOCK);
+	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	AcceptInvalidationMessages();	/* what the one before has committed */
+	return true;
+}
+
 /* The first schema of ours in which there is no function of that name and of these arguments. */
 static Oid
 schema_for(HeapTuple original)
@@ -139,6 +192,7 @@ schema_for(HeapTuple original)
 	Oid			owner = durable_extension_owner();
 	bool		isnull;
 	Datum		arguments = attribute(original, Anum_pg_proc_proargtypes, &isnull);
+	const oidvector *types = (const oidvector *) DatumGetPointer(arguments);
 
 	for (int i = 1;; i++)
 	{
@@ -150,6 +204,12 @@ schema_for(HeapTuple original)
 		CHECK_FOR_INTERRUPTS();
 		if (!OidIsValid(schema))
 		{
+			if (!take_name(name, "", NULL))
+				continue;
+			schema = get_namespace_oid(name, true);
+		}
+		if (!OidIsValid(schema))
+		{
 			schema = NamespaceCreate(name, owner, false);
 			CommandCounterIncrement();
 			return schema;
@@ -159,8 +219,9 @@ schema_for(HeapTuple original)
 			elog(ERROR, "cache lookup failed for namespace %u", schema);
 		ours = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner == owner;
 		ReleaseSysCache(tuple);
-		if (ours && !SearchSysCacheExists3(PROCNAMEARGSNSP, NameGetDatum(&function->proname),
-										   arguments, ObjectIdGetDatum(schema)))
+		if (ours && take_name(name, NameStr(function->proname), types) &&
+			!SearchSysCacheExists3(PROCNAMEARGSNSP, NameGetDatum(&function->proname),
+								   arguments, ObjectIdGetDatum(schema)))
 			return schema;
 	}
 }
@@ -248,6 +309,21 @@ durable_kept_code_resolve(const char *copy, int64 hash, const char *signature)
 	if (original != NULL)
 		durable_handler_check_privilege(original);
 	return durable_handler_at_home(handler, signature);
+}
+
+bool
+durable_kept_code_claim(const char *copy)
+{
+	Handler    *handler = durable_handler_lookup(copy);
+	LOCKTAG		tag;
+
+	if (handler == NULL)
+		return true;
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ProcedureRelationId, handler->function, 0);
+	if (LockAcquire(&tag, AccessExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	AcceptInvalidationMessages();
+	return true;
 }
 
 void

@@ -36,7 +36,13 @@ extern void durable_kept_code_keep(const OldCode *old);
  */
 extern Handler *durable_kept_code_resolve(const char *copy, int64 hash, const char *signature);
 
-/* Drops a copy that nobody needs. */
+/*
+ * May the copy be dropped?  False if another open transaction keeps it; true also if it does
+ * not exist.  Until the end of the transaction nobody keeps it then.
+ */
+extern bool durable_kept_code_claim(const char *copy);
+
+/* Drops a copy that was claimed, and that nobody needs. */
 extern void durable_kept_code_drop(const char *copy);
 
 #endif							/* DURABLE_KEPT_CODE_H */

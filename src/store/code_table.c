@@ -16,22 +16,18 @@
  * Owns:	durable.code; columns code_hash, handler and version of durable.instance are
  *			instance_table.c's, and are set here for clients
  * Called by: kept_code.c, ddl_code.c, orchestration_code.c, code_api.c
- * Locks:	SHARE ROW EXCLUSIVE on the table by a transaction that keeps code; the
- *			row of an instance
- *			that is moved to other code
+ * Locks:	the row of a kept code; the row of an instance that is moved to other code
  * Memory:	results in CurrentMemoryContext
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 
 #include "code_table.h"
+#include "columns.h"
 #include "sql.h"
 
 #define UNFINISHED	"('P', 'R', 'S')"
@@ -93,14 +89,26 @@ static DurableSql pin_version = {
 };
 
 /* One walk through all instances. An instance without a hash of its own would take the newest copy. */
-static DurableSql delete_unused = {
-	.text = "WITH used (signature, hash) AS MATERIALIZED ("
-	" SELECT DISTINCT CASE WHEN starts_with(i.handler, '(') THEN i.name || i.handler ELSE i.handler END,"
-	"  coalesce(i.code_hash, 0)"
+#define USED \
+	"WITH used (signature, hash) AS MATERIALIZED (" \
+	" SELECT DISTINCT CASE WHEN starts_with(i.handler, '(') THEN i.name || i.handler ELSE i.handler END," \
+	"  coalesce(i.code_hash, 0)" \
 	" FROM durable.instance i WHERE i.status IN " UNFINISHED ")"
-	" DELETE FROM durable.code c WHERE NOT EXISTS (SELECT FROM used u"
-	"  WHERE u.signature = c.signature AND (u.hash = c.code_hash OR u.hash = 0)) RETURNING c.copy",
+#define IS_UNUSED \
+	"NOT EXISTS (SELECT FROM used u" \
+	"  WHERE u.signature = c.signature AND (u.hash = c.code_hash OR u.hash = 0))"
+
+static DurableSql lock_unused = {
+	.text = USED " SELECT c.copy FROM durable.code c WHERE " IS_UNUSED " FOR UPDATE OF c SKIP LOCKED",
 };
+
+static DurableSql delete_unused = {
+	.text = USED " DELETE FROM durable.code c WHERE c.copy = ANY ($1) AND " IS_UNUSED " RETURNING c.copy",
+	.nargs = 1,
+	.argtypes = {TEXTARRAYOID}
+};
+
+static List *copies_of(DurableSql *sql, const Datum *values);
 
 List *
 durable_code_live_handlers(void)
@@ -161,16 +169,6 @@ durable_code_insert(const char *signature, int64 hash, const char *copy, Oid own
 }
 
 void
-durable_code_lock(void)
-{
-	Oid			table = get_relname_relid("code", get_namespace_oid("durable", false));
-
-	if (!OidIsValid(table))
-		elog(ERROR, "table durable.code is gone");
-	LockRelationOid(table, ShareRowExclusiveLock);
-}
-
-void
 durable_code_pin(int64 key, int64 hash)
 {
 	Datum		values[2] = {Int64GetDatum(key), Int64GetDatum(hash)};
@@ -191,7 +189,26 @@ durable_code_pin_version(int64 key, int64 hash, const char *handler, const char 
 }
 
 List *
-durable_code_delete_unused(void)
+durable_code_lock_unused(void)
+{
+	return copies_of(&lock_unused, NULL);
+}
+
+List *
+durable_code_delete_unused(const List *copies)
+{
+	Datum	   *datums = palloc(list_length(copies) * sizeof(Datum));
+	Datum		values[1];
+	ListCell   *cell;
+
+	foreach(cell, copies)
+		datums[foreach_current_index(cell)] = CStringGetTextDatum(lfirst(cell));
+	values[0] = durable_columns_array(datums, NULL, list_length(copies), TEXTOID);
+	return copies_of(&delete_unused, values);
+}
+
+static List *
+copies_of(DurableSql *sql, const Datum *values)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	List	   *result = NIL;
@@ -199,7 +216,7 @@ durable_code_delete_unused(void)
 
 	durable_sql_connect();
 	MemoryContextSwitchTo(caller);
-	nrows = durable_sql_run(&delete_unused, NULL, NULL, false, 0);
+	nrows = durable_sql_run(sql, unconstify(Datum *, values), NULL, false, 0);
 	for (uint64 i = 0; i < nrows; i++)
 		result = lappend(result, durable_sql_text(i, 1));
 	durable_sql_finish();

@@ -25,16 +25,18 @@ extern char *durable_code_find_copy(const char *signature, int64 wanted, int64 *
 
 extern void durable_code_insert(const char *signature, int64 hash, const char *copy, Oid owner);
 
-/* Until the end of the transaction nobody else keeps code. */
-extern void durable_code_lock(void);
-
 /* Instances that their history has been compared for: their code is that one from now on. */
 extern void durable_code_pin(int64 key, int64 hash);
 
 /* The same, when the code is that of a version: handler as the column has it, see durable_instance_shorten. */
 extern void durable_code_pin_version(int64 key, int64 hash, const char *handler, const char *version);
 
-/* Copies (char *, signatures) that no unfinished instance needs; their rows are deleted. */
-extern List *durable_code_delete_unused(void);
+/*
+ * Copies (char *, signatures) that no unfinished instance needs.  lock_unused locks their
+ * rows, except those that another transaction has locked.  delete_unused deletes the rows of
+ * those copies of a list that are still unused, and returns these.
+ */
+extern List *durable_code_lock_unused(void);
+extern List *durable_code_delete_unused(const List *copies);
 
 #endif							/* DURABLE_CODE_TABLE_H */
