@@ -71,6 +71,32 @@ BEGIN
     RETURN n;
 END $$;
 
+-- Entities: a counter, orchestrations that call five of them, and one that moves a unit from one to another.
+CREATE FUNCTION counter(state jsonb, operation text, input jsonb) RETURNS durable.entity_result LANGUAGE plpgsql AS $$
+DECLARE
+    n int := coalesce(state::int, 0) + input::int;
+BEGIN
+    RETURN (to_jsonb(n), to_jsonb(n))::durable.entity_result;
+END $$;
+SELECT durable.register_entity('counter', 'counter(jsonb,text,jsonb)');
+
+CREATE FUNCTION five_calls(n int) RETURNS int LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1..5 LOOP
+        PERFORM durable.call_entity('counter', (7 * n + i) % 10000 || '', 'add', 1);
+    END LOOP;
+    RETURN n;
+END $$;
+
+CREATE FUNCTION two_entity_section(n int) RETURNS int LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM durable.lock_entities('@counter@' || 7 * n % 10000, '@counter@' || (13 * n + 1) % 10000);
+    PERFORM durable.call_entity('counter', 7 * n % 10000 || '', 'add', -1);
+    PERFORM durable.call_entity('counter', (13 * n + 1) % 10000 || '', 'add', 1);
+    PERFORM durable.unlock_entities();
+    RETURN n;
+END $$;
+
 -- What the driver has started in the run at hand.
 CREATE TABLE started (n int NOT NULL, id text NOT NULL);
 

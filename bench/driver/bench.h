@@ -68,6 +68,10 @@ extern void row_start_single(void);
 extern void row_start_batch(void);
 extern void row_workers(void);
 
+/* entities.c */
+extern void row_entity_signals(void);
+extern void row_entity_calls(void);
+
 /* latency.c */
 extern void measure_latency(PGconn *conn, long n, const char *prefix);
 extern void row_latency_start(void);

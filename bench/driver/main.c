@@ -38,6 +38,8 @@ static const Row rows[] = {
 	{"start_single", row_start_single},
 	{"start_batch", row_start_batch},
 	{"workers", row_workers},
+	{"entity_signals", row_entity_signals},
+	{"entity_calls", row_entity_calls},
 	{"latency_start", row_latency_start},
 	{"latency_event", row_latency_event},
 	{"latency_beside_load", row_latency_beside_load},
