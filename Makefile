@@ -47,7 +47,7 @@ endif
 EXTENSION = durable
 DATA_built = $(DURABLE_SQL)
 EXTRA_CLEAN = $(DURABLE_SQL) $(DUNGEON_SQL) clients/dungeon/dungeon clients/durable/durable clients/serve/www.c \
-	$(patsubst %.c,%.o,$(wildcard clients/*/*.c)) clients/serve/www.o tmp_check output_iso test/results test/output_iso
+	$(patsubst %.c,%.o,$(wildcard clients/*/*.c clients/*/*/*.c)) clients/serve/www.o tmp_check output_iso test/results test/output_iso
 
 # PGXS would run all tests in one database; ours get one each (see installcheck below).
 NO_INSTALLCHECK = 1
@@ -121,7 +121,12 @@ objects_of = $(sort $(patsubst %.c,%.o,$(wildcard $(1:%=clients/%/*.c))))
 COMMON_OBJS = $(call objects_of,common)
 DUNGEON_OBJS = $(call objects_of,dungeon)
 DURABLE_OBJS = $(call objects_of,durable)
-SERVE_OBJS = $(sort $(call objects_of,serve) clients/serve/www.o)
+# Without the headers of nghttp2 "durable serve" has no gRPC, and says so.
+HAVE_NGHTTP2 := $(shell printf '\043include <nghttp2/nghttp2.h>\n' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo yes)
+GRPC_NONE = clients/serve/grpc/listen_none.o
+GRPC_OBJS = $(if $(HAVE_NGHTTP2),$(filter-out $(GRPC_NONE),$(call objects_of,serve/grpc)),$(GRPC_NONE))
+GRPC_LIBS = $(if $(HAVE_NGHTTP2),-lnghttp2 -levent_openssl -lssl)
+SERVE_OBJS = $(sort $(call objects_of,serve) clients/serve/www.o $(GRPC_OBJS))
 CLIENT_OBJS = $(COMMON_OBJS) $(DUNGEON_OBJS) $(DURABLE_OBJS) $(SERVE_OBJS)
 
 $(CLIENT_OBJS): override CFLAGS := $(filter-out -fPIC -fvisibility=hidden,$(CFLAGS))
@@ -130,7 +135,7 @@ $(SERVE_OBJS): override CPPFLAGS += $(SERVE_CPPFLAGS)
 $(COMMON_OBJS) $(DUNGEON_OBJS) $(DURABLE_OBJS): $(wildcard clients/common/*.h)
 $(DUNGEON_OBJS): $(wildcard clients/dungeon/*.h)
 $(DURABLE_OBJS): $(wildcard clients/durable/*.h)
-$(SERVE_OBJS): $(wildcard clients/serve/*.h)
+$(SERVE_OBJS): $(wildcard clients/serve/*.h clients/serve/grpc/*.h)
 
 clients/dungeon/dungeon: $(COMMON_OBJS) $(DUNGEON_OBJS)
 	$(CC) $(filter-out -fPIC,$(CFLAGS)) $^ -L$(shell $(PG_CONFIG) --libdir) $(LDFLAGS) -lpq -ledit -o $@
@@ -140,6 +145,6 @@ clients/serve/www.c: clients/serve/embed $(shell find web -type f 2>/dev/null) M
 	@mv -f $@.tmp $@
 
 clients/durable/durable: $(COMMON_OBJS) $(DURABLE_OBJS) $(SERVE_OBJS)
-	$(CC) $(filter-out -fPIC,$(CFLAGS)) $^ -L$(shell $(PG_CONFIG) --libdir) $(LDFLAGS) $(SERVE_LDFLAGS) -lpq -levent -lcrypto -o $@
+	$(CC) $(filter-out -fPIC,$(CFLAGS)) $^ -L$(shell $(PG_CONFIG) --libdir) $(LDFLAGS) $(SERVE_LDFLAGS) -lpq $(GRPC_LIBS) -levent -lcrypto -o $@
 
 endif

@@ -177,8 +177,15 @@ need() {
 
 # missing_packages "FOR..." VERSION: VERSION is empty where PostgreSQL is no Debian package, "all" where it is not known.
 missing_packages() {
-	local packages=(gcc make libc6-dev libpq-dev libedit-dev libevent-dev libssl-dev) package
-	case $1 in *check*) packages+=(perl libipc-run-perl) ;; esac
+	local packages=(gcc make libc6-dev libpq-dev libedit-dev libevent-dev libnghttp2-dev libssl-dev) package
+	case $1 in
+		*check*)
+			packages+=(perl libipc-run-perl)
+			# npm comes with nodejs where that is not Debian's.
+			command -v node >/dev/null || packages+=(nodejs)
+			command -v npm >/dev/null || packages+=(npm)
+			;;
+	esac
 	if [ "$2" = all ]; then
 		packages+=(postgresql)
 	elif [ -n "$2" ]; then

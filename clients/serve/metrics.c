@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "grpc/serve_grpc.h"
 #include "serve.h"
 
 #define NMETHODS 8
@@ -109,6 +110,7 @@ answered(const Answer *answer, void *arg)
 	COUNTER("durable_gateway_events_sent_total", "Events that were sent to clients.", events_sent());
 	COUNTER("durable_gateway_event_clients_dropped_total", "Clients of /events that were too slow.", events_dropped());
 	COUNTER("durable_gateway_connections_refused_total", "Connections that were refused.", guard_refused());
+	grpc_metrics(out);
 	if (answer->status == 200)
 		evbuffer_add(out, answer->body, answer->body_length);
 	evhttp_connection_set_closecb(evhttp_request_get_connection(scrape->req), NULL, NULL);

@@ -1,19 +1,19 @@
 /*
- * pool.c - connections to PostgreSQL, and the requests that go over them.
+ * pool.c - connections to PostgreSQL, and the statements that go over them.
  *
- * Each connection of the pool answers one request at a time, in one pipeline: the role, and the
- * one call of durable.http.  What is between two synchronizations of a pipeline is one
+ * Each connection of the pool executes one job at a time, in one pipeline: the role, and one
+ * statement.  What is between two synchronizations of a pipeline is one
  * transaction, which an error rolls back.  The role is a parameter of set_config, and is set
- * for the transaction, so nothing of it is left when the next request comes.  All
- * statements are fixed; what a client sends is only ever a parameter.
+ * for the transaction, so nothing of it is left when the next job comes.  All
+ * statements are fixed (statements.c); what a client sends is only ever a parameter.
  *
  * One more connection listens, to the channels of the mounted functions.
  *
- * A request that only reads and whose connection is lost is sent once more; for any
- * other the client is told that we do not know.
+ * A job that only reads and whose connection is lost is sent once more; for any
+ * other the client is told that its outcome is not known.
  *
- * Owns: the connections, the queue of requests.
- * Called by: request.c, events.c, metrics.c.
+ * Owns: the connections, the queue of jobs.
+ * Called by: pool_http.c, metrics.c, and the gRPC listener.
  * Memory: a Job owns copies of its texts, and ends when its handler has been called.
  */
 #include <stdio.h>
@@ -39,30 +39,25 @@
 #define MOUNTS_SQL "SELECT prefix, channel FROM durable.http_mounts() WHERE channel IS NOT NULL"
 #define ROLE_SQL "SELECT pg_catalog.set_config('role', $1, true)"
 #define TOKEN_SQL "SELECT pg_catalog.set_config('role', durable.http_token_role($1, $2, $3, $4), true)"
-#define HTTP_SQL \
-"SELECT r.status, r.body, (SELECT pg_catalog.string_agg(pg_catalog.translate(h.key || ': ' || h.value, E'\\r\\n', '  '), E'\\n') FROM pg_catalog.jsonb_each_text(r.headers) h) " \
-"FROM durable.http($1, $2, $3, $4, $5) r"
 
 typedef struct Job
 {
 	struct Job *next;
-	char	   *method,
-			   *path,
-			   *query,
-			   *body,
-			   *headers,
-			   *token_header,
+	const Statement *statement;
+	char	   *values[STATEMENT_MOST_VALUES];
+	char	   *role;
+	char	   *token_header,
 			   *token_claims;
 	bool		is_read;
 	bool		sent_before;
 	double		since;
-	AnswerHandler handler;
+	OutcomeHandler handler;
 	void	   *arg;
 } Job;
 
 typedef enum
 {
-	CONNECTING, SETTING_UP, PREPARING, MOUNTS, LISTENING, IDLE, BUSY, LOST
+	CONNECTING, SETTING_UP, MOUNTS, LISTENING, IDLE, BUSY, LOST
 } State;
 
 typedef struct Connection
@@ -74,9 +69,11 @@ typedef struct Connection
 	struct event *timer;		/* limit of connecting, or the time to try again */
 	int			backoff;
 	Job		   *job;
-	PGresult   *answer;			/* of durable.http, or the first error */
+	PGresult   *answer;			/* of the statement, or the first error */
 	bool		failed;
 	int			nlisten;		/* LISTENs without an answer */
+	const Statement *prepared[STATEMENT_MOST];	/* on this connection */
+	const Statement **preparing;	/* its place there, until the first result has come */
 } Connection;
 
 static Connection *connections;
@@ -98,7 +95,8 @@ static void take_notifications(Connection *c);
 static void lost(Connection *c, const char *why);
 static void next_job(Connection *c);
 static void send_job(Connection *c, Job *job);
-static void finish(Job *job, int status, const char *message);
+static bool prepare(Connection *c, const Statement *statement);
+static void finish(Job *job, const char *sqlstate, const char *message);
 static void answer_job(Job *job, PGresult *res, bool failed);
 static void free_job(Job *job);
 static void expire(evutil_socket_t fd, short events, void *arg);
@@ -271,6 +269,7 @@ lost(Connection *c, const char *why)
 	PQfinish(c->pg);
 	c->pg = NULL;
 	c->state = LOST;
+	memset(c->prepared, 0, sizeof(c->prepared));
 	c->backoff = c->backoff == 0 ? 100 : c->backoff * 2 > MAX_BACKOFF_MS ? MAX_BACKOFF_MS : c->backoff * 2;
 	wait.tv_sec = c->backoff / 1000;
 	wait.tv_usec = c->backoff % 1000 * 1000;
@@ -290,7 +289,7 @@ lost(Connection *c, const char *why)
 				next_job(&connections[i]);
 	}
 	else
-		finish(job, 503, "The connection to the database was lost. It is not known whether the request was done.");
+		finish(job, POOL_LOST, "The connection to the database was lost. It is not known whether the request was done.");
 }
 
 /* --- results ---------------------------------------------------------------------------------- */
@@ -320,14 +319,18 @@ take_results(Connection *c)
 				take_answer(c);
 				break;
 			}
+			if (c->preparing != NULL && status == PGRES_COMMAND_OK)
+				*c->preparing = c->job->statement;
+			c->preparing = NULL;
 			if (status == PGRES_FATAL_ERROR && !c->failed)
 			{
 				PQclear(c->answer);
 				c->answer = res;
 				c->failed = true;
 			}
-			else if (status == PGRES_TUPLES_OK && !c->failed && PQnfields(res) == 3)
+			else if (status == PGRES_TUPLES_OK && !c->failed)
 			{
+				/* The last one is that of the statement. */
 				PQclear(c->answer);
 				c->answer = res;
 			}
@@ -377,7 +380,7 @@ set_up(Connection *c, PGresult *res)
 				if (first_problem != 0)
 					first_problem = EXIT_SETUP;
 				PQclear(res);
-				c->state = PREPARING;
+				c->state = MOUNTS;
 				lost(c, "not installed");
 				return;
 			}
@@ -391,17 +394,11 @@ set_up(Connection *c, PGresult *res)
 			}
 			else
 			{
-				c->state = PREPARING;
-				sent = PQsendPrepare(c->pg, "http", HTTP_SQL, 0, NULL);
+				sent = PQenterPipelineMode(c->pg);
+				c->state = IDLE;
+				if (first_problem < 0)
+					first_problem = 0;
 			}
-			break;
-		case PREPARING:
-			while (PQgetResult(c->pg) != NULL)
-				;
-			sent = PQenterPipelineMode(c->pg);
-			c->state = IDLE;
-			if (first_problem < 0)
-				first_problem = 0;
 			break;
 		case MOUNTS:
 			{
@@ -476,33 +473,29 @@ take_answer(Connection *c)
 /* --- requests --------------------------------------------------------------------------------- */
 
 void
-pool_ask(const Query *query, AnswerHandler handler, void *arg)
+pool_run(const Statement *statement, const char *const *values, const Access *access, OutcomeHandler handler, void *arg)
 {
 	Job		   *job;
 
-	if (nqueued >= LONGEST_QUEUE)
-	{
-		Answer		answer = {503, "Content-Type: application/json\nRetry-After: 1", "{\"Message\":\"Too many requests are waiting.\"}", 44};
-
-		answer.body_length = strlen(answer.body);
-		handler(&answer, arg);
-		return;
-	}
 	job = must_alloc(sizeof(Job));
-	job->method = must_copy(query->method);
-	job->path = must_copy(query->path);
-	job->query = must_copy(query->query);
-	job->body = must_copy(query->body);
-	job->headers = must_copy(query->headers);
-	if (query->token != NULL)
-	{
-		job->token_header = must_copy(query->token->header);
-		job->token_claims = must_copy(query->token->claims);
-	}
-	job->is_read = query->is_read;
+	job->statement = statement;
+	job->is_read = access->is_read;
 	job->handler = handler;
 	job->arg = arg;
 	job->since = now_seconds();
+	if (nqueued >= LONGEST_QUEUE)
+	{
+		finish(job, POOL_FULL, "Too many requests are waiting.");
+		return;
+	}
+	for (int i = 0; i < statement->nvalues; i++)
+		job->values[i] = must_copy(values[i]);
+	job->role = must_copy(access->role);
+	if (access->token != NULL)
+	{
+		job->token_header = must_copy(access->token->header);
+		job->token_claims = must_copy(access->token->claims);
+	}
 	*queue_end = job;
 	queue_end = &job->next;
 	nqueued++;
@@ -535,18 +528,22 @@ next_job(Connection *c)
 static void
 send_job(Connection *c, Job *job)
 {
-	const char *parameters[5] = {job->method, job->path, job->query, job->body, job->headers};
 	const char *token[4] = {job->token_header, job->token_claims, token_algorithm(), options.audience};
-	bool		sent = true;
+	const char *role[1] = {job->role};
+	bool		sent;
 
 	c->job = job;
 	c->state = BUSY;
 	c->failed = false;
-	if (job->token_claims != NULL)
+	c->preparing = NULL;
+	sent = prepare(c, job->statement);
+	if (!sent)
+		;
+	else if (job->token_claims != NULL)
 		sent = PQsendQueryParams(c->pg, TOKEN_SQL, 4, NULL, token, NULL, NULL, 0);
-	else if (options.role != NULL)
-		sent = PQsendQueryParams(c->pg, ROLE_SQL, 1, NULL, &options.role, NULL, NULL, 0);
-	sent = sent && PQsendQueryPrepared(c->pg, "http", 5, parameters, NULL, NULL, 0);
+	else if (job->role != NULL)
+		sent = PQsendQueryParams(c->pg, ROLE_SQL, 1, NULL, role, NULL, NULL, 0);
+	sent = sent && PQsendQueryPrepared(c->pg, job->statement->name, job->statement->nvalues, (const char *const *) job->values, NULL, NULL, 0);
 	if (!sent || !PQpipelineSync(c->pg))
 	{
 		lost(c, PQerrorMessage(c->pg));
@@ -565,61 +562,57 @@ send_job(Connection *c, Job *job)
 	}
 }
 
+/* At the beginning of the pipeline in which a connection executes a statement for the first time. */
+static bool
+prepare(Connection *c, const Statement *statement)
+{
+	int			i = 0;
+
+	while (i < STATEMENT_MOST && c->prepared[i] != NULL && c->prepared[i] != statement)
+		i++;
+	if (i == STATEMENT_MOST)
+		return false;
+	if (c->prepared[i] == statement)
+		return true;
+	c->preparing = &c->prepared[i];
+	return PQsendPrepare(c->pg, statement->name, statement->sql, 0, NULL);
+}
+
 static void
 answer_job(Job *job, PGresult *res, bool failed)
 {
-	const char *state = failed ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
-	Answer		answer;
+	Outcome		outcome = {res, NULL, NULL, NULL};
 
-	if (state != NULL || res == NULL || PQntuples(res) != 1)
+	if (failed || res == NULL)
 	{
-		if (state == NULL)
-			state = "";
-		if (strcmp(state, "28000") == 0)
-			finish(job, 401, "The token is not valid.");
-		else if (strcmp(state, "42501") == 0 || strcmp(state, "22023") == 0)
-			finish(job, 403, "The role of the request may not be used.");
-		else if (strncmp(state, "22", 2) == 0)
-			finish(job, 400, "The request is not valid UTF-8.");
-		else if (strncmp(state, "57", 2) == 0 || strncmp(state, "53", 2) == 0 || strncmp(state, "40", 2) == 0 || strcmp(state, "55P03") == 0)
-			finish(job, 503, "The database could not do the request in time.");
-		else
-		{
-			complain("a request failed: %s", res != NULL ? PQresultErrorMessage(res) : "no result");
-			finish(job, 500, "Something went wrong while processing your request");
-		}
-		return;
+		const char *state = res != NULL ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
+
+		outcome.rows = NULL;
+		outcome.sqlstate = state != NULL ? state : "XX000";
+		outcome.message = res != NULL ? PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+		if (outcome.message == NULL)
+			outcome.message = "no result";
+		outcome.hint = res != NULL ? PQresultErrorField(res, PG_DIAG_MESSAGE_HINT) : NULL;
 	}
-	answer.status = atoi(PQgetvalue(res, 0, 0));
-	if (answer.status < 200 || answer.status > 599)
-		answer.status = 500;
-	answer.body = PQgetvalue(res, 0, 1);
-	answer.body_length = (size_t) PQgetlength(res, 0, 1);
-	answer.headers = PQgetvalue(res, 0, 2);
-	job->handler(&answer, job->arg);
+	job->handler(&outcome, job->arg);
 	free_job(job);
 }
 
 static void
-finish(Job *job, int status, const char *message)
+finish(Job *job, const char *sqlstate, const char *message)
 {
-	char		body[256];
-	Answer		answer = {status, status == 503 ? "Content-Type: application/json\nRetry-After: 1" : "Content-Type: application/json", body, 0};
+	Outcome		outcome = {NULL, sqlstate, message, NULL};
 
-	snprintf(body, sizeof(body), "{\"Message\":\"%s\"}", message);
-	answer.body_length = strlen(body);
-	job->handler(&answer, job->arg);
+	job->handler(&outcome, job->arg);
 	free_job(job);
 }
 
 static void
 free_job(Job *job)
 {
-	free(job->method);
-	free(job->path);
-	free(job->query);
-	free(job->body);
-	free(job->headers);
+	for (int i = 0; i < STATEMENT_MOST_VALUES; i++)
+		free(job->values[i]);
+	free(job->role);
 	free(job->token_header);
 	free(job->token_claims);
 	free(job);
@@ -642,6 +635,6 @@ expire(evutil_socket_t fd, short events, void *arg)
 		if (queue == NULL)
 			queue_end = &queue;
 		nqueued--;
-		finish(job, 503, "There is no connection to the database.");
+		finish(job, POOL_NOT_CONNECTED, "There is no connection to the database.");
 	}
 }

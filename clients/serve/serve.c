@@ -29,6 +29,7 @@
 
 #include <event2/listener.h>
 
+#include "grpc/serve_grpc.h"
 #include "serve.h"
 
 #define EXIT_USAGE		2
@@ -55,6 +56,15 @@ static const char help[] =
 "  --port PORT          port (default 7071, or the next that is free)\n"
 "  --host NAME          a name by which clients may call this server, besides localhost and the address\n"
 "  --proxy              believe X-Forwarded-Proto, because a proxy in front sets it\n"
+"gRPC, for programs with a Durable Task SDK (see docs/grpc.md):\n"
+"  --grpc ADDRESS:PORT  listen for gRPC; others than loopback need TLS, and hubs with tokens\n"
+"  --hubs FILE          task hubs: lines \"hub NAME ROLE QUEUE\" and \"token NAME SHA256\" (default: one hub, of --role)\n"
+"  --queue QUEUE        queue of the hub, without --hubs (default \"default\")\n"
+"  --tls-certificate FILE, --tls-key FILE   PEM; read again upon SIGHUP\n"
+"  --tls-client-ca FILE clients need a certificate of this authority\n"
+"  --cleartext          no TLS on other addresses than loopback, because a proxy is in front\n"
+"  --max-message MB     largest message (default 64)\n"
+"  --drain SECONDS      how long a stop waits for what workers have (default 10)\n"
 "Access:\n"
 "  --role ROLE          role of requests without a token (default: that of the connection)\n"
 "  --key KEY            requests need ?code=KEY or the header x-functions-key\n"
@@ -73,7 +83,8 @@ static const char help[] =
 enum
 {
 	OPT_POOL = 256, OPT_LISTEN, OPT_PORT, OPT_HOST, OPT_PROXY, OPT_ROLE, OPT_KEY, OPT_SECRET, OPT_PUBLIC_KEY, OPT_AUDIENCE,
-	OPT_REQUIRE_TOKEN, OPT_CORS, OPT_WWW, OPT_CRASH_COMMAND, OPT_USER, OPT_MAX_CONNECTIONS, OPT_MAX_PER_ADDRESS, OPT_MAX_EVENTS, OPT_HELP
+	OPT_REQUIRE_TOKEN, OPT_CORS, OPT_WWW, OPT_CRASH_COMMAND, OPT_USER, OPT_MAX_CONNECTIONS, OPT_MAX_PER_ADDRESS, OPT_MAX_EVENTS, OPT_GRPC, OPT_HUBS, OPT_QUEUE, OPT_TLS_CERTIFICATE,
+	OPT_TLS_KEY, OPT_TLS_CLIENT_CA, OPT_CLEARTEXT, OPT_MAX_MESSAGE, OPT_DRAIN, OPT_HELP
 };
 
 static const struct option long_options[] = {
@@ -97,6 +108,15 @@ static const struct option long_options[] = {
 	{"max-connections", required_argument, NULL, OPT_MAX_CONNECTIONS},
 	{"max-per-address", required_argument, NULL, OPT_MAX_PER_ADDRESS},
 	{"max-events", required_argument, NULL, OPT_MAX_EVENTS},
+	{"grpc", required_argument, NULL, OPT_GRPC},
+	{"hubs", required_argument, NULL, OPT_HUBS},
+	{"queue", required_argument, NULL, OPT_QUEUE},
+	{"tls-certificate", required_argument, NULL, OPT_TLS_CERTIFICATE},
+	{"tls-key", required_argument, NULL, OPT_TLS_KEY},
+	{"tls-client-ca", required_argument, NULL, OPT_TLS_CLIENT_CA},
+	{"cleartext", no_argument, NULL, OPT_CLEARTEXT},
+	{"max-message", required_argument, NULL, OPT_MAX_MESSAGE},
+	{"drain", required_argument, NULL, OPT_DRAIN},
 	{"help", no_argument, NULL, OPT_HELP},
 	{NULL, 0, NULL, 0}
 };
@@ -109,6 +129,7 @@ static struct evhttp *listen_somewhere(struct evhttp_bound_socket **socket);
 static bool is_loopback(const char *address);
 static void drop_root(void);
 static void stop(evutil_socket_t signal, short events, void *arg);
+static void stopped(void);
 static void check_first_connection(evutil_socket_t fd, short events, void *arg);
 
 static int	exit_code;
@@ -121,7 +142,7 @@ serve_main(int argc, char **argv)
 	struct timeval soon = {0, 50000};
 
 	read_options(argc, argv);
-	if (!token_configure())
+	if (!token_configure() || !grpc_configure())
 		return EXIT_USAGE;
 	signal(SIGPIPE, SIG_IGN);
 	base = event_base_new();
@@ -131,7 +152,7 @@ serve_main(int argc, char **argv)
 		return EXIT_CONNECTION;
 	}
 	http = listen_somewhere(&socket);
-	if (http == NULL)
+	if (http == NULL || !grpc_listen())
 		return EXIT_CONNECTION;
 	drop_root();
 
@@ -177,6 +198,8 @@ check_first_connection(evutil_socket_t fd, short events, void *arg)
 		printf("http://[%s]:%d/\n", options.listen, options.port);
 	else
 		printf("http://%s:%d/\n", options.listen == NULL ? "localhost" : options.listen, options.port);
+	if (grpc_address() != NULL)
+		printf("grpc://%s\n", grpc_address());
 	fflush(stdout);
 }
 
@@ -186,6 +209,12 @@ stop(evutil_socket_t signal, short events, void *arg)
 	(void) signal;
 	(void) events;
 	(void) arg;
+	grpc_stop(stopped);
+}
+
+static void
+stopped(void)
+{
 	event_base_loopbreak(base);
 }
 
@@ -266,6 +295,33 @@ read_options(int argc, char **argv)
 				break;
 			case OPT_MAX_EVENTS:
 				options.max_events = number("max-events", optarg, 0, 1000000);
+				break;
+			case OPT_GRPC:
+				grpc_options.address = optarg;
+				break;
+			case OPT_HUBS:
+				grpc_options.hubs = optarg;
+				break;
+			case OPT_QUEUE:
+				grpc_options.queue = optarg;
+				break;
+			case OPT_TLS_CERTIFICATE:
+				grpc_options.certificate = optarg;
+				break;
+			case OPT_TLS_KEY:
+				grpc_options.key = optarg;
+				break;
+			case OPT_TLS_CLIENT_CA:
+				grpc_options.client_ca = optarg;
+				break;
+			case OPT_CLEARTEXT:
+				grpc_options.cleartext = true;
+				break;
+			case OPT_MAX_MESSAGE:
+				grpc_options.max_message = number("max-message", optarg, 1, 1000);
+				break;
+			case OPT_DRAIN:
+				grpc_options.drain = number("drain", optarg, 0, 3600);
 				break;
 			case OPT_HELP:
 				fputs(help, stdout);

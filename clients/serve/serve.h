@@ -62,6 +62,48 @@ extern void token_free(Token *token);
 extern bool secret_equal(const char *a, const char *b);
 
 /* --- pool.c --- */
+#define STATEMENT_MOST			16
+#define STATEMENT_MOST_VALUES	8
+
+typedef struct Statement
+{
+	const char *name;			/* of the prepared statement */
+	const char *sql;
+	int			nvalues;
+} Statement;
+
+typedef struct Outcome
+{
+	PGresult   *rows;			/* NULL: it has failed */
+	const char *sqlstate;
+	const char *message;
+	const char *hint;			/* NULL: there is none */
+} Outcome;
+
+/* What the pool says itself; the first is the only one after which the statement may have been executed. */
+#define POOL_LOST			"08006"
+#define POOL_NOT_CONNECTED	"08001"
+#define POOL_FULL			"53300"
+
+typedef void (*OutcomeHandler) (const Outcome *outcome, void *arg);
+
+typedef struct Access
+{
+	const Token *token;			/* names the role; NULL: role does */
+	const char *role;			/* NULL: that of the connection */
+	bool		is_read;		/* may be sent again */
+} Access;
+
+extern void pool_start(void);
+extern bool pool_ready(void);
+extern int	pool_busy(void);
+extern int	pool_queued(void);
+extern int	pool_first_problem(void);	/* exit code, 0: there is a connection, -1: not known yet */
+extern void pool_run(const Statement *statement, const char *const *values, const Access *access, OutcomeHandler handler, void *arg);
+extern void pool_notified(const char *channel);	/* called by pool.c, is in events.c */
+extern void pool_listening(PGresult *mounts);	/* the same: prefix, channel */
+
+/* --- pool_http.c --- */
 typedef struct Answer
 {
 	int			status;			/* of HTTP */
@@ -83,14 +125,7 @@ typedef struct Query
 	bool		is_read;		/* may be sent again */
 } Query;
 
-extern void pool_start(void);
-extern bool pool_ready(void);
-extern int	pool_busy(void);
-extern int	pool_queued(void);
-extern int	pool_first_problem(void);	/* exit code, 0: there is a connection, -1: not known yet */
 extern void pool_ask(const Query *query, AnswerHandler handler, void *arg);
-extern void pool_notified(const char *channel);	/* called by pool.c, is in events.c */
-extern void pool_listening(PGresult *mounts);	/* the same: prefix, channel */
 
 /* --- guard.c --- */
 extern void guard_install(struct evhttp *http, struct evhttp_bound_socket *socket);

@@ -100,7 +100,7 @@ BEGIN ATOMIC
     SELECT p.oid::regprocedure
     FROM pg_proc p
     WHERE p.pronamespace = 'durable'::regnamespace
-      AND p.proname ~ '^(http|url)(_|$)' AND p.proname NOT IN ('http_functions');
+      AND p.proname ~ '^(http|url|grpc)(_|$)' AND p.proname NOT IN ('http_functions');
 END;
 
 CREATE FUNCTION durable.grant_http(role regrole) RETURNS void

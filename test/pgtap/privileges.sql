@@ -31,7 +31,7 @@ CREATE TEMP VIEW engine_function AS
 SELECT p.oid, p.oid::regprocedure AS signature, p.proname AS name, p.prosecdef, p.proconfig, p.prosrc
 FROM pg_proc p WHERE p.pronamespace = 'durable'::regnamespace;
 -- What durable.http is made of runs as its caller, and calls what he may call.
-INSERT INTO monitor_function SELECT DISTINCT name FROM engine_function WHERE name ~ '^(http|url)(_|$)' AND name <> 'http_functions';
+INSERT INTO monitor_function SELECT DISTINCT name FROM engine_function WHERE name ~ '^(http|url|grpc)(_|$)' AND name <> 'http_functions';
 CREATE TEMP VIEW engine_relation AS
 SELECT c.oid, c.oid::regclass AS relation, c.relname AS name, c.relkind, c.reloptions
 FROM pg_class c WHERE c.relnamespace = 'durable'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f');

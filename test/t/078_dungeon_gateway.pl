@@ -289,12 +289,14 @@ $node->safe_psql('postgres', "SELECT dungeon.say('Pat', 'after the crash')");
 like(sse_read($events, qr/after the crash/), qr/after the crash/, 'events of before and after arrive over the same connection');
 
 # Every statement is fixed: what comes from clients is only ever a parameter.
-foreach my $file (glob "$ENV{DURABLE_TOP}/clients/serve/*.c")
+foreach my $file (glob "$ENV{DURABLE_TOP}/clients/serve/*.c $ENV{DURABLE_TOP}/clients/serve/grpc/*.c")
 {
 	my $source = slurp_file($file);
 	unlike($source, qr/PQexec\b|PQexecParams\b/, "$file sends no statement that waits");
 	my @sent = $source =~ /PQsend(?:QueryParams|Prepare|Query)\(([^;]*?)\)/gs;
-	ok(!grep({ !/_SQL\b/ && !/c->pg, sql\b/ } @sent), "$file: statements are constants, but for LISTEN");
+	ok(!grep({ !/_SQL\b/ && !/c->pg, sql\b/ && !/ statement->name, statement->sql, 0, NULL$/ } @sent), "$file: statements are constants, but for LISTEN");
+	my @statements = $source =~ /^(?:static )?const Statement \w+ = (.*?);$/gms;
+	ok(!grep({ !/^\{\s*"\w+",\s*(?:"(?:[^"\\]|\\.)*"\s*)+,\s*\d+\s*\}$/s } @statements), "$file: prepared statements are constants");
 }
 foreach my $gateway ($open, $closed)
 {

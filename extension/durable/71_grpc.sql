@@ -1,0 +1,465 @@
+-- The RPCs of the Durable Task protocol, for the gRPC listener of durable serve.  A request is the
+-- JSON of its message, with the names of clients/serve/grpc/messages.c; so is each message of the
+-- answer.  durable.grpc runs as the role of the task hub, with its rights.
+-- Payloads of the protocol are texts.  Those of instances in SQL are read as JSON, or are strings.
+
+-- A payload for an instance in SQL.  An empty text is no value.
+CREATE FUNCTION durable.grpc_input(payload text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN nullif(payload, '')::jsonb;
+EXCEPTION
+    WHEN data_exception OR statement_too_complex OR program_limit_exceeded THEN
+        RETURN to_jsonb(payload);
+END;
+$$;
+
+CREATE FUNCTION durable.grpc_statuses(statuses jsonb) RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+RETURN (SELECT array_agg(DISTINCT CASE s WHEN 'Canceled' THEN 'Terminated' WHEN 'ContinuedAsNew' THEN 'Running' ELSE s END)
+        FROM jsonb_array_elements_text(statuses) AS s);
+
+CREATE FUNCTION durable.grpc_failure(failure jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN CASE WHEN failure IS NOT NULL THEN jsonb_build_object(
+    'type', coalesce(failure ->> 'type', failure ->> 'sqlstate', 'Error'),
+    'message', coalesce(failure ->> 'message', failure ->> 'reason', ''),
+    'stack', coalesce(failure ->> 'stack', failure ->> 'context'),
+    'non_retriable', coalesce((failure ->> 'non_retriable')::boolean, false),
+    'inner', durable.grpc_failure(failure -> 'inner'),
+    'properties', failure -> 'properties') END;
+END;
+$$;
+
+-- The state of an instance.
+CREATE FUNCTION durable.grpc_state(
+    instance_id text,
+    name        text,
+    version     text,
+    status      text,
+    created     timestamptz,
+    updated     timestamptz,
+    completed   timestamptz,
+    input       jsonb,
+    output      jsonb,
+    custom      jsonb,
+    failure     jsonb,
+    execution   integer,
+    parent      text,
+    tags        jsonb,
+    payloads    boolean)
+RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN pg_catalog.jsonb_build_object(
+    'instance_id', instance_id,
+    'name', name,
+    'version', version,
+    'status', status,
+    'created_at', created,
+    'updated_at', updated,
+    'completed_at', completed,
+    'input', CASE WHEN payloads THEN input::text END,
+    'output', CASE WHEN payloads THEN CASE status WHEN 'Terminated' THEN pg_catalog.jsonb_extract_path_text(failure, 'reason') ELSE output::text END END,
+    'custom_status', CASE WHEN payloads THEN custom::text END,
+    'failure', CASE WHEN status OPERATOR(pg_catalog.=) 'Failed' THEN durable.grpc_failure(failure) END,
+    'execution_id', execution::text,
+    'parent_instance_id', parent,
+    'tags', (SELECT pg_catalog.jsonb_object_agg(t.key, t.value) FROM pg_catalog.jsonb_each_text(tags) AS t));
+
+CREATE FUNCTION durable.grpc_state_of(s durable.instance_status, payloads boolean) RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN durable.grpc_state(s.instance_id, s.name, s.version, s.runtime_status, s.created_time, s.last_updated_time, s.completed_time,
+                          s.input, s.output, s.custom_status, s.failure, s.execution, s.parent_instance_id, s.tags, payloads);
+
+-- NULL: there is no such instance that the caller may see.
+CREATE FUNCTION durable.grpc_find(instance_id text) RETURNS durable.instance_status
+LANGUAGE plpgsql STABLE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN durable.status(instance_id);
+EXCEPTION
+    WHEN SQLSTATE 'WF003' THEN RETURN NULL;
+END;
+$$;
+
+-- With a policy, an instance of the same id is replaced if its status is one of those listed, a live one being terminated first.
+CREATE FUNCTION durable.grpc_start(queue text, request jsonb) RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    id text := coalesce(nullif(request ->> 'instance_id', ''), replace(gen_random_uuid()::text, '-', ''));
+    policy jsonb := request -> 'reuse_policy';
+    statuses text[] := coalesce(durable.grpc_statuses(policy -> 'statuses'), '{}');
+    present durable.instance_status;
+    start_at timestamptz := (request ->> 'start_at')::timestamptz;
+    conflict text := 'replace_finished';
+BEGIN
+    IF left(id, 1) = '@' THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'instance ids that begin with @ belong to entities';
+    END IF;
+    IF coalesce(request ->> 'name', '') = '' THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'the name of the orchestration is missing';
+    END IF;
+    IF statuses && '{Running,Pending,Suspended}' AND NOT statuses && '{Terminated}' THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'Invalid reusable statuses: cannot exclude ''Terminated'' while also allowing reuse of running instances';
+    END IF;
+    IF policy IS NOT NULL THEN
+        present := durable.grpc_find(id);
+        IF present.instance_id IS NOT NULL THEN
+            IF policy ->> 'action' = 'ignore' AND (statuses = '{}' OR present.runtime_status = ANY (statuses)) THEN
+                RETURN jsonb_build_object('instance_id', id);
+            ELSIF NOT present.runtime_status = ANY (statuses) THEN
+                RAISE EXCEPTION USING ERRCODE = 'WF002',
+                    MESSAGE = format('an instance with id "%s" exists already, and has status %s', id, present.runtime_status);
+            ELSIF present.completed_time IS NULL THEN
+                PERFORM durable.terminate(id, 'replaced by a new instance');
+            END IF;
+        END IF;
+    END IF;
+    RETURN jsonb_build_object('instance_id', durable.start(
+        request ->> 'name', durable.grpc_input(request ->> 'input'), id,
+        start_at => CASE WHEN start_at > clock_timestamp() THEN start_at END,
+        version => nullif(request ->> 'version', ''), tags => request -> 'tags', on_conflict => conflict));
+END;
+$$;
+
+-- Raising an event, terminating, suspending, resuming: of an instance that has ended nothing is changed.
+CREATE FUNCTION durable.grpc_control(rpc text, request jsonb) RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    id text := request ->> 'instance_id';
+BEGIN
+    CASE rpc
+        WHEN 'RaiseEvent' THEN PERFORM durable.raise_event(id, request ->> 'name', durable.grpc_input(request ->> 'input'));
+        WHEN 'TerminateInstance' THEN PERFORM durable.terminate(id, nullif(request ->> 'output', ''), (request ->> 'recursive')::boolean);
+        WHEN 'SuspendInstance' THEN PERFORM durable.suspend(id, nullif(request ->> 'reason', ''));
+        WHEN 'ResumeInstance' THEN PERFORM durable.resume(id, nullif(request ->> 'reason', ''));
+    END CASE;
+    RETURN '{}';
+EXCEPTION
+    WHEN SQLSTATE 'WF004' THEN RETURN '{}';
+END;
+$$;
+
+CREATE FUNCTION durable.grpc_rewind(request jsonb) RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    present durable.instance_status := durable.status(request ->> 'instance_id');
+BEGIN
+    IF present.runtime_status <> 'Failed' THEN
+        RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('rewinding is not allowed: instance "%s" has status %s', present.instance_id, present.runtime_status),
+            HINT = 'Only failed instances can be rewound.';
+    END IF;
+    PERFORM durable.rewind(present.instance_id, nullif(request ->> 'reason', ''));
+    RETURN '{}';
+END;
+$$;
+
+-- Of one instance, of some, or of those that match a filter; what has not ended is left alone.
+CREATE FUNCTION durable.grpc_purge(request jsonb) RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    finished CONSTANT text[] := '{Completed,Failed,Terminated}';
+    filter jsonb := request -> 'filter';
+    statuses text[] := durable.grpc_statuses(filter -> 'statuses');
+    until timestamptz := clock_timestamp() + make_interval(secs => least(coalesce(nullif((filter ->> 'timeout')::float8, 0), 4), 4));
+    after text;
+    page record;
+    id text;
+    ids text[];
+    deleted integer := 0;
+    is_complete boolean := true;
+BEGIN
+    IF filter IS NULL THEN
+        ids := CASE WHEN request ? 'batch' THEN ARRAY(SELECT jsonb_array_elements_text(request #> '{batch,instance_ids}'))
+                    ELSE ARRAY[request ->> 'instance_id'] END;
+        IF cardinality(ids) > 500 THEN
+            RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'a batch of instances to purge has at most 500';
+        END IF;
+        FOREACH id IN ARRAY ids LOOP
+            deleted := deleted + durable.grpc_purge_one(id);
+        END LOOP;
+        RETURN jsonb_build_object('deleted', deleted, 'is_complete', true);
+    END IF;
+    SELECT coalesce(array_agg(f), '{}') INTO statuses FROM unnest(finished) AS f WHERE statuses IS NULL OR f = ANY (statuses);
+    WHILE statuses <> '{}' LOOP
+        SELECT array_agg(q.instance_id ORDER BY q.ordinality) FILTER (WHERE pg_has_role(q.owner, 'USAGE')) AS ids,
+               (array_agg(q.page_cursor ORDER BY q.ordinality DESC))[1] AS last, count(*) AS many
+            INTO page
+        FROM durable.query(statuses => statuses, created_from => (filter ->> 'created_from')::timestamptz,
+                           created_to => (filter ->> 'created_to')::timestamptz, page_size => 500, after => after) WITH ORDINALITY AS q;
+        FOREACH id IN ARRAY coalesce(page.ids, '{}') LOOP
+            deleted := deleted + durable.grpc_purge_one(id);
+        END LOOP;
+        EXIT WHEN page.many < 500;
+        IF clock_timestamp() > until THEN
+            is_complete := false;
+            EXIT;
+        END IF;
+        after := page.last;
+    END LOOP;
+    RETURN jsonb_build_object('deleted', deleted, 'is_complete', is_complete);
+END;
+$$;
+
+CREATE FUNCTION durable.grpc_purge_one(instance_id text) RETURNS integer
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM durable.purge(instance_id);
+    RETURN 1;
+EXCEPTION
+    -- there is none, it runs, several roles have it
+    WHEN SQLSTATE 'WF003' OR object_not_in_prerequisite_state OR SQLSTATE '42P08' THEN RETURN 0;
+END;
+$$;
+
+CREATE FUNCTION durable.grpc_query(request jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    query jsonb := coalesce(request -> 'query', '{}');
+    size integer := least(coalesce(nullif(greatest((query ->> 'page_size')::integer, 0), 0), 1000), 1000);
+    payloads boolean := coalesce((query ->> 'with_payloads')::boolean, false);
+    states jsonb;
+    next text;
+    many bigint;
+BEGIN
+    SELECT coalesce(jsonb_agg(durable.grpc_state(q.instance_id, q.name, q.version, q.runtime_status, q.created_time, q.last_updated_time,
+                                                 q.completed_time, q.input, q.output, q.custom_status, q.failure, q.execution,
+                                                 q.parent_instance_id, q.tags, payloads) ORDER BY q.ordinality), '[]'),
+           (array_agg(q.page_cursor ORDER BY q.ordinality DESC))[1], count(*)
+        INTO states, next, many
+    FROM durable.query(statuses => durable.grpc_statuses(query -> 'statuses'),
+                       created_from => (query ->> 'created_from')::timestamptz, created_to => (query ->> 'created_to')::timestamptz,
+                       id_prefix => nullif(query ->> 'id_prefix', ''), page_size => size,
+                       after => nullif(query ->> 'after', '')) WITH ORDINALITY AS q;
+    RETURN jsonb_build_object('states', states, 'next', CASE WHEN many = size THEN next END);
+END;
+$$;
+
+-- Those that have ended.  A page may have fewer ids than were asked for, and there may still be a next one.
+CREATE FUNCTION durable.grpc_list_ids(request jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    finished CONSTANT text[] := '{Completed,Failed,Terminated}';
+    wanted text[] := durable.grpc_statuses(request -> 'statuses');
+    statuses text[] := ARRAY(SELECT f FROM unnest(finished) AS f WHERE wanted IS NULL OR f = ANY (wanted));
+    size integer := least(coalesce(nullif(greatest((request ->> 'page_size')::integer, 0), 0), 100), 1000);
+    completed_from timestamptz := coalesce((request ->> 'completed_from')::timestamptz, '-infinity');
+    completed_to timestamptz := coalesce((request ->> 'completed_to')::timestamptz, 'infinity');
+    ids jsonb := '[]';
+    next text;
+    many bigint;
+BEGIN
+    IF statuses <> '{}' THEN
+        SELECT coalesce(jsonb_agg(q.instance_id ORDER BY q.ordinality)
+                            FILTER (WHERE q.completed_time >= completed_from AND q.completed_time < completed_to), '[]'),
+               (array_agg(q.page_cursor ORDER BY q.ordinality DESC))[1], count(*)
+            INTO ids, next, many
+        FROM durable.query(statuses => statuses, page_size => size, after => nullif(request ->> 'after', '')) WITH ORDINALITY AS q;
+    END IF;
+    RETURN jsonb_build_object('instance_ids', ids, 'next', CASE WHEN many = size THEN next END);
+END;
+$$;
+
+-- In messages of some hundred events.
+CREATE FUNCTION durable.grpc_history(request jsonb) RETURNS SETOF jsonb
+LANGUAGE sql STABLE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_build_object('events', jsonb_agg(e.event ORDER BY e.seq))
+    FROM (SELECT h.seq, jsonb_build_object(
+              'type', CASE h.event_type WHEN 'ExecutionFailed' THEN 'ExecutionCompleted' ELSE h.event_type END,
+              'event_id', CASE WHEN h.event_type IN ('TaskScheduled', 'SubOrchestrationInstanceCreated', 'TimerCreated', 'EventSent') THEN h.task::integer ELSE -1 END,
+              'task_id', h.task::integer,
+              'at', h.created_at,
+              'name', h.name,
+              'input', CASE WHEN h.event_type IN ('ExecutionTerminated', 'ExecutionSuspended', 'ExecutionResumed') THEN h.payload ->> 'reason'
+                            WHEN h.event_type NOT IN ('TaskFailed', 'SubOrchestrationInstanceFailed', 'ExecutionFailed') THEN h.payload::text END,
+              'failure', CASE WHEN h.event_type IN ('TaskFailed', 'SubOrchestrationInstanceFailed', 'ExecutionFailed') THEN durable.grpc_failure(h.payload) END,
+              'status', CASE h.event_type WHEN 'ExecutionFailed' THEN 'Failed' WHEN 'ExecutionCompleted' THEN 'Completed' END,
+              'instance_id', CASE h.event_type WHEN 'ExecutionStarted' THEN request ->> 'instance_id'
+                                               ELSE coalesce(h.detail ->> 'id', h.detail ->> 'instance_id') END,
+              'due_at', (h.detail ->> 'fire_at')::timestamptz) AS event
+          FROM durable.history(coalesce((durable.grpc_find(request ->> 'instance_id')).instance_id, '')) AS h
+          WHERE h.seq IS NOT NULL) AS e
+    GROUP BY e.seq / 500
+    ORDER BY e.seq / 500
+$$;
+
+/* --- entities --------------------------------------------------------------------------------------- */
+
+CREATE FUNCTION durable.grpc_entity(request jsonb) RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    query jsonb;
+    entities jsonb;
+    next text;
+BEGIN
+    IF request ? 'operation' THEN
+        IF length(request ->> 'instance_id') > 100 THEN
+            RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+                MESSAGE = format('the length of the id of an entity is at most 100, not %s', length(request ->> 'instance_id'));
+        END IF;
+        PERFORM durable.signal_entity(substring(request ->> 'instance_id' FROM '^@([^@]*)@'), substring(request ->> 'instance_id' FROM '^@[^@]*@(.*)$'),
+                                      request ->> 'operation', durable.grpc_input(request ->> 'input'),
+                                      nullif(greatest((request ->> 'due_at')::timestamptz, clock_timestamp()), clock_timestamp()));
+        RETURN '{}';
+    ELSIF request ? 'instance_id' THEN
+        SELECT jsonb_build_object('exists', true, 'entity', durable.grpc_entity_state(e, (request ->> 'with_state')::boolean)) INTO entities
+        FROM durable.entities e WHERE e.entity_id = request ->> 'instance_id' AND pg_has_role(e.owner, 'USAGE') AND (e.state IS NOT NULL OR e.waiting > 0);
+        RETURN coalesce(entities, '{"exists": false}');
+    END IF;
+    query := coalesce(request -> 'query', '{}');
+    SELECT jsonb_agg(durable.grpc_entity_state(e, (query ->> 'with_state')::boolean) ORDER BY e.entity_id),
+           CASE WHEN count(*) = least(coalesce(nullif((query ->> 'page_size')::integer, 0), 100), 1000) THEN max(e.entity_id) END
+        INTO entities, next
+    FROM (SELECT * FROM durable.entities e
+          WHERE starts_with(e.entity_id, lower(coalesce(query ->> 'id_prefix', ''))) AND pg_has_role(e.owner, 'USAGE')
+            AND (e.state IS NOT NULL OR (query ->> 'with_transient')::boolean)
+            AND e.entity_id > coalesce(nullif(query ->> 'after', ''), '')
+            AND e.last_updated_time >= coalesce((query ->> 'modified_from')::timestamptz, '-infinity')
+            AND e.last_updated_time < coalesce((query ->> 'modified_to')::timestamptz, 'infinity')
+          ORDER BY e.entity_id LIMIT least(coalesce(nullif((query ->> 'page_size')::integer, 0), 100), 1000)) e;
+    RETURN jsonb_build_object('entities', coalesce(entities, '[]'), 'next', next);
+END;
+$$;
+
+CREATE FUNCTION durable.grpc_entity_state(e durable.entities, with_state boolean) RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path TO pg_catalog, pg_temp
+RETURN jsonb_build_object('instance_id', e.entity_id, 'modified_at', e.last_updated_time, 'backlog', e.waiting,
+                          'locked_by', e.locked_by, 'state', CASE WHEN with_state THEN e.state::text END);
+
+/* --- all of them ------------------------------------------------------------------------------------- */
+
+CREATE FUNCTION durable.grpc(rpc text, queue text, request jsonb) RETURNS SETOF jsonb
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    present durable.instance_status;
+BEGIN
+    IF rpc = 'StreamInstanceHistory' THEN
+        RETURN QUERY SELECT h FROM durable.grpc_history(request) AS h;
+        RETURN;
+    END IF;
+    RETURN NEXT CASE
+        WHEN rpc = 'StartInstance' THEN durable.grpc_start(queue, request)
+        WHEN rpc = 'GetInstance' THEN durable.grpc_get(request)
+        WHEN rpc IN ('RaiseEvent', 'TerminateInstance', 'SuspendInstance', 'ResumeInstance') THEN durable.grpc_control(rpc, request)
+        WHEN rpc = 'RewindInstance' THEN durable.grpc_rewind(request)
+        WHEN rpc = 'RestartInstance' THEN jsonb_build_object('instance_id', durable.restart(request ->> 'instance_id', (request ->> 'new_id')::boolean))
+        WHEN rpc = 'PurgeInstances' THEN durable.grpc_purge(request)
+        WHEN rpc = 'QueryInstances' THEN durable.grpc_query(request)
+        WHEN rpc = 'ListInstanceIds' THEN durable.grpc_list_ids(request)
+        WHEN rpc IN ('SignalEntity', 'GetEntity', 'QueryEntities') THEN durable.grpc_entity(request)
+        -- There is nothing to be cleaned: entities without state and locks without holders do not stay.
+        WHEN rpc IN ('CreateTaskHub', 'DeleteTaskHub', 'CleanEntityStorage') THEN '{}'
+        -- All of them were terminated at once.
+        WHEN rpc = 'SkipGracefulOrchestrationTerminations' THEN durable.grpc_skip_terminations(request)
+        ELSE durable.grpc_unknown(rpc)
+    END;
+END;
+$$;
+
+CREATE FUNCTION durable.grpc_get(request jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    present durable.instance_status := durable.grpc_find(request ->> 'instance_id');
+BEGIN
+    IF present.instance_id IS NULL THEN
+        RETURN '{"exists": false}';
+    END IF;
+    RETURN jsonb_build_object('exists', true, 'state', durable.grpc_state_of(present, (request ->> 'with_payloads')::boolean));
+END;
+$$;
+
+CREATE FUNCTION durable.grpc_skip_terminations(request jsonb) RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    id text;
+    missing jsonb := '[]';
+BEGIN
+    FOR id IN SELECT jsonb_array_elements_text(request #> '{batch,instance_ids}') LOOP
+        BEGIN
+            PERFORM durable.terminate(id, nullif(request ->> 'reason', ''));
+        EXCEPTION
+            WHEN SQLSTATE 'WF004' THEN NULL;
+            WHEN SQLSTATE 'WF003' OR SQLSTATE '42501' THEN missing := missing || to_jsonb(id);
+        END;
+    END LOOP;
+    RETURN jsonb_build_object('instance_ids', missing);
+END;
+$$;
+
+CREATE FUNCTION durable.grpc_unknown(rpc text) RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE = format('RPC "%s" is not supported', rpc);
+END;
+$$;
+
+-- For clients that wait: which of these have ended, or have started, and their states.  What does not exist has ended, too.
+CREATE FUNCTION durable.grpc_waits(ids text[], starts boolean[], payloads boolean[]) RETURNS TABLE (n bigint, answer jsonb)
+LANGUAGE sql STABLE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+    SELECT w.n, CASE WHEN s.instance_id IS NULL THEN '{"exists": false}'
+                     ELSE jsonb_build_object('exists', true, 'state', durable.grpc_state_of(s, w.payloads)) END
+    FROM unnest($1, $2, $3) WITH ORDINALITY AS w (id, starts, payloads, n), durable.grpc_find(w.id) AS s
+    WHERE s.instance_id IS NULL OR s.completed_time IS NOT NULL OR (w.starts AND s.runtime_status <> 'Pending')
+$$;
+
+COMMENT ON FUNCTION durable.grpc(text, text, jsonb) IS
+    'answers a request of the Durable Task protocol as the current user; queue is that of the task hub';
+COMMENT ON FUNCTION durable.grpc_input(text) IS 'a payload of the Durable Task protocol as jsonb';
+COMMENT ON FUNCTION durable.grpc_statuses(jsonb) IS 'statuses of a request as those of durable.query';
+COMMENT ON FUNCTION durable.grpc_failure(jsonb) IS 'a failure as the Durable Task protocol has it';
+COMMENT ON FUNCTION durable.grpc_state(text, text, text, text, timestamptz, timestamptz, timestamptz, jsonb, jsonb, jsonb, jsonb, integer, text, jsonb, boolean) IS
+    'the state of an instance for a client of the Durable Task protocol';
+COMMENT ON FUNCTION durable.grpc_state_of(durable.instance_status, boolean) IS 'the state of an instance for a client of the Durable Task protocol';
+COMMENT ON FUNCTION durable.grpc_find(text) IS 'the status of an instance, null if there is none';
+COMMENT ON FUNCTION durable.grpc_start(text, jsonb) IS 'RPC StartInstance';
+COMMENT ON FUNCTION durable.grpc_get(jsonb) IS 'RPC GetInstance';
+COMMENT ON FUNCTION durable.grpc_control(text, jsonb) IS 'RPCs RaiseEvent, TerminateInstance, SuspendInstance and ResumeInstance';
+COMMENT ON FUNCTION durable.grpc_rewind(jsonb) IS 'RPC RewindInstance';
+COMMENT ON FUNCTION durable.grpc_purge(jsonb) IS 'RPC PurgeInstances';
+COMMENT ON FUNCTION durable.grpc_purge_one(text) IS 'purges an instance if it has ended, and returns how many were purged';
+COMMENT ON FUNCTION durable.grpc_query(jsonb) IS 'RPC QueryInstances';
+COMMENT ON FUNCTION durable.grpc_list_ids(jsonb) IS 'RPC ListInstanceIds';
+COMMENT ON FUNCTION durable.grpc_history(jsonb) IS 'RPC StreamInstanceHistory';
+COMMENT ON FUNCTION durable.grpc_entity(jsonb) IS 'RPCs SignalEntity, GetEntity and QueryEntities';
+COMMENT ON FUNCTION durable.grpc_entity_state(durable.entities, boolean) IS 'the state of an entity for a client of the Durable Task protocol';
+COMMENT ON FUNCTION durable.grpc_skip_terminations(jsonb) IS 'RPC SkipGracefulOrchestrationTerminations';
+COMMENT ON FUNCTION durable.grpc_unknown(text) IS 'the error for an RPC that is not supported';
+COMMENT ON FUNCTION durable.grpc_waits(text[], boolean[], boolean[]) IS 'the answers for clients that wait and need not wait any more';
