@@ -211,13 +211,15 @@ conn_mend(Conn *c, int *wait)
 		c->outage_told = true;
 		c->backoff = FIRST_BACKOFF;
 		c->next_attempt = now;
-		print_note("... waiting for the server");
+		if (!c->options->is_second)
+			print_note("... waiting for the server");
 	}
 	if (now >= c->next_attempt)
 	{
 		if (attempt(c))
 		{
-			print_note("... the server is back");
+			if (!c->options->is_second)
+				print_note("... the server is back");
 			c->outage_told = false;
 			return true;
 		}

@@ -20,6 +20,7 @@ typedef struct ConnOptions
 	bool		keep_search_path;	/* names that the user gives are looked up in it */
 	bool		environment_first;	/* libpq's variables, if there are any, rather than the private cluster */
 	bool		tell_warnings;
+	bool		is_second;		/* another connection of the program tells about outages */
 } ConnOptions;
 
 typedef struct Conn

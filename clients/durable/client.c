@@ -108,8 +108,8 @@ int
 client_report(Client *c, const PGresult *res)
 {
 	const char *sqlstate = conn_sqlstate(res);
+	const char *hint;
 	PGresult   *setup;
-	int			code = EXIT_FAILED;
 
 	/* An object that does not exist, or no privilege: perhaps all of it is missing. */
 	if (strcmp(sqlstate, "3F000") == 0 || strcmp(sqlstate, "42883") == 0 || strcmp(sqlstate, "42P01") == 0 ||
@@ -135,14 +135,11 @@ client_report(Client *c, const PGresult *res)
 		}
 		PQclear(setup);
 	}
-	if (strcmp(sqlstate, "42P08") == 0)
-	{
-		conn_report(res);
-		print_hint("The option --role does that.");
-		return code;
-	}
 	conn_report(res);
-	return code;
+	hint = PQresultErrorField(res, PG_DIAG_MESSAGE_HINT);
+	if (strcmp(sqlstate, "42P08") == 0 && hint != NULL && strstr(hint, "SET ROLE") != NULL)
+		print_hint("The option --role does that.");
+	return EXIT_FAILED;
 }
 
 void

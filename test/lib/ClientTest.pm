@@ -1,4 +1,4 @@
-# What the tests of the program dungeon share: running it, and transactions that are held open.
+# What the tests of the programs dungeon and durable share: running them, and transactions that are held open.
 #
 # Owns, locks, memory: none.
 
@@ -12,7 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes ();
 
-our @EXPORT = qw(dungeon comes_true console_open console_ids console_wait session_open session_say session_close);
+our @EXPORT = qw(dungeon durable program_open program_end comes_true console_open console_ids console_wait session_open session_say session_close);
 
 # Nobody's own game is played by tests, and nothing but their arguments tells them where the server is.
 INIT
@@ -31,6 +31,40 @@ sub dungeon
 	IPC::Run::run([ 'dungeon', @$arguments ], '<', \$input, '>', \$out, '2>', \$err,
 		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	return ($? >> 8, $out, $err);
+}
+
+# durable([arguments], input) -> exit code, what it printed, what it complained about.
+sub durable
+{
+	my ($arguments, $input) = @_;
+	my ($out, $err) = ('', '');
+
+	$input = '' unless defined $input;
+	IPC::Run::run([ 'durable', @$arguments ], '<', \$input, '>', \$out, '2>', \$err,
+		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	return ($? & 127 ? -($? & 127) : $? >> 8, $out, $err);
+}
+
+# A durable that runs: {process, pid, out, err}; out and err are names of files.
+sub program_open
+{
+	my ($name, @arguments) = @_;
+	my $base = "$PostgreSQL::Test::Utils::tmp_check/$name";
+	my %program = (out => "$base.out", err => "$base.err");
+
+	$program{process} = IPC::Run::start([ 'durable', @arguments ], '<', \undef, '>', $program{out}, '2>', $program{err});
+	$program{pid} = $program{process}{KIDS}[0]{PID};
+	return \%program;
+}
+
+# Wait for its end, after a signal if there is one: the exit code.
+sub program_end
+{
+	my ($program, $signal) = @_;
+
+	kill $signal, $program->{pid} if $signal;
+	$program->{process}->finish;
+	return $program->{process}->full_result(0) >> 8;
 }
 
 # Wait for a condition; false if it does not come true.
