@@ -127,6 +127,15 @@ SELECT instance_id, runtime_status FROM durable.query(statuses => '{Suspended,Pe
 SELECT count(*) FROM durable.query(statuses => '{Running}', page_size => 10000);
 SELECT count(*) FROM durable.query(statuses => '{Failed}', name => 'app.patient');
 
+-- and those of the same transaction
+BEGIN;
+SELECT durable.start('quick', 1, 'not committed'), durable.start('fail', 1, 'not either');
+SELECT instance_id FROM durable.query(statuses => '{Pending}');
+SELECT instance_id FROM durable.query(name => 'app.fail', page_size => 1);
+SELECT instance_id FROM durable.query(name => 'app.quick', statuses => '{Pending}');
+ROLLBACK;
+SELECT count(*) FROM durable.query(name => 'app.fail', statuses => '{Pending}');
+
 -- what others may see
 CREATE ROLE regress_counts_other LOGIN;
 CREATE ROLE regress_counts_watch IN ROLE pg_monitor;

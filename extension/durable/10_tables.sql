@@ -89,10 +89,9 @@ CREATE UNIQUE INDEX instance_pkey ON durable.instance (key) WITH (fillfactor = 9
 ALTER TABLE durable.instance ADD CONSTRAINT instance_pkey PRIMARY KEY USING INDEX instance_pkey;
 -- Ids are unique for each owner.  The id comes first: clients look for it among all that they may see.
 CREATE UNIQUE INDEX instance_id_key ON durable.instance (instance_id, owner) WITH (fillfactor = 96);
--- For durable.query, and for the question which functions have instances (src/store/code_table.c).  No column that is ever updated is in an index: updates stay HOT.
+-- No column that is ever updated is in an index: updates stay HOT.  For names see durable.name_range.
 -- instance_sample has every 64th instance: it says between which keys a time of
 -- creation lies, for half a byte an instance (src/api/query_api.c).
-CREATE INDEX instance_name ON durable.instance (name, handler);
 CREATE INDEX instance_sample ON durable.instance (created_at, key) WHERE key % 64 = 0;
 CREATE INDEX instance_tags ON durable.instance USING gin (tags jsonb_path_ops) WITH (gin_pending_list_limit = 256) WHERE tags IS NOT NULL;
 CREATE INDEX instance_parent ON durable.instance (parent_key, parent_task) WHERE parent_key IS NOT NULL;
@@ -129,16 +128,26 @@ ALTER TABLE durable.finished REPLICA IDENTITY FULL;
 
 -- How many instances there are.  Each transaction that makes, changes or deletes some
 -- adds rows with the difference, and the coordinator replaces these by sums: n with
--- owner and name, or n for the range of keys, of which a difference has both.  See src/store/tally.c.
+-- owner, name and handler, or n for the range of keys, of which a difference has both.
+-- handler: as in durable.instance.  See src/store/tally.c.
 CREATE TABLE durable.tally (
     range             bigint,
     n                 bigint      NOT NULL,
     owner             regrole,
     status            "char"      NOT NULL,
-    name              text        COLLATE "C"
+    name              text        COLLATE "C",
+    handler           text        COLLATE "C"
 ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000,
         autovacuum_vacuum_insert_threshold = 10000, autovacuum_vacuum_cost_delay = 0);
 ALTER TABLE durable.tally REPLICA IDENTITY FULL;
+
+-- In which ranges of keys a name has instances, as far as durable.tally has no differences
+-- of that name and range.  Some of them may have been deleted since.
+CREATE TABLE durable.name_range (
+    range             bigint      NOT NULL,
+    name              text        COLLATE "C" NOT NULL,
+    PRIMARY KEY (name, range)
+);
 
 -- Messages that make an instance runnable.  kind: s start, e event,
 -- c completed and f failed (of the task with that number), t terminate,
@@ -452,6 +461,7 @@ SELECT pg_catalog.pg_extension_config_dump('durable.instance_key_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.history', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.finished', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.tally', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.name_range', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.inbox', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.inbox_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.timer', '');
@@ -481,6 +491,7 @@ COMMENT ON TABLE durable.instance IS 'one row for each run of an orchestration; 
 COMMENT ON TABLE durable.history IS 'events of each instance; see durable.history(instance_id)';
 COMMENT ON TABLE durable.finished IS 'finished instances: owner, name, status, time, and the keys of those that were completed together';
 COMMENT ON TABLE durable.inbox IS 'messages that instances have not yet consumed';
+COMMENT ON TABLE durable.name_range IS 'ranges of keys in which a name has instances; see durable.query';
 COMMENT ON TABLE durable.tally IS 'numbers of instances by owner, name and status; see the view durable.counts';
 COMMENT ON TABLE durable.timer IS 'open timers';
 COMMENT ON TABLE durable.task_queue IS 'activities that wait for or run in a transaction of their own';

@@ -31,6 +31,7 @@
 #include "kept_code.h"
 #include "registry.h"
 #include "table_scan.h"
+#include "tally.h"
 #include "verify.h"
 
 /* Instances that are looked for at once. */
@@ -247,8 +248,13 @@ pin(Instance *instance, const Code *code)
 	if (code->version == NULL)
 		durable_code_pin(instance->key, code->hash);
 	else
-		durable_code_pin_version(instance->key, code->hash,
-								 durable_instance_shorten(code->handler->signature, instance->name), code->version);
+	{
+		const char *handler = durable_instance_shorten(code->handler->signature, instance->name);
+
+		durable_code_pin_version(instance->key, code->hash, handler, code->version);
+		durable_tally_move_handler(instance->owner, instance->name, instance->key, instance->status,
+								   durable_instance_shorten(instance->handler_signature, instance->name), handler);
+	}
 }
 
 static Code

@@ -22,9 +22,9 @@
  * makes that range longer, and omits no instances if the change lasted for at least 64
  * starts.
  *
- * For conditions on the status, which no index has, the search goes through ranges of
- * keys that are known to have such instances (query_ranges.c), unless there is an
- * index for another condition.
+ * For conditions on the status or the name, which no index has, the search goes
+ * through ranges of keys that are known to have such instances (tally_ranges.c), unless
+ * there is an index for another condition.
  *
  * Owns:	the form of a cursor; the index instance_sample
  * Called by: clients
@@ -49,11 +49,9 @@
 #include "json.h"
 #include "query_ranges.h"
 #include "sql.h"
+#include "tally_ranges.h"
 
 #define MAX_PAGE		10000
-
-/* A name that fewer instances have is looked for by its index, whatever their status. */
-#define RARE_NAME		20000
 
 /* Each search of ranges that has not filled the page is followed by one so much larger. */
 #define MORE_RANGES		4
@@ -114,7 +112,8 @@ static int32 page_size(FunctionCallInfo fcinfo);
 static char *make_cursor(int64 key);
 static int64 read_cursor(const char *cursor);
 static void find_page(Found * page, Datum *values, char *nulls, int32 size);
-static bool has_index(const Datum *values, const char *nulls, bool *none);
+static bool has_index(const char *nulls);
+static void spread(QueryRanges * ranges, const char *name);
 static void add_found(Found * page, Datum *values, const char *nulls);
 static char *statement_for(const char *nulls);
 static void put_rows(ReturnSetInfo *result);
@@ -293,21 +292,24 @@ read_cursor(const char *cursor)
 static void
 find_page(Found * page, Datum *values, char *nulls, int32 size)
 {
-	QueryRanges ranges;
-	bool		none = false;
+	QueryRanges ranges = {0};
+	char	   *name = nulls[BY_NAME] == 'n' ? NULL : text_to_cstring(DatumGetTextPP(values[BY_NAME]));
+	ArrayType  *statuses = nulls[BY_STATUSES] == 'n' ? NULL : DatumGetArrayTypeP(values[BY_STATUSES]);
 
 	for (int i = 0; i < PAGE_COLUMNS; i++)
 		page->columns[i] = palloc(size * sizeof(Datum));
-	if (has_index(values, nulls, &none))
+	if (has_index(nulls))
 	{
 		add_found(page, values, nulls);
 		return;
 	}
-	if (none)
+	if (durable_tally_count(name, statuses, NULL) <= 0)
 		return;
 
-	durable_query_find_ranges(&ranges, DatumGetArrayTypeP(values[BY_STATUSES]),
-							  DatumGetInt64(values[FIRST_KEY]), DatumGetInt64(values[LAST_KEY]));
+	durable_tally_find_ranges(&ranges.all, name, statuses, DatumGetInt64(values[FIRST_KEY]),
+							  DatumGetInt64(values[LAST_KEY]), true);
+	if (name != NULL)
+		spread(&ranges, name);
 	nulls[RANGES_FIRST] = nulls[RANGES_LAST] = ' ';
 	for (int64 instances = size; page->n < size; instances *= MORE_RANGES)
 	{
@@ -319,17 +321,20 @@ find_page(Found * page, Datum *values, char *nulls, int32 size)
 	}
 }
 
-/* Is there an index for the conditions?  If not, *none: no instance has the name and a status. */
 static bool
-has_index(const Datum *values, const char *nulls, bool *none)
+has_index(const char *nulls)
 {
-	int64		any;
+	return (nulls[BY_STATUSES] == 'n' && nulls[BY_NAME] == 'n') || nulls[BY_PREFIX] != 'n' || nulls[BY_TAGS] != 'n';
+}
 
-	if (nulls[BY_STATUSES] == 'n' || nulls[BY_PREFIX] != 'n' || nulls[BY_TAGS] != 'n')
-		return true;
-	*none = durable_query_count(values[BY_NAME], nulls[BY_NAME] == 'n',
-								DatumGetArrayTypeP(values[BY_STATUSES]), &any) <= 0;
-	return !*none && nulls[BY_NAME] != 'n' && any < RARE_NAME;
+/* How many of a range have the name is not known: its instances are taken to be spread evenly. */
+static void
+spread(QueryRanges * ranges, const char *name)
+{
+	int64		each = durable_tally_count(name, NULL, NULL) / Max(ranges->all.n, 1);
+
+	for (int i = 0; i < ranges->all.n; i++)
+		ranges->all.instances[i] = Max(Min(each, ranges->all.instances[i] > 1 ? ranges->all.instances[i] : each), 1);
 }
 
 static void

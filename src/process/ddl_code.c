@@ -123,8 +123,7 @@ durable_ddl_code_after(List *old_code)
 static void
 guard(const char *signature, int64 count, bool kept)
 {
-	bool		many = count >= CODE_COUNTED;
-	const char *number = psprintf("%s" INT64_FORMAT, many ? "at least " : "", Min(count, CODE_COUNTED));
+	const char *number = psprintf(INT64_FORMAT, count);
 
 	if (durable_guard_ddl == GUARD_ERROR)
 		ereport(ERROR,

@@ -7,11 +7,8 @@
  * instances of it were unfinished.  The hash is that of handler.c; an instance has the
  * hash of its code in instance.code_hash.
  *
- * When a function is replaced, this file finds out which handlers have unfinished
- * instances.  An index on (name, handler) gives the existing pairs, one look-up for
- * each.  The number of instances of a pair that are looked at is limited, so that a
- * million finished ones take no time.  If all of these have finished and there are
- * more, the answer is that the handler may have unfinished instances.
+ * When a function is replaced, this file finds out from durable.tally which handlers
+ * have unfinished instances, so that a million finished ones take no time.
  *
  * Owns:	durable.code; columns code_hash, handler and version of durable.instance are
  *			instance_table.c's, and are set here for clients
@@ -28,37 +25,25 @@
 
 #include "code_table.h"
 #include "columns.h"
+#include "instance_table.h"
 #include "sql.h"
+#include "tally.h"
 
 #define UNFINISHED	"('P', 'R', 'S')"
 
-/* Names and handlers that there are, by skipping from one to the next in the index. */
-#define PAIRS \
-	"WITH RECURSIVE pair (name, handler) AS (" \
-	" (SELECT name, handler FROM durable.instance ORDER BY name, handler LIMIT 1)" \
-	" UNION ALL" \
-	" SELECT n.* FROM pair p, LATERAL (SELECT i.name, i.handler FROM durable.instance i" \
-	"  WHERE (i.name, i.handler) > (p.name, p.handler) ORDER BY i.name, i.handler LIMIT 1) n)" \
-	", handler (signature, name, handler) AS (" \
-	" SELECT CASE WHEN starts_with(handler, '(') THEN name || handler ELSE handler END, name, handler FROM pair)"
-
-/* Of the first so many instances of a pair, those that have not finished; one more: there are too many to tell. */
-#define LIVE_OF_PAIR \
-	"(SELECT count(*) FILTER (WHERE s.status IN " UNFINISHED ") + (count(*) = $1)::int AS live" \
-	" FROM (SELECT i.status FROM durable.instance i" \
-	"  WHERE i.name = h.name AND i.handler = h.handler LIMIT $1) s) c"
+#define SIGNATURE(t) \
+	"CASE WHEN starts_with(" #t ".handler, '(') THEN " #t ".name || " #t ".handler ELSE " #t ".handler END"
 
 static DurableSql live_handlers = {
-	.text = PAIRS " SELECT h.signature FROM handler h, LATERAL " LIVE_OF_PAIR " WHERE c.live > 0",
-	.nargs = 1,
-	.argtypes = {INT8OID}
+	.text = "SELECT " SIGNATURE(t) " FROM durable.tally t WHERE t.name IS NOT NULL AND t.status IN " UNFINISHED
+	" GROUP BY 1 HAVING pg_catalog.sum(t.n) > 0",
 };
 
 static DurableSql count_live = {
-	.text = PAIRS " SELECT coalesce(sum(c.live), 0)::bigint FROM handler h, LATERAL " LIVE_OF_PAIR
-	" WHERE h.signature = $2",
-	.nargs = 2,
-	.argtypes = {INT8OID, TEXTOID}
+	.text = "SELECT coalesce(pg_catalog.sum(t.n), 0)::bigint FROM durable.tally t"
+	" WHERE t.name IS NOT NULL AND t.status IN " UNFINISHED " AND " SIGNATURE(t) " = $1",
+	.nargs = 1,
+	.argtypes = {TEXTOID}
 };
 
 static DurableSql find_copy = {
@@ -91,7 +76,7 @@ static DurableSql pin_version = {
 /* One walk through all instances. An instance without a hash of its own would take the newest copy. */
 #define USED \
 	"WITH used (signature, hash) AS MATERIALIZED (" \
-	" SELECT DISTINCT CASE WHEN starts_with(i.handler, '(') THEN i.name || i.handler ELSE i.handler END," \
+	" SELECT DISTINCT " SIGNATURE(i) "," \
 	"  coalesce(i.code_hash, 0)" \
 	" FROM durable.instance i WHERE i.status IN " UNFINISHED ")"
 #define IS_UNUSED \
@@ -114,30 +99,38 @@ List *
 durable_code_live_handlers(void)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	Datum		values[1] = {Int64GetDatum(CODE_COUNTED)};
 	List	   *result = NIL;
+	const TallyDifference *difference;
 	uint64		nrows;
 
 	durable_sql_connect();
 	MemoryContextSwitchTo(caller);
-	nrows = durable_sql_run(&live_handlers, values, NULL, false, 0);
+	nrows = durable_sql_run(&live_handlers, NULL, NULL, false, 0);
 	for (uint64 i = 0; i < nrows; i++)
 		result = lappend(result, durable_sql_text(i, 1));
 	durable_sql_finish();
+	for (int i = 0; (difference = durable_tally_pending(i)) != NULL; i++)
+		if (difference->n > 0 && !STATUS_IS_FINISHED(difference->status))
+			result = lappend(result, durable_instance_lengthen(difference->handler, difference->name));
 	return result;
 }
 
 int64
 durable_code_count_live(const char *signature)
 {
-	Datum		values[2] = {Int64GetDatum(CODE_COUNTED), CStringGetTextDatum(signature)};
+	Datum		values[1] = {CStringGetTextDatum(signature)};
+	const TallyDifference *difference;
 	int64		result;
 
 	durable_sql_connect();
 	(void) durable_sql_run(&count_live, values, NULL, false, 0);
 	result = durable_sql_int8(0, 1);
 	durable_sql_finish();
-	return result;
+	for (int i = 0; (difference = durable_tally_pending(i)) != NULL; i++)
+		if (!STATUS_IS_FINISHED(difference->status) &&
+			strcmp(durable_instance_lengthen(difference->handler, difference->name), signature) == 0)
+			result += difference->n;
+	return Max(result, 0);
 }
 
 char *

@@ -9,11 +9,9 @@
 #include "nodes/pg_list.h"
 
 /*
- * Handlers (char *, signatures) of unfinished instances.  An instance whose start has not
- * been committed is not among them.  count: how many of that handler there are, at most
- * CODE_COUNTED.
+ * Handlers (char *, signatures) of unfinished instances.  An instance whose start another
+ * transaction has not committed is not among them.  count: how many of that handler there are.
  */
-#define CODE_COUNTED	10000
 extern List *durable_code_live_handlers(void);
 extern int64 durable_code_count_live(const char *signature);
 

@@ -87,10 +87,10 @@ static DurableWritable finished = {
 	"   WHERE i.key NOT IN (SELECT v.key FROM victim v))" \
 	"  FOR UPDATE OF e SKIP LOCKED)," \
 	" entries AS (DELETE FROM durable.finished e USING emptied d WHERE e.ctid = d.place)," \
-	" gone AS (DELETE FROM durable.instance i USING victim v WHERE i.key = v.key RETURNING i.key, i.owner, i.name, i.status)," \
-	" counted AS (INSERT INTO durable.tally (owner, name, status, range, n)" \
-	"  SELECT owner, name, status, key >> " CppAsString2(TALLY_RANGE_BITS) ", - pg_catalog.count(*)" \
-	"  FROM gone GROUP BY 1, 2, 3, 4)" \
+	" gone AS (DELETE FROM durable.instance i USING victim v WHERE i.key = v.key RETURNING i.key, i.owner, i.name, i.handler, i.status)," \
+	" counted AS (INSERT INTO durable.tally (owner, name, handler, status, range, n)" \
+	"  SELECT owner, name, handler, status, key >> " CppAsString2(TALLY_RANGE_BITS) ", - pg_catalog.count(*)" \
+	"  FROM gone GROUP BY 1, 2, 3, 4, 5)" \
 	" SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE key = ANY ($1)) FROM gone"
 
 static DurableSql delete_entry = {

@@ -31,6 +31,7 @@
 #include "table_scan.h"
 #include "table_write.h"
 #include "tally.h"
+#include "tally_ranges.h"
 
 DurableTable durable_instance_table = {
 	.name = "instance",
@@ -119,9 +120,9 @@ static DurableSql wait_for_row = {
 };
 
 static DurableSql find_unfinished = {
-	"SELECT key FROM durable.instance WHERE name = $2 AND owner = $1 AND key > $3"
+	"SELECT key FROM durable.instance WHERE name = $2 AND owner = $1 AND key >= $3 AND key <= $6"
 	" AND status IN ('P', 'R', 'S') AND (events > 0 OR $5) ORDER BY key LIMIT $4",
-	5, {REGROLEOID, TEXTOID, INT8OID, INT4OID, BOOLOID}
+	6, {REGROLEOID, TEXTOID, INT8OID, INT4OID, BOOLOID, INT8OID}
 };
 
 static DurableSql count_dropped = {
@@ -160,7 +161,6 @@ static char read_status(DurableSql *sql, int64 key);
 static void set_changes(DurableWriter *writer, const Instance *instance, TimestampTz now);
 static void count_new(const NewInstance *row);
 static void set_new(DurableWriter *writer, NewInstance *row);
-static char *lengthen(const char *stored, const char *name);
 
 /* --- reading ------------------------------------------------------------------------------ */
 
@@ -214,20 +214,30 @@ List *
 durable_instance_find_unfinished(Oid owner, const char *name, bool begun, int64 after, int limit)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	Datum		values[5] = {ObjectIdGetDatum(owner), CStringGetTextDatum(name), Int64GetDatum(after), Int32GetDatum(limit),
-	BoolGetDatum(!begun)};
+	Datum		values[6] = {ObjectIdGetDatum(owner), CStringGetTextDatum(name), 0, 0, BoolGetDatum(!begun), 0};
 	List	   *result = NIL;
-	uint64		nrows;
+	TallyRanges ranges;
 
 	durable_sql_connect();
 	MemoryContextSwitchTo(caller);
-	nrows = durable_sql_run(&find_unfinished, values, NULL, false, 0);
-	for (uint64 i = 0; i < nrows; i++)
+	durable_tally_find_ranges(&ranges, name, durable_tally_unfinished(), after + 1, PG_INT64_MAX, false);
+	for (int i = ranges.n - 1; i >= 0 && list_length(result) < limit; i--)
 	{
-		int64	   *key = palloc(sizeof(int64));
+		int64		first = ranges.numbers[i] << TALLY_RANGE_BITS;
+		uint64		nrows;
 
-		*key = durable_sql_int8(i, 1);
-		result = lappend(result, key);
+		CHECK_FOR_INTERRUPTS();
+		values[2] = Int64GetDatum(Max(first, after + 1));
+		values[3] = Int32GetDatum(limit - list_length(result));
+		values[5] = Int64GetDatum(first + TALLY_RANGE_SIZE - 1);
+		nrows = durable_sql_run(&find_unfinished, values, NULL, false, 0);
+		for (uint64 row = 0; row < nrows; row++)
+		{
+			int64	   *key = palloc(sizeof(int64));
+
+			*key = durable_sql_int8(row, 1);
+			result = lappend(result, key);
+		}
 	}
 	durable_sql_finish();
 	return result;
@@ -256,7 +266,7 @@ read_instance(DurableScan *scan, Oid owner, MemoryContext parent)
 	instance->instance_id = durable_scan_text(scan, INSTANCE_ID);
 	instance->status = durable_scan_char(scan, INSTANCE_STATUS);
 	instance->name = durable_scan_text(scan, INSTANCE_NAME);
-	instance->handler_signature = lengthen(durable_scan_text(scan, INSTANCE_HANDLER), instance->name);
+	instance->handler_signature = durable_instance_lengthen(durable_scan_text(scan, INSTANCE_HANDLER), instance->name);
 	instance->version = durable_scan_text(scan, INSTANCE_VERSION);
 	instance->code_hash = durable_scan_int8(scan, INSTANCE_CODE_HASH);
 	instance->execution = durable_scan_int4(scan, INSTANCE_EXECUTION);
@@ -353,8 +363,9 @@ durable_instance_update(List *instances, TimestampTz now)
 
 		set_changes(writer, instance, now);
 		durable_writer_update(writer, &instance->ctid);
-		durable_tally_move(instance->owner, instance->name, instance->key,
-						   instance->stored_status, instance->status);
+		durable_tally_move(instance->owner, instance->name,
+						   durable_instance_shorten(instance->handler_signature, instance->name),
+						   instance->key, instance->stored_status, instance->status);
 	}
 	durable_writer_close(writer);
 }
@@ -445,7 +456,8 @@ durable_instance_insert(NewInstance *row)
 static void
 count_new(const NewInstance *row)
 {
-	durable_tally_move(row->owner, row->name, row->key, '\0', STATUS_PENDING);
+	durable_tally_move(row->owner, row->name, durable_instance_shorten(row->handler, row->name),
+					   row->key, '\0', STATUS_PENDING);
 }
 
 static void
@@ -541,8 +553,8 @@ durable_instance_shorten(const char *signature, const char *name)
 		signature + length : signature;
 }
 
-static char *
-lengthen(const char *stored, const char *name)
+char *
+durable_instance_lengthen(const char *stored, const char *name)
 {
 	return stored[0] == '(' ? psprintf("%s%s", name, stored) : pstrdup(stored);
 }

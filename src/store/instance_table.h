@@ -151,6 +151,7 @@ extern List *durable_instance_find_unfinished(Oid owner, const char *name, bool 
 
 /* A handler as the column has it: without the name, if the signature begins with that. */
 extern const char *durable_instance_shorten(const char *signature, const char *name);
+extern char *durable_instance_lengthen(const char *stored, const char *name);	/* the other way round, copied */
 
 /*
  * Waits until it has the instance locked as a unit would; NULL when it is gone or not the

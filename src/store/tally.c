@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * tally.c
- *		Numbers of instances, by owner, name and status.
+ *		Numbers of instances, by owner, name, handler and status.
  *
  * The counted columns have no index, and counting a million instances takes a third of
  * a second.  So each transaction that creates, changes or deletes instances adds rows
@@ -10,18 +10,21 @@
  * The coordinator replaces them by their sums from time to time.  There are three
  * kinds of rows:
  *
- *	owner, name, range set		a difference, as a transaction has added it
- *	owner, name set				a sum: of that name of that owner
- *	range set					a sum: of the instances with keys of that range
+ *	owner, name, handler, range set		a difference, as a transaction has added it
+ *	owner, name, handler set			a sum: of that name and handler of that owner
+ *	range set							a sum: of the instances with keys of that range
  *
  * Each difference counts for both kinds of sums.  The sums for ranges tell which
- * ranges contain the few instances with a rare status (query_ranges.c).
+ * ranges contain the few instances with a rare status, and durable.name_range, to
+ * which the coordinator adds the ranges of differences, tells which contain
+ * instances of a name (tally_ranges.c).  So durable.instance has no index on the name,
+ * to which each start would add an entry.
  *
  * Differences of one transaction are added up in this process and written when it
  * commits, so a statement that starts 1,000,000 instances adds a row for each range
  * and no more.  Those of a savepoint that is rolled back are forgotten.
  *
- * Owns:	durable.tally
+ * Owns:	durable.tally, durable.name_range
  * Called by: instance_table.c, batch_store.c (differences), fold.c (sums); finished.c
  *			writes the differences of deletions in its own statement
  * Locks:	none; rows that are replaced are deleted by the coordinator only
@@ -44,7 +47,7 @@
 
 enum
 {
-	TALLY_OWNER, TALLY_NAME, TALLY_STATUS, TALLY_RANGE, TALLY_N, TALLY_COLUMNS
+	TALLY_OWNER, TALLY_NAME, TALLY_HANDLER, TALLY_STATUS, TALLY_RANGE, TALLY_N, TALLY_COLUMNS
 };
 static DurableTable tally_table = {
 	.name = "tally",
@@ -52,6 +55,7 @@ static DurableTable tally_table = {
 	.columns = {
 		[TALLY_OWNER] = "owner",
 		[TALLY_NAME] = "name",
+		[TALLY_HANDLER] = "handler",
 		[TALLY_STATUS] = "status",
 		[TALLY_RANGE] = "range",
 		[TALLY_N] = "n"
@@ -70,11 +74,7 @@ static DurableWritable tally = {
 typedef struct Difference
 {
 	int			nest_level;		/* of the (sub)transaction that made it */
-	Oid			owner;
-	char		status;
-	int64		range;
-	int64		n;
-	char	   *name;
+	TallyDifference content;	/* strings in TopTransactionContext */
 }			Difference;
 
 static Difference *pending = NULL;
@@ -89,25 +89,30 @@ static int	allocated = 0;
 
 static DurableSql fold = {
 	.text = "WITH added AS MATERIALIZED ("
-	"  SELECT owner, name, range FROM durable.tally WHERE name IS NOT NULL AND range IS NOT NULL),"
+	"  SELECT owner, name, handler, range FROM durable.tally WHERE name IS NOT NULL AND range IS NOT NULL),"
 	" gone AS (DELETE FROM durable.tally t"
 	"  WHERE (SELECT pg_catalog.count(*) FROM added) >= $1 AND ("
 	"   (t.name IS NOT NULL AND t.range IS NOT NULL)"
-	"   OR (t.range IS NULL AND (t.owner, t.name) IN (SELECT a.owner, a.name FROM added a))"
+	"   OR (t.range IS NULL AND (t.owner, t.name, t.handler) IN (SELECT a.owner, a.name, a.handler FROM added a))"
 	"   OR (t.name IS NULL AND t.range IN (SELECT a.range FROM added a)))"
 	"  RETURNING t.*),"
-	" sums AS (INSERT INTO durable.tally (owner, name, status, range, n)"
-	"  SELECT owner, name, status, NULL, pg_catalog.sum(n) FROM gone WHERE name IS NOT NULL"
-	"  GROUP BY owner, name, status HAVING pg_catalog.sum(n) <> 0"
+	" sums AS (INSERT INTO durable.tally (owner, name, handler, status, range, n)"
+	"  SELECT owner, name, handler, status, NULL, pg_catalog.sum(n) FROM gone WHERE name IS NOT NULL"
+	"  GROUP BY owner, name, handler, status HAVING pg_catalog.sum(n) <> 0"
 	"  UNION ALL"
-	"  SELECT NULL, NULL, status, range, pg_catalog.sum(n) FROM gone WHERE range IS NOT NULL"
-	"  GROUP BY range, status HAVING pg_catalog.sum(n) <> 0)"
+	"  SELECT NULL, NULL, NULL, status, range, pg_catalog.sum(n) FROM gone WHERE range IS NOT NULL"
+	"  GROUP BY range, status HAVING pg_catalog.sum(n) <> 0),"
+	" places AS (SELECT range, pg_catalog.sum(n) > 0 AS is_used FROM gone WHERE range IS NOT NULL GROUP BY range),"
+	" names AS (INSERT INTO durable.name_range (name, range)"
+	"  SELECT DISTINCT g.name, g.range FROM gone g JOIN places p ON p.range = g.range"
+	"  WHERE g.name IS NOT NULL AND p.is_used ON CONFLICT DO NOTHING),"
+	" emptied AS (DELETE FROM durable.name_range r USING places p WHERE r.range = p.range AND NOT p.is_used)"
 	" SELECT pg_catalog.count(*) FROM gone",
 	.nargs = 1,
 	.argtypes = {INT8OID}
 };
 
-static void count(Oid owner, const char *name, int64 key, char status, int n);
+static void count(Oid owner, const char *name, const char *handler, int64 key, char status, int n);
 static void make_room(int nest_level);
 static void write_from(int first);
 static bool is_there(void);
@@ -117,17 +122,24 @@ static void end_of_subtransaction(SubXactEvent event, SubTransactionId subid,
 								  SubTransactionId parent, void *arg);
 
 void
-durable_tally_move(Oid owner, const char *name, int64 key, char before, char after)
+durable_tally_move(Oid owner, const char *name, const char *handler, int64 key, char before, char after)
 {
 	if (before == after)
 		return;
 	if (before != '\0')
-		count(owner, name, key, before, -1);
-	count(owner, name, key, after, 1);
+		count(owner, name, handler, key, before, -1);
+	count(owner, name, handler, key, after, 1);
+}
+
+void
+durable_tally_move_handler(Oid owner, const char *name, int64 key, char status, const char *before, const char *after)
+{
+	count(owner, name, before, key, status, -1);
+	count(owner, name, after, key, status, 1);
 }
 
 static void
-count(Oid owner, const char *name, int64 key, char status, int n)
+count(Oid owner, const char *name, const char *handler, int64 key, char status, int n)
 {
 	int			nest_level = GetCurrentTransactionNestLevel();
 	int64		range = key >> TALLY_RANGE_BITS;
@@ -135,12 +147,13 @@ count(Oid owner, const char *name, int64 key, char status, int n)
 
 	for (int i = npending - 1; i >= Max(npending - LOOK_BACK, 0); i--)
 	{
-		difference = &pending[i];
-		if (difference->nest_level == nest_level && difference->range == range &&
-			difference->status == status && difference->owner == owner &&
-			strcmp(difference->name, name) == 0)
+		TallyDifference *content = &pending[i].content;
+
+		if (pending[i].nest_level == nest_level && content->range == range &&
+			content->status == status && content->owner == owner &&
+			strcmp(content->name, name) == 0 && strcmp(content->handler, handler) == 0)
 		{
-			difference->n += n;
+			content->n += n;
 			return;
 		}
 	}
@@ -148,12 +161,19 @@ count(Oid owner, const char *name, int64 key, char status, int n)
 	make_room(nest_level);
 	difference = &pending[npending];
 	difference->nest_level = nest_level;
-	difference->owner = owner;
-	difference->status = status;
-	difference->range = range;
-	difference->n = n;
-	difference->name = MemoryContextStrdup(TopTransactionContext, name);
+	difference->content.owner = owner;
+	difference->content.status = status;
+	difference->content.range = range;
+	difference->content.n = n;
+	difference->content.name = MemoryContextStrdup(TopTransactionContext, name);
+	difference->content.handler = MemoryContextStrdup(TopTransactionContext, handler);
 	npending++;
+}
+
+const TallyDifference *
+durable_tally_pending(int place)
+{
+	return place < npending ? &pending[place].content : NULL;
 }
 
 /* Rows of this level go when it is rolled back; those of outer levels must not. */
@@ -190,12 +210,13 @@ write_from(int first)
 	writer = durable_writer_open(&tally);
 	for (int i = first; i < npending; i++)
 	{
-		const Difference *difference = &pending[i];
+		const TallyDifference *difference = &pending[i].content;
 
 		if (difference->n == 0)
 			continue;
 		durable_writer_set(writer, TALLY_OWNER, ObjectIdGetDatum(difference->owner));
 		durable_writer_set_text(writer, TALLY_NAME, difference->name);
+		durable_writer_set_text(writer, TALLY_HANDLER, difference->handler);
 		durable_writer_set(writer, TALLY_STATUS, CharGetDatum(difference->status));
 		durable_writer_set(writer, TALLY_RANGE, Int64GetDatum(difference->range));
 		durable_writer_set(writer, TALLY_N, Int64GetDatum(difference->n));

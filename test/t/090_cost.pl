@@ -21,34 +21,35 @@ my $WORKFLOWS = 2000;
 # third smaller and pages were filled so far that a sleeper takes 700 bytes: more rows share a page, and third versions do not
 # always find room on it. Seen were 0.13 to 0.23, as the batches of two workers happen to fall on pages. Instances that complete
 # in one unit share a row of durable.finished: 8 bytes of log for each of them.)
-# A start has 8 bytes of log more since the index on ids has the owner, too.
+# A start has 8 bytes of log more since the index on ids has the owner, too, and 90 less without an index on the name.
+# Rows that the coordinator deletes when it adds up durable.tally are not counted: when it does is chance.
 my %BOUNDS = (
 	one_activity => {
-		start => { statements => 0.02, inserted => 2.01, updated => 0, deleted => 0, wal => 640 },
+		start => { statements => 0.02, inserted => 2.01, updated => 0, deleted => 0, wal => 586 },
 		run => { statements => 0.2, statements_a_commit => 0.8, inserted => 2.06, updated => 1.03, not_hot => 0.15, deleted => 1.03, wal => 744, commits => 0.2 },
 	},
 	five_activity => {
-		start => { statements => 0.02, inserted => 2.01, updated => 0, deleted => 0, wal => 640 },
+		start => { statements => 0.02, inserted => 2.01, updated => 0, deleted => 0, wal => 586 },
 		run => { statements => 2, statements_a_commit => 6, inserted => 1.2, updated => 1.15, not_hot => 0.15, deleted => 1.15, wal => 854, commits => 0.2 },
 	},
 	fan_out => {	# for an activity of 100
 		run => { statements => 0.1, inserted => 0.05, updated => 0.05, not_hot => 0.05, deleted => 0.05, wal => 26, commits => 0.05 },
 	},
 	wait_for_event => {
-		run => { statements => 0.5, statements_a_commit => 0.5, inserted => 1.06, updated => 1.03, not_hot => 0.1, deleted => 1.03, wal => 512, commits => 0.2 },
+		run => { statements => 0.5, statements_a_commit => 0.5, inserted => 1.1, updated => 1.03, not_hot => 0.1, deleted => 1.03, wal => 516, commits => 0.2 },
 		raise => { statements => 0.02, inserted => 1.01, updated => 0, deleted => 0, wal => 233 },
 		wake => { statements => 0.5, statements_a_commit => 0.5, inserted => 2.06, updated => 1.03, not_hot => 0.3, deleted => 1.03, wal => 820, commits => 0.2 },
 	},
 	sleeper => {
 		run => { statements => 0.5, statements_a_commit => 0.5, inserted => 2.06, updated => 1.03, not_hot => 0.1, deleted => 1.03, wal => 668, commits => 0.2 },
-		wake => { statements => 1.4, statements_a_commit => 29, inserted => 1.1, updated => 1.03, not_hot => 0.3, deleted => 1.03, wal => 664, commits => 0.2 },
+		wake => { statements => 1.4, statements_a_commit => 29, inserted => 1.1, updated => 1.03, not_hot => 0.3, deleted => 1.03, wal => 642, commits => 0.2 },
 	},
 	start_alone => {	# each with its own commit
-		start => { statements => 0.02, inserted => 3.01, updated => 0, deleted => 0, wal => 760, commits => 1.05 },
+		start => { statements => 0.02, inserted => 3.01, updated => 0, deleted => 0, wal => 754, commits => 1.05 },
 	},
 );
 
-# A sleeping instance on disk, all tables and indexes; 695 to 699 bytes were seen, where batches fall on pages as they do in one process.
+# A sleeping instance on disk, all tables and indexes; 686 to 690 bytes were seen, where batches fall on pages as they do in one process.
 my $SLEEPERS = 20000;
 my $BYTES_ASLEEP = 700;
 
@@ -130,7 +131,8 @@ sub counters
 	$statements = counted('SELECT sum(calls) FROM pg_stat_statements WHERE NOT toplevel')
 		if $counts_statements;
 	my ($inserted, $updated, $not_hot, $deleted) = split /\|/, counted(
-		"SELECT sum(n_tup_ins), sum(n_tup_upd), sum(n_tup_upd - n_tup_hot_upd), sum(n_tup_del)
+		"SELECT sum(n_tup_ins), sum(n_tup_upd), sum(n_tup_upd - n_tup_hot_upd),
+			sum(n_tup_del) FILTER (WHERE relname NOT IN ('tally', 'name_range'))
 		 FROM pg_stat_user_tables WHERE schemaname = 'durable'");
 	($wal, $commits) = split /\|/, counted(
 		"SELECT pg_current_wal_insert_lsn() - '0/0', xact_commit FROM pg_stat_database WHERE datname = 'postgres'");

@@ -22,11 +22,12 @@ $node->safe_psql('finding', <<"SQL");
 INSERT INTO durable.instance (key, instance_id, owner, status, name, handler, created_at, started_at, completed_at, tags, waiting)
 SELECT nextval('durable.instance_key_seq'), CASE WHEN n % 1000 = 0 THEN 'order-' || n ELSE gen_random_uuid()::text END,
        current_user::regrole, CASE WHEN n = 500001 THEN 'S' WHEN n = 700001 THEN 'P' WHEN n IN (7, 400001, 999999) THEN 'F' WHEN n % 2 = 0 THEN 'C' ELSE 'R' END,
-       CASE WHEN n = 300003 THEN 'app.rare' ELSE 'app.f' || n % 5 END, '()', '2026-01-01'::timestamptz + n * interval '1 s',
+       CASE WHEN n = 300003 THEN 'app.rare' WHEN n % 700 = 3 THEN 'app.spread' WHEN n BETWEEN 1000 AND 21000 AND n % 2 = 1 THEN 'app.old' ELSE 'app.f' || n % 5 END, '()', '2026-01-01'::timestamptz + n * interval '1 s',
        now(), CASE WHEN n % 2 = 0 THEN now() END, CASE WHEN n % 10 = 0 THEN jsonb_build_object('customer', n / 100) END, 'e1/3"Go"'
 FROM generate_series(1, $INSTANCES) n;
-INSERT INTO durable.tally (owner, name, status, n) SELECT owner, name, status, count(*) FROM durable.instance GROUP BY 1, 2, 3;
+INSERT INTO durable.tally (owner, name, handler, status, n) SELECT owner, name, handler, status, count(*) FROM durable.instance GROUP BY 1, 2, 3, 4;
 INSERT INTO durable.tally (range, status, n) SELECT key >> 9, status, count(*) FROM durable.instance GROUP BY 1, 2;
+INSERT INTO durable.name_range (name, range) SELECT DISTINCT name, key >> 9 FROM durable.instance;
 VACUUM ANALYZE durable.instance;
 VACUUM ANALYZE durable.tally;
 SQL
@@ -35,6 +36,8 @@ my %pages = (
 	'the newest' => ['', 100],
 	'a page in the middle' => ["after => 'd1.000000000007a120'", 100],
 	'a rare name' => ["name => 'app.rare'", 1],
+	'a name that one instance of 700 has' => ["name => 'app.spread'", 100],
+	'a name that only old instances have' => ["name => 'app.old'", 100],
 	'a frequent name' => ["name => 'app.f1'", 100],
 	'a name that is not there' => ["name => 'app.none'", 0],
 	'a frequent status' => ["statuses => '{Completed}'", 100],

@@ -20,7 +20,13 @@ SELECT count(*) FROM (
      EXCEPT SELECT NULL::regrole, (key >> 9)::text, status, count(*) FROM durable.instance GROUP BY 1, 2, 3)
     UNION ALL
     (SELECT NULL::regrole, (key >> 9)::text, status, count(*) FROM durable.instance GROUP BY 1, 2, 3
-     EXCEPT SELECT NULL::regrole, range::text, status, sum(n) FROM durable.tally WHERE range IS NOT NULL GROUP BY 1, 2, 3)) w
+     EXCEPT SELECT NULL::regrole, range::text, status, sum(n) FROM durable.tally WHERE range IS NOT NULL GROUP BY 1, 2, 3)
+    UNION ALL
+    (SELECT NULL::regrole, name, NULL::"char", key >> 9 FROM durable.instance
+     EXCEPT (SELECT NULL::regrole, name, NULL::"char", range FROM durable.name_range UNION SELECT NULL, name, NULL, range FROM durable.tally))
+    UNION ALL
+    (SELECT owner, handler, status, sum(n) FROM durable.tally WHERE name IS NOT NULL GROUP BY 1, 2, 3 HAVING sum(n) <> 0
+     EXCEPT SELECT owner, handler, status, count(*) FROM durable.instance GROUP BY 1, 2, 3)) w
 SQL
 my $DIFFERENCES = 'SELECT count(*) FROM durable.tally WHERE name IS NOT NULL AND range IS NOT NULL';
 
@@ -53,6 +59,7 @@ foreach my $round (1 .. 10)
 is($wrong, 0, 'while workers run: as many as there are');
 ok($node->poll_query_until('counts', "SELECT ($DIFFERENCES) < 64 AND EXISTS (SELECT FROM durable.tally WHERE range IS NULL)"),
 	'differences are replaced by sums');
+is($node->safe_psql('counts', "SELECT count(*), min(name) FROM durable.name_range"), '3|public.work', 'and by the ranges of a name');
 is($node->safe_psql('counts', $WRONG), 0, 'the sums are right');
 
 $node->safe_psql('counts', <<'SQL');
@@ -90,6 +97,14 @@ is($node->safe_psql('copy', $WRONG), 0, 'after dump and restore');
 is($node->safe_psql('copy', "SELECT sum(instances) FROM durable.counts WHERE runtime_status = 'Running'"), 201, '... with all that wait');
 is($node->safe_psql('copy', $FINISHED), $finished, '... what has ended');
 is($node->safe_psql('copy', "SELECT durable.publish('news')"), 1, '... who is subscribed');
+
+# ranges in which nothing is left are forgotten
+$node->safe_psql('counts', "SELECT count(durable.terminate(instance_id)) FROM durable.instances WHERE runtime_status = 'Running'");
+ok($node->poll_query_until('counts', "SELECT count(*) = 0 FROM durable.instances WHERE runtime_status = 'Running'"), 'all have ended');
+$node->safe_psql('counts', "SELECT durable.purge_history('0')");
+$node->safe_psql('counts', "SELECT durable.start('public.work', 1)") foreach 1 .. 70;
+ok($node->poll_query_until('counts', "SELECT count(*) FILTER (WHERE range < 2) = 0 AND count(*) > 0 FROM durable.name_range"), 'the ranges of purged instances');
+is($node->safe_psql('counts', "SELECT count(*) FROM durable.query('public.work')"), 70, '... and those of others are not');
 $node->stop;
 
 done_testing();

@@ -1,0 +1,156 @@
+/*-------------------------------------------------------------------------
+ *
+ * tally_ranges.c
+ *		Between which keys the instances with some statuses or a name are.
+ *
+ * No index has the status of an instance, since it changes, nor its name, since each
+ * start would add an entry.  The sums in durable.tally say how many instances of a range
+ * of 512 keys have a status, so the five that run among 1,000,000 that have completed
+ * are in five ranges at most, and these are read.  durable.name_range and the differences
+ * that have not been added up say which ranges have instances of a name.
+ *
+ * Differences of this transaction that have not been written count as well.
+ *
+ * Owns:	nothing
+ * Called by: instance_table.c, query_api.c, query_ranges.c
+ * Locks:	those of a SELECT
+ * Memory:	CurrentMemoryContext
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+
+#include "sql.h"
+#include "tally.h"
+#include "tally_ranges.h"
+
+static DurableSql counts = {
+	.text = "SELECT coalesce(pg_catalog.sum(n) FILTER (WHERE status = ANY ($2) OR $2 IS NULL), 0)::bigint,"
+	" coalesce(pg_catalog.sum(n), 0)::bigint"
+	" FROM durable.tally WHERE name IS NOT NULL AND (name = $1 OR $1 IS NULL) AND durable.may_see(owner)",
+	.nargs = 2,
+	.argtypes = {TEXTOID, CHARARRAYOID}
+};
+
+#define RANGES_OF_NAME \
+	"SELECT r.range FROM durable.name_range r WHERE r.name = $4 AND r.range >= $2 AND r.range <= $3" \
+	" UNION SELECT d.range FROM durable.tally d WHERE d.name = $4 AND d.range >= $2 AND d.range <= $3"
+
+static DurableSql ranges_of_statuses = {
+	.text = "SELECT range, pg_catalog.sum(n)::bigint FROM durable.tally"
+	" WHERE range >= $2 AND range <= $3 AND status = ANY ($1)"
+	" GROUP BY range HAVING pg_catalog.sum(n) > 0 ORDER BY range DESC",
+	.nargs = 3,
+	.argtypes = {CHARARRAYOID, INT8OID, INT8OID}
+};
+
+static DurableSql ranges_of_both = {
+	.text = "SELECT range, pg_catalog.sum(n)::bigint FROM durable.tally"
+	" WHERE range >= $2 AND range <= $3 AND status = ANY ($1) AND range IN (" RANGES_OF_NAME ")"
+	" GROUP BY range HAVING pg_catalog.sum(n) > 0 ORDER BY range DESC",
+	.nargs = 4,
+	.argtypes = {CHARARRAYOID, INT8OID, INT8OID, TEXTOID}
+};
+
+static DurableSql ranges_of_name = {
+	.text = "SELECT range, 1::bigint FROM (" RANGES_OF_NAME ") n ORDER BY range DESC",
+	.nargs = 4,
+	.argtypes = {CHARARRAYOID, INT8OID, INT8OID, TEXTOID}
+};
+
+static void add_pending(TallyRanges * ranges, const char *name, ArrayType *statuses, int64 first, int64 last);
+static bool is_wanted(const TallyDifference *difference, const char *name, ArrayType *statuses);
+
+int64
+durable_tally_count(const char *name, ArrayType *statuses, int64 *any)
+{
+	Datum		values[2] = {name != NULL ? CStringGetTextDatum(name) : (Datum) 0, PointerGetDatum(statuses)};
+	char		nulls[3] = {name != NULL ? ' ' : 'n', statuses != NULL ? ' ' : 'n', '\0'};
+	const TallyDifference *difference;
+	int64		result;
+	int64		with_name;
+
+	durable_sql_run(&counts, values, nulls, true, 0);
+	result = durable_sql_int8(0, 1);
+	with_name = durable_sql_int8(0, 2);
+	for (int i = 0; (difference = durable_tally_pending(i)) != NULL; i++)
+	{
+		if (is_wanted(difference, name, statuses))
+			result += difference->n;
+		if (is_wanted(difference, name, NULL))
+			with_name += difference->n;
+	}
+	if (any != NULL)
+		*any = with_name;
+	return result;
+}
+
+void
+durable_tally_find_ranges(TallyRanges * ranges, const char *name, ArrayType *statuses,
+						  int64 first, int64 last, bool read_only)
+{
+	Datum		values[4] = {
+		PointerGetDatum(statuses), Int64GetDatum(first >> TALLY_RANGE_BITS), Int64GetDatum(last >> TALLY_RANGE_BITS),
+		name != NULL ? CStringGetTextDatum(name) : (Datum) 0
+	};
+	char		nulls[5] = {statuses != NULL ? ' ' : 'n', ' ', ' ', name != NULL ? ' ' : 'n', '\0'};
+	DurableSql *sql = name == NULL ? &ranges_of_statuses : statuses == NULL ? &ranges_of_name : &ranges_of_both;
+
+	Assert(name != NULL || statuses != NULL);
+	ranges->n = (int) durable_sql_run(sql, values, nulls, read_only, 0);
+	ranges->numbers = palloc(Max(ranges->n, 1) * sizeof(int64));
+	ranges->instances = palloc(Max(ranges->n, 1) * sizeof(int64));
+	for (int i = 0; i < ranges->n; i++)
+	{
+		ranges->numbers[i] = durable_sql_int8(i, 1);
+		ranges->instances[i] = durable_sql_int8(i, 2);
+	}
+	add_pending(ranges, name, statuses, first >> TALLY_RANGE_BITS, last >> TALLY_RANGE_BITS);
+}
+
+/* Few, and at the beginning as a rule. */
+static void
+add_pending(TallyRanges * ranges, const char *name, ArrayType *statuses, int64 first, int64 last)
+{
+	const TallyDifference *difference;
+
+	for (int i = 0; (difference = durable_tally_pending(i)) != NULL; i++)
+	{
+		int			place = 0;
+
+		if (difference->n <= 0 || difference->range < first || difference->range > last ||
+			!is_wanted(difference, name, statuses))
+			continue;
+		while (place < ranges->n && ranges->numbers[place] > difference->range)
+			place++;
+		if (place < ranges->n && ranges->numbers[place] == difference->range)
+			continue;
+		ranges->numbers = repalloc(ranges->numbers, (ranges->n + 1) * sizeof(int64));
+		ranges->instances = repalloc(ranges->instances, (ranges->n + 1) * sizeof(int64));
+		memmove(&ranges->numbers[place + 1], &ranges->numbers[place], (ranges->n - place) * sizeof(int64));
+		memmove(&ranges->instances[place + 1], &ranges->instances[place], (ranges->n - place) * sizeof(int64));
+		ranges->numbers[place] = difference->range;
+		ranges->instances[place] = difference->n;
+		ranges->n++;
+	}
+}
+
+/* NULL: any. */
+static bool
+is_wanted(const TallyDifference *difference, const char *name, ArrayType *statuses)
+{
+	return (name == NULL || strcmp(difference->name, name) == 0) &&
+		(statuses == NULL || memchr(ARR_DATA_PTR(statuses), difference->status,
+									ArrayGetNItems(ARR_NDIM(statuses), ARR_DIMS(statuses))) != NULL);
+}
+
+ArrayType *
+durable_tally_unfinished(void)
+{
+	Datum		statuses[] = {CharGetDatum(STATUS_PENDING), CharGetDatum(STATUS_RUNNING), CharGetDatum(STATUS_SUSPENDED)};
+
+	return construct_array(statuses, lengthof(statuses), CHAROID, 1, true, TYPALIGN_CHAR);
+}
