@@ -178,6 +178,45 @@ CALL durable.drain();
 SELECT entity_id, state, waiting, problem, next_try FROM durable.entities WHERE key = 'h';
 SELECT count(*) FROM durable.timer;
 
+-- in the transaction of the caller: seen at once, and taken back with it
+BEGIN;
+SELECT durable.apply_entity('counter', 'now', 'add', 5), durable.entity_state('counter', 'now');
+SAVEPOINT s;
+SELECT durable.apply_entity('counter', 'now', 'add', 5), durable.entity_state('counter', 'now');
+ROLLBACK TO s;
+SELECT durable.apply_entity('counter', 'now', 'fail');
+ROLLBACK TO s;
+COMMIT;
+SELECT durable.entity_state('counter', 'now');
+BEGIN;
+SELECT durable.apply_entity('counter', 'now', 'delete'), durable.entity_state('counter', 'now');
+ROLLBACK;
+SELECT durable.apply_entity('counter', 'now', 'add', 1);
+SELECT durable.apply_entity('counter', 'now', 'delete');
+SELECT count(*) FROM durable.entity WHERE entity_id = '@counter@now';
+SELECT durable.apply_entity('nothing', 'now', 'delete');
+-- an activity applies, also where its batch has the same entity in memory: then it has a transaction of its own
+CREATE FUNCTION adds(key text, n integer) RETURNS jsonb LANGUAGE sql AS $$ SELECT durable.apply_entity('counter', key, 'add', n) $$;
+SELECT durable.register_activity('adds', 'adds(text,integer)', execution => 'inline');
+CREATE FUNCTION adds_twice(n integer) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    results jsonb := '[]';
+BEGIN
+    results := results || durable.call_activity('adds', '["act", 1]'::jsonb);
+    results := results || durable.call_entity('counter', 'act', 'add', 10);
+    results := results || durable.call_activity('adds', '["act", 100]'::jsonb);
+    RETURN results || durable.call_entity('counter', 'act', 'add', 1000);
+END $$;
+SELECT durable.start('adds_twice', 1, 'adds_twice');
+CALL durable.drain();
+SELECT output, durable.entity_state('counter', 'act') FROM durable.instances WHERE instance_id = 'adds_twice';
+CREATE FUNCTION nested(state jsonb, operation text, input jsonb) RETURNS durable.entity_result LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN (state, durable.apply_entity('nested', 'x', 'again'))::durable.entity_result;
+END $$;
+SELECT durable.register_entity('nested', 'nested(jsonb,text,jsonb)');
+SELECT durable.apply_entity('nested', 'x', 'go');
+
 -- purge
 SELECT durable.signal_entity('counter', 'h', 'add', 2, durable.clock() + interval '1 hour');
 SELECT durable.purge_entity('counter', 'h'), durable.purge_entity('counter', 'h'), durable.entity_state('counter', 'h');

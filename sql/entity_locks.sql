@@ -68,6 +68,7 @@ CALL durable.drain();
 TABLE accounts;
 SELECT custom_status FROM durable.instances WHERE instance_id = 'first';
 SELECT durable.purge_entity('account', 'a');
+SELECT durable.apply_entity('account', 'a', 'add', 1);
 
 -- errors within the section: not locked, locked again, a signal to what is locked, what the operation says
 CALL tell('first', 'get c');

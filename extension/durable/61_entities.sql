@@ -17,6 +17,14 @@ CREATE FUNCTION durable.call_entity(
 ) RETURNS jsonb
 LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_call_entity';
 
+CREATE FUNCTION durable.apply_entity(
+    name       text,
+    key        text,
+    operation  text,
+    input      "any" DEFAULT NULL
+) RETURNS jsonb
+LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_apply_entity';
+
 CREATE FUNCTION durable.lock_entities(VARIADIC ids text[]) RETURNS void
 LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_lock_entities';
 
@@ -54,6 +62,8 @@ COMMENT ON FUNCTION durable.signal_entity(text, text, text, "any", timestamptz) 
     'sends an operation to an entity without waiting for it, at once or for a later time; orchestrations may call it, too';
 COMMENT ON FUNCTION durable.call_entity(text, text, text, "any") IS
     'runs an operation of an entity and waits for its result; raises the failure of the operation with its SQLSTATE';
+COMMENT ON FUNCTION durable.apply_entity(text, text, text, "any") IS
+    'runs an operation of an entity in the transaction of the caller, who is no orchestration, and returns its result';
 COMMENT ON FUNCTION durable.lock_entities(text[]) IS
     'waits until the orchestration has the entities with these ids (@name@key) to itself';
 COMMENT ON FUNCTION durable.unlock_entities() IS

@@ -17,7 +17,7 @@ BEGIN ATOMIC
           'verify_replay', 'repin', 'repin_all',
           'register_orchestration', 'register_activity',
           'unregister_orchestration', 'unregister_activity',
-          'register_entity', 'unregister_entity', 'signal_entity', 'entity_state', 'purge_entity',
+          'register_entity', 'unregister_entity', 'signal_entity', 'apply_entity', 'entity_state', 'purge_entity',
           'schedule', 'alter_schedule', 'unschedule', 'pause_schedule', 'unpause_schedule', 'trigger_schedule', 'backfill',
           'schedule_times', 'tick_schedule', 'tick_schedules', 'run_one_by_one',
           'register_queue', 'unregister_queue', 'pause_queue', 'unpause_queue', 'grant_queue', 'revoke_queue',

@@ -2,14 +2,14 @@
  *
  * entity_api.c
  *		Functions that reach entities from outside of orchestrations: durable.signal_entity(),
- *		entity_state() and purge_entity().
+ *		apply_entity(), entity_state() and purge_entity().
  *
  * A signal is a message in the inbox.  Its sender does not look for the entity, which need
  * not exist, so it waits for no other transaction.
  *
  * Owns:	nothing
  * Called by: clients; signal_entity also by orchestrations (entity_calls.c)
- * Locks:	none beyond a plain insert's; purging locks the entity's row
+ * Locks:	none beyond a plain insert's; applying and purging lock the entity's row, and wait for it
  * Memory:	the caller's
  *
  *-------------------------------------------------------------------------
@@ -20,11 +20,14 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "client.h"
 #include "clock.h"
+#include "entity.h"
 #include "entity_calls.h"
+#include "entity_code.h"
 #include "entity_id.h"
 #include "entity_table.h"
 #include "inbox_table.h"
@@ -35,6 +38,7 @@
 #include "turn.h"
 #include "wakeup.h"
 
+static void refuse_in_use(const char *id);
 static Oid	owner_argument(FunctionCallInfo fcinfo, int argno);
 static char *id_argument(FunctionCallInfo fcinfo);
 
@@ -61,7 +65,29 @@ static DurableSql why_not = {
 	.argtypes = {TEXTOID, REGROLEOID}
 };
 
+static DurableSql lock_row = {
+	.text = "SELECT FROM durable.entity WHERE entity_id = $1 AND owner = $2 FOR NO KEY UPDATE",
+	.nargs = 2,
+	.argtypes = {TEXTOID, REGROLEOID}
+};
+
+static DurableSql make_row = {
+	.text = "INSERT INTO durable.entity (key, created_at, updated_at, owner, entity_id) VALUES ($3, $4, $4, $2, $1) "
+	"ON CONFLICT DO NOTHING",
+	.nargs = 4,
+	.argtypes = {TEXTOID, REGROLEOID, INT8OID, TIMESTAMPTZOID}
+};
+
+/* Entities whose operations run in this process because of apply_entity(), the innermost first. */
+static List *applying = NIL;
+
+static void lock_entity(const char *id, EntityRow *row);
+static Jsonb *apply(const char *id, const Registration *registration, const char *operation, const Jsonb *input,
+					EntityRow *row);
+static void store(EntityRow *row, Jsonb *state);
+
 PG_FUNCTION_INFO_V1(durable_signal_entity);
+PG_FUNCTION_INFO_V1(durable_apply_entity);
 PG_FUNCTION_INFO_V1(durable_entity_state);
 PG_FUNCTION_INFO_V1(durable_purge_entity);
 
@@ -100,6 +126,110 @@ durable_signal_entity(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* --- in the caller's transaction ---------------------------------------------------------- */
+
+/* apply_entity(name, key, operation, input) -> jsonb */
+Datum
+durable_apply_entity(PG_FUNCTION_ARGS)
+{
+	char	   *id;
+	char	   *operation;
+	Jsonb	   *input;
+	EntityRow	row;
+	Jsonb	   *result;
+
+	durable_client_enter("apply_entity", "Use durable.call_entity().");
+	id = id_argument(fcinfo);
+	operation = durable_client_name(fcinfo, 2, "operation");
+	durable_entity_check_operation(operation);
+	input = durable_json_from_any(fcinfo, 3, "input of an operation");
+	durable_registry_load(false);
+	durable_entity_require_registered(id, GetUserId());
+	durable_client_seed_engine();
+
+	lock_entity(id, &row);
+	result = apply(id, durable_registry_entity(durable_entity_name(id), GetUserId()), operation, input, &row);
+
+	/* A unit that has met the locked row has passed over the entity's messages. */
+	durable_wakeup_inbox(GetUserId(), row.key);
+	if (result == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_JSONB_P(result);
+}
+
+/*
+ * Waits for other transactions, as an UPDATE would.  Of a batch that has the entity's state
+ * in memory this may be an activity: it is run again, in a transaction of its own.
+ */
+static void
+lock_entity(const char *id, EntityRow *row)
+{
+	Datum		values[4] = {CStringGetTextDatum(id), ObjectIdGetDatum(GetUserId()), Int64GetDatum(durable_entity_key(id)),
+	TimestampTzGetDatum(durable_clock_now())};
+	ListCell   *cell;
+	bool		is_new;
+
+	foreach(cell, applying)
+		if (strcmp(lfirst(cell), id) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("an operation of entity \"%s\" is running in this session", durable_client_shown(id))));
+	if (durable_entity_is_in_batch(id))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("entity \"%s\" is in use by the batch in which this activity runs", durable_client_shown(id))));
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		durable_sql_connect();
+		if (durable_sql_run(&lock_row, values, NULL, false, 0) == 0)
+			(void) durable_sql_run(&make_row, values, NULL, false, 0);
+		durable_sql_finish();
+	} while (!durable_entity_lock(GetUserId(), id, durable_clock_now(), row, &is_new));
+	if (row->locked_by != 0)
+		refuse_in_use(id);
+}
+
+static Jsonb *
+apply(const char *id, const Registration *registration, const char *operation, const Jsonb *input, EntityRow *row)
+{
+	EntityCall	call = {.signature = pstrdup(registration->handler), .state = row->state, .operation = operation,
+	.input = input, .context = CurrentMemoryContext};
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	List	   *before = applying;
+
+	applying = lcons(pstrdup(id), list_copy(applying));
+	MemoryContextSwitchTo(old);
+	PG_TRY();
+	{
+		durable_entity_code_call(&call);
+	}
+	PG_FINALLY();
+	{
+		applying = before;
+	}
+	PG_END_TRY();
+	store(row, call.new_state);
+	return call.result;
+}
+
+static void
+store(EntityRow *row, Jsonb *state)
+{
+	bool		changes = (row->state == NULL) != (state == NULL) ||
+		(state != NULL && (VARSIZE(state) != VARSIZE(row->state) || memcmp(state, row->state, VARSIZE(state)) != 0));
+
+	if (changes)
+		row->updated_at = durable_clock_now();
+	row->state = state;
+	if (state == NULL && row->parked == 0 && row->problem_at == 0 && row->failure == NULL && row->crashes == 0)
+		durable_entity_delete(list_make1(row));
+	else if (changes)
+		durable_entity_update(list_make1(row));
+}
+
+/* --- states ------------------------------------------------------------------------------- */
+
 /* entity_state(name, key, owner) -> jsonb */
 Datum
 durable_entity_state(PG_FUNCTION_ARGS)
@@ -121,7 +251,6 @@ durable_purge_entity(PG_FUNCTION_ARGS)
 	char	   *id;
 	Datum		values[3];
 	bool		purged;
-	char	   *reason = NULL;
 
 	durable_client_enter("purge_entity", "Call it from an activity.");
 	id = id_argument(fcinfo);
@@ -130,19 +259,34 @@ durable_purge_entity(PG_FUNCTION_ARGS)
 	values[2] = Int64GetDatum(durable_entity_key(id));
 	durable_sql_connect();
 	purged = durable_sql_run(&purge, values, NULL, false, 0) > 0;
-	if (!purged && durable_sql_run(&why_not, values, NULL, false, 0) > 0)
-		reason = durable_sql_text(0, 1);
-	if (reason != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("entity \"%s\" is in use", durable_client_shown(id)),
-				 errdetail("%s", reason)));
+	if (!purged)
+		refuse_in_use(id);
 	purged |= durable_sql_run(&purge_signals, values, NULL, false, 0) > 0;
 	durable_sql_finish();
 
 	/* A unit that has met the locked row has passed over the entity's messages. */
 	durable_wakeup_inbox(GetUserId(), DatumGetInt64(values[2]));
 	PG_RETURN_BOOL(purged);
+}
+
+/* Raises the reason for which the entity is neither purged nor used, if there is one. */
+static void
+refuse_in_use(const char *id)
+{
+	Datum		values[2] = {CStringGetTextDatum(id), ObjectIdGetDatum(GetUserId())};
+	MemoryContext caller = CurrentMemoryContext;
+	char	   *reason = NULL;
+
+	durable_sql_connect();
+	MemoryContextSwitchTo(caller);
+	if (durable_sql_run(&why_not, values, NULL, false, 0) > 0)
+		reason = durable_sql_text(0, 1);
+	durable_sql_finish();
+	if (reason != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("entity \"%s\" is in use", durable_client_shown(id)),
+				 errdetail("%s", reason)));
 }
 
 static char *

@@ -47,7 +47,7 @@ static const char *const cancelling[] = {"postgres.c", NULL};
 /* "could not serialize access", and a row that has moved to another partition */
 static const char *const serializing[] = {
 	"nodeModifyTable.c", "nodeLockRows.c", "heapam_handler.c", "trigger.c", "predicate.c",
-	"postgres.c", NULL
+	"postgres.c", "entity_api.c", NULL
 };
 
 /* class 53, and 58030: no room, no file descriptor, or a disk that fails; the cluster's files */

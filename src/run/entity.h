@@ -46,6 +46,9 @@ typedef struct EntityAnswer
 /* The entity, locked by this unit; NULL: another one has it.  Its messages are not looked at. */
 extern BatchEntity * durable_entity_open(Batch * batch, const char *id);
 
+/* Does the batch that runs in this process have to do with it?  Then its state may be in memory. */
+extern bool durable_entity_is_in_batch(const char *id);
+
 /*
  * The same, when all messages that it had have been taken: NULL as well when they
  * have not been, or its operations run elsewhere.

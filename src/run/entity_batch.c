@@ -42,6 +42,7 @@
 #define MESSAGES_AT_ONCE	500
 
 static BatchEntity * find(Batch * batch, const char *id);
+static void forget_batch(void *arg);
 static void read_messages(Batch * batch, BatchEntity * entity);
 static bool has_seen(const BatchEntity * entity, const Message *message);
 static void take_messages(Batch * batch, BatchEntity * entity, bool alone);
@@ -49,6 +50,9 @@ static void drain(Batch * batch, BatchEntity * entity, bool alone);
 static List *ids_of(Batch * batch, int64 key, List *messages, bool *looks);
 static void answer(Batch * batch, const Message *message, const EntityAnswer * answer);
 static bool is_nothing(const EntityRow *row);
+
+/* The entities of the batch that runs in this process; NULL: there are none. */
+static HTAB *entities_of_batch = NULL;
 
 /* --- locking ------------------------------------------------------------------------------ */
 
@@ -63,7 +67,6 @@ durable_entity_open(Batch * batch, const char *id)
 static BatchEntity *
 find(Batch * batch, const char *id)
 {
-	char		key[DURABLE_MAX_NAME + 1] = {0};
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	BatchEntity *entity;
 	bool		found;
@@ -72,10 +75,15 @@ find(Batch * batch, const char *id)
 	{
 		HASHCTL		ctl = {.keysize = DURABLE_MAX_NAME + 1, .entrysize = sizeof(BatchEntity), .hcxt = batch->context};
 
+		MemoryContextCallback *callback = palloc(sizeof(MemoryContextCallback));
+
 		batch->entities = hash_create("durable entities", 64, &ctl, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+		entities_of_batch = batch->entities;
+		callback->func = forget_batch;
+		callback->arg = NULL;
+		MemoryContextRegisterResetCallback(batch->context, callback);
 	}
-	strlcpy(key, id, sizeof(key));
-	entity = hash_search(batch->entities, key, HASH_ENTER, &found);
+	entity = hash_search(batch->entities, id, HASH_ENTER, &found);
 	if (!found)
 	{
 		memset((char *) entity + offsetof(BatchEntity, row), 0, sizeof(BatchEntity) - offsetof(BatchEntity, row));
@@ -85,6 +93,18 @@ find(Batch * batch, const char *id)
 	}
 	MemoryContextSwitchTo(old);
 	return entity;
+}
+
+static void
+forget_batch(void *arg)
+{
+	entities_of_batch = NULL;
+}
+
+bool
+durable_entity_is_in_batch(const char *id)
+{
+	return entities_of_batch != NULL && hash_search(entities_of_batch, id, HASH_FIND, NULL) != NULL;
 }
 
 BatchEntity *
