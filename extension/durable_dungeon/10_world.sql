@@ -3,8 +3,10 @@
  *
  * Everything below the tables is the only code that reads or writes them: the
  * activities, the players' functions and the orchestrations go through the
- * functions world_... and say().  So the world can be kept elsewhere one day
- * without touching the workflows.
+ * functions world_... and say().  There are two ways to keep the things of a game:
+ * in the tables room, player, monster and item, by the functions tables_... below, or
+ * in entities (25_entities.sql).  dungeon.settings.world decides for games that begin,
+ * and game.world remembers it; the functions world_... choose (26_worlds.sql).
  *
  * Locks.  One row, dungeon.player, guards a whole game: whoever wants to change
  * something that two sessions could fight over takes it first with world_lock()
@@ -22,11 +24,13 @@ CREATE SCHEMA dungeon;
 -- A name is taken from the moment its game is begun, before its player exists.
 -- game_key goes into the instance ids of the game's workflows.  Deleting a game
 -- stops them (50_players.sql).  last_report is what the watchman told last.
+-- world: tables or entities, see 26_worlds.sql.
 CREATE TABLE dungeon.game (
     player         text        PRIMARY KEY,
     game_key       text        NOT NULL UNIQUE,
     begun_at       timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-    last_report    text
+    last_report    text,
+    world          text        NOT NULL DEFAULT 'tables'
 );
 
 CREATE TABLE dungeon.room (
@@ -141,14 +145,21 @@ COMMENT ON FUNCTION dungeon.say(text, text) IS
 -- the key one nobody can have used before: not an earlier installation, and not
 -- somebody who guesses ids.
 CREATE FUNCTION dungeon.world_begin(player text) RETURNS text
-LANGUAGE sql
+LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
 AS $$
-    INSERT INTO dungeon.game (player, game_key)
-    VALUES ($1, regexp_replace(left($1, 24), '[^[:alnum:]]+', '_', 'g')
-                || '-' || left(replace(gen_random_uuid()::text, '-', ''), 12))
-    ON CONFLICT (player) DO NOTHING
-    RETURNING game_key
+DECLARE
+    key text;
+BEGIN
+    INSERT INTO dungeon.game AS g (player, game_key, world)
+    VALUES (world_begin.player,
+            regexp_replace(left(world_begin.player, 24), '[^[:alnum:]]+', '_', 'g')
+            || '-' || left(replace(gen_random_uuid()::text, '-', ''), 12),
+            coalesce((SELECT s.world FROM dungeon.settings s), 'tables'))
+    ON CONFLICT ON CONSTRAINT game_pkey DO NOTHING
+    RETURNING g.game_key INTO key;
+    RETURN key;
+END
 $$;
 COMMENT ON FUNCTION dungeon.world_begin(text) IS
     'takes the name for a new game and returns the game''s key; NULL when the name is taken';
@@ -161,37 +172,37 @@ AS $$
 $$;
 COMMENT ON FUNCTION dungeon.world_key(text) IS 'the key of the player''s game; NULL when there is none';
 
-CREATE FUNCTION dungeon.world_add_player(player text) RETURNS void
+CREATE FUNCTION dungeon.tables_add_player(player text) RETURNS void
 LANGUAGE sql
 SET search_path TO pg_catalog, pg_temp
 AS $$
     INSERT INTO dungeon.player (name) VALUES ($1)
 $$;
-COMMENT ON FUNCTION dungeon.world_add_player(text) IS 'creates the player, alive and nowhere yet';
+COMMENT ON FUNCTION dungeon.tables_add_player(text) IS 'creates the player, alive and nowhere yet';
 
-CREATE FUNCTION dungeon.world_add_room(player text, name text, description text) RETURNS void
+CREATE FUNCTION dungeon.tables_add_room(player text, name text, description text) RETURNS void
 LANGUAGE sql
 SET search_path TO pg_catalog, pg_temp
 AS $$
     INSERT INTO dungeon.room (player, name, description) VALUES ($1, $2, $3)
 $$;
-COMMENT ON FUNCTION dungeon.world_add_room(text, text, text) IS 'adds a room to the player''s game';
+COMMENT ON FUNCTION dungeon.tables_add_room(text, text, text) IS 'adds a room to the player''s game';
 
-CREATE FUNCTION dungeon.world_add_monster(player text, name text) RETURNS void
+CREATE FUNCTION dungeon.tables_add_monster(player text, name text) RETURNS void
 LANGUAGE sql
 SET search_path TO pg_catalog, pg_temp
 AS $$
     INSERT INTO dungeon.monster (player, name) VALUES ($1, $2)
 $$;
-COMMENT ON FUNCTION dungeon.world_add_monster(text, text) IS 'adds a monster, alive and nowhere yet, to the player''s game';
+COMMENT ON FUNCTION dungeon.tables_add_monster(text, text) IS 'adds a monster, alive and nowhere yet, to the player''s game';
 
-CREATE FUNCTION dungeon.world_add_item(player text, name text, is_treasure boolean) RETURNS void
+CREATE FUNCTION dungeon.tables_add_item(player text, name text, is_treasure boolean) RETURNS void
 LANGUAGE sql
 SET search_path TO pg_catalog, pg_temp
 AS $$
     INSERT INTO dungeon.item (player, name, is_treasure) VALUES ($1, $2, $3)
 $$;
-COMMENT ON FUNCTION dungeon.world_add_item(text, text, boolean) IS
+COMMENT ON FUNCTION dungeon.tables_add_item(text, text, boolean) IS
     'adds a weapon or a treasure, not placed yet, to the player''s game';
 
 /* --- placing ------------------------------------------------------------------------------------------------------ */
@@ -199,7 +210,7 @@ COMMENT ON FUNCTION dungeon.world_add_item(text, text, boolean) IS
 -- A game has one room, one monster, one weapon and one treasure; INTO STRICT
 -- turns a game without them into an error of the activity instead of a game
 -- that hangs.
-CREATE FUNCTION dungeon.world_place_player(player text) RETURNS text
+CREATE FUNCTION dungeon.tables_place_player(player text) RETURNS text
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
 AS $$
@@ -208,14 +219,14 @@ DECLARE
 BEGIN
     UPDATE dungeon.player p SET current_room = r.name
     FROM dungeon.room r
-    WHERE p.name = world_place_player.player AND r.player = p.name
+    WHERE p.name = tables_place_player.player AND r.player = p.name
     RETURNING r.name INTO STRICT place;
     RETURN place;
 END
 $$;
-COMMENT ON FUNCTION dungeon.world_place_player(text) IS 'puts the player into the room and returns the room''s name';
+COMMENT ON FUNCTION dungeon.tables_place_player(text) IS 'puts the player into the room and returns the room''s name';
 
-CREATE FUNCTION dungeon.world_place_weapon(player text) RETURNS text
+CREATE FUNCTION dungeon.tables_place_weapon(player text) RETURNS text
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
 AS $$
@@ -224,14 +235,14 @@ DECLARE
 BEGIN
     UPDATE dungeon.item i SET room = r.name
     FROM dungeon.room r
-    WHERE i.player = world_place_weapon.player AND NOT i.is_treasure AND r.player = i.player
+    WHERE i.player = tables_place_weapon.player AND NOT i.is_treasure AND r.player = i.player
     RETURNING i.name INTO STRICT weapon;
     RETURN weapon;
 END
 $$;
-COMMENT ON FUNCTION dungeon.world_place_weapon(text) IS 'puts the weapon into the room and returns its name';
+COMMENT ON FUNCTION dungeon.tables_place_weapon(text) IS 'puts the weapon into the room and returns its name';
 
-CREATE FUNCTION dungeon.world_place_monster(player text) RETURNS text
+CREATE FUNCTION dungeon.tables_place_monster(player text) RETURNS text
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
 AS $$
@@ -240,35 +251,35 @@ DECLARE
 BEGIN
     UPDATE dungeon.monster m SET current_room = r.name
     FROM dungeon.room r
-    WHERE m.player = world_place_monster.player AND r.player = m.player
+    WHERE m.player = tables_place_monster.player AND r.player = m.player
     RETURNING m.name INTO STRICT monster;
     RETURN monster;
 END
 $$;
-COMMENT ON FUNCTION dungeon.world_place_monster(text) IS 'puts the monster into the room and returns its name';
+COMMENT ON FUNCTION dungeon.tables_place_monster(text) IS 'puts the monster into the room and returns its name';
 
 -- A quick player may have killed the monster before its treasure arrived.
-CREATE FUNCTION dungeon.world_place_treasure(player text, OUT treasure text, OUT monster text, OUT room text)
+CREATE FUNCTION dungeon.tables_place_treasure(player text, OUT treasure text, OUT monster text, OUT room text)
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM dungeon.world_lock(world_place_treasure.player);
+    PERFORM dungeon.tables_lock(tables_place_treasure.player);
     UPDATE dungeon.item i
     SET monster = CASE WHEN m.is_alive THEN m.name END,
         room = CASE WHEN NOT m.is_alive THEN m.current_room END
     FROM dungeon.monster m
-    WHERE i.player = world_place_treasure.player AND i.is_treasure AND m.player = i.player
+    WHERE i.player = tables_place_treasure.player AND i.is_treasure AND m.player = i.player
     RETURNING i.name, m.name, i.room
-    INTO STRICT world_place_treasure.treasure, world_place_treasure.monster, world_place_treasure.room;
+    INTO STRICT tables_place_treasure.treasure, tables_place_treasure.monster, tables_place_treasure.room;
 END
 $$;
-COMMENT ON FUNCTION dungeon.world_place_treasure(text) IS
+COMMENT ON FUNCTION dungeon.tables_place_treasure(text) IS
     'gives the treasure to the monster; to the room, whose name is then returned too, when the monster is dead already';
 
 /* --- happening ---------------------------------------------------------------------------------------------------- */
 
-CREATE FUNCTION dungeon.world_lock(player text, OUT is_alive boolean, OUT current_room text)
+CREATE FUNCTION dungeon.tables_lock(player text, OUT is_alive boolean, OUT current_room text)
 LANGUAGE sql
 SET search_path TO pg_catalog, pg_temp
 AS $$
@@ -279,7 +290,7 @@ AS $$
     FOR KEY SHARE OF g
     FOR NO KEY UPDATE OF p
 $$;
-COMMENT ON FUNCTION dungeon.world_lock(text) IS
+COMMENT ON FUNCTION dungeon.tables_lock(text) IS
     'locks the player''s game until the end of the transaction and says how the player is; NULLs when there is no such player';
 
 -- The lock makes a look wait for whoever changes the game at this moment, so that
@@ -311,7 +322,7 @@ $$;
 COMMENT ON FUNCTION dungeon.world_report(text, text) IS
     'writes down what the watchman has seen; false when it was the same the last time; always true for somebody without a game';
 
-CREATE FUNCTION dungeon.world_kill_player(player text) RETURNS boolean
+CREATE FUNCTION dungeon.tables_kill_player(player text) RETURNS boolean
 LANGUAGE sql
 SET search_path TO pg_catalog, pg_temp
 AS $$
@@ -320,11 +331,11 @@ AS $$
     )
     SELECT EXISTS (SELECT FROM dead)
 $$;
-COMMENT ON FUNCTION dungeon.world_kill_player(text) IS 'kills the player; false when there was nobody left to kill';
+COMMENT ON FUNCTION dungeon.tables_kill_player(text) IS 'kills the player; false when there was nobody left to kill';
 
 -- Found by name without regard to case.  outcome: taken, carried (he has it
 -- already), guarded (the monster has it), absent.
-CREATE FUNCTION dungeon.world_take(player text, target text,
+CREATE FUNCTION dungeon.tables_take(player text, target text,
                                    OUT outcome text, OUT item text, OUT monster text, OUT is_treasure boolean)
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
@@ -334,60 +345,60 @@ BEGIN
                 WHEN i.room = p.current_room THEN 'taken'
                 WHEN m.current_room = p.current_room THEN 'guarded'
                 ELSE 'absent' END, i.name, m.name, i.is_treasure
-    INTO world_take.outcome, world_take.item, world_take.monster, world_take.is_treasure
+    INTO tables_take.outcome, tables_take.item, tables_take.monster, tables_take.is_treasure
     FROM dungeon.player p
     JOIN dungeon.item i ON i.player = p.name
     LEFT JOIN dungeon.monster m ON m.player = i.player AND m.name = i.monster
-    WHERE p.name = world_take.player AND lower(i.name) = lower(world_take.target);
+    WHERE p.name = tables_take.player AND lower(i.name) = lower(tables_take.target);
 
-    IF world_take.outcome = 'taken' THEN
+    IF tables_take.outcome = 'taken' THEN
         UPDATE dungeon.item i SET room = NULL, is_carried = true
-        WHERE i.player = world_take.player AND i.name = world_take.item;
+        WHERE i.player = tables_take.player AND i.name = tables_take.item;
     END IF;
-    world_take.outcome := coalesce(world_take.outcome, 'absent');
+    tables_take.outcome := coalesce(tables_take.outcome, 'absent');
 END
 $$;
-COMMENT ON FUNCTION dungeon.world_take(text, text) IS
-    'moves an item from the player''s room into his inventory; outcome is taken, carried, guarded or absent; expects world_lock';
+COMMENT ON FUNCTION dungeon.tables_take(text, text) IS
+    'moves an item from the player''s room into his inventory; outcome is taken, carried, guarded or absent; expects tables_lock';
 
-CREATE FUNCTION dungeon.world_carries(player text, target text, OUT item text, OUT is_treasure boolean)
+CREATE FUNCTION dungeon.tables_carries(player text, target text, OUT item text, OUT is_treasure boolean)
 LANGUAGE sql STABLE
 SET search_path TO pg_catalog, pg_temp
 AS $$
     SELECT i.name, i.is_treasure FROM dungeon.item i
     WHERE i.player = $1 AND i.is_carried AND lower(i.name) = lower($2)
 $$;
-COMMENT ON FUNCTION dungeon.world_carries(text, text) IS
+COMMENT ON FUNCTION dungeon.tables_carries(text, text) IS
     'the item of that name in the player''s inventory; NULLs when he does not carry it';
 
 -- outcome: slain, dead (it was already), absent.
-CREATE FUNCTION dungeon.world_slay(player text, target text,
+CREATE FUNCTION dungeon.tables_slay(player text, target text,
                                    OUT outcome text, OUT monster text, OUT treasure text)
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
 AS $$
 BEGIN
     SELECT CASE WHEN m.is_alive THEN 'slain' ELSE 'dead' END, m.name
-    INTO world_slay.outcome, world_slay.monster
+    INTO tables_slay.outcome, tables_slay.monster
     FROM dungeon.monster m
     JOIN dungeon.player p ON p.name = m.player AND p.current_room = m.current_room
-    WHERE m.player = world_slay.player AND lower(m.name) = lower(world_slay.target);
+    WHERE m.player = tables_slay.player AND lower(m.name) = lower(tables_slay.target);
 
-    IF world_slay.outcome = 'slain' THEN
+    IF tables_slay.outcome = 'slain' THEN
         UPDATE dungeon.monster m SET is_alive = false
-        WHERE m.player = world_slay.player AND m.name = world_slay.monster;
+        WHERE m.player = tables_slay.player AND m.name = tables_slay.monster;
 
         UPDATE dungeon.item i SET monster = NULL, room = m.current_room
         FROM dungeon.monster m
-        WHERE m.player = world_slay.player AND m.name = world_slay.monster
+        WHERE m.player = tables_slay.player AND m.name = tables_slay.monster
           AND i.player = m.player AND i.monster = m.name
-        RETURNING i.name INTO world_slay.treasure;
+        RETURNING i.name INTO tables_slay.treasure;
     END IF;
-    world_slay.outcome := coalesce(world_slay.outcome, 'absent');
+    tables_slay.outcome := coalesce(tables_slay.outcome, 'absent');
 END
 $$;
-COMMENT ON FUNCTION dungeon.world_slay(text, text) IS
-    'kills the monster of that name in the player''s room, which drops what it has; outcome is slain, dead or absent; expects world_lock';
+COMMENT ON FUNCTION dungeon.tables_slay(text, text) IS
+    'kills the monster of that name in the player''s room, which drops what it has; outcome is slain, dead or absent; expects tables_lock';
 
 CREATE FUNCTION dungeon.world_add_deed(player text, event text) RETURNS void
 LANGUAGE sql
@@ -430,7 +441,7 @@ COMMENT ON FUNCTION dungeon.world_workflows(text, text) IS
 /* --- looking ------------------------------------------------------------------------------------------------------ */
 
 -- One statement, so one moment of the world.
-CREATE FUNCTION dungeon.world_look(player text) RETURNS jsonb
+CREATE FUNCTION dungeon.tables_look(player text) RETURNS jsonb
 LANGUAGE sql STABLE
 SET search_path TO pg_catalog, pg_temp
 AS $$
@@ -468,10 +479,10 @@ AS $$
     ) AS things
     WHERE p.name = $1
 $$;
-COMMENT ON FUNCTION dungeon.world_look(text) IS
+COMMENT ON FUNCTION dungeon.tables_look(text) IS
     'the player''s game as it stands, for dd_status; NULL when there is no such player';
 
-CREATE FUNCTION dungeon.world_state(player text) RETURNS text
+CREATE FUNCTION dungeon.tables_state(player text) RETURNS text
 LANGUAGE sql STABLE
 SET search_path TO pg_catalog, pg_temp
 AS $$
@@ -490,11 +501,11 @@ AS $$
         ) AS things
         WHERE p.name = $1), 'missing')
 $$;
-COMMENT ON FUNCTION dungeon.world_state(text) IS
+COMMENT ON FUNCTION dungeon.tables_state(text) IS
     'missing (not created yet), dead, treasure (alive and carrying it), or alive without it: outside, unarmed, armed, safe (the monster is dead)';
 
 -- What can be picked up where the player stands, for hints.
-CREATE FUNCTION dungeon.world_in_sight(player text) RETURNS text
+CREATE FUNCTION dungeon.tables_in_sight(player text) RETURNS text
 LANGUAGE sql STABLE
 SET search_path TO pg_catalog, pg_temp
 AS $$
@@ -503,4 +514,4 @@ AS $$
     JOIN dungeon.item i ON i.player = p.name AND i.room = p.current_room
     WHERE p.name = $1
 $$;
-COMMENT ON FUNCTION dungeon.world_in_sight(text) IS 'names of the items that lie in the player''s room';
+COMMENT ON FUNCTION dungeon.tables_in_sight(text) IS 'names of the items that lie in the player''s room';

@@ -51,6 +51,9 @@ DECLARE
     monitor text;
 BEGIN
     PERFORM dungeon.world_add_deed(player, event);
+    IF dungeon.is_in_entities(player) AND (SELECT count(*) = 2 FROM dungeon.world_deeds(player)) THEN
+        PERFORM dungeon.entities_finish(player);
+    END IF;
     FOR monitor IN SELECT dungeon.world_workflows(player, 'GameMonitorWorkflow') LOOP
         BEGIN
             PERFORM durable.raise_event(monitor, event, player);
@@ -275,6 +278,9 @@ BEGIN
             WHEN SQLSTATE 'WF003' OR SQLSTATE 'WF004' THEN NULL;
         END;
     END LOOP;
+    IF OLD.world = 'entities' THEN
+        PERFORM dungeon.entities_forget(OLD.player);
+    END IF;
     RETURN OLD;
 END
 $$;

@@ -59,13 +59,14 @@ sub create_durable
 }
 
 # create_dungeon(node, database): the same with the game. Only for tests with "dungeon" in their names: the others run
-# where the game is not installed.
+# where the game is not installed. DUNGEON_WORLD in the environment: where its games keep their things.
 sub create_dungeon
 {
 	my ($node, $database) = @_;
 
 	create_durable($node, $database);
 	$node->safe_psql($database, 'CREATE EXTENSION durable_dungeon');
+	$node->safe_psql($database, "UPDATE dungeon.settings SET world = '$ENV{DUNGEON_WORLD}'") if $ENV{DUNGEON_WORLD};
 	return;
 }
 
