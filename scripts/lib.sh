@@ -197,6 +197,17 @@ missing_packages() {
 	done
 }
 
+# need_browser: Chromium, and Node.js with npm, for the tests of the web pages.  Fails when they cannot be had.
+need_browser() {
+	local packages=()
+	command -v chromium >/dev/null || packages+=(chromium fonts-dejavu-core)
+	command -v node >/dev/null || packages+=(nodejs)
+	command -v npm >/dev/null || packages+=(npm)
+	[ ${#packages[@]} -gt 0 ] || return 0
+	command -v dpkg-query >/dev/null && as_root true 2>/dev/null || return 1
+	(install_packages "${packages[@]}")
+}
+
 # The version to install where there is no complete PostgreSQL: that of a server which lacks only the development
 # files, else the newest on offer, else that of the Debian release, else "all" (the metapackage).
 newest_package_version() {

@@ -35,12 +35,14 @@ function went(up) {
 		probe = null;
 	} else {
 		lostAt = Date.now();
-		probe = setInterval(() => {
-			if (!document.hidden)
-				fetch('/ready', { cache: 'no-store' }).then(r => { if (r.ok) went(true); }, () => {});
-		}, 1000);
+		probe = setInterval(() => { if (!document.hidden) look(); }, 1000);
 	}
 	connection.dispatchEvent(new CustomEvent(up ? 'up' : 'down', { detail: { away } }));
+}
+
+/** Asks the gateway whether it has the database. */
+export function look() {
+	return fetch('/ready', { cache: 'no-store' }).then(r => went(r.ok), () => went(false));
 }
 
 function stored(name) {
@@ -73,6 +75,8 @@ function headersFor(hasBody) {
 export async function request(method, path, { body, timeout = 15000, signal } = {}) {
 	let response;
 	let text;
+	// The gateway keeps a request while the server restarts, so an answer that takes long is a reason to ask.
+	const suspicion = setTimeout(look, 700);
 	try {
 		const signals = [AbortSignal.timeout(timeout)];
 		if (signal)
@@ -88,6 +92,8 @@ export async function request(method, path, { body, timeout = 15000, signal } = 
 		if (error.name !== 'TimeoutError')
 			went(false);
 		throw new HttpError(0, error.name === 'TimeoutError' ? 'The server has not answered in time.' : 'The server cannot be reached.');
+	} finally {
+		clearTimeout(suspicion);
 	}
 	if (response.status === 502 || response.status === 503)
 		went(false);
@@ -136,23 +142,52 @@ export const part = encodeURIComponent;
 
 /**
  * Server-sent events, read with fetch so that a key or token can go along.  Continues after a loss where it was.  The
- * stream is closed while the tab is hidden, because a browser has six connections for all its tabs.
+ * stream is closed while the tab is hidden.  A browser has six connections to a server for all its tabs, so at most
+ * STREAMS tabs have a stream; the others ask: ask(last) returns the events after an id.
  */
-export function events(path, parameters, onEvent) {
+const STREAMS = 3;
+
+export function events(path, parameters, onEvent, ask) {
 	let last = parameters.after ?? null;
 	let controller = null;
 	let ended = false;
+	let running = false;
 
 	async function run() {
+		if (running)
+			return;
+		running = true;
 		while (!ended && !document.hidden) {
-			controller = new AbortController();
 			try {
-				await stream(controller.signal);
-			} catch { /* it is opened again below */ }
-			controller = null;
+				if (!await withSlot(0))
+					for (const event of await ask(last)) {
+						last = Math.max(last ?? 0, event.id);
+						onEvent(event);
+					}
+			} catch { /* it is tried again below */ }
 			if (!ended && !document.hidden)
 				await new Promise(resolve => setTimeout(resolve, isUp ? 1000 : 500));
 		}
+		running = false;
+	}
+
+	/** Streams while it has one of the slots; false: there is none. */
+	async function withSlot(n) {
+		if (!navigator.locks)
+			return streamed();
+		if (n === STREAMS)
+			return false;
+		const done = await navigator.locks.request(`durable-stream-${n}`, { ifAvailable: true }, lock => lock ? streamed() : false);
+		return done || withSlot(n + 1);
+	}
+
+	async function streamed() {
+		controller = new AbortController();
+		try {
+			await stream(controller.signal);
+		} catch { /* lost, or hidden */ }
+		controller = null;
+		return true;
 	}
 
 	async function stream(signal) {
@@ -191,7 +226,7 @@ export function events(path, parameters, onEvent) {
 	function visibility() {
 		if (document.hidden)
 			controller?.abort();
-		else if (!controller)
+		else
 			run();
 	}
 	document.addEventListener('visibilitychange', visibility);

@@ -207,8 +207,8 @@ function keys() {
 			clearTimeout(reset);
 			reset = setTimeout(() => { before = ''; }, 1500);
 		} else if (event.key === '/') {
-			const field = find('[data-search]');
-			if (field && field.offsetParent !== null) {
+			const field = [...document.querySelectorAll('[data-search]')].find(f => f.offsetParent !== null);
+			if (field) {
 				event.preventDefault();
 				field.focus();
 				field.select();

@@ -54,9 +54,10 @@ export function timeline({ label, compressed = true, onPick }) {
 		g.font = `11px ${font}`;
 		g.textBaseline = 'middle';
 		let lastX = -100;
+		const end = scale.x(scale.ticks.at(-1));
 		for (const tick of scale.ticks) {
 			const x = scale.x(tick);
-			if (x - lastX < 64)
+			if (x - lastX < 64 || (x < end && end - x < 110))
 				continue;
 			lastX = x;
 			g.strokeStyle = c('line');

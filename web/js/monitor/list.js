@@ -119,6 +119,7 @@ export function list() {
 		const [a, b] = tabs.children;
 		mark(a, 'aria-pressed', String(filter.view !== 'waiting'));
 		mark(b, 'aria-pressed', String(filter.view === 'waiting'));
+		find('.filters', main).hidden = filter.view === 'waiting';
 		crumb.hidden = !(filter.view === 'waiting' && filter.kind);
 		if (!crumb.hidden)
 			put(crumb, `Instances${filter.name ? ` of ${shortName(filter.name)}` : ''} that wait for `, h('b', {}, waitWords({ kind: filter.kind, detail: filter.detail })), ', the longest waiting first. ',

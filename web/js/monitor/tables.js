@@ -35,7 +35,7 @@ export function page({ title, text, tools, read, draw, interval = 4000 }) {
 export function tableOf(label, columns, rows, rowClass = () => null) {
 	return h('div', { class: 'scroll-x', tabindex: '0', role: 'region', 'aria-label': label }, h('table', { class: 'stack', 'aria-label': label },
 		h('thead', {}, h('tr', {}, columns.map(([t, , c]) => h('th', { scope: 'col', class: c }, t)))),
-		h('tbody', {}, rows.map(r => h('tr', { class: rowClass(r) }, columns.map(([t, cell, c], i) => h('td', { class: c, data: i ? { label: t } : null }, cell(r)))))))); 
+		h('tbody', {}, rows.map(r => h('tr', { class: rowClass(r) }, columns.map(([t, cell, c], i) => h('td', { class: c, data: i && columns.length > 2 ? { label: t } : null }, cell(r)))))))); 
 }
 
 export const card = (title, ...content) => h('section', { class: 'card', 'aria-label': title }, h('header', {}, h('h2', {}, title)), content);

@@ -5,7 +5,7 @@
  * so two tabs, a spectator and the terminal see the same.  A line of the console is the sign that something changed.
  */
 import { find, h, icon, put, say, statusBadge } from '../dom.js';
-import { connection, events, get, HttpError, part, poll, post } from '../http.js';
+import { connection, events, get, HttpError, look, part, poll, post, url } from '../http.js';
 import { clock, compute, duration, literal } from '../format.js';
 import { complain, copy, dialog, toast } from '../shell.js';
 import { parse } from './command.js';
@@ -82,7 +82,7 @@ export function game(name, watching) {
 		events('/events', { player: name, after }, line => {
 			story.add(line);
 			lookSoon();
-		});
+		}, last => get(url('/api/Console', { player: name, after: last ?? 0 })).then(answer => answer.lines));
 	}
 	connection.addEventListener('down', () => { find('#live').textContent = 'waiting for the server'; });
 	connection.addEventListener('up', () => { find('#live').textContent = 'live'; lookSoon(); });
@@ -194,7 +194,8 @@ export function game(name, watching) {
 				await post('/crash');
 				behind.note('The server is killed, and started again. What was committed is there.');
 				toast('The server is going down.');
-				setTimeout(asking.now, 300);
+				for (let i = 1; i <= 12; i++)
+					setTimeout(look, i * 250);
 			}
 		}));
 	}, () => {});

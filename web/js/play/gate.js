@@ -58,7 +58,7 @@ async function showGames() {
 function art() {
 	const light = (cx, cy, r) => svg('circle', { cx, cy, r, fill: '#ffb45e', opacity: 0.18 });
 	const flame = (x, y) => [light(x, y, 46), light(x, y, 26), svg('path', { d: `M${x} ${y - 16}c9 10 9 16 0 24c-9-8-9-14 0-24z`, fill: '#ffcf7d' }), svg('path', { d: `M${x - 3} ${y + 8}h6l-1 26h-4z`, fill: '#0f0a07' })];
-	return svg('svg', { viewBox: '0 0 400 320', preserveAspectRatio: 'xMidYMax slice' },
+	return svg('svg', { viewBox: '0 0 400 320', preserveAspectRatio: 'xMidYMid slice' },
 		svg('path', { d: 'M110 320V170a90 90 0 0 1 180 0V320z', fill: '#0f0a07' }),
 		svg('path', { d: 'M98 320V170a102 102 0 0 1 204 0V320', fill: 'none', stroke: '#0f0a07', 'stroke-width': 10, 'stroke-dasharray': '26 4' }),
 		[0, 1, 2, 3, 4].map(i => svg('path', { d: `M${124 + i * 9} ${316 - i * 22}h${152 - i * 18}v22h-${152 - i * 18}z`, fill: `rgb(${66 - i * 11} ${38 - i * 6} ${24 - i * 4})` })),

@@ -10,6 +10,7 @@ export function makeScene(place, { act, name, watching }) {
 	let shown = '';
 	let patience = 120000;
 	let ring = null;
+	let wantsFocus = false;
 
 	function draw(state) {
 		const { status, phase } = state;
@@ -17,12 +18,16 @@ export function makeScene(place, { act, name, watching }) {
 		if (key === shown)
 			return;
 		shown = key;
-		const had = place.contains(document.activeElement) ? document.activeElement.dataset.act : null;
+		const had = place.contains(document.activeElement) ? document.activeElement.dataset.act ?? '' : null;
 		ring = null;
 		put(place, parts(state));
-		// The button that had the focus may be gone: then the next one has it.
-		if (had)
-			(find(`[data-act="${CSS.escape(had)}"]`, place) ?? find('button', place) ?? find('#command'))?.focus({ preventScroll: true });
+		// The button that had the focus may be gone: then the next one gets it, which may come later.
+		wantsFocus ||= had !== null;
+		const next = had ? find(`[data-act="${CSS.escape(had)}"]`, place) ?? find('button, a', place) : find('button, a', place);
+		if (wantsFocus && next && (document.activeElement === document.body || document.activeElement === null)) {
+			next.focus({ preventScroll: true });
+			wantsFocus = false;
+		}
 	}
 
 	function parts(state) {

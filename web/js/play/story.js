@@ -7,6 +7,7 @@ const MOST = 500;
 
 export function makeStory(place) {
 	const seen = new Set();
+	const pane = place.parentElement;
 
 	function line({ id, message, created }, isNew) {
 		const time = new Date(created ?? Date.now());
@@ -35,12 +36,12 @@ export function makeStory(place) {
 				return;
 			seen.add(l.id);
 			place.querySelector('.none')?.remove();
-			const atEnd = place.scrollHeight - place.scrollTop - place.clientHeight < 60;
+			const atEnd = pane.scrollHeight - pane.scrollTop - pane.clientHeight < 60;
 			insert(line(l, isNew), l.id);
 			while (place.children.length > MOST)
 				place.firstElementChild.remove();
 			if (atEnd || !isNew)
-				place.scrollTop = place.scrollHeight;
+				pane.scrollTop = pane.scrollHeight;
 		}
 	};
 }
