@@ -109,9 +109,11 @@ durable_drain(PG_FUNCTION_ARGS)
 			;					/* go on behind what others hold */
 		else if (look_again)
 		{
-			(void) run(durable_admission_unit, owner, &scan);
+			/* The coordinator lets activities of queues begin, too: wait for its commit. */
+			look_again = run(durable_admission_unit, owner, &scan) == UNIT_FULL;
+			if (look_again)
+				pg_usleep(1000);
 			scan = (UnitScan) {0, 0, DT_NOBEGIN, DT_NOBEGIN, 0, 1, false};
-			look_again = false;
 		}
 		else
 			break;

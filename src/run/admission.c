@@ -59,12 +59,32 @@ static DurableSql forget = {
 	2, {TIMESTAMPTZOID, INT8OID}
 };
 
-static int	admit(const char *queue, TimestampTz now, TimestampTz *next);
+static int	step(TimestampTz *next, bool *busy);
+static int	admit(const char *queue, TimestampTz now, TimestampTz *next, bool *any_busy);
 static void make_tasks(List *queued, TimestampTz now);
 static bool forget_answers(TimestampTz now);
 
 int
 durable_admission_step(TimestampTz *next)
+{
+	bool		busy;
+
+	return step(next, &busy);
+}
+
+UnitResult
+durable_admission_unit(Oid owner, UnitScan *scan)
+{
+	TimestampTz next;
+	bool		busy;
+	int			begun = step(&next, &busy);
+
+	return busy ? UNIT_FULL : begun > 0 ? UNIT_SOME : UNIT_NOTHING;
+}
+
+/* busy: another process has a queue locked. */
+static int
+step(TimestampTz *next, bool *busy)
 {
 	MemoryContext context = CurrentMemoryContext;
 	TimestampTz now = durable_clock_now();
@@ -76,6 +96,7 @@ durable_admission_step(TimestampTz *next)
 	int			begun = 0;
 
 	*next = DT_NOEND;
+	*busy = false;
 	durable_sql_connect();
 	nrows = durable_sql_run(&queues, NULL, NULL, false, 0);
 	MemoryContextSwitchTo(context);
@@ -101,14 +122,14 @@ durable_admission_step(TimestampTz *next)
 		*next = Min(*next, Max(due, now + BUSY_US));
 	}
 	foreach(cell, with_sql)
-		begun += admit(lfirst(cell), now, next);
+		begun += admit(lfirst(cell), now, next, busy);
 	if (forget_answers(now))
 		*next = now + BUSY_US;
 	return begun;
 }
 
 static int
-admit(const char *queue, TimestampTz now, TimestampTz *next)
+admit(const char *queue, TimestampTz now, TimestampTz *next, bool *any_busy)
 {
 	Datum		values[1] = {CStringGetTextDatum(queue)};
 	QueuedWanted wanted = {
@@ -125,6 +146,7 @@ admit(const char *queue, TimestampTz now, TimestampTz *next)
 	durable_sql_run(&delete_left, values, NULL, false, 0);
 	durable_sql_finish();
 	tasks = durable_lease_take(&wanted, &busy);
+	*any_busy |= busy;
 	make_tasks(tasks, now);
 	wanted.limit = 1;
 	if (busy || durable_lease_available(&wanted, &due))
@@ -184,10 +206,3 @@ forget_answers(TimestampTz now)
 	return full;
 }
 
-UnitResult
-durable_admission_unit(Oid owner, UnitScan *scan)
-{
-	TimestampTz next;
-
-	return durable_admission_step(&next) > 0 ? UNIT_SOME : UNIT_NOTHING;
-}

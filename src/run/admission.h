@@ -14,7 +14,10 @@
  */
 extern int	durable_admission_step(TimestampTz *next);
 
-/* The same as a unit of work, for durable.drain; *scan is not used. */
+/*
+ * The same as a unit of work, for durable.drain; *scan is not used.  UNIT_FULL: another
+ * process has a queue locked, so there may be more.
+ */
 extern UnitResult durable_admission_unit(Oid owner, UnitScan *scan);
 
 #endif							/* DURABLE_ADMISSION_H */
