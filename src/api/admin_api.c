@@ -81,7 +81,7 @@ change_paused(bool paused)
 	durable_sql_connect();
 	durable_sql_run(&set_paused, values, NULL, false, 0);
 	durable_sql_finish();
-	durable_wakeup_engine();
+	durable_wakeup_pause(paused);
 }
 
 /*

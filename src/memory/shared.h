@@ -100,6 +100,7 @@ struct DurableDatabase
 };
 
 #define DATABASE_PAUSED		0x100	/* the low byte of flags is a HeldReason */
+#define DATABASE_STATE		0xffff	/* the rest counts pauses, so that what was read before one is not written after it */
 
 struct DurableSlot
 {

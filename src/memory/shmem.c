@@ -527,7 +527,42 @@ durable_database_paused(void)
 {
 	DurableDatabase *db = durable_my_database();
 
-	return db != NULL && pg_atomic_read_u32(&db->flags) != 0;
+	return db != NULL && (pg_atomic_read_u32(&db->flags) & DATABASE_STATE) != 0;
+}
+
+void
+durable_database_set_paused(bool paused)
+{
+	DurableDatabase *db = durable_my_database();
+	uint32		flags;
+	uint32		changed;
+
+	if (db == NULL)
+		return;
+	flags = pg_atomic_read_u32(&db->flags);
+	do
+	{
+		changed = (flags & ~DATABASE_PAUSED) | (paused ? DATABASE_PAUSED : 0);
+		changed += DATABASE_STATE + 1;
+	} while (!pg_atomic_compare_exchange_u32(&db->flags, &flags, changed));
+}
+
+uint32
+durable_database_flags(void)
+{
+	DurableDatabase *db = durable_my_database();
+
+	return db ? pg_atomic_read_u32(&db->flags) : 0;
+}
+
+void
+durable_database_set_flags(uint32 flags, bool paused, uint32 held)
+{
+	DurableDatabase *db = durable_my_database();
+
+	if (db)
+		(void) pg_atomic_compare_exchange_u32(&db->flags, &flags,
+											  (flags & ~DATABASE_STATE) | held | (paused ? DATABASE_PAUSED : 0));
 }
 
 void

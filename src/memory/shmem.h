@@ -75,6 +75,13 @@ extern bool durable_database_info(DurableDatabaseInfo *info);
 
 /* This process's database, as the coordinator (or durable_engine_check) last read it. */
 extern bool durable_database_paused(void);	/* paused, or held because the database is a copy */
+
+/* durable.pause() or unpause() has been committed. */
+extern void durable_database_set_paused(bool paused);
+
+/* What has been read from the tables after flags was, unless somebody has paused the engine in between. */
+extern uint32 durable_database_flags(void);
+extern void durable_database_set_flags(uint32 flags, bool paused, uint32 held);
 extern void durable_database_look(void);	/* something may be due: look at its tables */
 extern uint64 durable_database_generation(void);	/* changes when registrations change */
 

@@ -62,6 +62,8 @@ static struct
 	KeyList		cancelled;
 	bool		registrations;
 	bool		engine;
+	bool		pause;
+	bool		unpause;
 	bool		extension;
 }			pending;
 
@@ -165,6 +167,14 @@ durable_wakeup_engine(void)
 }
 
 void
+durable_wakeup_pause(bool paused)
+{
+	durable_wakeup_engine();
+	pending.pause = paused;
+	pending.unpause = !paused;
+}
+
+void
 durable_wakeup_extension(void)
 {
 	note();
@@ -254,7 +264,7 @@ end_of_transaction(XactEvent event, void *arg)
 	pending.nowners = 0;
 	pending.finished.n = 0;
 	pending.cancelled.n = 0;
-	pending.registrations = pending.engine = pending.extension = false;
+	pending.registrations = pending.engine = pending.extension = pending.pause = pending.unpause = false;
 }
 
 static void
@@ -272,6 +282,8 @@ deliver(void)
 		durable_launcher_wake();
 		return;
 	}
+	if (pending.pause || pending.unpause)
+		durable_database_set_paused(pending.pause);
 	if (pending.registrations)
 		pg_atomic_fetch_add_u64(&db->generation, 1);
 	for (int i = 0; i < pending.nowners; i++)

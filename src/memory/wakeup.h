@@ -19,7 +19,8 @@ extern void durable_wakeup_task(Oid owner, TimestampTz run_at);
 extern void durable_wakeup_finished(int64 key); /* signal sessions in durable.wait */
 extern void durable_wakeup_cancel(int64 key);	/* stop the running activities of that instance */
 extern void durable_wakeup_registrations(void); /* registrations changed */
-extern void durable_wakeup_engine(void);	/* pause, unpause, adopt: coordinator looks again */
+extern void durable_wakeup_engine(void);	/* adopt and others: the coordinator looks again */
+extern void durable_wakeup_pause(bool paused);	/* pause, unpause: workers see it at once */
 extern void durable_wakeup_extension(void); /* CREATE EXTENSION: launcher looks again */
 
 #endif							/* DURABLE_WAKEUP_H */

@@ -269,7 +269,7 @@ run(Unit unit, UnitScan *where)
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	present = durable_engine_lock() && durable_session_may_go_on();
-	if (present)
+	if (present && !durable_database_paused())
 	{
 		durable_registry_load(false);
 		result = unit(start.owner, where);

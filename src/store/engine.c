@@ -24,7 +24,6 @@
 #include "access/xlog.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
-#include "shared.h"
 #include "sql.h"
 #include "storage/lmgr.h"
 
@@ -45,14 +44,13 @@ static HeldReason judge(bool *paused);
 bool
 durable_engine_check(bool *paused, HeldReason *held)
 {
-	DurableDatabase *db = durable_my_database();
+	uint32		flags = durable_database_flags();
 
 	durable_sql_connect();
 	*held = judge(paused);
 	durable_sql_finish();
 
-	if (db)
-		pg_atomic_write_u32(&db->flags, *held | (*paused ? DATABASE_PAUSED : 0));
+	durable_database_set_flags(flags, *paused, *held);
 	return !*paused && *held == HELD_NOT;
 }
 

@@ -9,7 +9,7 @@ use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time);
+use Time::HiRes qw(sleep time);
 
 my $node = new_node('main', init => { allows_streaming => 1 }, conf => <<'CONF');
 durable.max_workers = 4
@@ -85,6 +85,19 @@ $node->safe_psql('postgres', 'SELECT durable.pause()');
 like($err, qr/ERROR:  57014: instance ".*" did not finish in time\nDETAIL:  Its status is Pending: it has not begun to run.\nHINT:  .*durable.doctor/,
 	'... and that the instance has not begun');
 $node->safe_psql('postgres', 'SELECT durable.unpause()');
+
+# A pause holds from its commit on: workers do not have to hear of it from the coordinator.
+$node->safe_psql('postgres', "CALL durable.run('twice', 1)");
+my ($coordinator) = process_pids($node, 'durable coordinator');
+kill 'STOP', $coordinator;
+$node->safe_psql('postgres', 'SELECT durable.pause()');
+$node->safe_psql('postgres', "SELECT durable.start('twice', 1, 'held')");
+sleep 0.3;
+is($node->safe_psql('postgres', "SELECT runtime_status FROM durable.instances WHERE instance_id = 'held'"), 'Pending',
+	'what is started after a pause does not run');
+$node->safe_psql('postgres', 'SELECT durable.unpause()');
+kill 'CONT', $coordinator;
+$node->safe_psql('postgres', "CALL durable.wait_for('held', '60 s')");
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE log (n jsonb);
 CREATE PROCEDURE runs_two() LANGUAGE plpgsql AS $$
