@@ -14,6 +14,7 @@
 
 #include "guc.h"
 #include "shmem.h"
+#include "watch.h"
 #include "wakeup.h"
 #include "process.h"
 
@@ -33,6 +34,7 @@ _PG_init(void)
 	durable_guc_define();
 	durable_shmem_install_hooks();
 	durable_wakeup_install();
+	durable_watch_install();
 	durable_ddl_install_hooks();
 	durable_turn_install();
 	durable_determinism_install_hooks();

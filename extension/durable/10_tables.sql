@@ -199,12 +199,14 @@ CREATE TABLE durable.subscription (
 -- Activities that run in a transaction of their own.  While the instance is suspended
 -- those that have not begun are held: run_at is infinity, where no worker looks, and
 -- held_run_at what it was.  queued_id: of the row of durable.queued_task that the activity
--- was taken from; NULL: it did not come from a queue.
+-- was taken from; NULL: it did not come from a queue.  watched: of durable.wait_until, the
+-- tables whose change makes it due, but not before rest_until.
 CREATE TABLE durable.task_queue (
     id                bigint      NOT NULL,
     owner             regrole     NOT NULL,
     run_at            timestamptz NOT NULL,
     held_run_at       timestamptz,
+    rest_until        timestamptz,
     key               bigint      NOT NULL,
     execution         integer     NOT NULL,
     task              integer     NOT NULL,
@@ -218,11 +220,13 @@ CREATE TABLE durable.task_queue (
     last_failure      jsonb,
     crashes           smallint    NOT NULL DEFAULT 0,
     queued_id         bigint,
+    watched           oid[],
     PRIMARY KEY (owner, run_at, id)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
         autovacuum_vacuum_cost_delay = 0);
 CREATE SEQUENCE durable.task_queue_id_seq OWNED BY durable.task_queue.id;
 CREATE INDEX task_queue_key ON durable.task_queue (key, execution, task);
+CREATE INDEX task_queue_watched ON durable.task_queue USING gin (watched) WITH (fastupdate = off) WHERE watched IS NOT NULL;
 
 -- Queues of activities, with limits that hold for all workers together.  concurrency:
 -- how many run at a time, key_concurrency: of one key, rate: how many begin within

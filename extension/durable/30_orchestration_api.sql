@@ -19,6 +19,13 @@ RETURNS jsonb LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_call_sql_text';
 COMMENT ON FUNCTION durable.call_sql(text, jsonb) IS
 'runs one SQL statement as an activity; $1, $2 and so on are the elements of params; returns the rows as an array of objects';
 
+-- In the history it is one activity with one answer, however often the query was run.
+CREATE FUNCTION durable.wait_until(query text, recheck interval DEFAULT '1 minute',
+    watched regclass[] DEFAULT NULL, params jsonb DEFAULT NULL, timeout interval DEFAULT NULL)
+RETURNS jsonb LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_wait_until';
+COMMENT ON FUNCTION durable.wait_until(text, interval, regclass[], jsonb, interval) IS
+'waits until a query returns a row, or true, and returns the rows; runs it when a watched table has changed, and after each recheck interval';
+
 CREATE FUNCTION durable.call_sub_orchestrator(name text, input "any" DEFAULT NULL,
     instance_id text DEFAULT NULL, retry jsonb DEFAULT NULL,
     close_policy text DEFAULT 'terminate')

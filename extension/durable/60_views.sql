@@ -43,7 +43,8 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'durable_worker_slots';
 
 -- waiting_on: "event ApprovalTask, timer 2026-01-01 00:02:00+00"; an activity or
 -- sub-orchestration that has failed and is tried again has the number of the attempt
--- that is next, or runs, when it is due, and the last error.
+-- that is next, or runs, when it is due, and the last error.  A wait for data
+-- (durable.wait_until) has its query, the number of the next look and its time.
 CREATE VIEW durable.instances WITH (security_barrier = true) AS
 SELECT i.instance_id,
        i.name,
@@ -57,7 +58,9 @@ SELECT i.instance_id,
        CASE WHEN i.status = 'S' THEN 'resume'
             WHEN i.status IN ('P', 'R') THEN
                 (SELECT nullif(concat_ws(' and ',
-                               string_agg(concat_ws(' ', w.kind, w.detail, w.due,
+                               string_agg(concat_ws(' ', CASE WHEN r.is_look THEN 'data' ELSE w.kind END,
+                                              CASE WHEN r.is_look THEN CASE WHEN durable.may_read(i.owner) THEN translate(left(r.query, 60), E'\n\r\t', '   ') END
+                                              ELSE w.detail END, w.due,
                                               '(' || nullif(concat_ws(', ', 'attempt ' || r.attempt,
                                                                       'next try ' || r.next_try,
                                                                       'last error: ' || CASE WHEN durable.may_read(i.owner)
@@ -68,12 +71,13 @@ SELECT i.instance_id,
                  FROM durable.waits(i.waiting, coalesce(i.started_at, i.created_at))
                       WITH ORDINALITY AS w
                       LEFT JOIN LATERAL (
-                          SELECT t.attempt, t.last_failure ->> 'message' AS last_error, coalesce(t.held_run_at, t.run_at) AS next_try
+                          SELECT t.attempt, t.last_failure ->> 'message' AS last_error, coalesce(t.held_run_at, t.run_at) AS next_try,
+                                 t.handler = 'durable.wait_until' AS is_look, t.input ->> 'query' AS query
                           FROM durable.task_queue t
                           WHERE w.kind = 'activity' AND t.key = i.key AND t.execution = i.execution AND t.task = w.number
-                            AND t.last_failure IS NOT NULL
+                            AND (t.last_failure IS NOT NULL OR t.handler = 'durable.wait_until')
                           UNION ALL
-                          SELECT q.attempt, q.last_failure ->> 'message', q.at
+                          SELECT q.attempt, q.last_failure ->> 'message', q.at, false, NULL
                           FROM durable.queued_task q
                           WHERE w.kind = 'activity' AND q.key = i.key AND q.execution = i.execution AND q.task = w.number
                             AND q.last_failure IS NOT NULL AND (q.state IN ('r', 'd', 'h') OR q.state = 'l' AND q.handler IS NULL)
@@ -82,7 +86,7 @@ SELECT i.instance_id,
                                   (SELECT p.failure ->> 'message' FROM durable.instance p
                                    WHERE p.parent_key = c.parent_key AND p.parent_task = c.parent_task
                                      AND p.parent_execution = c.parent_execution AND p.parent_attempt = c.parent_attempt - 1),
-                                  (SELECT s.due FROM durable.waits(c.waiting, c.created_at) AS s WHERE s.kind = 'start')
+                                  (SELECT s.due FROM durable.waits(c.waiting, c.created_at) AS s WHERE s.kind = 'start'), false, NULL
                            FROM durable.instance c
                            WHERE w.kind = 'orchestration' AND c.parent_key = i.key AND c.parent_execution = i.execution
                              AND c.parent_task = w.number AND c.parent_attempt > 1
@@ -124,8 +128,8 @@ HAVING sum(t.n) <> 0;
 CREATE VIEW durable.waiting WITH (security_barrier = true) AS
 SELECT i.instance_id,
        i.name,
-       w.kind,
-       w.detail,
+       CASE WHEN r.is_look THEN 'data' ELSE w.kind END AS kind,
+       CASE WHEN r.is_look THEN CASE WHEN durable.may_read(i.owner) THEN r.query END ELSE w.detail END AS detail,
        w.since,
        w.due,
        w.line,
@@ -137,12 +141,13 @@ SELECT i.instance_id,
 FROM durable.instance i
      CROSS JOIN LATERAL durable.waits(i.waiting, coalesce(i.started_at, i.created_at)) AS w
      LEFT JOIN LATERAL (
-         SELECT t.attempt, t.last_failure ->> 'message' AS last_error, coalesce(t.held_run_at, t.run_at) AS next_try
+         SELECT t.attempt, t.last_failure ->> 'message' AS last_error, coalesce(t.held_run_at, t.run_at) AS next_try,
+                t.handler = 'durable.wait_until' AS is_look, t.input ->> 'query' AS query
          FROM durable.task_queue t
          WHERE w.kind = 'activity' AND t.key = i.key AND t.execution = i.execution AND t.task = w.number
-           AND t.last_failure IS NOT NULL
+           AND (t.last_failure IS NOT NULL OR t.handler = 'durable.wait_until')
          UNION ALL
-         SELECT q.attempt, q.last_failure ->> 'message', q.at
+         SELECT q.attempt, q.last_failure ->> 'message', q.at, false, NULL
          FROM durable.queued_task q
          WHERE w.kind = 'activity' AND q.key = i.key AND q.execution = i.execution AND q.task = w.number
            AND q.last_failure IS NOT NULL AND (q.state IN ('r', 'd', 'h') OR q.state = 'l' AND q.handler IS NULL)
@@ -151,7 +156,7 @@ FROM durable.instance i
                  (SELECT p.failure ->> 'message' FROM durable.instance p
                   WHERE p.parent_key = c.parent_key AND p.parent_task = c.parent_task
                     AND p.parent_execution = c.parent_execution AND p.parent_attempt = c.parent_attempt - 1),
-                 (SELECT s.due FROM durable.waits(c.waiting, c.created_at) AS s WHERE s.kind = 'start')
+                 (SELECT s.due FROM durable.waits(c.waiting, c.created_at) AS s WHERE s.kind = 'start'), false, NULL
           FROM durable.instance c
           WHERE w.kind = 'orchestration' AND c.parent_key = i.key AND c.parent_execution = i.execution
             AND c.parent_task = w.number AND c.parent_attempt > 1
@@ -213,7 +218,7 @@ COMMENT ON VIEW durable.instances IS
 COMMENT ON VIEW durable.counts IS
     'number of instances of each name, status and owner';
 COMMENT ON VIEW durable.waiting IS
-    'tasks for which unfinished instances wait: activity, timer, event, orchestration, entity, lock, start or resume, and the line of the code that waits';
+    'tasks for which unfinished instances wait: activity, data, timer, event, orchestration, entity, lock, start or resume, and the line of the code that waits';
 COMMENT ON VIEW durable.buffered_events IS
     'events that were raised and that no wait has consumed yet';
 COMMENT ON VIEW durable.workers IS 'the worker processes of this database';

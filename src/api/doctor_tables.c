@@ -39,6 +39,7 @@
 static void check_writes(Doctor *doctor);
 static void check_queue(Doctor *doctor);
 static ArrayType *running_tasks(void);
+static void check_watched(Doctor *doctor);
 static void check_failed(Doctor *doctor);
 static void check_writable(void *arg);
 
@@ -47,6 +48,7 @@ durable_doctor_check_tables(Doctor *doctor)
 {
 	check_writes(doctor);
 	check_queue(doctor);
+	check_watched(doctor);
 	check_failed(doctor);
 }
 
@@ -151,6 +153,53 @@ running_tasks(void)
 			keys[nkeys++] = Int64GetDatum(slot.task_key);
 	}
 	return construct_array(keys, nkeys, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
+}
+
+/* --- waits for changes of tables ---------------------------------------------------------- */
+
+/*
+ * Changes are seen in the counts that PostgreSQL keeps for its statistics (watch.c).  A
+ * superuser can switch them off for some sessions, or for all.
+ */
+static void
+check_watched(Doctor *doctor)
+{
+	static DurableSql watching = {
+		.text = "SELECT (SELECT count(*) FROM (SELECT FROM durable.task_queue WHERE watched IS NOT NULL LIMIT $1) w), "
+		"(SELECT string_agg(concat_ws(' ', 'ALTER', CASE WHEN s.setrole <> 0 THEN 'ROLE ' || CASE WHEN r.rolname IS NULL THEN s.setrole::text ELSE quote_ident(r.rolname) END END,"
+		" CASE WHEN s.setrole <> 0 AND s.setdatabase <> 0 THEN 'IN' END, CASE WHEN s.setdatabase <> 0 THEN 'DATABASE ' || quote_ident(current_database()) END,"
+		" 'RESET track_counts;'), ' ')"
+		" FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) c"
+		" WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))"
+		" AND c ~ '^track_counts=' AND NOT split_part(c, '=', 2)::boolean), "
+		"current_setting('track_counts')::boolean",
+		.nargs = 1,
+		.argtypes = {INT8OID}
+	};
+	Datum		values[1] = {Int64GetDatum(DOCTOR_COUNT_LIMIT + 1)};
+	int64		n;
+	char	   *resets;
+	bool		isnull;
+	bool		counts;
+	StringInfoData hint;
+
+	durable_sql_run(&watching, values, NULL, true, 0);
+	n = durable_sql_int8(0, 1);
+	resets = durable_sql_text(0, 2);
+	counts = DatumGetBool(durable_sql_datum(0, 3, &isnull));
+	SPI_freetuptable(SPI_tuptable);
+	initStringInfo(&hint);
+	if (!counts && resets == NULL)
+		appendStringInfoString(&hint, "ALTER SYSTEM SET track_counts = on; SELECT pg_reload_conf();");
+	if (resets != NULL)
+		appendStringInfoString(&hint, resets);
+	durable_doctor_say(doctor, "watched", n == 0 || (counts && resets == NULL),
+					   n == 0 ? "no orchestration waits for changes of a table" :
+					   counts && resets == NULL ?
+					   psprintf("%s for changes of tables", durable_doctor_count(n, "orchestration waits", "orchestrations wait")) :
+					   psprintf("%s for changes of tables, but track_counts is off, so changes are found only after the recheck interval of the wait",
+								durable_doctor_count(n, "orchestration waits", "orchestrations wait")),
+					   hint.data);
 }
 
 /* --- failures ---------------------------------------------------------------------------- */

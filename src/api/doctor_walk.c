@@ -287,7 +287,7 @@ add_other_codes(Walk *walk)
 		.text = "SELECT handler FROM durable.orchestration o WHERE " DOCTOR_VISIBLE("o.owner")
 		" UNION SELECT handler FROM durable.activity a WHERE a.handler IS NOT NULL AND " DOCTOR_VISIBLE("a.owner")
 		" UNION SELECT handler FROM (SELECT handler, owner FROM durable.task_queue ORDER BY owner, run_at, id LIMIT 1000) t"
-		"  WHERE handler NOT IN ('" ACTIVITY_CALL_SQL "', '" TASK_HANDLER_START "') AND " DOCTOR_VISIBLE("t.owner"),
+		"  WHERE handler NOT IN ('" ACTIVITY_CALL_SQL "', '" ACTIVITY_WAIT_UNTIL "', '" TASK_HANDLER_START "') AND " DOCTOR_VISIBLE("t.owner"),
 		.nargs = 2,
 		.argtypes = {BOOLOID, OIDOID}
 	};

@@ -34,6 +34,7 @@
 #include "time_after.h"
 #include "turn.h"
 #include "unit.h"
+#include "watching.h"
 
 static UnitResult run(UnitResult (*unit) (Oid owner, UnitScan *scan), Oid owner, UnitScan *scan);
 static void require_testing(const char *function);
@@ -83,6 +84,7 @@ durable_drain(PG_FUNCTION_ARGS)
 	SPI_commit();
 	while (may_run)
 	{
+		UnitResult	watching = run(durable_watching_unit, owner, &scan);
 		UnitResult	result = run(durable_unit_batch, owner, &scan);
 		bool		passed_over = scan.passed_over;
 
@@ -103,7 +105,7 @@ durable_drain(PG_FUNCTION_ARGS)
 		durable_suspect_ran();
 
 		/* What a unit has sent may be anywhere: at the end, look everywhere again. */
-		if (result != UNIT_NOTHING)
+		if (result != UNIT_NOTHING || watching != UNIT_NOTHING)
 			look_again = true;
 		else if (passed_over)
 			;					/* go on behind what others hold */

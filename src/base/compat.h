@@ -185,6 +185,20 @@ durable_owns_database(Oid database, Oid role)
 #define DURABLE_TRANSFORMS(types)	(types)
 #endif
 
+/* 16 came with errors that are not raised. */
+#if PG_VERSION_NUM >= 160000
+#define durable_qualified_name(name)	stringToQualifiedNameList(name, NULL)
+#else
+#define durable_qualified_name(name)	stringToQualifiedNameList(name)
+#endif
+
+/* The table of a PgStat_TableStatus. */
+#if PG_VERSION_NUM >= 160000
+#define DURABLE_STAT_RELATION(status)	((status)->id)
+#else
+#define DURABLE_STAT_RELATION(status)	((status)->t_id)
+#endif
+
 /* A place for figures of EXPLAIN came in 18. */
 static inline IndexScanDesc
 durable_index_beginscan(Relation table, Relation index, Snapshot snapshot, int nkeys)

@@ -101,6 +101,12 @@ durable_activity_target(List **known, const char *name, Oid owner, Oid asking_na
 		target->trusted = true;
 		return target;
 	}
+	if (strcmp(name, ACTIVITY_WAIT_UNTIL) == 0)
+	{
+		target->handler = pstrdup(ACTIVITY_WAIT_UNTIL);
+		target->execution = EXECUTION_TASK; /* only a task can be run again and again */
+		return target;
+	}
 
 	lookup.target = target;
 	lookup.registration = durable_handler_registration(name, "activity", owner, asking_namespace);
@@ -181,7 +187,9 @@ run_activity(ActivityRun * run)
 	bool		may_overrun = run->is_inline && overrun > 0 &&
 		(limit == 0 || overrun < limit);
 
+	run->wait.context = CurrentMemoryContext;
 	call.body = activity_body;
+	call.read_only = strcmp(run->handler, ACTIVITY_WAIT_UNTIL) == 0;
 	call.keep = activity_keep;
 	call.arg = run;
 	call.within_turn = run->within_turn;
@@ -202,7 +210,14 @@ run_activity(ActivityRun * run)
 
 	if (call.returned)
 	{
-		if (!call.kept)
+		if (call.read_only)
+		{
+			if (run->keep != NULL && !run->keep(run))
+				return ACTIVITY_STOPPED;
+			if (!run->wait.holds)
+				return ACTIVITY_NOT_YET;
+		}
+		else if (!call.kept)
 			return ACTIVITY_STOPPED;
 		run->payload = call.result;
 		return ACTIVITY_COMPLETED;
@@ -233,6 +248,8 @@ run_activity(ActivityRun * run)
 		return ACTIVITY_TRY_LATER;
 	}
 
+	if (call.read_only && call.error->sqlerrcode == ERRCODE_READ_ONLY_SQL_TRANSACTION && call.error->hint == NULL)
+		call.error->hint = pstrdup("The query of durable.wait_until() may be run any number of times, so it cannot write. Write in an activity after the wait.");
 	run->sqlerrcode = call.error->sqlerrcode;
 	if (call.stage != STAGE_BINDING)
 		durable_error_explain(call.error, "activity");
@@ -344,6 +361,11 @@ activity_body(void *arg)
 	{
 		durable_usercall_set_stage(STAGE_CODE);
 		result = durable_call_sql(run->input);
+	}
+	else if (strcmp(run->handler, ACTIVITY_WAIT_UNTIL) == 0)
+	{
+		durable_usercall_set_stage(STAGE_CODE);
+		result = durable_wait_until_look(run->input, &run->wait);
 	}
 	else
 	{

@@ -9,6 +9,7 @@
 #include "flight.h"
 #include "nodes/pg_list.h"
 #include "registry.h"
+#include "wait_until.h"
 
 /* The built-in activity behind durable.call_sql(). */
 #define ACTIVITY_CALL_SQL	"durable.call_sql"
@@ -37,6 +38,7 @@ typedef enum ActivityOutcome
 	ACTIVITY_FAILED,
 	ACTIVITY_TRY_LATER,			/* infrastructure error, or took too long to be inline */
 	ACTIVITY_UNBOUND,			/* its function cannot be called as it is: problem says why */
+	ACTIVITY_NOT_YET,			/* a look at data that is not as the orchestration wants it */
 	ACTIVITY_STOPPED			/* the instance was terminated meanwhile, or it has left something */
 }			ActivityOutcome;
 
@@ -55,6 +57,7 @@ typedef struct ActivityRun
 	int			repeats;		/* of this attempt, after conflicts that count as such only a few times */
 	FlightRun	flight;
 
+	WaitUntil	wait;			/* of such a look */
 	Jsonb	   *payload;		/* result, or failure */
 	char	   *problem;		/* ACTIVITY_UNBOUND */
 	int			sqlerrcode;		/* of the failure */

@@ -67,6 +67,8 @@ struct DurableDatabase
 	pg_atomic_uint64 clock_offset;	/* (A) virtual clock, microseconds */
 	pg_atomic_uint64 newest_key;	/* (A) of all instances that got a message since the start, more or less */
 	pg_atomic_uint32 flags;		/* (A) paused, held: DATABASE_PAUSED | HeldReason */
+	pg_atomic_uint32 watch_changed; /* (A) a watched table has changed; see watch.c */
+	pg_atomic_uint32 watch_all;	/* (A) any of them may have; 1 after a start of the server */
 
 	/* coordinator */
 	CoordinatorState coordinator;	/* (L) */
@@ -164,6 +166,17 @@ typedef struct Duration
 	pg_atomic_uint64 us;
 }			Duration;
 
+/* A table that orchestrations wait for; see watch.c. */
+#define DURABLE_MAX_WATCHED	1024
+
+typedef struct WatchEntry
+{
+	pg_atomic_uint64 key;		/* database << 32 | relation; 0: free */
+	pg_atomic_uint64 changes;
+	pg_atomic_uint32 armed;		/* the next change is to be reported */
+	pg_atomic_uint32 changed;	/* the coordinator has not taken notice of it */
+}			WatchEntry;
+
 /* See xid_time.c. */
 #define MAX_XID_SAMPLES		512
 
@@ -233,6 +246,9 @@ typedef struct DurableShared
 	FlightFile	flight;			/* where there is no file */
 
 	Duration	durations[DURABLE_MAX_DURATIONS];
+
+	pg_atomic_uint32 nwatched;	/* entries that are armed */
+	WatchEntry	watched[DURABLE_MAX_WATCHED];
 
 	slock_t		quota_mutex;
 	QuotaState	quotas[DURABLE_MAX_QUOTAS];

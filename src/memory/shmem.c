@@ -95,6 +95,8 @@ set_up_memory(void)
 			pg_atomic_init_u64(&db->clock_offset, 0);
 			pg_atomic_init_u64(&db->newest_key, 0);
 			pg_atomic_init_u32(&db->flags, 0);
+			pg_atomic_init_u32(&db->watch_changed, 0);
+			pg_atomic_init_u32(&db->watch_all, 0);
 		}
 		SpinLockInit(&durable_shared->quota_mutex);
 		SpinLockInit(&durable_shared->suspect_mutex);
@@ -106,6 +108,16 @@ set_up_memory(void)
 		{
 			pg_atomic_init_u64(&durable_shared->durations[i].key, 0);
 			pg_atomic_init_u64(&durable_shared->durations[i].us, 0);
+		}
+		pg_atomic_init_u32(&durable_shared->nwatched, 0);
+		for (int i = 0; i < DURABLE_MAX_WATCHED; i++)
+		{
+			WatchEntry *entry = &durable_shared->watched[i];
+
+			pg_atomic_init_u64(&entry->key, 0);
+			pg_atomic_init_u64(&entry->changes, 0);
+			pg_atomic_init_u32(&entry->armed, 0);
+			pg_atomic_init_u32(&entry->changed, 0);
 		}
 		durable_slot_init();
 		durable_waiter_init();
@@ -209,6 +221,8 @@ durable_database_add(Oid database)
 static void
 take_entry(DurableDatabase *db, Oid database)
 {
+	pg_atomic_write_u32(&db->watch_all, 1);
+	pg_atomic_write_u32(&db->watch_changed, 1);
 	SpinLockAcquire(&db->mutex);
 	db->database = database;
 	db->state = DATABASE_UNKNOWN;

@@ -10,7 +10,8 @@
  *
  * It is connected as the bootstrap superuser and runs only the engine's own SQL.
  * owners.c decides which owners need workers, worker_supply.c starts them, retention.c
- * deletes instances, and fold.c adds up counts.
+ * deletes instances, fold.c adds up counts, and watching.c has queries run whose tables
+ * have changed.
  *
  * A round: look at the tables if there is a reason to (a request, or the slow
  * recheck), start and dismiss workers, delete a few old instances, sleep until the
@@ -38,9 +39,14 @@
 #include "tcop/tcopprot.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "watch.h"
+#include "watching.h"
 
 /* Milliseconds. */
 #define REPORT_INTERVAL		1000
+
+/* Between two changes of watched tables; milliseconds. */
+#define WATCH_INTERVAL		5
 
 /* With nothing to do for so long, it may leave for another database's. */
 #define QUIET_FOR			1000
@@ -64,6 +70,7 @@ static void leave_without_extension(DurableDatabase *db);
 static void report_held(HeldReason held);
 static bool go_to_sleep(DurableDatabase *db, TimestampTz until, bool is_quiet);
 static void make_room(DurableDatabase *db, bool is_quiet, TimestampTz next_due);
+static long wake_watching(void);
 static void report_statistics(void);
 static void describe_error(void *arg);
 
@@ -145,6 +152,7 @@ durable_coordinator_main(Datum arg)
 			ms = Min(ms, blame_ms);
 			is_quiet &= blame_ms >= durable_recheck_interval;
 			ms = Min(ms, durable_fold_step());
+			ms = Min(ms, wake_watching());
 		}
 		report_statistics();
 
@@ -333,6 +341,27 @@ make_room(DurableDatabase *db, bool is_quiet, TimestampTz next_due)
 {
 	durable_coordinator_leave(db, is_quiet ? next_due : DT_NOBEGIN);
 	proc_exit(0);
+}
+
+/* Has the queries run whose tables have changed (watching.c).  Returns ms until the next call. */
+static long
+wake_watching(void)
+{
+	static TimestampTz woken_at = 0;
+	bool		more = false;
+
+	if (!durable_watch_has_changes())
+		return durable_recheck_interval;
+	if (!durable_clock_passed(woken_at, GetCurrentTimestamp(), WATCH_INTERVAL))
+		return WATCH_INTERVAL;
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	if (durable_engine_lock())
+		more = durable_watching_step();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(round_context);
+	woken_at = GetCurrentTimestamp();
+	return more ? WATCH_INTERVAL : durable_recheck_interval;
 }
 
 static void

@@ -45,6 +45,7 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 #include "wakeup.h"
+#include "watch.h"
 
 /* How long a mark lasts when nobody takes it back, and how long we wait. */
 #define MARK_US			(60 * USECS_PER_SEC)
@@ -139,7 +140,10 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 
 	/* Its rows are visible now, and its commit callback has run in another session. */
 	if (IsA(node, TransactionStmt) && castNode(TransactionStmt, node)->kind == TRANS_STMT_COMMIT_PREPARED)
+	{
 		durable_database_look();
+		durable_watch_changed_all();
+	}
 	if (creates_extension && OidIsValid(durable_extension_oid()))
 		durable_wakeup_extension();
 }

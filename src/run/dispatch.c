@@ -146,6 +146,7 @@ run_activity(Batch * batch, Instance *instance, const Decision *decision, Activi
 			return cannot_call(batch, instance, decision, ending, run.problem, run.payload);
 
 		case ACTIVITY_TRY_LATER:
+		case ACTIVITY_NOT_YET:	/* it is always a task */
 		case ACTIVITY_STOPPED:
 			make_task(batch, instance, decision, target, batch->clock, 1, run.payload);
 			return false;

@@ -36,6 +36,7 @@
 #include "unit.h"
 #include "usercall.h"
 #include "wakeup.h"
+#include "watch.h"
 
 /*
  * After a deadlock and the like it is tried again: soon at first, then after a
@@ -43,6 +44,12 @@
  */
 #define TRY_AGAIN_MIN_US	(100 * INT64CONST(1000))
 #define TRY_AGAIN_MAX_US	(60 * USECS_PER_SEC)
+
+/* Looks at data take at most such a part of the time, however often the data changes. */
+#define REST_AFTER_LOOK		10
+
+/* Without a recheck interval; infinity is for tasks of suspended instances. */
+#define LOOK_LATEST_US		(100 * INT64CONST(365) * USECS_PER_DAY)
 
 static UnitResult end_batch(Batch * batch, const TaskRow *task, MemoryContext old);
 static TaskRow *claim_task(Oid owner, UnitScan *scan, TimestampTz now, bool suspects);
@@ -53,6 +60,7 @@ static void hold_task(Oid owner, const TaskRow *task, TimestampTz now);
 static void start_again(Batch * batch, const TaskRow *task);
 static void give_up(Batch * batch, const TaskRow *task);
 static void run_task(Batch * batch, TaskRow *task, UnitScan *scan);
+static void wait_on(Batch * batch, const TaskRow *task, const ActivityRun *run);
 static bool suspend_instance(Batch * batch, const TaskRow *task, const char *problem);
 static TimestampTz later(const TaskRow *task, TimestampTz now);
 static bool keep_effects(void *arg);
@@ -254,12 +262,19 @@ run_task(Batch * batch, TaskRow *task, UnitScan *scan)
 	if (reason == CANCEL_TERMINATED)
 		outcome = outcome == ACTIVITY_COMPLETED ? outcome : ACTIVITY_STOPPED;
 
+	if (outcome != ACTIVITY_NOT_YET)
+		durable_watch_forget();
+
 	switch (outcome)
 	{
 		case ACTIVITY_COMPLETED:
 			end_task(task);
 			durable_batch_send(batch, task->key, MESSAGE_COMPLETED, task->execution,
 							   task->task, task->attempt, NULL, run.payload);
+			break;
+
+		case ACTIVITY_NOT_YET:
+			wait_on(batch, task, &run);
 			break;
 
 		case ACTIVITY_STOPPED:
@@ -293,6 +308,32 @@ run_task(Batch * batch, TaskRow *task, UnitScan *scan)
 							   task->task, task->attempt, NULL, run.payload);
 			break;
 	}
+}
+
+/*
+ * The data is not yet as the orchestration wants it.  The task looks again when a table
+ * changes that it watches, after the recheck interval, and for the last time at the end of
+ * its timeout.
+ */
+static void
+wait_on(Batch * batch, const TaskRow *task, const ActivityRun *run)
+{
+	const WaitUntil *wait = &run->wait;
+	TimestampTz now = durable_clock_now();
+	TimestampTz give_up_at = wait->timeout_us > 0 ?
+		task->scheduled_at + Min(wait->timeout_us, LOOK_LATEST_US) : DT_NOEND;
+	TimestampTz look_at = now + (wait->recheck_us > 0 ? Min(wait->recheck_us, LOOK_LATEST_US) : LOOK_LATEST_US);
+
+	if (now >= give_up_at)
+	{
+		durable_watch_forget();
+		end_task(task);
+		durable_batch_send(batch, task->key, MESSAGE_COMPLETED, task->execution,
+						   task->task, task->attempt, NULL, NULL);
+		return;
+	}
+	durable_task_watch(batch->owner, task, Min(look_at, give_up_at), wait->relations, wait->nrelations,
+					   now + run->elapsed_us * REST_AFTER_LOOK);
 }
 
 /*
@@ -360,7 +401,7 @@ function_of(const char *handler)
 		Oid			function;
 	}			lookup = {handler, InvalidOid};
 
-	if (strcmp(handler, ACTIVITY_CALL_SQL) == 0)
+	if (strcmp(handler, ACTIVITY_CALL_SQL) == 0 || strcmp(handler, ACTIVITY_WAIT_UNTIL) == 0)
 		return InvalidOid;
 	call.body = function_body;
 	call.arg = &lookup;

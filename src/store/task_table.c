@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "utils/array.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -76,6 +77,31 @@ static DurableSql postpone_one = {
 	4, {TIDOID, TIMESTAMPTZOID, INT4OID, JSONBOID}
 };
 
+static DurableSql watch_one = {
+	"UPDATE durable.task_queue SET run_at = $2, attempt = attempt + 1, last_failure = NULL, crashes = 0, "
+	"watched = $3, rest_until = $4 WHERE ctid = $1",
+	4, {TIDOID, TIMESTAMPTZOID, OIDARRAYOID, TIMESTAMPTZOID}
+};
+
+/* What is due already has not begun, and will see the change. */
+#define WAKE_WATCHING(condition) \
+	"UPDATE durable.task_queue t SET " \
+	"run_at = CASE WHEN t.held_run_at IS NULL THEN greatest($1, t.rest_until) ELSE t.run_at END, " \
+	"held_run_at = CASE WHEN t.held_run_at IS NOT NULL THEN greatest($1, t.rest_until) END " \
+	"FROM (SELECT owner, run_at, id FROM durable.task_queue WHERE watched IS NOT NULL " condition \
+	"AND coalesce(held_run_at, run_at) > greatest($1, rest_until) LIMIT $2 FOR UPDATE SKIP LOCKED) d " \
+	"WHERE t.owner = d.owner AND t.run_at = d.run_at AND t.id = d.id RETURNING t.owner, t.run_at"
+
+static DurableSql wake_watching = {
+	WAKE_WATCHING("AND watched && $3 "),
+	3, {TIMESTAMPTZOID, INT8OID, OIDARRAYOID}
+};
+
+static DurableSql wake_all_watching = {
+	WAKE_WATCHING(""),
+	2, {TIMESTAMPTZOID, INT8OID}
+};
+
 /* Rows that are being run are locked: their worker sees that the instance has ended. */
 static DurableSql delete_idle = {
 	"DELETE FROM durable.task_queue t USING (SELECT owner, run_at, id FROM durable.task_queue "
@@ -123,6 +149,7 @@ static DurableSql set_crashes = {
 static Datum held_tasks(char *null);
 static TaskRow *claim(DurableSql *sql, Datum *values, const char *nulls);
 static TaskRow *read_task(MemoryContext context);
+static Datum oid_array(const Oid *oids, int n);
 static Size size_of(const Jsonb *value);
 static void change_one(DurableSql *sql, Datum *values, const char *nulls, const TaskRow *task);
 
@@ -288,6 +315,42 @@ durable_task_postpone(Oid owner, const TaskRow *task, TimestampTz run_at, int at
 
 	change_one(&postpone_one, values, failure ? NULL : "   n", task);
 	durable_wakeup_task(owner, run_at);
+}
+
+void
+durable_task_watch(Oid owner, const TaskRow *task, TimestampTz run_at, const Oid *relations,
+				   int nrelations, TimestampTz rest_until)
+{
+	Datum		values[4] = {PointerGetDatum(&task->tid), TimestampTzGetDatum(run_at),
+	oid_array(relations, nrelations), TimestampTzGetDatum(rest_until)};
+
+	change_one(&watch_one, values, nrelations > 0 ? NULL : "  n ", task);
+	durable_wakeup_task(owner, run_at);
+}
+
+int
+durable_task_wake_watching(const Oid *relations, int n, TimestampTz now, int limit)
+{
+	Datum		values[3] = {TimestampTzGetDatum(now), Int64GetDatum(limit), n < 0 ? (Datum) 0 : oid_array(relations, n)};
+	uint64		nrows;
+	bool		isnull;
+
+	durable_sql_connect();
+	nrows = durable_sql_run(n < 0 ? &wake_all_watching : &wake_watching, values, NULL, false, 0);
+	for (uint64 i = 0; i < nrows; i++)
+		durable_wakeup_task(durable_sql_oid(i, 1), durable_sql_timestamptz(i, 2, &isnull));
+	durable_sql_finish();
+	return (int) nrows;
+}
+
+static Datum
+oid_array(const Oid *oids, int n)
+{
+	Datum	   *values = palloc(Max(n, 1) * sizeof(Datum));
+
+	for (int i = 0; i < n; i++)
+		values[i] = ObjectIdGetDatum(oids[i]);
+	return PointerGetDatum(construct_array(values, n, OIDOID, sizeof(Oid), true, TYPALIGN_INT));
 }
 
 static void

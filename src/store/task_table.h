@@ -68,6 +68,19 @@ extern void durable_task_postpone(Oid owner, const TaskRow *task, TimestampTz ru
 								  const Jsonb *failure);
 
 /*
+ * The same for a look at data: at run_at, or when one of these tables changes, but then not
+ * before rest_until.
+ */
+extern void durable_task_watch(Oid owner, const TaskRow *task, TimestampTz run_at, const Oid *relations,
+							   int nrelations, TimestampTz rest_until);
+
+/*
+ * These tables have changed (n < 0: any may have): what looks at them is due, unless it is
+ * running just now.  At most limit rows; returns their number.
+ */
+extern int	durable_task_wake_watching(const Oid *relations, int n, TimestampTz now, int limit);
+
+/*
  * Suspended instances (a bigint[]): holds their tasks that nobody has locked, and lets
  * them run again; the same for one task that the caller has locked.
  */

@@ -98,6 +98,16 @@ later('1 day 1 s');
 is(output('agent-2'), '{"answer": "nobody consented", "budget_left": 57}', 'or not');
 is(sql("SELECT count(*) FROM agent.deed WHERE action = 'buy'"), 1, 'one purchase');
 
+example('data_wait');
+is(output('goods-1'), '"reserved"', 'goods that are there are reserved at once');
+is(sql("SELECT string_agg(custom_status ->> 'waits_for', ', ') FROM durable.instances WHERE instance_id IN ('goods-2', 'goods-3') AND runtime_status = 'Running'"), 'chair, chair', 'others are waited for');
+sql("UPDATE warehouse.stock SET pieces = pieces + 4 WHERE item = 'chair'");
+run();
+is(output('goods-2'), '"reserved"', 'a delivery wakes the order that it suffices for');
+is(sql('SELECT pieces FROM warehouse.stock WHERE item = $$chair$$'), 1, 'the goods are taken');
+later('31 days');
+is(output('goods-3'), '"not available within 30 days"', 'the other one gives up');
+
 SKIP:
 {
 	$read{nightly} = 1;
