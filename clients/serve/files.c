@@ -82,6 +82,8 @@ file_name(const char *path, char *name, size_t size)
 	const char *last = strrchr(path, '/');
 	const char *end;
 
+	if (strstr(path, "/../") != NULL || strcmp(last, "/..") == 0)
+		return false;
 	if (strcmp(path, "/") == 0)
 		path = "/index.html";
 	else if (strchr(last, '.') == NULL || strncmp(path, "/workflows/", 11) == 0)
