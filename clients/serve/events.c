@@ -62,6 +62,14 @@ typedef struct Mount
 	int			nseen;
 } Mount;
 
+/* A request with a token, until the database has said whether its role may see the events. */
+typedef struct Admission
+{
+	struct evhttp_request *req; /* NULL: the client is gone */
+	int			mount;
+	Token		token;
+} Admission;
+
 static Client *clients;
 static int	nclients;
 static uint64_t sent,
@@ -72,6 +80,10 @@ static struct event *settle;
 
 static void ask(int mount);
 static void answered(const Answer *answer, void *arg);
+static int	mount_of(struct evhttp_request *req);
+static void begin(struct evhttp_request *req, int mount);
+static void admitted(const Answer *answer, void *arg);
+static void not_admitted(struct evhttp_connection *connection, void *arg);
 static void ask_for_client(Client *client);
 static void client_answered(const Answer *answer, void *arg);
 static void send_event(Client *client, int64_t id, const char *data, size_t length);
@@ -308,16 +320,71 @@ settle_down(evutil_socket_t fd, short events, void *arg)
 /* --- clients ---------------------------------------------------------------------------------- */
 
 void
-events_serve(struct evhttp_request *req)
+events_serve(struct evhttp_request *req, Token *token)
+{
+	int			mount = mount_of(req);
+	Admission  *admission;
+	char		path[300];
+	Query		q = {"GET", path, "after=999999999999999999", NULL, "{}", NULL, true};
+
+	if (mount >= nmounts || nclients >= options.max_events || evhttp_request_get_command(req) == EVHTTP_REQ_HEAD)
+	{
+		if (token != NULL)
+			token_free(token);
+		if (mount >= nmounts)
+			reply_message(req, 404, "There are no events.");
+		else
+			reply_message(req, 503, "There are too many listeners.");
+		return;
+	}
+	if (token == NULL)
+	{
+		begin(req, mount);
+		return;
+	}
+	/* Events are fetched once for all clients; whether this one may have them is asked with its token. */
+	admission = must_alloc(sizeof(Admission));
+	admission->req = req;
+	admission->mount = mount;
+	admission->token = *token;
+	evhttp_connection_set_closecb(evhttp_request_get_connection(req), not_admitted, admission);
+	snprintf(path, sizeof(path), "%s/events", mounts[mount]->prefix);
+	q.token = &admission->token;
+	pool_ask(&q, admitted, admission);
+}
+
+static void
+admitted(const Answer *answer, void *arg)
+{
+	Admission  *admission = arg;
+	struct evhttp_request *req = admission->req;
+	int			mount = admission->mount;
+
+	token_free(&admission->token);
+	free(admission);
+	if (req == NULL)
+		return;
+	evhttp_connection_set_closecb(evhttp_request_get_connection(req), NULL, NULL);
+	if (answer->status == 200)
+		begin(req, mount);
+	else
+		reply(req, answer->status, "application/json", answer->body, answer->body_length);
+}
+
+static void
+not_admitted(struct evhttp_connection *connection, void *arg)
+{
+	(void) connection;
+	((Admission *) arg)->req = NULL;
+}
+
+/* nmounts: there is none of that name. */
+static int
+mount_of(struct evhttp_request *req)
 {
 	struct evkeyvalq parameters;
 	const char *query = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(req));
-	const char *last = evhttp_find_header(evhttp_request_get_input_headers(req), "Last-Event-ID");
-	struct evkeyvalq *out = evhttp_request_get_output_headers(req);
-	struct evbuffer *buffer;
-	struct timeval patience = {30, 0};
 	const char *value;
-	Client	   *client;
 	int			mount = 0;
 
 	TAILQ_INIT(&parameters);
@@ -327,15 +394,25 @@ events_serve(struct evhttp_request *req)
 	if (value != NULL)
 		while (mount < nmounts && strcasecmp(mounts[mount]->prefix, value) != 0)
 			mount++;
-	if (mount >= nmounts || nclients >= options.max_events || evhttp_request_get_command(req) == EVHTTP_REQ_HEAD)
-	{
-		evhttp_clear_headers(&parameters);
-		if (mount >= nmounts)
-			reply_message(req, 404, "There are no events.");
-		else
-			reply_message(req, 503, "There are too many listeners.");
-		return;
-	}
+	evhttp_clear_headers(&parameters);
+	return mount;
+}
+
+static void
+begin(struct evhttp_request *req, int mount)
+{
+	struct evkeyvalq parameters;
+	const char *query = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(req));
+	const char *last = evhttp_find_header(evhttp_request_get_input_headers(req), "Last-Event-ID");
+	struct evkeyvalq *out = evhttp_request_get_output_headers(req);
+	struct evbuffer *buffer;
+	struct timeval patience = {30, 0};
+	const char *value;
+	Client	   *client;
+
+	TAILQ_INIT(&parameters);
+	if (query != NULL)
+		evhttp_parse_query_str(query, &parameters);
 	client = must_alloc(sizeof(Client));
 	client->req = req;
 	client->mount = mount;

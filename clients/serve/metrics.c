@@ -27,6 +27,7 @@ static double total_seconds;
 typedef struct Scrape
 {
 	struct evhttp_request *req;
+	bool		has_token;
 } Scrape;
 
 static void answered(const Answer *answer, void *arg);
@@ -48,12 +49,13 @@ metrics_count(const char *method, int status, double seconds)
 }
 
 void
-metrics_serve(struct evhttp_request *req)
+metrics_serve(struct evhttp_request *req, const Token *token)
 {
 	Scrape	   *scrape = must_alloc(sizeof(Scrape));
-	Query		q = {"GET", "/api/v1/metrics", NULL, NULL, "{}", NULL, true};
+	Query		q = {"GET", "/api/v1/metrics", NULL, NULL, "{}", token, true};
 
 	scrape->req = req;
+	scrape->has_token = token != NULL;
 	evhttp_connection_set_closecb(evhttp_request_get_connection(req), gone, scrape);
 	pool_ask(&q, answered, scrape);
 }
@@ -74,6 +76,14 @@ answered(const Answer *answer, void *arg)
 
 	if (scrape->req == NULL)
 	{
+		free(scrape);
+		return;
+	}
+	/* The database has refused the token, or its role.  A role that may see nothing of the instances gets the gateway's numbers. */
+	if (scrape->has_token && (answer->status == 401 || (answer->status == 403 && strstr(answer->body, "\"SqlState\"") == NULL)))
+	{
+		evhttp_connection_set_closecb(evhttp_request_get_connection(scrape->req), NULL, NULL);
+		reply(scrape->req, answer->status, "application/json", answer->body, answer->body_length);
 		free(scrape);
 		return;
 	}

@@ -139,14 +139,13 @@ request_handle(struct evhttp_request *req, void *arg)
 	}
 	if (is_read && strcmp(path, "/events") == 0)
 	{
-		token_free(&token);
-		events_serve(req);
+		events_serve(req, has_token ? &token : NULL);
 		return;
 	}
 	if (is_read && strcmp(path, "/metrics") == 0)
 	{
+		metrics_serve(req, has_token ? &token : NULL);
 		token_free(&token);
-		metrics_serve(req);
 		return;
 	}
 

@@ -140,7 +140,7 @@ extern bool request_origin(struct evhttp_request *req);	/* adds CORS headers; fa
 
 /* --- events.c --- */
 extern void events_start(void);
-extern void events_serve(struct evhttp_request *req);
+extern void events_serve(struct evhttp_request *req, Token *token);	/* takes the token; NULL: there is none */
 extern int	events_clients(void);
 extern uint64_t events_sent(void);
 extern uint64_t events_dropped(void);
@@ -162,7 +162,7 @@ extern bool crash_serve(struct evhttp_request *req, const char *path);	/* false:
 
 /* --- metrics.c --- */
 extern void metrics_count(const char *method, int status, double seconds);
-extern void metrics_serve(struct evhttp_request *req);
+extern void metrics_serve(struct evhttp_request *req, const Token *token);
 
 extern double now_seconds(void);
 extern void *must_alloc(size_t size);

@@ -354,6 +354,90 @@ SET search_path TO pg_catalog, pg_temp
 RETURN jsonb_build_object('instance_id', e.entity_id, 'modified_at', e.last_updated_time, 'backlog', e.waiting,
                           'locked_by', e.locked_by, 'state', CASE WHEN with_state THEN e.state::text END);
 
+/* --- work ------------------------------------------------------------------------------------------- */
+
+-- Work for the streams of workers: at most so many turns and activities, of these names (NULL: all).  item is
+-- the message for the worker.  kind: o a turn, e an activity.
+CREATE FUNCTION durable.grpc_fetch(
+    queue       text,
+    worker      text,
+    max_turns   integer,
+    turn_names  text[],
+    max_tasks   integer,
+    task_names  text[])
+RETURNS TABLE (kind text, token text, instance_id text, name text, version text, task_id integer, item jsonb)
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM FROM durable.queues q WHERE q.name = grpc_fetch.queue;
+    IF NOT FOUND THEN
+        PERFORM durable.register_queue(grpc_fetch.queue);
+    END IF;
+    IF max_tasks > 0 THEN
+        RETURN QUERY
+            SELECT 'e', w.token, w.instance_id::text, w.name, ''::text, t.task,
+                   jsonb_build_object('token', w.token, 'task', jsonb_build_object(
+                       'name', w.name, 'input', w.input::text, 'instance_id', w.instance_id, 'task_id', t.task))
+            FROM durable.fetch_work(grpc_fetch.queue, left(grpc_fetch.worker, 60), max_tasks, '30 seconds', task_names) AS w,
+                 split_part(reverse(w.idempotency_key), '.', 2) AS r, CAST(reverse(r) AS integer) AS t (task);
+    END IF;
+END;
+$$;
+
+-- Answers of workers, together in one transaction; how many were good.  One that is too late, or comes again, changes nothing.
+CREATE FUNCTION durable.grpc_complete(kind text, answers jsonb) RETURNS integer
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    answer jsonb;
+    failure jsonb;
+    tokens text[];
+    results jsonb[];
+    good integer := 0;
+BEGIN
+    SELECT array_agg(a ->> 'token'), array_agg(durable.grpc_input(a ->> 'result')) INTO tokens, results
+    FROM jsonb_array_elements(answers) AS a WHERE NOT a ? 'failure';
+    IF tokens IS NOT NULL THEN
+        good := durable.complete_tasks(tokens, results, on_stale => 'skip');
+    END IF;
+    FOR answer IN SELECT a FROM jsonb_array_elements(answers) AS a WHERE a ? 'failure' LOOP
+        failure := answer -> 'failure';
+        BEGIN
+            PERFORM durable.fail_task(answer ->> 'token',
+                                      failure || jsonb_build_object('message', coalesce(failure ->> 'message', ''), 'detail', failure ->> 'type', 'context', failure ->> 'stack'),
+                                      NOT coalesce((failure ->> 'non_retriable')::boolean, false));
+            good := good + 1;
+        EXCEPTION
+            WHEN SQLSTATE 'WF008' THEN NULL;
+        END;
+    END LOOP;
+    RETURN good;
+EXCEPTION
+    -- A token of this form was never given.
+    WHEN invalid_parameter_value THEN
+        IF jsonb_array_length(answers) = 1 AND SQLERRM LIKE 'invalid token%' THEN
+            RAISE EXCEPTION USING ERRCODE = 'no_data_found', MESSAGE = 'there is no work with this token';
+        END IF;
+        RAISE;
+END;
+$$;
+
+-- Another worker gets it a second later.
+CREATE FUNCTION durable.grpc_abandon(token text) RETURNS integer
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN durable.release_work(ARRAY[token], '1 second');
+EXCEPTION
+    WHEN invalid_parameter_value THEN
+        RAISE EXCEPTION USING ERRCODE = 'no_data_found', MESSAGE = 'there is no work with this token';
+END;
+$$;
+
 /* --- all of them ------------------------------------------------------------------------------------- */
 
 CREATE FUNCTION durable.grpc(rpc text, queue text, request jsonb) RETURNS SETOF jsonb
@@ -461,5 +545,8 @@ COMMENT ON FUNCTION durable.grpc_history(jsonb) IS 'RPC StreamInstanceHistory';
 COMMENT ON FUNCTION durable.grpc_entity(jsonb) IS 'RPCs SignalEntity, GetEntity and QueryEntities';
 COMMENT ON FUNCTION durable.grpc_entity_state(durable.entities, boolean) IS 'the state of an entity for a client of the Durable Task protocol';
 COMMENT ON FUNCTION durable.grpc_skip_terminations(jsonb) IS 'RPC SkipGracefulOrchestrationTerminations';
+COMMENT ON FUNCTION durable.grpc_fetch(text, text, integer, text[], integer, text[]) IS 'fetches work for workers of the Durable Task protocol';
+COMMENT ON FUNCTION durable.grpc_complete(text, jsonb) IS 'applies the answers of workers of the Durable Task protocol, and returns how many were good';
+COMMENT ON FUNCTION durable.grpc_abandon(text) IS 'gives work back that a worker of the Durable Task protocol has abandoned';
 COMMENT ON FUNCTION durable.grpc_unknown(text) IS 'the error for an RPC that is not supported';
 COMMENT ON FUNCTION durable.grpc_waits(text[], boolean[], boolean[]) IS 'the answers for clients that wait and need not wait any more';

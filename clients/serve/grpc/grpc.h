@@ -104,6 +104,7 @@ struct Call
 	bool		has_begun;		/* the request is complete */
 	bool		has_headers;	/* of the answer */
 	bool		is_finished;	/* the status is known */
+	bool		is_cut_off;		/* the connection was lost, and not only this call has ended */
 	bool		is_deferred;	/* HTTP/2 waits for more of the answer */
 	GrpcStatus	status;
 	char	   *message;

@@ -290,7 +290,10 @@ static void
 free_connection(H2 *h2)
 {
 	while (h2->calls != NULL)
+	{
+		h2->calls->is_cut_off = true;
 		forget_call(h2->calls);
+	}
 	nghttp2_session_del(h2->session);
 	bufferevent_free(h2->bev);
 	event_free(h2->flush);

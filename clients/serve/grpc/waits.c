@@ -14,6 +14,7 @@
 
 #include "grpc.h"
 #include "json.h"
+#include "work.h"
 
 #define SHORTEST_MS		20
 #define LONGEST_MS		500
@@ -57,7 +58,6 @@ static void look(Hub *hub);
 static void looked(const Outcome *outcome, void *arg);
 static void remove_gone(HubWaits *waits);
 static void on_timer(evutil_socket_t fd, short events, void *arg);
-static void add_element(Buffer *array, const char *text);
 
 int
 waits_count(void)
@@ -144,9 +144,9 @@ look(Hub *hub)
 	for (Wait *wait = waits->waits; wait != NULL && what->n < MOST_AT_A_TIME; wait = wait->next)
 		if (skip-- <= 0)
 		{
-			add_element(&arrays[0], wait->id);
-			add_element(&arrays[1], wait->is_start ? "t" : "f");
-			add_element(&arrays[2], wait->with_payloads ? "t" : "f");
+			array_add(&arrays[0], wait->id);
+			array_add(&arrays[1], wait->is_start ? "t" : "f");
+			array_add(&arrays[2], wait->with_payloads ? "t" : "f");
 			what->waits[what->n++] = wait;
 		}
 	waits->offset = what->n == MOST_AT_A_TIME ? waits->offset + what->n : 0;
@@ -160,20 +160,6 @@ look(Hub *hub)
 	pool_run(&waits_statement, values, &access, looked, what);
 	for (int i = 0; i < 3; i++)
 		buffer_free(&arrays[i]);
-}
-
-/* An element of an array of PostgreSQL. */
-static void
-add_element(Buffer *array, const char *text)
-{
-	buffer_add_text(array, array->length == 0 ? "{\"" : ",\"");
-	for (; *text != '\0'; text++)
-	{
-		if (*text == '"' || *text == '\\')
-			buffer_add_byte(array, '\\');
-		buffer_add_byte(array, *text);
-	}
-	buffer_add_byte(array, '"');
 }
 
 static void

@@ -1,0 +1,16 @@
+/*
+ * session.h - a connection to PostgreSQL of its own, with a role, for one statement at a time.
+ */
+#ifndef CLIENTS_SERVE_GRPC_SESSION_H
+#define CLIENTS_SERVE_GRPC_SESSION_H
+
+#include "../serve.h"
+
+typedef struct Session Session;
+
+/* changed: it has become ready, or (is_ready false) has been lost.  It connects again by itself. */
+extern Session *session_new(const char *role, void (*changed) (void *arg, bool is_ready), void *arg);
+extern bool session_is_idle(const Session *session);	/* ready, and nothing is being executed */
+extern void session_run(Session *session, const Statement *statement, const char *const *values, OutcomeHandler handler, void *arg);
+
+#endif
