@@ -46,6 +46,13 @@ SELECT durable.signal_entity('counter', 'a', 'add', 1);
 CALL durable.drain();
 SELECT entity_id, state, last_failure - 'context' AS last_failure FROM durable.entities ORDER BY 1;
 
+-- the key is any text
+SELECT durable.signal_entity('counter', key, 'add', 1) FROM unnest(ARRAY['', '@', ' ', 'a@b@c', E'x\ny', 'ä']) key;
+CALL durable.drain();
+SELECT to_json(key) AS key, to_json(entity_id) AS entity_id, state, durable.entity_state(name, key) FROM durable.entities
+WHERE key NOT IN ('a', 'b') ORDER BY entity_id COLLATE "C";
+SELECT count(durable.purge_entity('counter', key)) FROM unnest(ARRAY['', '@', ' ', 'a@b@c', E'x\ny', 'ä']) key;
+
 -- without a state it is gone
 SELECT durable.signal_entity('counter', 'a', 'delete');
 SELECT durable.signal_entity('counter', 'b', 'delete');
@@ -73,7 +80,7 @@ SELECT durable.signal_entity('countr', 'a', 'add', 1);
 SELECT durable.signal_entity('nothing like it', 'a', 'add', 1);
 SELECT durable.signal_entity('a@b', 'a', 'add', 1);
 SELECT durable.signal_entity('counter', NULL, 'add', 1);
-SELECT durable.signal_entity('counter', '', 'add', 1);
+SELECT durable.signal_entity('', 'a', 'add', 1);
 SELECT durable.signal_entity('counter', 'a', NULL, 1);
 SELECT durable.signal_entity('counter', 'a', E'a\nb', 1);
 SELECT durable.signal_entity('counter', repeat('x', 1020), 'add', 1);
@@ -172,6 +179,7 @@ SELECT entity_id, state, waiting, problem, next_try > durable.clock() AS later F
 SELECT durable.advance_clock('1 minute') IS NOT NULL AS later;
 CALL durable.drain();
 SELECT entity_id, state, waiting, problem, next_try > durable.clock() AS later FROM durable.entities WHERE key = 'h';
+SELECT ok, regexp_replace(detail, '\d+', 'N'), hint FROM durable.doctor() WHERE check_name = 'entities';
 SELECT durable.register_entity('counter', 'counter(jsonb,text,jsonb)');
 SELECT durable.advance_clock('1 minute') IS NOT NULL AS later;
 CALL durable.drain();

@@ -365,6 +365,7 @@ CREATE TABLE durable.entity (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05,
         autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX entity_key ON durable.entity (key);
+CREATE INDEX entity_problem ON durable.entity (problem_at) WHERE problem_at IS NOT NULL;
 
 -- Operations that have been taken from the inbox and cannot be run yet, with due_at -infinity
 -- in the order of their ids; and signals for later.  Columns as those of durable.inbox.

@@ -321,6 +321,77 @@ BEGIN
 END;
 $$;
 
+-- GET entities, entities/NAME, entities/NAME/KEY; POST and DELETE of the last.  $ is the empty key.  Entities are those of
+-- the current user.
+CREATE FUNCTION durable.http_entities(method text, segments text[], parameters jsonb, body text, headers jsonb) RETURNS durable.http_response
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    name text := lower(segments[2]);
+    key text := CASE WHEN segments[3] = '$' THEN '' ELSE segments[3] END;
+    state jsonb;
+BEGIN
+    IF cardinality(segments) = 3 AND method = 'GET' THEN
+        state := durable.entity_state(name, key);
+        IF state IS NULL THEN
+            RETURN durable.http_empty(404);
+        END IF;
+        RETURN durable.http_json(200, state::text);
+    ELSIF cardinality(segments) = 3 AND method IN ('POST', 'DELETE') THEN
+        PERFORM durable.signal_entity(name, key, CASE WHEN method = 'DELETE' THEN 'delete' ELSE parameters ->> 'op' END,
+                                      CASE WHEN method = 'POST' THEN durable.http_input(body) END);
+        RETURN durable.http_empty(202);
+    ELSIF cardinality(segments) <= 2 AND method = 'GET' THEN
+        RETURN durable.http_entity_list(name, parameters, headers ->> 'x-ms-continuation-token');
+    END IF;
+    RETURN durable.http_empty(404);
+END;
+$$;
+
+-- The token is the last id that was shown, in base64.
+CREATE FUNCTION durable.http_entity_list(name text, parameters jsonb, token text) RETURNS durable.http_response
+LANGUAGE plpgsql STABLE
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    top integer := least(greatest(durable.http_integer(parameters ->> 'top', 100), 1), 10000);
+    since timestamptz := durable.http_time(parameters ->> 'lastoperationtimefrom');
+    until timestamptz := durable.http_time(parameters ->> 'lastoperationtimeto');
+    with_state boolean := durable.http_boolean(parameters ->> 'fetchstate', false);
+    after text;
+    last text;
+    found bigint;
+    result json;
+BEGIN
+    BEGIN
+        after := convert_from(decode(coalesce(token, ''), 'base64'), 'UTF8');
+    EXCEPTION
+        WHEN data_exception THEN
+            RETURN durable.http_error(400, 'The continuation token is not valid.');
+    END;
+    IF name IS NOT NULL AND after COLLATE "C" < '@' || name THEN
+        after := '@' || name;
+    END IF;
+    SELECT json_agg(row ORDER BY entity_id COLLATE "C"), max(entity_id COLLATE "C"), count(*) INTO result, last, found
+    FROM (SELECT e.entity_id,
+                 CASE WHEN with_state
+                      THEN json_build_object('entityId', json_build_object('name', e.name, 'key', e.key),
+                                             'lastOperationTime', durable.http_timestamp(e.last_updated_time), 'state', e.state)
+                      ELSE json_build_object('entityId', json_build_object('name', e.name, 'key', e.key),
+                                             'lastOperationTime', durable.http_timestamp(e.last_updated_time)) END AS row
+          FROM durable.entities e
+          WHERE e.owner = to_regrole(quote_ident(current_user)) AND e.state IS NOT NULL
+            AND e.entity_id > after AND (http_entity_list.name IS NULL OR e.entity_id < '@' || http_entity_list.name || 'A')
+            AND (http_entity_list.name IS NULL OR e.name = http_entity_list.name)
+            AND (since IS NULL OR e.last_updated_time >= since)
+            AND (until IS NULL OR e.last_updated_time <= until)
+          ORDER BY e.entity_id COLLATE "C" LIMIT top) AS page (entity_id, row);
+    RETURN durable.http_json(200, coalesce(result, '[]')::text, jsonb_build_object('x-ms-continuation-token',
+        CASE WHEN found = top THEN translate(encode(convert_to(last, 'UTF8'), 'base64'), E'\n', '') ELSE '' END));
+END;
+$$;
+
 CREATE FUNCTION durable.http_management(method text, segments text[], query text, body text, headers jsonb) RETURNS durable.http_response
 LANGUAGE plpgsql
 AS $$
@@ -353,7 +424,7 @@ BEGIN
         END IF;
     ELSIF what = 'orchestrators' AND method = 'POST' AND nsegments BETWEEN 2 AND 3 THEN
         RETURN durable.http_start(segments[2], segments[3], parameters, body, headers);
-    ELSIF what = 'entities' AND pg_catalog.to_regproc('durable.http_entities') IS NOT NULL THEN
+    ELSIF what = 'entities' THEN
         RETURN durable.http_entities(method, segments, parameters, body, headers);
     END IF;
     RETURN durable.http_empty(404);
@@ -361,6 +432,8 @@ END;
 $$;
 
 COMMENT ON FUNCTION durable.http_management(text, text[], text, text, jsonb) IS 'answers a request to the management API of Durable Functions';
+COMMENT ON FUNCTION durable.http_entities(text, text[], jsonb, text, jsonb) IS 'GET, POST and DELETE entities/NAME/KEY, GET entities';
+COMMENT ON FUNCTION durable.http_entity_list(text, jsonb, text) IS 'GET entities and entities/NAME';
 COMMENT ON FUNCTION durable.http_is_form(text, jsonb) IS 'could a web page have sent that body without having asked for permission?';
 COMMENT ON FUNCTION durable.http_links(text, jsonb, jsonb) IS 'the addresses by which an instance is managed';
 COMMENT ON FUNCTION durable.http_accepted(text, jsonb, jsonb) IS 'the response to a request that has started an instance';

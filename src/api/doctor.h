@@ -57,6 +57,9 @@ extern void durable_doctor_check_tables(Doctor *doctor);
 /* doctor_queues.c: workers outside of the database */
 extern void durable_doctor_check_queues(Doctor *doctor);
 
+/* doctor_entities.c */
+extern void durable_doctor_check_entities(Doctor *doctor);
+
 /* doctor_walk.c: the instances */
 extern void durable_doctor_walk(Doctor *doctor);
 

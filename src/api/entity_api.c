@@ -293,9 +293,12 @@ static char *
 id_argument(FunctionCallInfo fcinfo)
 {
 	char	   *name = durable_client_name(fcinfo, 0, "name of an entity");
-	char	   *key = durable_client_name(fcinfo, 1, "key of an entity");
 
-	return durable_entity_id(name, key);
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("key of an entity must not be null")));
+	return durable_entity_id(name, text_to_cstring(PG_GETARG_TEXT_PP(1)));
 }
 
 /* A role whose entities the current user may read; himself by default. */

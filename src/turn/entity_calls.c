@@ -103,9 +103,12 @@ char *
 durable_entity_argument(FunctionCallInfo fcinfo)
 {
 	char	   *name = durable_call_name(fcinfo, 0, "name of an entity");
-	char	   *key = durable_call_name(fcinfo, 1, "key of an entity");
 
-	return durable_entity_id(name, key);
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("key of an entity must not be null")));
+	return durable_entity_id(name, text_to_cstring(PG_GETARG_TEXT_PP(1)));
 }
 
 void

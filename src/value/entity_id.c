@@ -34,8 +34,6 @@ durable_entity_id(const char *name, const char *key)
 
 	if (name[0] == '\0')
 		refuse_id("The name is empty.");
-	if (key[0] == '\0')
-		refuse_id("The key is empty.");
 	if (strchr(name, '@') != NULL)
 		refuse_id("The name of an entity cannot contain \"@\".");
 	id = psprintf("@%s@%s", asc_tolower(name, strlen(name)), key);
