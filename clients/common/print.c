@@ -205,13 +205,20 @@ print_piece(FILE *out, Style style, const char *format, ...)
 static void
 print_styled(Style style, bool begin)
 {
+	fputs(print_code(style, begin), stdout);
+}
+
+const char *
+print_code(Style style, bool begin)
+{
 	static const char *const codes[] = {
 		[STYLE_PLAIN] = "", [STYLE_DIM] = "\033[2m", [STYLE_NAME] = "\033[1m",
 		[STYLE_NARRATION] = "\033[36m", [STYLE_GOOD] = "\033[32m", [STYLE_BAD] = "\033[31m"
 	};
 
-	if (use_color && style != STYLE_PLAIN)
-		fputs(begin ? codes[style] : "\033[0m", stdout);
+	if (!use_color || style == STYLE_PLAIN)
+		return "";
+	return begin ? codes[style] : "\033[0m";
 }
 
 /*

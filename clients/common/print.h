@@ -30,6 +30,9 @@ extern void print_note(const char *format, ...) __attribute__((format(printf, 1,
 extern void print_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 extern void print_hint(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* The sequence that begins or ends a style on the terminal, "" if it shows none; for programs that draw a screen. */
+extern const char *print_code(Style style, bool begin);
+
 /* A line in pieces: open, any number of pieces, close (which flushes). */
 extern void print_open(FILE *out);
 extern void print_piece(FILE *out, Style style, const char *format, ...) __attribute__((format(printf, 3, 4)));

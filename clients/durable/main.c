@@ -30,7 +30,7 @@ static const Command command_serve = {
 };
 
 static const Command *const commands[] = {
-	&command_list, &command_history, &command_explain, &command_start, &command_event, &command_wait,
+	&command_top, &command_list, &command_history, &command_explain, &command_start, &command_event, &command_wait,
 	&command_terminate, &command_suspend, &command_resume, &command_rewind, &command_restart, &command_purge,
 	&command_schedules, &command_queues, &command_doctor, &command_verify, &command_worker, &command_serve
 };

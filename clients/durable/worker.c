@@ -35,20 +35,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "commands.h"
 #include "exits.h"
-#include "job.h"
 #include "print.h"
-
-#define WAIT_SECONDS	"30 seconds"	/* of one wait_for_work */
-#define PAUSE			1000	/* ms after an error of the server */
-#define SHORT_PAUSE		50		/* ms after a fetch that found nothing although something was there */
-#define EXIT_FINAL		100		/* exit code of a command whose failure must not be tried again */
-
-enum
-{
-	OPT_QUEUE, OPT_EXEC, OPT_ACTIVITY, OPT_JOBS, OPT_LEASE, OPT_WORKER, OPT_TEXT, OPT_GRACE, OPT_UNTIL_EMPTY
-};
+#include "worker.h"
 
 static const CommandOption worker_options[] = {
 	[OPT_QUEUE] = {"queue", 'Q', "QUEUE", "the queue to fetch from"},
@@ -63,32 +52,6 @@ static const CommandOption worker_options[] = {
 	{0}
 };
 
-typedef struct Worker
-{
-	Client	   *c;
-	const Args *args;
-	const char *queue;
-	char	   *name;
-	char	   *names;			/* array of the activities to fetch, as a literal; NULL: all */
-	long		max_jobs;
-	long		lease;			/* seconds */
-	long		grace;			/* seconds, -1: none */
-	bool		text;
-	Job		   *jobs;
-	int			njobs;
-
-	ConnOptions waiter_options;
-	Conn		waiter;
-	bool		waiter_asks;	/* a wait_for_work is under way */
-
-	bool		may_be_more;	/* a fetch could find something */
-	bool		is_empty;		/* the last fetch has found nothing */
-	int64_t		next_fetch;		/* conn_now(), after an error or a fetch in vain */
-	int64_t		next_extension;
-	int64_t		stopping_since; /* 0: not stopping */
-	int			code;
-} Worker;
-
 static int	worker_main(Client *c, const Args *args);
 static bool configure(Worker *w);
 static void collect_names(Worker *w);
@@ -99,20 +62,7 @@ static void look_at_signals(Worker *w);
 static void reap(Worker *w);
 static void stop_jobs(Worker *w);
 static void settle(Worker *w);
-static bool report(Worker *w, Job *job);
-static bool report_success(Worker *w, Job *job);
-static bool report_failure(Worker *w, Job *job, const char *message, const char *sqlstate, bool retryable);
-static bool give_back(Worker *w, Job *job);
-static void tell(Worker *w, const Job *job, const char *what, Style style);
-static void extend(Worker *w);
-static bool extend_one(Worker *w, Job *job, bool *is_good);
-static void fetch(Worker *w);
-static bool begin(Worker *w, const PGresult *res, int row);
-static const char *command_for(const Worker *w, const char *name);
-static void attend_waiter(Worker *w);
-static void stop_waiting(Worker *w);
 static void wait_for_something(Worker *w);
-static PGresult *say(Worker *w, const char *sql, int n, const char *const *values);
 
 static int	signal_pipe[2];
 static volatile sig_atomic_t stop_signals = 0;
@@ -154,7 +104,7 @@ worker_main(Client *c, const Args *args)
 		conn_configure(&w.waiter, &w.waiter_options);
 		catch_signals();
 		work(&w);
-		stop_waiting(&w);
+		worker_stop_waiting(&w);
 		conn_close(&w.waiter);
 	}
 	free(w.jobs);
@@ -287,8 +237,8 @@ work(Worker *w)
 		if (conn_mend(conn, &wait))
 		{
 			settle(w);
-			extend(w);
-			fetch(w);
+			worker_extend(w);
+			worker_fetch(w);
 			if (w->code != EXIT_OK)
 			{
 				stop_jobs(w);
@@ -296,7 +246,7 @@ work(Worker *w)
 			}
 			if (w->is_empty && w->njobs == 0 && args_has(w->args, OPT_UNTIL_EMPTY))
 				return;
-			attend_waiter(w);
+			worker_attend_waiter(w);
 		}
 		wait_for_something(w);
 	}
@@ -355,402 +305,12 @@ settle(Worker *w)
 
 		if (!job_is_over(job))
 			continue;
-		if (!report(w, job))
+		if (!worker_report(w, job))
 			return;
 		job_free(job);
 		*job = w->jobs[--w->njobs];
 		w->may_be_more = true;
 	}
-}
-
-/* True: nothing is left to be done for it.  False: the connection is lost. */
-static bool
-report(Worker *w, Job *job)
-{
-	char		text[80];
-
-	if (job->is_lost)
-	{
-		tell(w, job, "lost", STYLE_BAD);
-		return true;
-	}
-	if (WIFEXITED(job->status) && WEXITSTATUS(job->status) == 0)
-	{
-		if (job->output_is_too_long)
-			return report_failure(w, job, "the output of the command is too long", "54000", false);
-		return report_success(w, job);
-	}
-	/* It was us who stopped it. */
-	if (job->told != 0)
-		return give_back(w, job);
-	while (job->tail_length > 0 && (job->tail[job->tail_length - 1] == '\n' || job->tail[job->tail_length - 1] == '\r'))
-		job->tail_length--;
-	job->tail[job->tail_length] = '\0';
-	if (WIFSIGNALED(job->status))
-		snprintf(text, sizeof(text), "the command was ended by signal %d", WTERMSIG(job->status));
-	else
-		snprintf(text, sizeof(text), "the command ended with exit code %d", WEXITSTATUS(job->status));
-	return report_failure(w, job, job->tail_length > 0 ? job->tail : text, NULL,
-						  !WIFEXITED(job->status) || WEXITSTATUS(job->status) != EXIT_FINAL);
-}
-
-static bool
-report_success(Worker *w, Job *job)
-{
-	char	   *result = NULL;
-	size_t		size;
-	const char *values[2] = {job->token, NULL};
-	PGresult   *res;
-	bool		ok;
-
-	while (job->output_length > 0 && strchr(" \t\r\n", job->output[job->output_length - 1]) != NULL)
-		job->output_length--;
-	if (memchr(job->output != NULL ? job->output : "", '\0', job->output_length) != NULL)
-		return report_failure(w, job, "the output of the command contains a zero byte", "22021", true);
-	if (job->output != NULL)
-		job->output[job->output_length] = '\0';
-	if (w->text)
-	{
-		FILE	   *out = open_memstream(&result, &size);
-
-		if (out == NULL)
-			abort();
-		print_json_string(out, job->output != NULL ? job->output : "");
-		fclose(out);
-		values[1] = result;
-	}
-	else
-		values[1] = job->output_length > 0 ? job->output : NULL;
-	res = say(w, "SELECT durable.complete_tasks(ARRAY[$1], ARRAY[$2::pg_catalog.jsonb])", 2, values);
-	free(result);
-	if (res == NULL)
-		return false;
-	ok = conn_ok(res);
-	if (ok)
-		tell(w, job, "completed", STYLE_GOOD);
-	else if (strcmp(conn_sqlstate(res), "WF008") == 0)
-		tell(w, job, "lost", STYLE_BAD);
-	else if (strncmp(conn_sqlstate(res), "22", 2) == 0 || strncmp(conn_sqlstate(res), "54", 2) == 0 ||
-			 strcmp(conn_sqlstate(res), "WF006") == 0)
-	{
-		char	   *message;
-		const char *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
-		const char *detail = PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL);
-
-		if (asprintf(&message, "the output of the command was refused: %s%s%s", primary, detail != NULL ? ": " : "",
-					 detail != NULL ? detail : "") < 0)
-			abort();
-		ok = report_failure(w, job, message, conn_sqlstate(res), true);
-		free(message);
-		PQclear(res);
-		return ok;
-	}
-	else
-	{
-		/* An error that may go away; the lease is extended meanwhile. */
-		conn_report(res);
-		PQclear(res);
-		w->next_fetch = conn_now() + PAUSE;
-		return false;
-	}
-	PQclear(res);
-	return true;
-}
-
-static bool
-report_failure(Worker *w, Job *job, const char *message, const char *sqlstate, bool retryable)
-{
-	char	   *failure = NULL;
-	size_t		size;
-	FILE	   *out = open_memstream(&failure, &size);
-	const char *values[3] = {job->token, NULL, retryable ? "true" : "false"};
-	PGresult   *res;
-	bool		ok = true;
-
-	if (out == NULL)
-		abort();
-	fputs("{\"message\": ", out);
-	print_json_string(out, message);
-	if (sqlstate != NULL)
-		fprintf(out, ", \"sqlstate\": \"%.5s\"", sqlstate);
-	if (WIFEXITED(job->status) && WEXITSTATUS(job->status) != 0)
-		fprintf(out, ", \"detail\": \"exit code %d\"", WEXITSTATUS(job->status));
-	fputc('}', out);
-	fclose(out);
-	values[1] = failure;
-	res = say(w, "SELECT durable.fail_task($1, $2::pg_catalog.jsonb, $3::pg_catalog.bool)", 3, values);
-	free(failure);
-	if (res == NULL)
-		return false;
-	if (conn_ok(res))
-	{
-		tell(w, job, "failed", STYLE_BAD);
-		print_note("%s", message);
-	}
-	else if (strcmp(conn_sqlstate(res), "WF008") == 0)
-		tell(w, job, "lost", STYLE_BAD);
-	else
-	{
-		conn_report(res);
-		w->next_fetch = conn_now() + PAUSE;
-		ok = false;
-	}
-	PQclear(res);
-	return ok;
-}
-
-static bool
-give_back(Worker *w, Job *job)
-{
-	PGresult   *res = say(w, "SELECT durable.release_work(ARRAY[$1])", 1, (const char *const *) &job->token);
-
-	if (res == NULL)
-		return false;
-	tell(w, job, "given back", STYLE_DIM);
-	PQclear(res);
-	return true;
-}
-
-/* A line for each task. */
-static void
-tell(Worker *w, const Job *job, const char *what, Style style)
-{
-	double		seconds = (job->reaped - job->started) / 1000.0;
-
-	if (w->c->quiet)
-		return;
-	print_open(stdout);
-	if (w->c->json)
-	{
-		printf("{\"status\": \"%s\", \"name\": ", what);
-		print_json_string(stdout, job->name);
-		fputs(", \"instance_id\": ", stdout);
-		print_json_string(stdout, job->instance_id);
-		printf(", \"attempt\": %s, \"seconds\": %.3f}", job->attempt, seconds);
-	}
-	else
-	{
-		print_piece(stdout, style, "%-10s", what);
-		print_piece(stdout, STYLE_PLAIN, " %s of %s, attempt %s, %.3f s", job->name, job->instance_id, job->attempt, seconds);
-	}
-	print_close(stdout);
-}
-
-/* All leases at once; if one is lost, one by one, to find out which. */
-static void
-extend(Worker *w)
-{
-	int64_t		now = conn_now();
-	char	   *tokens = NULL;
-	char		lease[32];
-	size_t		size;
-	FILE	   *out;
-	PGresult   *res;
-	bool		all;
-	const char *values[2];
-
-	if (w->njobs == 0 || now < w->next_extension)
-		return;
-	out = open_memstream(&tokens, &size);
-	if (out == NULL)
-		abort();
-	fputc('[', out);
-	for (int i = 0; i < w->njobs; i++)
-	{
-		fputs(i > 0 ? ", " : "", out);
-		print_json_string(out, w->jobs[i].token);
-	}
-	fputc(']', out);
-	fclose(out);
-	snprintf(lease, sizeof(lease), "%ld seconds", w->lease);
-	values[0] = tokens;
-	values[1] = lease;
-	res = say(w, "SELECT durable.extend_lease(ARRAY(SELECT pg_catalog.jsonb_array_elements_text($1::pg_catalog.jsonb)), "
-			  "$2::pg_catalog.interval)", 2, values);
-	free(tokens);
-	if (res == NULL)
-		return;
-	if (!conn_ok(res))
-	{
-		conn_report(res);
-		PQclear(res);
-		w->next_extension = now + PAUSE;
-		return;
-	}
-	all = atoi(PQgetvalue(res, 0, 0)) == w->njobs;
-	PQclear(res);
-	for (int i = 0; i < w->njobs && !all; i++)
-	{
-		Job		   *job = &w->jobs[i];
-		bool		is_good;
-
-		if (!extend_one(w, job, &is_good))
-			return;
-		if (is_good || job->is_lost)
-			continue;
-		job->is_lost = true;
-		job_tell(job);
-		print_note("The lease of %s of %s is lost: the command is stopped.", job->name, job->instance_id);
-	}
-	w->next_extension = now + w->lease * 1000 / 3;
-}
-
-static bool
-extend_one(Worker *w, Job *job, bool *is_good)
-{
-	char		lease[32];
-	const char *values[] = {job->token, lease};
-	PGresult   *res;
-
-	snprintf(lease, sizeof(lease), "%ld seconds", w->lease);
-	res = say(w, "SELECT durable.extend_lease(ARRAY[$1], $2::pg_catalog.interval)", 2, values);
-	if (res == NULL)
-		return false;
-	*is_good = !conn_ok(res) || strcmp(PQgetvalue(res, 0, 0), "1") == 0;
-	PQclear(res);
-	return true;
-}
-
-static void
-fetch(Worker *w)
-{
-	char		room[32];
-	char		lease[32];
-	const char *values[] = {w->queue, w->name, room, lease, w->names};
-	int64_t		now = conn_now();
-	bool		were_none = w->njobs == 0;
-	PGresult   *res;
-	int			n;
-
-	if (w->stopping_since != 0 || !w->may_be_more || w->njobs == w->max_jobs || now < w->next_fetch)
-		return;
-	snprintf(room, sizeof(room), "%ld", w->max_jobs - w->njobs);
-	snprintf(lease, sizeof(lease), "%ld seconds", w->lease);
-	res = say(w, "SELECT w.token, w.name, w.input, w.instance_id, w.attempt, w.idempotency_key "
-			  "FROM durable.fetch_work($1, $2, $3::pg_catalog.int4, $4::pg_catalog.interval, $5::pg_catalog.text[]) w", 5, values);
-	if (res == NULL)
-		return;
-	if (!conn_ok(res))
-	{
-		static bool ever = false;
-
-		/* What is wrong from the beginning is not going to be right by itself. */
-		w->next_fetch = now + PAUSE;
-		if (!ever && (strncmp(conn_sqlstate(res), "42", 2) == 0 || strncmp(conn_sqlstate(res), "22", 2) == 0 ||
-					  strcmp(conn_sqlstate(res), "3F000") == 0))
-			w->code = client_report(w->c, res);
-		else
-			conn_report(res);
-		ever = true;
-		PQclear(res);
-		return;
-	}
-	n = PQntuples(res);
-	w->is_empty = n == 0;
-	w->may_be_more = n == w->max_jobs - w->njobs;
-	for (int i = 0; i < n; i++)
-	{
-		if (!begin(w, res, i))
-			w->next_fetch = now + PAUSE;
-	}
-	PQclear(res);
-	if (were_none)
-		w->next_extension = now + w->lease * 1000 / 3;
-}
-
-static bool
-begin(Worker *w, const PGresult *res, int row)
-{
-	Job		   *job = &w->jobs[w->njobs];
-	const char *input = PQgetvalue(res, row, 2);
-
-	memset(job, 0, sizeof(*job));
-	job->in = job->out = job->err = -1;
-	job->token = strdup(PQgetvalue(res, row, 0));
-	job->name = strdup(PQgetvalue(res, row, 1));
-	job->instance_id = strdup(PQgetvalue(res, row, 3));
-	job->attempt = strdup(PQgetvalue(res, row, 4));
-	job->key = strdup(PQgetvalue(res, row, 5));
-	job->queue = strdup(w->queue);
-	job->input_length = (size_t) asprintf(&job->input, "%s\n", PQgetisnull(res, row, 2) ? "null" : input);
-	if (job_start(job, command_for(w, job->name)))
-	{
-		w->njobs++;
-		return true;
-	}
-	print_error("could not start a command: %s", strerror(errno));
-	PQclear(say(w, "SELECT durable.release_work(ARRAY[$1], '1 second')", 1, (const char *const *) &job->token));
-	job_free(job);
-	return false;
-}
-
-static const char *
-command_for(const Worker *w, const char *name)
-{
-	for (int i = w->args->ngiven - 1; i >= 0; i--)
-	{
-		const Given *given = &w->args->given[i];
-
-		if (given->option == OPT_ACTIVITY && strncmp(given->value, name, strlen(name)) == 0 && given->value[strlen(name)] == '=')
-			return given->value + strlen(name) + 1;
-	}
-	return args_value(w->args, OPT_EXEC);
-}
-
-/* Keeps a wait_for_work under way while there is room, and takes its answer. */
-static void
-attend_waiter(Worker *w)
-{
-	Conn	   *conn = &w->waiter;
-	const char *values[] = {w->queue, w->names};
-	PGresult   *res;
-	int			wait;
-
-	if (w->waiter_asks && conn_alive(conn))
-	{
-		if (!PQconsumeInput(conn->pg) || PQisBusy(conn->pg))
-			return;
-		while ((res = PQgetResult(conn->pg)) != NULL)
-		{
-			if (PQresultStatus(res) == PGRES_TUPLES_OK && strcmp(PQgetvalue(res, 0, 0), "t") == 0)
-			{
-				/* Somebody else may be quicker again and again. */
-				if (w->is_empty)
-					w->next_fetch = conn_now() + SHORT_PAUSE;
-				w->may_be_more = true;
-			}
-			else if (!conn_ok(res))
-			{
-				if (PQresultErrorField(res, PG_DIAG_SQLSTATE) != NULL && strncmp(conn_sqlstate(res), "57", 2) != 0)
-					conn_report(res);
-				w->next_fetch = conn_now() + PAUSE;
-				w->may_be_more = true;
-			}
-			PQclear(res);
-		}
-		w->waiter_asks = false;
-		return;
-	}
-	w->waiter_asks = false;
-	if (w->may_be_more || w->stopping_since != 0 || w->njobs == w->max_jobs)
-		return;
-	if (!conn_mend(conn, &wait))
-		return;
-	w->waiter_asks = PQsendQueryParams(conn->pg, "CALL durable.wait_for_work($1, '" WAIT_SECONDS "', NULL, $2::pg_catalog.text[])",
-									   2, NULL, values, NULL, NULL, 0) == 1;
-}
-
-/* The server would notice the end of the connection only when the wait is over. */
-static void
-stop_waiting(Worker *w)
-{
-	PGcancel   *cancel;
-	char		message[256];
-
-	if (!w->waiter_asks || !conn_alive(&w->waiter) || (cancel = PQgetCancel(w->waiter.pg)) == NULL)
-		return;
-	PQcancel(cancel, message, sizeof(message));
-	PQfreeCancel(cancel);
 }
 
 static void
@@ -802,20 +362,4 @@ wait_for_something(Worker *w)
 	/* A lease that is due must not make a loop without a pause while the server is away. */
 	poll(fds, (nfds_t) n, connected ? (int) (until - now) : (int) (until - now < 20 ? 20 : until - now));
 	free(fds);
-}
-
-/* One statement; NULL: the connection is lost. */
-static PGresult *
-say(Worker *w, const char *sql, int n, const char *const *values)
-{
-	PGresult   *res;
-
-	if (!conn_alive(&w->c->conn))
-		return NULL;
-	client_echo(w->c, sql, n, values);
-	res = conn_query(&w->c->conn, sql, n, values);
-	if (conn_alive(&w->c->conn))
-		return res;
-	PQclear(res);
-	return NULL;
 }
