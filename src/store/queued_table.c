@@ -39,6 +39,7 @@
 #include "queued_table.h"
 #include "retry.h"
 #include "sql.h"
+#include "task_table.h"
 #include "wakeup.h"
 
 /* What is read of a row t and its instance i, in the order of read_task. */
@@ -222,19 +223,7 @@ durable_queued_insert(Oid owner, List *tasks)
 	{
 		TaskRow    *task = lfirst(cell);
 
-		durable_columns_set(columns, row, 0, TimestampTzGetDatum(task->scheduled_at));
-		durable_columns_set(columns, row, 1, TimestampTzGetDatum(task->run_at));
-		durable_columns_set(columns, row, 2, Int64GetDatum(task->key));
-		durable_columns_set(columns, row, 3, Int32GetDatum(task->execution));
-		durable_columns_set(columns, row, 4, Int32GetDatum(task->task));
-		durable_columns_set(columns, row, 5, Int32GetDatum(task->attempt));
-		durable_columns_set_text(columns, row, 6, task->name);
-		durable_columns_set_text(columns, row, 7, task->handler);
-		durable_columns_set_jsonb(columns, row, 8, task->input);
-		durable_columns_set_jsonb(columns, row, 9, task->retry);
-		if (task->timeout_us > 0)
-			durable_columns_set(columns, row, 10, Int64GetDatum(task->timeout_us));
-		durable_columns_set_jsonb(columns, row, 11, task->last_failure);
+		durable_task_set_columns(columns, row, task);
 		durable_columns_set_text(columns, row, 12, task->queue);
 		durable_columns_set_text(columns, row, 13, task->share);
 		durable_columns_set(columns, row, 14, Int32GetDatum(task->priority));

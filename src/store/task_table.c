@@ -260,19 +260,7 @@ durable_task_insert(Oid owner, List *tasks)
 	{
 		TaskRow    *task = lfirst(cell);
 
-		durable_columns_set(columns, row, 0, TimestampTzGetDatum(task->scheduled_at));
-		durable_columns_set(columns, row, 1, TimestampTzGetDatum(task->run_at));
-		durable_columns_set(columns, row, 2, Int64GetDatum(task->key));
-		durable_columns_set(columns, row, 3, Int32GetDatum(task->execution));
-		durable_columns_set(columns, row, 4, Int32GetDatum(task->task));
-		durable_columns_set(columns, row, 5, Int32GetDatum(task->attempt));
-		durable_columns_set_text(columns, row, 6, task->name);
-		durable_columns_set_text(columns, row, 7, task->handler);
-		durable_columns_set_jsonb(columns, row, 8, task->input);
-		durable_columns_set_jsonb(columns, row, 9, task->retry);
-		if (task->timeout_us > 0)
-			durable_columns_set(columns, row, 10, Int64GetDatum(task->timeout_us));
-		durable_columns_set_jsonb(columns, row, 11, task->last_failure);
+		durable_task_set_columns(columns, row, task);
 		durable_columns_set(columns, row, 12, Int32GetDatum(task->crashes));
 		if (task->queued_id != 0)
 			durable_columns_set(columns, row, 13, Int64GetDatum(task->queued_id));
@@ -284,6 +272,24 @@ durable_task_insert(Oid owner, List *tasks)
 	durable_sql_connect();
 	durable_sql_run(&insert_tasks, values, NULL, false, 0);
 	durable_sql_finish();
+}
+
+void
+durable_task_set_columns(Columns *columns, int row, const TaskRow *task)
+{
+	durable_columns_set(columns, row, 0, TimestampTzGetDatum(task->scheduled_at));
+	durable_columns_set(columns, row, 1, TimestampTzGetDatum(task->run_at));
+	durable_columns_set(columns, row, 2, Int64GetDatum(task->key));
+	durable_columns_set(columns, row, 3, Int32GetDatum(task->execution));
+	durable_columns_set(columns, row, 4, Int32GetDatum(task->task));
+	durable_columns_set(columns, row, 5, Int32GetDatum(task->attempt));
+	durable_columns_set_text(columns, row, 6, task->name);
+	durable_columns_set_text(columns, row, 7, task->handler);
+	durable_columns_set_jsonb(columns, row, 8, task->input);
+	durable_columns_set_jsonb(columns, row, 9, task->retry);
+	if (task->timeout_us > 0)
+		durable_columns_set(columns, row, 10, Int64GetDatum(task->timeout_us));
+	durable_columns_set_jsonb(columns, row, 11, task->last_failure);
 }
 
 Size

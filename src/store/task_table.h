@@ -5,6 +5,7 @@
 #ifndef DURABLE_TASK_TABLE_H
 #define DURABLE_TASK_TABLE_H
 
+#include "columns.h"
 #include "durable.h"
 #include "nodes/pg_list.h"
 #include "storage/itemptr.h"
@@ -44,6 +45,13 @@ typedef struct TaskRow
 
 /* TaskRow: writes them, and wakes the owner's workers when they are to run. */
 extern void durable_task_insert(Oid owner, List *tasks);
+
+/*
+ * The values of a row that durable.task_queue and durable.queued_task both have, as the first
+ * twelve columns: scheduled_at, run_at, key, execution, task, attempt, name, handler, input,
+ * retry, timeout in microseconds, last_failure.
+ */
+extern void durable_task_set_columns(Columns *columns, int row, const TaskRow *task);
 
 /* About how many bytes a statement needs for its values. */
 extern Size durable_task_size(const TaskRow *task);

@@ -21,6 +21,7 @@
 #include "columns.h"
 #include "inbox_table.h"
 #include "sql.h"
+#include "message_rows.h"
 #include "table_scan.h"
 #include "table_write.h"
 #include "timer_table.h"
@@ -183,44 +184,13 @@ durable_timer_insert(Oid owner, List *timers)
 void
 durable_timer_delete(List *messages)
 {
-	DurableWriter *writer = NULL;
-	ListCell   *cell;
-
-	foreach(cell, messages)
-	{
-		Message    *message = lfirst(cell);
-
-		if (message->kind != MESSAGE_TIMER)
-			continue;
-		if (writer == NULL)
-			writer = durable_writer_open(&writable);
-		durable_writer_delete(writer, &message->tid);
-	}
-	if (writer != NULL)
-		durable_writer_close(writer);
+	durable_message_delete(&writable, messages, true);
 }
 
 void
 durable_timer_delete_orphans(List *messages)
 {
-	Datum	   *tids = palloc(list_length(messages) * sizeof(Datum));
-	int			ntids = 0;
-	ListCell   *cell;
-	Datum		values[1];
-
-	foreach(cell, messages)
-	{
-		Message    *message = lfirst(cell);
-
-		if (message->kind == MESSAGE_TIMER)
-			tids[ntids++] = PointerGetDatum(&message->tid);
-	}
-	if (ntids == 0)
-		return;
-	values[0] = durable_columns_array(tids, NULL, ntids, TIDOID);
-	durable_sql_connect();
-	durable_sql_run(&delete_orphans, values, NULL, false, 0);
-	durable_sql_finish();
+	durable_message_delete_orphans(&delete_orphans, messages, true);
 }
 
 void
