@@ -180,28 +180,33 @@ $$;
 
 -- GET waiting: what unfinished instances wait for, and how many of them.  With the parameter kind: the
 -- instances that wait for that, the longest waiting first; their rows are like those of GET instances.
--- This reads all unfinished instances.
+-- This reads unfinished instances one by one, so it stops after a number of waits, and isPartial says so.  Without
+-- synchronized scans those that are read first are, by and large, the oldest.
 CREATE FUNCTION durable.http_waiting(parameters jsonb) RETURNS durable.http_response
 LANGUAGE plpgsql STABLE
 SET search_path TO pg_catalog, pg_temp
+SET synchronize_seqscans TO off
+SET jit TO off
 AS $$
 DECLARE
     size integer := least(greatest(durable.http_integer(parameters ->> 'top', 100), 1), 1000);
     skip integer := least(greatest(durable.http_integer(parameters ->> 'after', 0), 0), 100000);
+    most CONSTANT integer := 100000;
     answer json;
 BEGIN
     IF nullif(parameters ->> 'kind', '') IS NULL THEN
-        SELECT json_build_object('groups', coalesce(json_agg(json_build_object(
-                   'name', g.name, 'kind', g.kind, 'detail', g.detail, 'instances', g.instances,
+        SELECT json_build_object('isPartial', coalesce(sum(g.waits), 0) >= most, 'groups', coalesce(json_agg(json_build_object(
+                   'name', g.name, 'kind', g.kind, 'detail', g.detail, 'waits', g.waits,
                    'longestMs', round(extract(epoch FROM durable.clock() - g.since) * 1000), 'overdue', g.overdue, 'retrying', g.retrying)
-                   ORDER BY g.overdue + g.retrying DESC, g.instances, g.since), '[]'))
+                   ORDER BY g.overdue + g.retrying DESC, g.waits, g.since), '[]'))
             INTO answer
-        FROM (SELECT w.name, w.kind, w.detail, count(DISTINCT w.instance_id) AS instances, min(w.since) AS since,
+        FROM (SELECT w.name, w.kind, w.detail, min(w.since) AS since,
+                     count(*) AS waits,
                      count(*) FILTER (WHERE w.due < durable.clock() - interval '1 minute' AND w.kind IN ('timer', 'start')) AS overdue,
                      count(w.attempt) AS retrying
-              FROM durable.waiting w
-              WHERE w.name = parameters ->> 'name' OR nullif(parameters ->> 'name', '') IS NULL
-              GROUP BY w.name, w.kind, w.detail ORDER BY overdue DESC, retrying DESC, instances LIMIT 500) g;
+              FROM (SELECT v.* FROM durable.waiting v
+                    WHERE v.name = parameters ->> 'name' OR nullif(parameters ->> 'name', '') IS NULL LIMIT most) w
+              GROUP BY w.name, w.kind, w.detail ORDER BY overdue DESC, retrying DESC, waits LIMIT 500) g;
     ELSE
         SELECT json_build_object(
                 'instances', coalesce(json_agg(json_build_object(
@@ -212,11 +217,12 @@ BEGIN
                     'turns', i.turns, 'parentInstanceId', i.parent_instance_id, 'owner', i.owner::text) ORDER BY p.since, p.instance_id), '[]'),
                 'next', CASE WHEN count(*) = size THEN (skip + size)::text END)
             INTO answer
-        FROM (SELECT w.instance_id, w.owner, min(w.since) AS since FROM durable.waiting w
+        FROM (SELECT w.instance_id, w.owner, min(w.since) AS since
+              FROM (SELECT v.* FROM durable.waiting v
+                    WHERE v.name = parameters ->> 'name' OR nullif(parameters ->> 'name', '') IS NULL LIMIT most) w
               WHERE w.kind = parameters ->> 'kind' AND coalesce(w.detail, '') = coalesce(parameters ->> 'detail', '')
-                AND (w.name = parameters ->> 'name' OR nullif(parameters ->> 'name', '') IS NULL)
               GROUP BY w.instance_id, w.owner ORDER BY min(w.since), w.instance_id OFFSET skip LIMIT size) p
-             JOIN durable.instances i USING (instance_id, owner);
+             CROSS JOIN LATERAL (SELECT * FROM durable.instances x WHERE x.instance_id = p.instance_id AND x.owner = p.owner OFFSET 0) i;
     END IF;
     RETURN durable.http_json(200, answer::text);
 END;

@@ -36,7 +36,13 @@ export function compute(ms) {
 	return ms < 1000 ? `${ms < 100 ? ms.toFixed(1) : Math.round(ms)} ms` : duration(ms);
 }
 
-const today = () => new Date().toDateString();
+// Making a formatter takes longer than using it a hundred times.
+const TIME = new Intl.DateTimeFormat([], { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
+const DATE = new Intl.DateTimeFormat([], { year: 'numeric', month: 'short', day: 'numeric' });
+const NUMBER = new Intl.NumberFormat('en-US');
+
+/** The time of day. */
+export const timeOfDay = date => TIME.format(date);
 
 /** The time of day, with the date unless it is today. */
 export function at(iso) {
@@ -45,12 +51,11 @@ export function at(iso) {
 	const t = new Date(iso);
 	if (Number.isNaN(t.getTime()))
 		return String(iso);
-	const time = t.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false });
-	return t.toDateString() === today() ? time : `${t.toLocaleDateString([], { year: 'numeric', month: 'short', day: 'numeric' })} ${time}`;
+	return t.toDateString() === new Date().toDateString() ? TIME.format(t) : `${DATE.format(t)} ${TIME.format(t)}`;
 }
 
 export function count(n) {
-	return Number(n ?? 0).toLocaleString('en-US');
+	return NUMBER.format(n ?? 0);
 }
 
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;

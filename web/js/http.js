@@ -20,7 +20,7 @@ export class HttpError extends Error {
 		this.sqlState = details.SqlState ?? null;
 	}
 	/** The server is away, or restarts: what was asked may work in a moment. */
-	get isGone() { return this.status === 0 || this.status === 502 || this.status === 503; }
+	get isGone() { return this.status === 0 || ((this.status === 502 || this.status === 503) && !isUp); }
 }
 
 export const isConnected = () => isUp;
@@ -95,8 +95,9 @@ export async function request(method, path, { body, timeout = 15000, signal } = 
 	} finally {
 		clearTimeout(suspicion);
 	}
+	// 503 may also be a statement that took too long, or a moment without resources.
 	if (response.status === 502 || response.status === 503)
-		went(false);
+		await look();
 	else
 		went(true);
 	if (response.status >= 400) {

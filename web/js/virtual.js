@@ -6,7 +6,7 @@
  */
 import { h } from './dom.js';
 
-const MARGIN = 12;
+const MARGIN = 8;
 
 /** columns: number of cells; key(item); signature(item): changes when the row has to be drawn anew; render(item, index): a tr. */
 export function virtualRows({ tbody, columns, key, signature, render }) {

@@ -1,6 +1,7 @@
 /* console.js - /console: the narrator, as it comes. */
 import { find, h, put } from '../dom.js';
 import { connection, events, get, url } from '../http.js';
+import { timeOfDay } from '../format.js';
 import { empty, failure, shell } from '../shell.js';
 
 const MOST = 1000;
@@ -23,7 +24,7 @@ function add(line) {
 	seen.add(line.id);
 	if (!list.isConnected)
 		put(place, log);
-	const element = h('li', { data: { id: line.id } }, h('time', { datetime: line.created }, new Date(line.created).toLocaleTimeString([], { hour12: false })),
+	const element = h('li', { data: { id: line.id } }, h('time', { datetime: line.created }, timeOfDay(new Date(line.created))),
 		h('b', { class: 'clip' }, line.player ?? ''), h('span', {}, line.message));
 	let before = list.lastElementChild;
 	while (before && Number(before.dataset.id) > line.id)

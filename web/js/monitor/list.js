@@ -28,6 +28,7 @@ export function list() {
 	let offset = 0;
 	let generation = 0;
 	let cursor = -1;
+	let isCostly = false;
 
 	/* --- the frame ---------------------------------------------------------------------------------------------------- */
 
@@ -119,7 +120,7 @@ export function list() {
 		const [a, b] = tabs.children;
 		mark(a, 'aria-pressed', String(filter.view !== 'waiting'));
 		mark(b, 'aria-pressed', String(filter.view === 'waiting'));
-		find('.filters', main).hidden = filter.view === 'waiting';
+		find('.filters', main).classList.toggle('few', filter.view === 'waiting');
 		crumb.hidden = !(filter.view === 'waiting' && filter.kind);
 		if (!crumb.hidden)
 			put(crumb, `Instances${filter.name ? ` of ${shortName(filter.name)}` : ''} that wait for `, h('b', {}, waitWords({ kind: filter.kind, detail: filter.detail })), ', the longest waiting first. ',
@@ -149,10 +150,10 @@ export function list() {
 		mark(more, 'disabled', true);
 		try {
 			if (isGroups()) {
-				const { groups } = await get(path({}), { timeout: 30000 });
+				const { groups, isPartial } = await get(path({}), { timeout: 30000 });
 				if (mine !== generation)
 					return;
-				drawGroups(groups);
+				drawGroups(groups, isPartial);
 				return;
 			}
 			const page = await get(path({ top: PAGE, after: anew ? null : next }), { timeout: 30000 });
@@ -192,7 +193,8 @@ export function list() {
 			if (loading || document.activeElement === prefix)
 				return;
 			if (isGroups()) {
-				await load(true);
+				if (!isCostly)
+					await load(true);
 				return;
 			}
 			if (items.length === 0) {
@@ -242,18 +244,21 @@ export function list() {
 		tick();
 	}
 
-	function drawGroups(groups) {
-		foot.hidden = true;
+	function drawGroups(groups, isPartial) {
+		foot.hidden = !isPartial;
+		more.hidden = true;
+		say(find('span', foot), isPartial ? 'There are more: the oldest 100,000 waits were looked at. Choose an orchestration to look at its waits only.' : '');
 		items = [];
 		if (groups.length === 0) {
 			put(place, empty('clock', 'Nothing waits', 'No unfinished instance that you may see waits for something.'));
 			return;
 		}
+		isCostly = isPartial;
 		const key = JSON.stringify(groups.map(g => [g.name, g.kind, g.detail]));
 		if (place.dataset.groups === key && find('.groups', place)) {
 			groups.forEach((g, i) => {
 				const cells = find('.groups tbody', place).children[i].children;
-				say(cells[2], count(g.instances));
+				say(cells[2], count(g.waits));
 				say(cells[3], duration(g.longestMs));
 				say(cells[4], g.overdue ? count(g.overdue) : '');
 				say(cells[5], g.retrying ? count(g.retrying) : '');
@@ -262,11 +267,11 @@ export function list() {
 		}
 		place.dataset.groups = key;
 		put(place, h('table', { class: 'groups stack', 'aria-label': 'What unfinished instances wait for' },
-			h('thead', {}, h('tr', {}, ['Waits for', 'Orchestration', 'Instances', 'Longest', 'Overdue', 'Retrying'].map((t, i) => h('th', { scope: 'col', class: i > 1 ? 'num' : null }, t)))),
+			h('thead', {}, h('tr', {}, ['Waits for', 'Orchestration', 'Waits', 'Longest', 'Overdue', 'Retrying'].map((t, i) => h('th', { scope: 'col', class: i > 1 ? 'num' : null }, t)))),
 			h('tbody', {}, groups.map(g => h('tr', {},
 				h('td', {}, h('a', { href: url('/workflows', { view: 'waiting', kind: g.kind, detail: g.detail, name: g.name }), onclick: e => { e.preventDefault(); change({ kind: g.kind, detail: g.detail ?? '', name: g.name }); } },
 					waitWords({ kind: g.kind, detail: g.detail }))),
-				h('td', { data: { label: 'Orchestration' } }, shortName(g.name)), h('td', { class: 'num', data: { label: 'Instances' } }, count(g.instances)), h('td', { class: 'num', data: { label: 'Longest' } }, duration(g.longestMs)),
+				h('td', { data: { label: 'Orchestration' } }, shortName(g.name)), h('td', { class: 'num', data: { label: 'Waits' } }, count(g.waits)), h('td', { class: 'num', data: { label: 'Longest' } }, duration(g.longestMs)),
 				h('td', { class: 'num bad', data: { label: 'Overdue' } }, g.overdue ? count(g.overdue) : ''), h('td', { class: 'num bad', data: { label: 'Retrying' } }, g.retrying ? count(g.retrying) : ''))))));
 	}
 

@@ -2,7 +2,7 @@
  * behind.js - behind the scenes: the timeline of the five workflows, and what each click and each turn was.
  */
 import { find, h, icon, put } from '../dom.js';
-import { at, compute, duration } from '../format.js';
+import { at, compute, duration, timeOfDay } from '../format.js';
 import { statement } from '../code.js';
 import { timeline } from '../timeline.js';
 
@@ -18,7 +18,7 @@ export function makeBehind() {
 	function entry(kind, ...content) {
 		list.querySelector('li.soft')?.remove();
 		const time = new Date();
-		list.prepend(h('li', { class: kind }, h('time', { datetime: time.toISOString() }, time.toLocaleTimeString([], { hour12: false })), h('div', {}, content)));
+		list.prepend(h('li', { class: kind }, h('time', { datetime: time.toISOString() }, timeOfDay(time)), h('div', {}, content)));
 		while (list.children.length > MOST)
 			list.lastElementChild.remove();
 	}

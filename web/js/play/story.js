@@ -2,6 +2,7 @@
  * story.js - the lines of the console, each once, in the order of their ids.
  */
 import { h, put } from '../dom.js';
+import { timeOfDay } from '../format.js';
 
 const MOST = 500;
 
@@ -12,7 +13,7 @@ export function makeStory(place) {
 	function line({ id, message, created }, isNew) {
 		const time = new Date(created ?? Date.now());
 		return h('li', { class: isNew ? 'new' : null, data: { id } },
-			h('time', { datetime: created }, time.toLocaleTimeString([], { hour12: false })), h('span', {}, message));
+			h('time', { datetime: created }, timeOfDay(time)), h('span', {}, message));
 	}
 
 	function insert(element, id) {
