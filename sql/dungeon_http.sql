@@ -39,6 +39,9 @@ SELECT ask(m, p) FROM (VALUES ('GET', '/api/NewUser'), ('DELETE', '/api/GameStat
 SELECT e ->> 'workflow', e ->> 'status', e -> 'waits' -> 0 ->> 'kind'
 FROM durable.http('GET', '/api/Workflows/Pat%20%26%20%3Cb%3E') r, jsonb_array_elements(r.body::jsonb -> 'workflows') e;
 SELECT jsonb_array_length(body::jsonb -> 'workflows') FROM durable.http('GET', '/api/Workflows/nobody');
+SELECT e ->> 'workflow', e ->> 'status', (SELECT string_agg(c ->> 'kind' || ' ' || coalesce(c ->> 'name', '') || ' ' || (c ->> 'state'), ', ') FROM jsonb_array_elements(e -> 'calls') c)
+FROM durable.http('GET', '/api/Timeline/Pat%20%26%20%3Cb%3E') r, jsonb_array_elements(r.body::jsonb -> 'workflows') e ORDER BY 1;
+SELECT body::jsonb -> 'workflows' FROM durable.http('GET', '/api/Timeline/nobody');
 SELECT body::jsonb ->> 'source' LIKE '%MonitorUser%' FROM durable.http('GET', '/api/Source/UserMonitorWorkflow');
 SELECT ask('GET', '/api/Source/pg_sleep');
 SELECT l ->> 'message' FROM durable.http('GET', '/api/Console', 'player=Pat+%26+%3Cb%3E&after=0') r, jsonb_array_elements(r.body::jsonb -> 'lines') WITH ORDINALITY AS e (l, n) WHERE n = 1;

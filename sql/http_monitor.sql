@@ -51,6 +51,13 @@ SELECT (string_to_array(s ->> 'source', E'\n'))[(s -> 'lines' ->> 0)::integer] F
 SELECT status, left(body, 20) FROM durable.http('GET', '/api/v1/instances/p-1/explain', 'format=mermaid');
 SELECT status, body FROM durable.http('GET', '/api/v1/instances/p-1/explain', 'format=nonsense');
 
+-- what unfinished instances wait for, the rarest first, and those that wait for one thing, page by page
+SELECT app.get('waiting') -> 'isPartial';
+SELECT e ->> 'name', e ->> 'kind', e ->> 'detail', e -> 'waits', e -> 'overdue', e -> 'retrying', (e ->> 'longestMs')::numeric >= 0 FROM jsonb_array_elements(app.get('waiting') -> 'groups') e;
+SELECT jsonb_array_length(app.get('waiting', 'name=app.nothing') -> 'groups');
+SELECT p ->> 'next', (SELECT string_agg(e ->> 'instanceId' || ' ' || (e -> 'waits' -> 0 ->> 'detail'), ', ') FROM jsonb_array_elements(p -> 'instances') e)
+FROM unnest(ARRAY['kind=event&detail=Go&top=2', 'kind=event&detail=Go&top=2&after=2', 'kind=event&detail=Nothing', 'kind=timer', 'kind=event&detail=Go&name=app.nothing']) q, app.get('waiting', q) p;
+
 -- counts, and what else there is
 SELECT count(*) > 0 FROM jsonb_array_elements(app.get('counts') -> 'counts');
 SELECT jsonb_typeof(app.get('doctor') -> 'checks'), jsonb_typeof(app.get('workers') -> 'workers'), jsonb_typeof(app.get('registrations') -> 'registrations');

@@ -39,6 +39,7 @@ foreach my $case (
 	[ 'tokens required but not possible', 2, qr/needs --secret-file/, '--require-token' ],
 	[ 'an unknown option', 2, qr/unrecognized/, '--nonsense' ],
 	[ 'a port that is none', 2, qr/needs a number/, '--port', '99999' ],
+	[ 'a crash command that others could call', 2, qr/loopback/, '--listen', '0.0.0.0', '--key', 'x' x 16, '--crash-command', 'true' ],
 	[ 'a directory that is none', 2, qr/no directory/, '--www', '/nonexistent' ])
 {
 	my ($name, $code, $pattern, @arguments) = @$case;
