@@ -40,6 +40,31 @@ RETURNS durable.task LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_schedule
 COMMENT ON FUNCTION durable.schedule_sub_orchestrator(text, "any", text, jsonb, text) IS
 'runs another orchestration as part of this one without waiting for it; use durable.result() to wait for the task';
 
+CREATE FUNCTION durable.compensate_with(name text, input "any" DEFAULT NULL, retry jsonb DEFAULT NULL)
+RETURNS void LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_compensate_with';
+COMMENT ON FUNCTION durable.compensate_with(text, "any", jsonb) IS
+'records an activity that undoes a step; the recorded activities run in reverse order if this instance fails or is terminated';
+
+-- The orchestration that runs them; steps are objects with name, handler, input and retry, in the order in which they run.
+CREATE FUNCTION durable.run_compensations(steps jsonb) RETURNS integer
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    n integer := pg_catalog.jsonb_array_length(steps);
+    step jsonb;
+BEGIN
+    FOR i IN 0 .. n - 1 LOOP
+        step := steps -> i;
+        PERFORM durable.set_custom_status(pg_catalog.jsonb_build_object('done', i, 'all', n, 'running', step -> 'name'));
+        PERFORM durable.call_activity(step ->> 'handler', step -> 'input', step -> 'retry');
+    END LOOP;
+    PERFORM durable.set_custom_status(pg_catalog.jsonb_build_object('done', n, 'all', n));
+    RETURN n;
+END;
+$$;
+COMMENT ON FUNCTION durable.run_compensations(jsonb) IS
+'orchestration that runs the activities recorded with durable.compensate_with; the engine starts it';
+
 CREATE FUNCTION durable.create_timer(fire_at timestamptz, label text DEFAULT NULL)
 RETURNS durable.task LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_create_timer';
 COMMENT ON FUNCTION durable.create_timer(timestamptz, text) IS

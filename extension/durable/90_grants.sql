@@ -24,7 +24,7 @@ BEGIN ATOMIC
           -- workers outside of the database
           'fetch_work', 'wait_for_work', 'complete_tasks', 'fail_task', 'extend_lease', 'release_work',
           -- orchestrations
-          'call_activity', 'schedule_activity', 'call_sql', 'wait_until',
+          'call_activity', 'schedule_activity', 'call_sql', 'wait_until', 'compensate_with', 'run_compensations',
           'call_sub_orchestrator', 'schedule_sub_orchestrator',
           'create_timer', 'sleep', 'cancel_timer', 'cancel',
           'external_event', 'wait_for_external_event',

@@ -40,6 +40,7 @@ static void check_writes(Doctor *doctor);
 static void check_queue(Doctor *doctor);
 static ArrayType *running_tasks(void);
 static void check_watched(Doctor *doctor);
+static void check_compensations(Doctor *doctor);
 static void check_failed(Doctor *doctor);
 static void check_writable(void *arg);
 
@@ -49,6 +50,7 @@ durable_doctor_check_tables(Doctor *doctor)
 	check_writes(doctor);
 	check_queue(doctor);
 	check_watched(doctor);
+	check_compensations(doctor);
 	check_failed(doctor);
 }
 
@@ -200,6 +202,54 @@ check_watched(Doctor *doctor)
 					   psprintf("%s for changes of tables, but track_counts is off, so changes are found only after the recheck interval of the wait",
 								durable_doctor_count(n, "orchestration waits", "orchestrations wait")),
 					   hint.data);
+}
+
+/* --- compensations that have failed -------------------------------------------------------- */
+
+static void
+check_compensations(Doctor *doctor)
+{
+	static DurableSql failed = {
+		.text = "SELECT coalesce((SELECT sum(t.n)::int8 FROM durable.tally t WHERE t.name = 'durable.run_compensations'"
+		" AND t.status = 'F' AND " DOCTOR_VISIBLE("t.owner") "), 0)",
+		.nargs = 2,
+		.argtypes = {BOOLOID, OIDOID}
+	};
+	static DurableSql one = {
+		.text = "SELECT c.instance_id, c.failure ->> 'message' FROM (SELECT * FROM durable.instance"
+		" WHERE name = 'durable.run_compensations' LIMIT $3) c WHERE c.status = 'F' AND " DOCTOR_VISIBLE("c.owner") " LIMIT 1",
+		.nargs = 3,
+		.argtypes = {BOOLOID, OIDOID, INT8OID}
+	};
+	Datum		values[3] = {
+		BoolGetDatum(durable_client_may_see(BOOTSTRAP_SUPERUSERID)),
+		ObjectIdGetDatum(GetUserId()),
+		Int64GetDatum(DOCTOR_COUNT_LIMIT)
+	};
+	int64		n;
+	StringInfoData detail;
+	char	   *id = NULL;
+
+	durable_sql_run(&failed, values, NULL, true, 0);
+	n = durable_sql_int8(0, 1);
+	SPI_freetuptable(SPI_tuptable);
+	initStringInfo(&detail);
+	if (n <= 0)
+		appendStringInfoString(&detail, "no compensation has failed");
+	else
+	{
+		appendStringInfo(&detail, "%s not undone completely", durable_doctor_count(n, "instance is", "instances are"));
+		if (durable_sql_run(&one, values, NULL, true, 0) > 0)
+		{
+			id = durable_sql_text(0, 1);
+			appendStringInfo(&detail, "; instance \"%s\" has failed: %s", id, durable_sql_text(0, 2));
+		}
+		SPI_freetuptable(SPI_tuptable);
+	}
+	durable_doctor_say(doctor, "compensations", n <= 0, detail.data,
+					   id == NULL ? "SELECT instance_id, failure FROM durable.query(name => 'durable.run_compensations', statuses => '{Failed}'); shows them." :
+					   psprintf("Correct the cause. SELECT durable.rewind(%s); then continues with the compensation that has failed. "
+								"SELECT durable.rewind_all('durable.run_compensations'); does so for all.", quote_literal_cstr(id)));
 }
 
 /* --- failures ---------------------------------------------------------------------------- */

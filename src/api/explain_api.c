@@ -232,6 +232,8 @@ kind_of(HistoryType type)
 			return "log";
 		case HISTORY_PATCHED:
 			return "patch";
+		case HISTORY_COMPENSATION_ADDED:
+			return "compensation";
 		default:
 			return NULL;
 	}
@@ -250,6 +252,7 @@ state_of(const TaskState *task)
 		case HISTORY_START_REQUESTED:
 		case HISTORY_LOG_WRITTEN:
 		case HISTORY_PATCHED:
+		case HISTORY_COMPENSATION_ADDED:
 			return "completed";
 		default:
 			return "waiting";

@@ -35,7 +35,7 @@ static DurableSql what_it_was = {
 /* Those whose parents have failed are rewound with them. */
 static DurableSql failed_instances = {
 	.text = "SELECT i.key, i.owner FROM durable.finished f JOIN durable.instance i ON i.key = f.key "
-	"WHERE f.status <> 'C' AND f.status = 'F' AND i.status = 'F' AND ($1 IS NULL OR f.name = $1) "
+	"WHERE f.status <> 'C' AND f.status = 'F' AND i.status = 'F' AND i.failure ->> 'compensation' IS NULL AND ($1 IS NULL OR f.name = $1) "
 	"AND ($2 IS NULL OR f.completed_at >= $2) AND pg_has_role($3, f.owner, 'USAGE') "
 	"AND NOT EXISTS (SELECT FROM durable.instance p WHERE p.key = i.parent_key AND p.status = 'F') "
 	"ORDER BY i.key",
@@ -43,6 +43,13 @@ static DurableSql failed_instances = {
 	.argtypes = {TEXTOID, TIMESTAMPTZOID, OIDOID}
 };
 
+static DurableSql compensation_of = {
+	.text = "SELECT failure ->> 'compensation' FROM durable.instance WHERE key = $1",
+	.nargs = 1,
+	.argtypes = {INT8OID}
+};
+
+static void refuse_undone(const char *instance_id, int64 key);
 static bool read_request(int64 key, StartRequest *request);
 
 PG_FUNCTION_INFO_V1(durable_restart);
@@ -128,8 +135,28 @@ durable_rewind(PG_FUNCTION_ARGS)
 				 STATUS_IS_FINISHED(instance.status) ?
 				 errhint("SELECT durable.restart(%s) starts it anew.", quote_literal_cstr(instance_id)) :
 				 errhint("Use durable.explain(%s) to see the calls for which it waits.", quote_literal_cstr(instance_id))));
+	refuse_undone(instance_id, instance.key);
 	durable_client_send(&instance, MESSAGE_REWIND, NULL, durable_client_reason(reason));
 	PG_RETURN_VOID();
+}
+
+/* What its compensations have undone is not there any more for the steps that would follow. */
+static void
+refuse_undone(const char *instance_id, int64 key)
+{
+	Datum		values[1] = {Int64GetDatum(key)};
+	char	   *compensation = NULL;
+
+	durable_sql_connect();
+	if (durable_sql_run(&compensation_of, values, NULL, false, 1) > 0)
+		compensation = durable_sql_text(0, 1);
+	if (compensation != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot rewind instance \"%s\"", instance_id),
+				 errdetail("Instance \"%s\" undoes its steps.", compensation),
+				 errhint("SELECT durable.restart(%s) starts it anew.", quote_literal_cstr(instance_id))));
+	durable_sql_finish();
 }
 
 Datum

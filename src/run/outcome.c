@@ -20,6 +20,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "compensation.h"
 #include "decision.h"
 #include "dispatch.h"
 #include "entity.h"
@@ -295,6 +296,8 @@ durable_outcome_finish(Batch * batch, Instance *instance, char status, Jsonb *ou
 									   durable_waiting_start_due(instance));
 		MemoryContextSwitchTo(old);
 	}
+	if (status != STATUS_COMPLETED)
+		failure = durable_compensation_start(batch, instance, failure);
 	durable_instance_set_status(instance, status, NULL);
 	instance->completed_at = batch->clock;
 	instance->output = output;
@@ -383,6 +386,7 @@ continue_as_new(Batch * batch, Instance *instance, const TurnResult *result)
 				durable_history_append(&kept, &nkept, &allocated, replay->events[i]);
 	}
 
+	durable_compensation_keep(replay, &kept, &nkept, &allocated);
 	instance->discard_history |= instance->stored_events > 0;
 	instance->stored_events = instance->applied = 0;
 	instance->execution++;

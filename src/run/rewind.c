@@ -34,6 +34,7 @@
 #include "utils/numeric.h"
 
 #include "child_id.h"
+#include "compensation.h"
 #include "dispatch.h"
 #include "entity.h"
 #include "instance.h"
@@ -44,7 +45,7 @@
 
 /* The last attempt. */
 static DurableSql find_child = {
-	.text = "SELECT key, status, parent_attempt, failure ->> 'reason' FROM durable.instance "
+	.text = "SELECT key, status, parent_attempt, failure ->> 'reason', failure ->> 'compensation' FROM durable.instance "
 	"WHERE parent_key = $1 AND parent_execution = $2 AND parent_task = $3 ORDER BY key DESC",
 	.nargs = 3,
 	.argtypes = {INT8OID, INT4OID, INT4OID}
@@ -81,6 +82,8 @@ durable_rewind_apply(Batch * batch, Instance *instance, const Message *message)
 	const HistoryEvent *section;
 
 	Assert(instance->status == STATUS_FAILED);
+	if (durable_compensation_is_started(instance))
+		return;					/* its steps are being undone; restart_api.c refuses */
 	instance->rewound_from = instance->completed_at;
 	durable_instance_reopen(instance);
 	instance->completed_at = 0;
@@ -172,6 +175,7 @@ rewind_child(Batch * batch, Instance *instance, HistoryEvent *call, const Jsonb 
 	char		status = '\0';
 	int32		attempt = 1;
 	bool		ended_with_parent = false;
+	bool		is_undone = false;	/* its compensations run: it begins anew */
 	char	   *why;
 
 	durable_sql_connect();
@@ -183,14 +187,16 @@ rewind_child(Batch * batch, Instance *instance, HistoryEvent *call, const Jsonb 
 		why = durable_sql_text(0, 4);
 		if (why != NULL && strcmp(why, REASON_PARENT_FAILED) == 0)
 			ended_with_parent = true;
+		is_undone = durable_sql_text(0, 5) != NULL;
 	}
 	durable_sql_finish();
 
-	if (status == STATUS_FAILED)
+	if (status == STATUS_FAILED && !is_undone)
 		durable_batch_send(batch, key, MESSAGE_REWIND, 0, 0, 0, NULL, reason);
 	else if (status == '\0' && durable_decision_read(call, &decision))
 		durable_outcome_start(batch, instance, &decision, 1, 0);
-	else if (status == STATUS_TERMINATED && ended_with_parent && durable_decision_read(call, &decision))
+	else if ((status == STATUS_FAILED || (status == STATUS_TERMINATED && ended_with_parent)) &&
+			 durable_decision_read(call, &decision))
 	{
 		decision.instance_id = durable_child_attempt_id(instance, call->task, decision.instance_id, attempt + 1);
 		durable_outcome_start(batch, instance, &decision, attempt + 1, 0);

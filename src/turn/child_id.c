@@ -62,6 +62,12 @@ durable_child_attempt_id(const Instance *instance, int task, const char *base, i
 	return psprintf("%s#%d-%s.%d.%d", base, attempt, key_text(instance->key), instance->execution, task);
 }
 
+char *
+durable_undo_id(const Instance *instance)
+{
+	return psprintf("%s:undo-%s", instance->instance_id, key_text(instance->key));
+}
+
 static char *
 key_text(int64 key)
 {

@@ -18,4 +18,7 @@ extern char *durable_child_id(const Instance *instance, int task);
 /* For a further attempt of it; base is the id of the first one. */
 extern char *durable_child_attempt_id(const Instance *instance, int task, const char *base, int attempt);
 
+/* Of the instance that undoes the steps of this one. */
+extern char *durable_undo_id(const Instance *instance);
+
 #endif							/* DURABLE_CHILD_ID_H */

@@ -30,6 +30,7 @@ typedef enum HistoryType
 	HISTORY_RESUMED = 17,
 	HISTORY_EVENT_DROPPED = 18, /* behind the history of one that has ended; no replay sees it */
 	HISTORY_REWOUND = 19,
+	HISTORY_COMPENSATION_ADDED = 20,	/* compensate_with(); extra: handler, retry */
 	HISTORY_PATCHED = 21,		/* patched(): the execution runs the changed code there */
 	HISTORY_SUB_CANCELED = 22,	/* cancel() of a sub-orchestration: it is asked to end */
 	HISTORY_ENTITY_SIGNALED = 23,
@@ -39,11 +40,13 @@ typedef enum HistoryType
 	HISTORY_ENTITY_LOCK_REQUESTED = 27, /* payload: ids, sorted */
 	HISTORY_ENTITY_LOCK_GRANTED = 28,
 	HISTORY_ENTITY_UNLOCKED = 29,	/* payload: number of the task of the lock */
-	/* 20, 21 and 30 are free, and take less room than those that are larger */
-	HISTORY_TURN_STARTED = 32	/* reserved for turns that run elsewhere; never recorded here */
+	/* 30 is free, and takes less room than those that are larger */
+	HISTORY_TURN_STARTED = 32,	/* reserved for turns that run elsewhere; never recorded here */
+	HISTORY_COMPENSATION_KEPT = 33, /* one of an execution that has continued as new */
+	HISTORY_COMPENSATION_STARTED = 34	/* name: id of the instance that runs them */
 }			HistoryType;
 
-#define HISTORY_TYPE_MAX	HISTORY_TURN_STARTED
+#define HISTORY_TYPE_MAX	HISTORY_COMPENSATION_STARTED
 
 /*
  * One event.  task is the number of the durable call it belongs to, 0 for

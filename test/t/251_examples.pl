@@ -51,9 +51,14 @@ sub output { return sql("SELECT coalesce(output::text, runtime_status) FROM dura
 example('order_saga');
 later('1 min');
 is(output('order-1'), '"placed"', 'an order is placed');
-is(output('order-2'), '"not placed: the card of Bob was declined"', 'one cannot be paid');
+is(sql("SELECT runtime_status, failure ->> 'message' FROM durable.status('order-2')"), 'Failed|the card of Bob was declined', 'one cannot be paid');
 is(sql("SELECT string_agg(entry, ', ' ORDER BY n) FROM orders.journal WHERE customer = 'Ann'"), 'reserved, label printed, charged', 'each step once');
 is(sql("SELECT string_agg(entry, ', ' ORDER BY n) FROM orders.journal WHERE customer = 'Bob'"), 'reserved, label printed, label voided, released', 'undone in reverse order');
+
+sql("SELECT durable.terminate('order-3', 'canceled by the customer')");
+run();
+is(sql("SELECT string_agg(entry, ', ' ORDER BY n) FROM orders.journal WHERE customer = 'Cat'"), 'reserved, label printed, charged, label voided, released', 'and so is an order that is terminated');
+is(sql("SELECT runtime_status, output FROM durable.status((SELECT failure ->> 'compensation' FROM durable.status('order-3')))"), 'Completed|2', 'the instance that undoes it is in its status');
 
 example('approval');
 later('1 day 1 s');
