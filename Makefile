@@ -147,4 +147,22 @@ clients/serve/www.c: clients/serve/embed $(shell find web -type f 2>/dev/null) M
 clients/durable/durable: $(COMMON_OBJS) $(DURABLE_OBJS) $(SERVE_OBJS)
 	$(CC) $(filter-out -fPIC,$(CFLAGS)) $^ -L$(shell $(PG_CONFIG) --libdir) $(LDFLAGS) $(SERVE_LDFLAGS) -lpq $(GRPC_LIBS) -levent -lcrypto -o $@
 
+# --- manual pages, and completion for bash -------------------------------------------------------------------------------
+
+# Below the directories of PostgreSQL, where everybody who may install the extension may write.
+MAN_PAGES = clients/man/durable.1 $(if $(filter no,$(GAME)),,clients/man/dungeon.1)
+BASH_COMPLETION_DIR ?= $(datadir)/bash-completion/completions
+
+install: install-manuals
+uninstall: uninstall-manuals
+
+.PHONY: install-manuals uninstall-manuals
+install-manuals:
+	$(MKDIR_P) '$(DESTDIR)$(mandir)/man1' '$(DESTDIR)$(BASH_COMPLETION_DIR)'
+	$(INSTALL_DATA) $(MAN_PAGES) '$(DESTDIR)$(mandir)/man1/'
+	$(INSTALL_DATA) clients/completion/durable.bash '$(DESTDIR)$(BASH_COMPLETION_DIR)/durable'
+
+uninstall-manuals:
+	rm -f $(patsubst clients/man/%,'$(DESTDIR)$(mandir)/man1/%',$(MAN_PAGES)) '$(DESTDIR)$(BASH_COMPLETION_DIR)/durable'
+
 endif

@@ -88,9 +88,11 @@ SKIP:
 	my $top = $ENV{DURABLE_TOP};
 	my $include = `pg_config --includedir`;
 	chomp $include;
-	my $files = join ' ', grep { !/www\.c$/ } glob "$top/clients/{common,durable,serve}/*.c";
+	my $files = join ' ', grep { !/www\.c$/ } glob("$top/clients/{common,durable,serve}/*.c"), "$top/clients/serve/grpc/listen_none.c";
 	system("$top/clients/serve/embed >$program.www.c");
 	skip 'no compiler with AddressSanitizer', 3
+	  if system("echo 'int main(void) { return 0; }' | cc -fsanitize=address,undefined -x c - -o $program 2>/dev/null") != 0;
+	BAIL_OUT('could not build the gateway with AddressSanitizer: ' . slurp_file("$program.log"))
 	  if system("cc -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -D_GNU_SOURCE -I$include -I$top/clients/serve -I$top/clients/durable -I$top/clients/common "
 		  . "$files $program.www.c -lpq -levent -lcrypto -o $program 2>$program.log") != 0;
 	local $ENV{ASAN_OPTIONS} = 'detect_leaks=0';
