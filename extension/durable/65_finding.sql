@@ -139,7 +139,7 @@ BEGIN
         RETURN QUERY
             SELECT format('    participant %s as %s', initcap(k.kind), k.kind)
             FROM (SELECT DISTINCT c.kind FROM jsonb_to_recordset(calls) AS c (kind text, task bigint)
-                  WHERE c.task > ncalls - shown) k ORDER BY array_position('{activity,timer,event,orchestration,send,start,log,patch}', k.kind);
+                  WHERE c.task > ncalls - shown) k ORDER BY array_position('{activity,timer,event,orchestration,send,start,entity,signal,lock,unlock,log,patch}', k.kind);
         IF ncalls > shown THEN
             RETURN NEXT format('    Note over This: %s earlier calls', ncalls - shown);
         END IF;

@@ -190,7 +190,8 @@ put_call(ReturnSetInfo *result, const Replay *replay, int task, bool payloads)
 	PUT(CALL_KIND, CStringGetTextDatum(kind));
 	if (call->name)
 		PUT(CALL_NAME, CStringGetTextDatum(call->name));
-	if (call->type == HISTORY_SUB_CREATED || call->type == HISTORY_EVENT_SENT || call->type == HISTORY_START_REQUESTED)
+	if (call->type == HISTORY_SUB_CREATED || call->type == HISTORY_EVENT_SENT || call->type == HISTORY_START_REQUESTED ||
+		call->type == HISTORY_ENTITY_CALLED || call->type == HISTORY_ENTITY_SIGNALED)
 		target = call->extra ? durable_json_get_text(call->extra, "id") : NULL;
 	if (target)
 		PUT(CALL_TARGET, CStringGetTextDatum(target));
@@ -230,6 +231,14 @@ kind_of(HistoryType type)
 			return "start";
 		case HISTORY_LOG_WRITTEN:
 			return "log";
+		case HISTORY_ENTITY_CALLED:
+			return "entity";
+		case HISTORY_ENTITY_SIGNALED:
+			return "signal";
+		case HISTORY_ENTITY_LOCK_REQUESTED:
+			return "lock";
+		case HISTORY_ENTITY_UNLOCKED:
+			return "unlock";
 		case HISTORY_PATCHED:
 			return "patch";
 		case HISTORY_COMPENSATION_ADDED:
@@ -253,6 +262,8 @@ state_of(const TaskState *task)
 		case HISTORY_LOG_WRITTEN:
 		case HISTORY_PATCHED:
 		case HISTORY_COMPENSATION_ADDED:
+		case HISTORY_ENTITY_SIGNALED:
+		case HISTORY_ENTITY_UNLOCKED:
 			return "completed";
 		default:
 			return "waiting";

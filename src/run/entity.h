@@ -61,6 +61,9 @@ extern BatchEntity * durable_entity_ready(Batch * batch, const char *id);
  */
 extern bool durable_entities_claim(Batch * batch, int64 key, List *messages);
 
+/* Are they to be taken before anything else in this batch, and nothing after them? */
+extern bool durable_entities_run_alone(Batch * batch, int64 key, List *messages);
+
 typedef enum EntityWorkResult
 {
 	ENTITY_WORK_DONE,

@@ -112,7 +112,7 @@ durable_entity_ready(Batch * batch, const char *id)
 {
 	BatchEntity *entity = durable_entity_open(batch, id);
 
-	if (entity == NULL || entity->runs_elsewhere || entity->behind)
+	if (entity == NULL || entity->runs_elsewhere || entity->behind || entity->row.problem_at != 0)
 		return NULL;
 	if (!entity->complete)
 		read_messages(batch, entity);
@@ -286,6 +286,23 @@ durable_entities_claim(Batch * batch, int64 key, List *messages)
 	return any;
 }
 
+/* Is one of them to be tried again that had a problem?  It may take long. */
+bool
+durable_entities_run_alone(Batch * batch, int64 key, List *messages)
+{
+	bool		looks;
+	ListCell   *cell;
+
+	foreach(cell, ids_of(batch, key, messages, &looks))
+	{
+		BatchEntity *entity = find(batch, lfirst(cell));
+
+		if (entity->open && entity->row.problem_at != 0 && entity->row.held_until <= batch->clock)
+			return true;
+	}
+	return false;
+}
+
 /*
  * The ids that the messages name.  A timer names none: it is for operations that are due.  looks:
  * operations that wait are to be looked at.
@@ -372,6 +389,12 @@ durable_entities_take(Batch * batch, int64 key, List *messages, bool alone)
 			entity->reading = false;
 		}
 		take_messages(batch, entity, alone);
+		if (entity->row.crashes != 0 && !entity->behind && entity->row.parked == 0)
+		{
+			/* Not before: the one that has ended a process may have been behind the first. */
+			entity->row.crashes = 0;
+			entity->changed = true;
+		}
 		if (entity->behind && result == ENTITY_WORK_DONE)
 			result = ENTITY_WORK_LEFT;
 	}

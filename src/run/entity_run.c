@@ -10,7 +10,9 @@
  *
  * An error that is not the handler's does not use up the operation.  If the handler is
  * not there, cannot be called, or the server could not run it, the entity is held: its
- * operations are parked, and the first one is tried again, ever later.
+ * operations are parked, and the first one is tried again, ever later.  So is an operation
+ * that takes long, for example because it waits for another transaction: others in its
+ * batch must not wait for it, so it is rolled back, and run in a batch of its own.
  *
  * Called by: entity_batch.c, entity_dispatch.c
  * Locks:	the caller has the entity's row locked; whatever the operation takes
@@ -32,6 +34,9 @@
 #include "registry.h"
 #include "unit.h"
 #include "usercall.h"
+
+/* An operation that takes so many times the inline limit is rolled back, and run alone. */
+#define INLINE_OVERRUN	20
 
 /* An entity that is held is tried again after a quarter of the time since, within these limits. */
 #define AGAIN_MIN_US	(100 * INT64CONST(1000))
@@ -83,6 +88,9 @@ run(Batch * batch, BatchEntity * entity, const Message *message, const Instance 
 	const Registration *registration = durable_registry_entity(durable_entity_name(entity->id), batch->owner);
 	EntityCall	operation = {.state = entity->row.state, .input = message->payload, .context = batch->context};
 	UserCall	call = {.body = body, .arg = &operation};
+	int64		limit;
+	int64		overrun;
+	bool		may_overrun;
 	char	   *id;
 	char	   *name;
 
@@ -94,7 +102,10 @@ run(Batch * batch, BatchEntity * entity, const Message *message, const Instance 
 	durable_entity_address_read(message->name, &id, &name);
 	operation.signature = registration->handler;
 	operation.operation = name;
-	call.timeout_us = (int64) durable_activity_timeout * 1000;
+	limit = (int64) durable_activity_timeout * 1000;
+	overrun = entity->row.problem_at != 0 ? 0 : (int64) durable_inline_limit * INLINE_OVERRUN;
+	may_overrun = overrun > 0 && (limit == 0 || overrun < limit);
+	call.timeout_us = may_overrun ? overrun : limit;
 	call.flight = of != NULL ?
 		(FlightRun) {FLIGHT_INLINE, of->execution, message->task, of->key, 0} :
 		(FlightRun) {FLIGHT_INLINE, 0, 0, entity->row.key, 0};
@@ -110,6 +121,9 @@ run(Batch * batch, BatchEntity * entity, const Message *message, const Instance 
 
 	if (!call.returned)
 	{
+		if (call.timed_out && may_overrun)
+			return hold(batch, entity, psprintf("operation \"%s\" takes longer than " INT64_FORMAT " ms, and is run alone",
+												durable_clip(name), overrun / 1000));
 		if (call.timed_out)
 		{
 			call.error->sqlerrcode = ERRCODE_DURABLE_LIMIT;
@@ -124,12 +138,11 @@ run(Batch * batch, BatchEntity * entity, const Message *message, const Instance 
 	}
 
 	set_state(entity, operation.new_state);
-	if (entity->row.problem_at != 0 || entity->row.crashes != 0 ||
+	if (entity->row.problem_at != 0 ||
 		(message->kind == MESSAGE_SIGNAL && entity->row.failure != NULL))
 	{
 		entity->row.problem = NULL;
 		entity->row.problem_at = entity->row.held_until = 0;
-		entity->row.crashes = 0;
 		if (message->kind == MESSAGE_SIGNAL)
 			entity->row.failure = NULL;
 		entity->changed = true;
@@ -162,10 +175,9 @@ fail(Batch * batch, BatchEntity * entity, const Message *message, const char *op
 {
 	Jsonb	   *failure = durable_json_failure(error, NULL, 0);
 
-	entity->changed |= entity->row.problem_at != 0 || entity->row.crashes != 0;
+	entity->changed |= entity->row.problem_at != 0;
 	entity->row.problem = NULL;
 	entity->row.problem_at = entity->row.held_until = 0;
-	entity->row.crashes = 0;
 	if (message->kind == MESSAGE_SIGNAL)
 	{
 		ereport(LOG,
@@ -189,6 +201,8 @@ convict(Batch * batch, BatchEntity * entity, const Message *message)
 	durable_entity_address_read(message->name, &id, &operation);
 	error.message = psprintf("operation \"%s\" of entity \"%s\" repeatedly terminated its process or the server",
 							 durable_clip(operation), entity->id);
+	entity->row.crashes = 0;
+	entity->changed = true;
 	return fail(batch, entity, message, operation, &error);
 }
 

@@ -52,6 +52,7 @@ typedef struct Work
 	Instance   *instance;		/* NULL: could not be locked, or */
 	bool		is_entity;		/* ... an entity's messages */
 	bool		is_claimed;		/* entity: it could be locked */
+	bool		runs_alone;		/* entity: its operation may take long */
 	List	   *messages;		/* in order of time */
 }			Work;
 
@@ -72,6 +73,7 @@ static void note_suspect(UnitScan *scan, Work * work);
 static void look_again(UnitScan *scan, int64 key);
 static bool may_run(Batch * batch, Work * work, bool blamed);
 static void run_work(Batch * batch, Work * work);
+static List *alone_first(Batch * batch, List *works);
 static bool run_entity(Batch * batch, UnitScan *scan, Work * work);
 static bool may_run_entity(UnitScan *scan, Work * work);
 
@@ -118,6 +120,7 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 			loaded = lappend(loaded, work->instance);
 	}
 	durable_batch_load_history(loaded);
+	works = alone_first(batch, works);
 
 	foreach(cell, works)
 	{
@@ -155,7 +158,8 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 			solo = work;
 		}
 		run_work(batch, work);
-		if (scan->only_key != 0 && batch->new_tasks == NIL && batch->new_queued == NIL && !work->instance->put_off)
+		if (scan->only_key != 0 && batch->new_tasks == NIL && batch->new_queued == NIL && batch->outbox == NIL &&
+			!work->instance->put_off)
 			work->instance->crashes = 0;	/* it has come past what it did before */
 	}
 
@@ -617,6 +621,25 @@ run_work(Batch * batch, Work * work)
 	batch->changed = lappend(batch->changed, work->instance);
 }
 
+/* An entity whose operation may take long comes first, and run_entity() lets nothing run after it. */
+static List *
+alone_first(Batch * batch, List *works)
+{
+	ListCell   *cell;
+
+	foreach(cell, works)
+	{
+		Work	   *work = lfirst(cell);
+
+		if (work->is_entity && durable_entities_run_alone(batch, work->key, work->messages))
+		{
+			work->runs_alone = true;
+			return lcons(work, list_delete_ptr(works, work));
+		}
+	}
+	return works;
+}
+
 /* Returns whether some of its messages are left. */
 static bool
 run_entity(Batch * batch, UnitScan *scan, Work * work)
@@ -636,6 +659,7 @@ run_entity(Batch * batch, UnitScan *scan, Work * work)
 	}
 	if (scan->solo)
 		durable_suspect_leave(work->key);
+	batch->closed |= work->runs_alone;
 	return false;
 }
 

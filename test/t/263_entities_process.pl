@@ -29,6 +29,8 @@ CREATE FUNCTION fragile(state jsonb, operation text, input jsonb) RETURNS durabl
 BEGIN
 	IF operation = 'crash' THEN
 		PERFORM segfault();
+	ELSIF operation = 'slow' THEN
+		PERFORM pg_sleep(1.5);
 	END IF;
 	state := coalesce(state, '[]') || input;
 	RETURN (state, to_jsonb(jsonb_array_length(state)))::durable.entity_result;
@@ -69,8 +71,8 @@ becomes("SELECT jsonb_array_length(durable.entity_state('fragile', 'b')) = 100",
 my $crashes = () = slurp_file($node->logfile) =~ /terminated by signal 11/g;
 cmp_ok($crashes, '<=', 4, 'two crashes for each') or diag($crashes);
 
-# The same in a call: the caller is told.
-$node->safe_psql('postgres', "SELECT durable.start('calls', '[\"c\", \"crash\"]'::jsonb, 'caller')");
+# The same in a call: the caller is told. (The session that has started it may be thrown out before it has disconnected.)
+$node->psql('postgres', "SELECT durable.start('calls', '[\"c\", \"crash\"]'::jsonb, 'caller')");
 wait_for_server($node);
 becomes("SELECT runtime_status = 'Completed' FROM durable.instances WHERE instance_id = 'caller'", 'the caller ends');
 is($node->safe_psql('postgres', "SELECT concat_ws(' ', output, durable.entity_state('fragile', 'c')) FROM durable.instances WHERE instance_id = 'caller'"),
@@ -86,6 +88,20 @@ is($node->safe_psql('postgres', "SELECT jsonb_array_length(durable.entity_state(
 $session->query_safe('COMMIT');
 $session->quit;
 becomes("SELECT durable.entity_state('fragile', 'b') = '[1]'", 'and is run after that');
+
+# One that takes long is run alone, once; what comes behind it waits for it, and nothing else does.
+$node->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION quick(n integer) RETURNS integer LANGUAGE sql AS 'SELECT n';
+BEGIN;
+SELECT durable.signal_entity('fragile', 'slow', 'slow', 1);
+SELECT durable.signal_entity('fragile', 'slow', 'add', 2);
+SELECT durable.start('quick', i) FROM generate_series(1, 20) i;
+COMMIT;
+SQL
+becomes("SELECT count(*) = 20 FROM durable.instances WHERE name = 'public.quick' AND runtime_status = 'Completed'", 'others go on');
+becomes("SELECT durable.entity_state('fragile', 'slow') = '[1, 2]'", 'a slow operation is run once, and then the next one');
+like(slurp_file($node->logfile), qr/operation "slow" takes longer than \d+ ms, and is run alone/, 'it was run alone');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM durable.entity WHERE problem_at IS NOT NULL OR parked IS NOT NULL'), '0', 'no entity has a problem');
 
 # Many sessions signal one entity; the signals of each are in their order.
 $node->safe_psql('postgres', <<'SQL');
