@@ -158,7 +158,7 @@ REVOKE ALL ON ALL ROUTINES IN SCHEMA durable FROM PUBLIC;
 
 -- Monitoring sees everybody's instances, without their payloads.
 GRANT USAGE ON SCHEMA durable TO pg_monitor;
-GRANT SELECT ON durable.instances, durable.counts, durable.waiting, durable.buffered_events, durable.workers,
+GRANT SELECT ON durable.instances, durable.counts, durable.stuck, durable.waiting, durable.buffered_events, durable.workers,
     durable.registrations, durable.stat_orchestrations, durable.stat_activities, durable.schedules, durable.queues, durable.leases, durable.kept_code,
     durable.entities
 TO pg_monitor;

@@ -89,6 +89,31 @@ foreach (1 .. 5)
 	$best = $took if !defined $best || $took < $best;
 }
 cmp_ok($best, '<', patience($LIMIT), sprintf('durable.counts: %.1f ms', $best * 1000));
+
+# --- the one that is stuck ----------------------------------------------------------------------------------------------------
+
+$node->safe_psql('finding', <<'SQL');
+UPDATE durable.instance SET waiting = 'a1', started_at = now() - interval '1 hour' WHERE key = 301;
+UPDATE durable.instance SET started_at = now() - interval '1 hour' WHERE status = 'S';
+INSERT INTO durable.timer (owner, due_at, key, execution, task) SELECT current_user::regrole, now() + n * interval '1 s' - interval '62 s', 1001 + 2 * n, 1, 1 FROM generate_series(1, 1000) n;
+INSERT INTO durable.task_queue (id, owner, run_at, key, execution, task, attempt, name, handler, scheduled_at, last_failure)
+VALUES (1, current_user::regrole, now() + interval '1 h', 701, 1, 1, 12, 'app.mail', 'app.mail()', now() - interval '1 day', '{"message": "no route to host"}');
+ANALYZE durable.timer;
+SQL
+is($session->query_safe("SELECT string_agg(concat_ws(' ', reason, key, detail), ', ' ORDER BY reason, key) FROM durable.stuck s LEFT JOIN durable.instance i USING (instance_id) WHERE reason <> 'timer overdue'"),
+	'activity fails 701 app.mail: no route to host, not looked at ' . $session->query_safe("SELECT detail FROM durable.stuck WHERE reason = 'not looked at'") . ', nothing to wait for 301 a1, suspended 500001',
+	'durable.stuck names those that are stuck, and no other');
+like($session->query_safe("SELECT detail FROM durable.stuck WHERE reason = 'not looked at'"), qr/^49\d{4} unfinished instances whose waits were not compared/, 'and how many it did not look at');
+cmp_ok($session->query_safe("SELECT count(*) FROM durable.stuck WHERE reason = 'timer overdue'"), '>', 0, 'overdue timers');
+undef $best;
+foreach (1 .. 5)
+{
+	my $start = time;
+	$session->query_safe("SELECT count(*) FROM durable.stuck");
+	my $took = time - $start;
+	$best = $took if !defined $best || $took < $best;
+}
+cmp_ok($best, '<', patience($LIMIT), sprintf('durable.stuck: %.1f ms', $best * 1000));
 $session->quit;
 $node->stop;
 
