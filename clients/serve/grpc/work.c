@@ -32,8 +32,9 @@
 static const Statement fetch_statement = {
 	"fetch", "SELECT kind, token, instance_id, name, version, task_id, item FROM durable.grpc_fetch($1, $2, $3, $4, $5, $6)", 6
 };
+/* Turns have a queue of their own, see durable.grpc_register. */
 static const Statement wait_turns_statement = {
-	"wait_turns", "CALL durable.wait_for_work($1, '30 seconds', NULL, kind => 'turns')", 1
+	"wait_turns", "CALL durable.wait_for_work($1 OPERATOR(pg_catalog.||) '/turns', '30 seconds', NULL)", 1
 };
 static const Statement wait_tasks_statement = {
 	"wait_tasks", "CALL durable.wait_for_work($1, '30 seconds', NULL)", 1

@@ -47,7 +47,7 @@ typedef struct Batch
 } Batch;
 
 static const Statement complete_statement = {
-	"complete", "SELECT durable.grpc_complete($1, $2::pg_catalog.jsonb)", 2
+	"complete", "SELECT durable.grpc_complete($1, $2, $3::pg_catalog.jsonb)", 3
 };
 static const Statement abandon_statement = {
 	"abandon", "SELECT durable.grpc_abandon($1)", 1
@@ -226,7 +226,7 @@ send_batch(HubWork *work, WorkKind kind)
 {
 	Answers    *answers = work->answers;
 	Buffer		array = {.limit = SIZE_MAX / 4};
-	const char *values[2] = {kind == WORK_TURN ? "turns" : "activities"};
+	const char *values[3] = {work->hub->queue, kind == WORK_TURN ? "turns" : "activities"};
 	/* What is repeated after a lost connection is found to have been applied. */
 	Access		access = {NULL, work->hub->role, true};
 	Batch	   *batch;
@@ -256,7 +256,7 @@ send_batch(HubWork *work, WorkKind kind)
 			break;
 	}
 	buffer_add_byte(&array, ']');
-	values[1] = buffer_text(&array);
+	values[2] = buffer_text(&array);
 	answers->is_busy[kind] = true;
 	pool_run(&complete_statement, values, &access, applied, batch);
 	buffer_free(&array);
