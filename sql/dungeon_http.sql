@@ -44,6 +44,16 @@ FROM durable.http('GET', '/api/Timeline/Pat%20%26%20%3Cb%3E') r, jsonb_array_ele
 SELECT body::jsonb -> 'workflows' FROM durable.http('GET', '/api/Timeline/nobody');
 SELECT body::jsonb ->> 'source' LIKE '%MonitorUser%' FROM durable.http('GET', '/api/Source/UserMonitorWorkflow');
 SELECT ask('GET', '/api/Source/pg_sleep');
+
+-- a player's requests read the instances of his game, and not all that there are
+SELECT count(durable.start('GameMonitorWorkflow', 'x', start_at => '2999-01-01')) FROM generate_series(1, 2000);
+ANALYZE durable.instance;
+BEGIN;
+SELECT seq_tup_read + idx_tup_fetch AS before FROM pg_stat_xact_all_tables WHERE relid = 'durable.instance'::regclass \gset
+SELECT status FROM unnest('{Workflows/Pat%20%26%20%3Cb%3E,Timeline/Pat%20%26%20%3Cb%3E,CheckStatus/Pat%20%26%20%3Cb%3E/UserMonitorWorkflow}'::text[]) p, durable.http('GET', '/api/' || p);
+SELECT seq_tup_read + idx_tup_fetch - :before < 500 FROM pg_stat_xact_all_tables WHERE relid = 'durable.instance'::regclass;
+COMMIT;
+
 SELECT l ->> 'message' FROM durable.http('GET', '/api/Console', 'player=Pat+%26+%3Cb%3E&after=0') r, jsonb_array_elements(r.body::jsonb -> 'lines') WITH ORDINALITY AS e (l, n) WHERE n = 1;
 SELECT jsonb_array_length(body::jsonb -> 'lines') FROM durable.http('GET', '/api/Console', 'after=99999999999');
 SELECT body::jsonb -> 'players' -> 0 ->> 'name' FROM durable.http('GET', '/api/Players');

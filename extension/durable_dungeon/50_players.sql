@@ -226,6 +226,8 @@ $$;
 COMMENT ON FUNCTION @extschema@.dd_status(text) IS
     'the game as it stands: user, monster, inventory, room; NULL when there is no such player';
 
+-- The views of the engine are security barriers: a join with one reads all of it, and a lateral subquery (OFFSET 0 keeps
+-- it one) only the row with the id.  So it is in 55_http.sql.
 CREATE FUNCTION @extschema@.dd_check_status(name text, workflow text,
                                             OUT created timestamptz, OUT status text, OUT ended timestamptz)
 RETURNS SETOF record
@@ -234,7 +236,7 @@ SET search_path TO pg_catalog, pg_temp
 AS $$
     SELECT i.created_time, i.runtime_status, i.completed_time
     FROM dungeon.world_workflows($1, $2) AS w (instance_id)
-    JOIN durable.instances i USING (instance_id)
+    CROSS JOIN LATERAL (SELECT * FROM durable.instances x WHERE x.instance_id = w.instance_id OFFSET 0) i
     WHERE i.owner = to_regrole(quote_ident(current_user))
     ORDER BY i.created_time DESC
     LIMIT 1
@@ -249,7 +251,7 @@ SET search_path TO pg_catalog, pg_temp
 AS $$
     SELECT max(greatest(waiting.due - durable.clock(), interval '0'))
     FROM dungeon.world_workflows($1, 'UserConfirmationWorkflow') AS w (instance_id)
-    JOIN durable.waiting USING (instance_id)
+    CROSS JOIN LATERAL (SELECT * FROM durable.waiting x WHERE x.instance_id = w.instance_id OFFSET 0) waiting
     WHERE waiting.kind = 'timer' AND waiting.owner = to_regrole(quote_ident(current_user))
 $$;
 COMMENT ON FUNCTION @extschema@.dd_time_left(text) IS

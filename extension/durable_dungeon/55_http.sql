@@ -26,7 +26,8 @@ AS $$
     FROM unnest(ARRAY['RunUserParallelWorkflow', 'UserConfirmationWorkflow', 'UserMonitorWorkflow',
                       'RunUserSequentialWorkflow', 'GameMonitorWorkflow']) WITH ORDINALITY AS n (name)
          LEFT JOIN LATERAL (
-             SELECT x.* FROM dungeon.world_workflows($1, n.name) AS w (instance_id) JOIN durable.instances x USING (instance_id)
+             SELECT x.* FROM dungeon.world_workflows($1, n.name) AS w (instance_id)
+                  CROSS JOIN LATERAL (SELECT * FROM durable.instances y WHERE y.instance_id = w.instance_id OFFSET 0) x
              WHERE x.owner = to_regrole(quote_ident(current_user))
              ORDER BY x.created_time DESC LIMIT 1) AS i ON true
 $$;
@@ -45,7 +46,7 @@ AS $$
                             'answered', durable.http_timestamp(c.answered_at), 'due', durable.http_timestamp(c.due))) ORDER BY c.task), '[]')
                          FROM durable.calls(i.instance_id) c)) ORDER BY i.created_time, i.instance_id), '[]')
     FROM (SELECT DISTINCT w.instance_id FROM dungeon.workflow w WHERE w.player = $1) AS w
-         JOIN durable.instances i USING (instance_id)
+         CROSS JOIN LATERAL (SELECT * FROM durable.instances x WHERE x.instance_id = w.instance_id OFFSET 0) i
     WHERE i.owner = to_regrole(quote_ident(current_user))
 $$;
 COMMENT ON FUNCTION dungeon.http_timeline(text) IS 'the calls of the workflows of a player''s game, as JSON';

@@ -8,8 +8,8 @@ import { h } from './dom.js';
 
 const MARGIN = 8;
 
-/** columns: number of cells; key(item); signature(item): changes when the row has to be drawn anew; render(item, index): a tr. */
-export function virtualRows({ tbody, columns, key, signature, render }) {
+/** key(item); signature(item): changes when the row has to be drawn anew; render(item, index): a tr. */
+export function virtualRows({ tbody, key, signature, render }) {
 	const before = spacer();
 	const after = spacer();
 	let items = [];
@@ -19,7 +19,8 @@ export function virtualRows({ tbody, columns, key, signature, render }) {
 	tbody.append(before, after);
 
 	function spacer() {
-		return h('tr', { class: 'spacer', 'aria-hidden': 'true' }, h('td', { colspan: columns }));
+		// One cell: a style sheet may hide columns, and a wider cell would bring them back.
+		return h('tr', { class: 'spacer', 'aria-hidden': 'true' }, h('td'));
 	}
 
 	function draw() {

@@ -61,7 +61,7 @@ export function detail(id) {
 	/* --- the history ---------------------------------------------------------------------------------------------------- */
 
 	const rows = virtualRows({
-		tbody, columns: 5, key: e => `${e.execution}.${e.seq ?? `${e.eventType}${e.task}${e.createdAt}`}`, signature: e => e.eventType,
+		tbody, key: e => `${e.execution}.${e.seq ?? `${e.eventType}${e.task}${e.createdAt}`}`, signature: e => e.eventType,
 		render: (e, index) => h('tr', { tabindex: '-1', class: kindOf(e), onclick: event => { if (!event.target.closest('a, button')) inspect(index); } },
 			h('td', { class: 'num soft' }, e.seq ?? ''),
 			h('td', { class: 'c-time' }, h('time', { datetime: e.createdAt, title: e.createdAt }, `+${duration(Date.parse(e.createdAt) - Date.parse(instance.createdTime))}`)),

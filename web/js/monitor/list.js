@@ -65,7 +65,7 @@ export function list() {
 	put(place, bones());
 
 	const rows = virtualRows({
-		tbody, columns: 7, key: i => i.instanceId + i.owner, render: row,
+		tbody, key: i => i.instanceId + i.owner, render: row,
 		signature: i => `${i.lastUpdatedTime}${i.runtimeStatus}${i.waits.length}${selected.has(i.instanceId)}${JSON.stringify(i.waits[0] ?? '')}`
 	});
 

@@ -3,6 +3,7 @@
  */
 import { find, h, icon, mark, put, say, svg } from '../dom.js';
 import { clock, compute, duration, plural } from '../format.js';
+import { bones } from '../shell.js';
 
 const ROUND = 2 * Math.PI * 54;
 
@@ -11,6 +12,8 @@ export function makeScene(place, { act, name, watching }) {
 	let patience = 120000;
 	let ring = null;
 	let wantsFocus = false;
+
+	put(place, bones());
 
 	function draw(state) {
 		const { status, phase } = state;
