@@ -21,6 +21,9 @@ WITH_LLVM ?= no
 version_of = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(1))
 DURABLE_SQL := durable--$(call version_of,durable.control).sql
 DUNGEON_SQL := durable_dungeon--$(call version_of,durable_dungeon.control).sql
+# From the last released version to this one; extension/upgrade has the parts that are written by hand.
+DURABLE_UPGRADE := durable--0.1--$(call version_of,durable.control).sql
+DUNGEON_UPGRADE := durable_dungeon--0.1--$(call version_of,durable_dungeon.control).sql
 
 # --- the library -------------------------------------------------------------------------------------------------------
 
@@ -45,8 +48,10 @@ endif
 # --- the extensions ----------------------------------------------------------------------------------------------------
 
 EXTENSION = durable
-DATA_built = $(DURABLE_SQL)
-EXTRA_CLEAN = $(DURABLE_SQL) $(DUNGEON_SQL) clients/dungeon/dungeon clients/durable/durable clients/serve/www.c \
+# The script of 0.1, too: CREATE EXTENSION durable VERSION '0.1' reads a dump of that version, and can be updated then.
+DATA = extension/upgrade/durable--0.1.sql
+DATA_built = $(DURABLE_SQL) $(DURABLE_UPGRADE)
+EXTRA_CLEAN = $(DURABLE_SQL) $(DUNGEON_SQL) $(DURABLE_UPGRADE) $(DUNGEON_UPGRADE) clients/dungeon/dungeon clients/durable/durable clients/serve/www.c \
 	$(patsubst %.c,%.o,$(wildcard clients/*/*.c clients/*/*/*.c)) clients/serve/www.o tmp_check output_iso test/results test/output_iso
 
 # PGXS would run all tests in one database; ours get one each (see installcheck below).
@@ -54,7 +59,8 @@ NO_INSTALLCHECK = 1
 
 ifneq ($(GAME),no)
 EXTENSION += durable_dungeon
-DATA_built += $(DUNGEON_SQL)
+DATA += extension/upgrade/durable_dungeon--0.1.sql
+DATA_built += $(DUNGEON_SQL) $(DUNGEON_UPGRADE)
 SCRIPTS_built = clients/dungeon/dungeon
 endif
 SCRIPTS_built += clients/durable/durable
@@ -106,6 +112,23 @@ $(DURABLE_SQL): $(sort $(wildcard extension/durable/*.sql)) extension/durable du
 
 $(DUNGEON_SQL): $(sort $(wildcard extension/durable_dungeon/*.sql)) extension/durable_dungeon durable_dungeon.control Makefile
 	$(call concatenate,durable_dungeon)
+
+# upgrade(extension,settings of replace.awk): what is written by hand, with the topics of the install script between.
+define upgrade
+	@echo "generating $@"
+	@{ printf '%s\n' '\echo Use "ALTER EXTENSION $(1) UPDATE" to load this file. \quit' && \
+	cat extension/upgrade/$(@:.sql=.before.sql) && \
+	awk $(2) -f extension/upgrade/replace.awk extension/upgrade/$(1)--0.1.sql extension/upgrade/$(@:.sql=.before.sql) \
+		$(sort $(wildcard extension/$(1)/*.sql)) && \
+	cat extension/upgrade/$(@:.sql=.after.sql); } >$@.tmp
+	@mv -f $@.tmp $@
+endef
+
+$(DURABLE_UPGRADE): $(DURABLE_SQL) $(wildcard extension/upgrade/*)
+	$(call upgrade,durable)
+
+$(DUNGEON_UPGRADE): $(DUNGEON_SQL) $(wildcard extension/upgrade/*)
+	$(call upgrade,durable_dungeon,-v leave_out='^REVOKE ')
 
 # --- tests against a server that is already there: as in make check, each file in a new database with the extensions ----
 

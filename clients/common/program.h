@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#define PROGRAM_VERSION "0.1"
+#define PROGRAM_VERSION "0.2.0"
 
 /* Standard descriptors, locale, signals, and the name for messages. */
 extern void program_begin(const char *name);

@@ -194,7 +194,7 @@ SELECT durable.register_orchestration('GameMonitorWorkflow',
 
 -- Instances belong to the engine and outlive the game that is dropped.  Those of
 -- an earlier dungeon must not act in this one: they know its players by their
--- names only.
+-- names only.  This is for a first installation, not for an update.
 DO $$
 DECLARE
     instance text;

@@ -19,6 +19,7 @@
 
 #include "utils/builtins.h"
 
+#include "arguments.h"
 #include "client.h"
 #include "json.h"
 #include "wakeup.h"
@@ -53,6 +54,7 @@ durable_terminate(PG_FUNCTION_ARGS)
 {
 	ClientInstance instance;
 
+	durable_require_arguments(fcinfo, 3);
 	durable_client_enter("terminate", "Call it from an activity.");
 	if (PG_ARGISNULL(2))
 		ereport(ERROR,

@@ -51,7 +51,7 @@
 #define REFUSED_LATELY_MS	60000
 
 static void check_preloaded(Doctor *doctor);
-static void check_version(Doctor *doctor);
+static bool version_is_right(Doctor *doctor);
 static void check_enabled(Doctor *doctor);
 static void check_processes(Doctor *doctor);
 static void check_workers(Doctor *doctor, const DurableDatabaseInfo *info);
@@ -72,7 +72,7 @@ durable_doctor(PG_FUNCTION_ARGS)
 
 	durable_client_refuse_in_turn("doctor", "Call it from an activity.");
 	INSTR_TIME_SET_CURRENT(doctor.began);
-	doctor.limit_us = time_limit(fcinfo);
+	doctor.limit_us = PG_NARGS() > 0 ? time_limit(fcinfo) : 0;	/* in 0.1 it had no parameter */
 	InitMaterializedSRF(fcinfo, 0);
 	doctor.result = (ReturnSetInfo *) fcinfo->resultinfo;
 
@@ -82,7 +82,12 @@ durable_doctor(PG_FUNCTION_ARGS)
 										   ALLOCSET_DEFAULT_SIZES);
 
 	run(&doctor, check_preloaded);
-	run(&doctor, check_version);
+	/* Tables of another version may not have what the other checks look at. */
+	if (!version_is_right(&doctor))
+	{
+		durable_sql_finish();
+		return (Datum) 0;
+	}
 	if (durable_shmem_available())
 	{
 		run(&doctor, check_enabled);
@@ -298,8 +303,8 @@ check_preloaded(Doctor *doctor)
 					   psprintf("No workflow can run. Put this line into postgresql.conf and restart the server: %s", durable_shmem_preload_line()));
 }
 
-static void
-check_version(Doctor *doctor)
+static bool
+version_is_right(Doctor *doctor)
 {
 	char	   *installed;
 
@@ -308,6 +313,7 @@ check_version(Doctor *doctor)
 	durable_doctor_say(doctor, "version", strcmp(installed, DURABLE_VERSION) == 0,
 					   psprintf("library %s, extension %s", DURABLE_VERSION, installed),
 					   "Workflows of this database do not run until the versions match: ALTER EXTENSION durable UPDATE; updates the extension. If the library is older than the extension, restart the server.");
+	return strcmp(installed, DURABLE_VERSION) == 0;
 }
 
 static void

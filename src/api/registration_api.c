@@ -17,6 +17,7 @@
 
 #include "catalog/pg_type.h"
 #include "activity.h"
+#include "arguments.h"
 #include "client.h"
 #include "durable.h"
 #include "entity_code.h"
@@ -144,6 +145,7 @@ durable_register_activity(PG_FUNCTION_ARGS)
 	Datum		values[10];
 	char		nulls[] = "          ";
 
+	durable_require_arguments(fcinfo, 9);
 	durable_client_enter("register_activity", "Register the activity before you start the orchestration.");
 
 	name = durable_client_name(fcinfo, 0, "activity name");
@@ -233,6 +235,7 @@ PG_FUNCTION_INFO_V1(durable_unregister_orchestration);
 Datum
 durable_unregister_orchestration(PG_FUNCTION_ARGS)
 {
+	durable_require_arguments(fcinfo, 2);
 	durable_client_enter("unregister_orchestration", "Call it from an activity.");
 	unregister(fcinfo, "orchestration", durable_client_text(fcinfo, 1), &delete_orchestration);
 	PG_RETURN_VOID();

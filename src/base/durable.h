@@ -20,7 +20,7 @@
 #include "utils/jsonb.h"
 
 /* Of the library; the same as default_version in durable.control. */
-#define DURABLE_VERSION	"0.1"
+#define DURABLE_VERSION	"0.2.0"
 
 /* Our own class of SQLSTATEs. */
 #define ERRCODE_DURABLE_NONDETERMINISTIC	MAKE_SQLSTATE('W','F','0','0','1')

@@ -31,6 +31,7 @@
 #include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "parser/parse_func.h"
 #include "parser/parse_type.h"
@@ -43,6 +44,7 @@
 #include "compat.h"
 #include "ddl_code.h"
 #include "durable.h"
+#include "engine.h"
 #include "guc.h"
 #include "handler.h"
 #include "kept_code.h"
@@ -68,7 +70,9 @@ durable_ddl_code_before(Node *statement)
 
 	functions = functions_of(statement);
 	if ((functions == NIL && !more) || XactReadOnly || RecoveryInProgress() || IsBinaryUpgrade ||
-		!OidIsValid(durable_extension_oid()))
+		!OidIsValid(durable_extension_oid()) ||
+		(creating_extension && CurrentExtensionObject == durable_extension_oid()) ||
+		(more && !durable_engine_fits()))
 		return NIL;
 
 	foreach(cell, functions)
@@ -111,6 +115,9 @@ durable_ddl_code_after(List *old_code)
 		if (old->tuple == NULL ? durable_handler_lookup(old->signature) != NULL :
 			!durable_kept_code_has_changed(old))
 			continue;
+		/* Tables of another version.  No instance runs before the update, which makes the present code that of all. */
+		if (!durable_engine_fits())
+			return;
 		count = durable_code_count_live(old->signature);
 		if (count == 0)
 			continue;

@@ -40,6 +40,7 @@ static DurableSql any_instance = {
 };
 
 static HeldReason judge(bool *paused);
+static bool version_fits(void);
 
 bool
 durable_engine_check(bool *paused, HeldReason *held)
@@ -61,8 +62,7 @@ judge(bool *paused)
 	uint64		rows;
 
 	*paused = false;
-	if (durable_sql_run(&read_version, NULL, NULL, false, 0) != 1 ||
-		strcmp(durable_sql_text(0, 1), DURABLE_VERSION) != 0)
+	if (!version_fits())
 		return HELD_OTHER_VERSION;
 
 	rows = durable_sql_run(&read_engine, NULL, NULL, false, 0);
@@ -82,6 +82,24 @@ judge(bool *paused)
 	if (rows == 0 && durable_sql_run(&any_instance, NULL, NULL, false, 1) > 0)
 		held = HELD_NO_IDENTITY;
 	return held;
+}
+
+static bool
+version_fits(void)
+{
+	return durable_sql_run(&read_version, NULL, NULL, false, 0) == 1 &&
+		strcmp(durable_sql_text(0, 1), DURABLE_VERSION) == 0;
+}
+
+bool
+durable_engine_fits(void)
+{
+	bool		fits;
+
+	durable_sql_connect();
+	fits = version_fits();
+	durable_sql_finish();
+	return fits;
 }
 
 bool

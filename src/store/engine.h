@@ -16,6 +16,9 @@
  */
 extern bool durable_engine_check(bool *paused, HeldReason *held);
 
+/* Is the extension of the library's version?  If not, its tables may be others.  Engine SQL. */
+extern bool durable_engine_fits(void);
+
 /*
  * Takes the lock that DROP EXTENSION waits for and looks whether the extension
  * is there.  Every unit starts with it.

@@ -16,6 +16,7 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 
+#include "arguments.h"
 #include "calls.h"
 #include "child_id.h"
 #include "decision.h"
@@ -58,6 +59,7 @@ durable_call_sub_orchestrator(PG_FUNCTION_ARGS)
 {
 	Turn	   *turn = durable_turn_current("call_sub_orchestrator");
 
+	durable_require_arguments(fcinfo, 5);
 	return durable_call_answer(fcinfo, turn, record_sub_orchestration(turn, fcinfo));
 }
 
@@ -66,6 +68,7 @@ durable_schedule_sub_orchestrator(PG_FUNCTION_ARGS)
 {
 	Turn	   *turn = durable_turn_current("schedule_sub_orchestrator");
 
+	durable_require_arguments(fcinfo, 5);
 	PG_RETURN_INT64(record_sub_orchestration(turn, fcinfo));
 }
 

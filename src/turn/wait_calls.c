@@ -19,6 +19,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "arguments.h"
 #include "calls.h"
 #include "json.h"
 #include "time_after.h"
@@ -48,6 +49,7 @@ durable_create_timer(PG_FUNCTION_ARGS)
 {
 	Turn	   *turn = durable_turn_current("create_timer");
 
+	durable_require_arguments(fcinfo, 2);
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -61,6 +63,7 @@ durable_sleep(PG_FUNCTION_ARGS)
 {
 	Turn	   *turn = durable_turn_current("sleep");
 
+	durable_require_arguments(fcinfo, 2);
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),

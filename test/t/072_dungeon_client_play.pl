@@ -341,7 +341,7 @@ like($out, qr/^Exit codes: /m, '... tells the exit codes');
 ($code, $out) = dungeon([ 'console', '--help' ]);
 like($out, qr/--since ID\|all/, 'each command has a help of its own');
 ($code, $out) = dungeon(['--version']);
-is($out, "dungeon 0.1\n", '--version');
+is($out, "dungeon 0.2.0\n", '--version');
 
 # A role that may not ask for the time plays without knowing it.
 $node->safe_psql('postgres', 'REVOKE EXECUTE ON FUNCTION dd_time_left(text) FROM pat');
