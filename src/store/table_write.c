@@ -22,7 +22,7 @@
  *			rows are not written by statements
  * Called by: finished.c and the *_table.c, which own the tables
  * Locks:	RowExclusiveLock on table and indexes until the end of the transaction,
- *			as statements take it
+ *			as statements take it; on a partial index only for a row that belongs into it
  * Memory:	cached information about a table under CacheMemoryContext; a writer and
  *			its slots in the context that is current when it is opened
  *
@@ -45,6 +45,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "table_write.h"
@@ -63,6 +64,7 @@ static void take_values(DurableWriter *writer, TupleTableSlot *row);
 static pg_noreturn_compat void lost_row(DurableWriter *writer, TM_Result result);
 static TupleTableSlot *next_row(DurableWriter *writer);
 static TupleTableSlot *new_slot(DurableWriter *writer, const TupleTableSlotOps *kind);
+static void open_partial_index(DurableWriter *writer, int place);
 static void insert_into_indexes(DurableWriter *writer, TupleTableSlot *row, bool update,
 								bool only_summarizing);
 
@@ -95,12 +97,13 @@ durable_writer_make(DurableWritable *writable)
 	writer->relation = durable_table_open(writer->table, RowExclusiveLock);
 	know(writable, writer->relation);
 	writer->state = state = writable->state;
-	writer->indexes = palloc(state->nindexes * sizeof(Relation));
+	writer->indexes = palloc0(state->nindexes * sizeof(Relation));
 	for (int i = 0; i < state->nindexes; i++)
 	{
 		IndexInfo  *info = state->indexes[i].info;
 
-		writer->indexes[i] = index_open(state->indexes[i].oid, RowExclusiveLock);
+		if (info->ii_Predicate == NIL)
+			writer->indexes[i] = index_open(state->indexes[i].oid, RowExclusiveLock);
 		/* What an access method remembers between rows, it remembers for one writer. */
 		info->ii_AmCache = NULL;
 		info->ii_Context = CurrentMemoryContext;
@@ -493,7 +496,22 @@ insert_into_indexes(DurableWriter *writer, TupleTableSlot *row, bool update, boo
 IndexUniqueCheck
 durable_writer_unique_check(DurableWriter *writer, int place)
 {
-	return writer->indexes[place]->rd_index->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO;
+	return writer->state->indexes[place].info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO;
+}
+
+/*
+ * Few rows are in a partial index of ours, and each open relation is a lock to be taken and
+ * released.  The lock on the table keeps the index there.
+ */
+static void
+open_partial_index(DurableWriter *writer, int place)
+{
+	ResourceOwner owner = CurrentResourceOwner;
+
+	if (writer->is_held)
+		CurrentResourceOwner = TopTransactionResourceOwner;
+	writer->indexes[place] = index_open(writer->state->indexes[place].oid, RowExclusiveLock);
+	CurrentResourceOwner = owner;
 }
 
 /* False with UNIQUE_CHECK_PARTIAL when there may be another row of that key. */
@@ -516,6 +534,8 @@ durable_writer_insert_into_index(DurableWriter *writer, int place, TupleTableSlo
 			info->ii_PredicateState = ExecPrepareQual(info->ii_Predicate, state->estate);
 		if (!ExecQual(info->ii_PredicateState, econtext))
 			return true;
+		if (writer->indexes[place] == NULL)
+			open_partial_index(writer, place);
 	}
 	FormIndexDatum(info, row, state->estate, values, nulls);
 	return index_insert(writer->indexes[place], values, nulls, &row->tts_tid, writer->relation,
@@ -529,7 +549,8 @@ durable_writer_close(DurableWriter *writer)
 {
 	durable_writer_flush(writer);
 	for (int i = 0; i < writer->state->nindexes; i++)
-		index_insert_cleanup(writer->indexes[i], writer->state->indexes[i].info);
+		if (writer->indexes[i] != NULL)
+			index_insert_cleanup(writer->indexes[i], writer->state->indexes[i].info);
 	if (!writer->is_held)
 		durable_writer_unmake(writer);
 	CommandCounterIncrement();
@@ -539,6 +560,7 @@ void
 durable_writer_unmake(DurableWriter *writer)
 {
 	for (int i = 0; i < writer->state->nindexes; i++)
-		index_close(writer->indexes[i], NoLock);
+		if (writer->indexes[i] != NULL)
+			index_close(writer->indexes[i], NoLock);
 	table_close(writer->relation, NoLock);
 }

@@ -52,7 +52,7 @@ struct DurableWriter
 	bool		is_held;		/* the tables stay open when it is closed */
 	MemoryContext context;		/* of the writer itself and of its rows */
 	Relation	relation;
-	Relation   *indexes;
+	Relation   *indexes;		/* a partial one is NULL until a row belongs into it */
 	CommandId	command;
 	Datum		values[DURABLE_TABLE_MAX_COLUMNS];
 	bool		nulls[DURABLE_TABLE_MAX_COLUMNS];
