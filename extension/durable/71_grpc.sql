@@ -171,6 +171,10 @@ BEGIN
         WHEN 'TerminateInstance' THEN PERFORM durable.terminate(id, nullif(request ->> 'output', ''), (request ->> 'recursive')::boolean);
         WHEN 'SuspendInstance' THEN PERFORM durable.suspend(id, nullif(request ->> 'reason', ''));
         WHEN 'ResumeInstance' THEN PERFORM durable.resume(id, nullif(request ->> 'reason', ''));
+        ELSE
+            RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+                MESSAGE = format('invalid value for parameter "rpc": "%s"', left(coalesce(rpc, 'null'), 100)),
+                HINT = 'Valid values are "RaiseEvent", "TerminateInstance", "SuspendInstance", and "ResumeInstance".';
     END CASE;
     RETURN '{}';
 EXCEPTION
@@ -569,6 +573,10 @@ BEGIN
             IF NOT FOUND AND durable.grpc_is_external(grpc_register.name) THEN
                 PERFORM durable.register_activity('@turn:' || grpc_register.name, execution => 'external', queue => grpc_register.queue || '/turns');
             END IF;
+        ELSE
+            RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+                MESSAGE = format('invalid value for parameter "what": "%s"', left(coalesce(what, 'null'), 100)),
+                HINT = 'Valid values are "queue", "activity", and "orchestration".';
     END CASE;
 EXCEPTION
     -- Somebody else has just done it.

@@ -78,7 +78,8 @@ durable_attempt(PG_FUNCTION_ARGS)
 	if (durable_activity_attempt() == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DURABLE_OUTSIDE),
-				 errmsg("durable.attempt() can only be called by a running activity or orchestration")));
+				 errmsg("durable.attempt() can only be called by a running activity or orchestration"),
+				 errhint("Use durable.start() or durable.run() to start an orchestration.")));
 	PG_RETURN_INT32(durable_activity_attempt());
 }
 
