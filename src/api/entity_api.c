@@ -73,7 +73,7 @@ static DurableSql lock_row = {
 
 static DurableSql make_row = {
 	.text = "INSERT INTO durable.entity (key, created_at, updated_at, owner, entity_id) VALUES ($3, $4, $4, $2, $1) "
-	"ON CONFLICT DO NOTHING",
+	"ON CONFLICT DO NOTHING RETURNING key",
 	.nargs = 4,
 	.argtypes = {TEXTOID, REGROLEOID, INT8OID, TIMESTAMPTZOID}
 };
@@ -82,6 +82,7 @@ static DurableSql make_row = {
 static List *applying = NIL;
 
 static void lock_entity(const char *id, EntityRow *row);
+static bool wait_for_row(const char *id);
 static Jsonb *apply(const char *id, const Registration *registration, const char *operation, const Jsonb *input,
 					EntityRow *row);
 static void store(EntityRow *row, Jsonb *state);
@@ -164,8 +165,6 @@ durable_apply_entity(PG_FUNCTION_ARGS)
 static void
 lock_entity(const char *id, EntityRow *row)
 {
-	Datum		values[4] = {CStringGetTextDatum(id), ObjectIdGetDatum(GetUserId()), Int64GetDatum(durable_entity_key(id)),
-	TimestampTzGetDatum(durable_clock_now())};
 	ListCell   *cell;
 	bool		is_new;
 
@@ -179,15 +178,31 @@ lock_entity(const char *id, EntityRow *row)
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("entity \"%s\" is in use by the batch in which this activity runs", durable_client_shown(id))));
 	do
+		(void) wait_for_row(id);
+	while (!durable_entity_lock(GetUserId(), id, durable_clock_now(), row, &is_new));
+	if (row->locked_by != 0)
+		refuse_in_use(id);
+}
+
+/* Until this transaction has the row locked.  Makes it where there is none, and returns whether it has. */
+static bool
+wait_for_row(const char *id)
+{
+	Datum		values[4] = {CStringGetTextDatum(id), ObjectIdGetDatum(GetUserId()), Int64GetDatum(durable_entity_key(id)),
+	TimestampTzGetDatum(durable_clock_now())};
+	bool		locked = false;
+	bool		made = false;
+
+	while (!locked && !made)
 	{
 		CHECK_FOR_INTERRUPTS();
 		durable_sql_connect();
-		if (durable_sql_run(&lock_row, values, NULL, false, 0) == 0)
-			(void) durable_sql_run(&make_row, values, NULL, false, 0);
+		locked = durable_sql_run(&lock_row, values, NULL, false, 0) > 0;
+		if (!locked)
+			made = durable_sql_run(&make_row, values, NULL, false, 0) > 0;
 		durable_sql_finish();
-	} while (!durable_entity_lock(GetUserId(), id, durable_clock_now(), row, &is_new));
-	if (row->locked_by != 0)
-		refuse_in_use(id);
+	}
+	return made;
 }
 
 static Jsonb *
@@ -250,6 +265,7 @@ durable_purge_entity(PG_FUNCTION_ARGS)
 {
 	char	   *id;
 	Datum		values[3];
+	bool		made;
 	bool		purged;
 
 	durable_client_enter("purge_entity", "Call it from an activity.");
@@ -257,10 +273,13 @@ durable_purge_entity(PG_FUNCTION_ARGS)
 	values[0] = CStringGetTextDatum(id);
 	values[1] = ObjectIdGetDatum(GetUserId());
 	values[2] = Int64GetDatum(durable_entity_key(id));
+
+	/* A unit must not be about to take the signals. */
+	made = wait_for_row(id);
 	durable_sql_connect();
-	purged = durable_sql_run(&purge, values, NULL, false, 0) > 0;
-	if (!purged)
+	if (durable_sql_run(&purge, values, NULL, false, 0) == 0)
 		refuse_in_use(id);
+	purged = !made;
 	purged |= durable_sql_run(&purge_signals, values, NULL, false, 0) > 0;
 	durable_sql_finish();
 
