@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TIMES_LENGTH	40
+#define TIMES_LENGTH	48
 
 /* Years 1 to 9999, which is what google.protobuf.Timestamp has.  false: it is out of range. */
 extern bool times_print(int64_t seconds, int64_t microseconds, char *text);
