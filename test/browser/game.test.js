@@ -28,6 +28,11 @@ test('a game is played to victory with the mouse', async () => {
 	await page.getByRole('heading', { name: `${name} has won!` }).waitFor();
 	await until(async () => /has won/.test(await page.locator('#story').innerText()), 'the story tells the victory');
 	await accessible(page, 'the victory');
+	for (const width of [320, 768, 1920]) {
+		await page.setViewportSize({ width, height: 800 });
+		assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth), `nothing is cut off at ${width}`);
+	}
+	await page.setViewportSize({ width: 1280, height: 860 });
 	assert.match(await page.locator('#happened').innerText(), /SELECT \* FROM dd_confirm\('/, 'each click has its SQL');
 	assert.match(await page.locator('#happened').innerText(), /GameMonitorWorkflow took turn/, 'and its turns');
 	assert.match(await page.locator('#ratio').innerText(), /of play, .* ms of computing/);
@@ -106,6 +111,8 @@ test('two tabs and a spectator see one game', async () => {
 	await second.getByRole('button', { name: 'Let me in!' }).click();
 	await page.getByRole('button', { name: /^Get the / }).click();
 	await second.getByRole('button', { name: /^Kill the / }).click();
+	await second.locator('.thing.slain').waitFor();
+	await accessible(second, 'the room');
 	await page.getByRole('button', { name: /^Get the / }).click();
 	for (const tab of [page, second, spectator]) {
 		await tab.getByRole('heading', { name: `${name} has won!` }).waitFor();

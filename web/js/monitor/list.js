@@ -45,7 +45,7 @@ export function list() {
 			['Status', 'Instance', 'Waits for', 'Created', 'Duration', 'Computing'].map((t, i) => h('th', { scope: 'col', class: i > 3 ? 'num' : null }, t)))), tbody);
 	const place = h('div', { class: 'card list' });
 	const more = h('button', { type: 'button', onclick: () => load(false) }, 'Load more');
-	const foot = h('div', { class: 'list-foot' }, h('span', { class: 'soft', role: 'status' }), more);
+	const foot = h('div', { class: 'list-foot', hidden: true }, h('span', { class: 'soft', role: 'status' }), more);
 	const bulk = h('div', { class: 'bulk', role: 'region', 'aria-label': 'Actions on the selection', hidden: true });
 	const pause = h('button', { type: 'button', class: 'quiet', 'aria-pressed': 'false', onclick: flipPause }, icon('pause'), h('span', {}, 'Refreshing'));
 	const tabs = h('div', { class: 'tabs', role: 'group', 'aria-label': 'View' },

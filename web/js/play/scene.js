@@ -81,7 +81,7 @@ export function makeScene(place, { act, name, watching }) {
 			h('div', { class: 'scene-head' }, h('h2', {}, status.room?.name ?? 'Somewhere'), h('p', {}, status.room?.description ?? '')),
 			h('div', { class: 'scene-body' },
 				h('ul', { class: 'things', 'aria-label': 'What is here' },
-					monster?.currentRoom ? h('li', { class: monster.isAlive ? 'thing' : 'thing gone' }, icon(monster.isAlive ? 'eye' : 'skull'), h('b', {}, monster.name),
+					monster?.currentRoom ? h('li', { class: monster.isAlive ? 'thing' : 'thing slain' }, icon(monster.isAlive ? 'eye' : 'skull'), h('b', {}, monster.name),
 						h('span', {}, monster.isAlive ? monster.inventoryItems ? `alive, guards the ${monster.inventoryItems}` : 'alive' : 'slain')) : null,
 					status.inventory.map(i => h('li', { class: 'thing' }, icon(i.isTreasure ? 'gem' : 'sword'), h('b', {}, i.name),
 						h('span', {}, carried.includes(i.name) ? 'you carry it' : i.monster ? `${i.isTreasure ? 'treasure, ' : ''}the monster has it` : i.room ? `${i.isTreasure ? 'treasure' : 'weapon'}, lies here` : 'not here yet')))),
