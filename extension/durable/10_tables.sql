@@ -38,7 +38,10 @@ ALTER TABLE durable.engine REPLICA IDENTITY FULL;
 -- status: P pending, R running, S suspended, C completed, F failed, T terminated.
 -- crashes: how often its code has ended its process (5 for each time) or all of the server (1), see src/process/blame.c.
 -- waiting: what it waits for, see src/turn/waiting.c.
--- handler: the function's signature, without the name where it begins with that.
+-- handler: the function's signature, without the name where it begins with that; or
+-- -external:QUEUE, and then input, output and custom_status are strings that contain texts
+-- (src/value/verbatim.c).
+-- runs_at of such an instance is 2147483647 while a turn of it is in its queue.
 -- code_hash: of the function's code when it first ran.
 -- updated_at: the time of its last unit of work, NULL when that is started_at, or
 -- created_at before it has started.  What is NULL has never been anything: 0.
@@ -150,8 +153,10 @@ CREATE TABLE durable.name_range (
 );
 
 -- Messages that make an instance runnable.  kind: s start, e event,
--- c completed and f failed (of the task with that number), t terminate,
--- u suspend, r resume, k go on after a batch that had no more time.  attempt: which
+-- c completed and f failed (of the task with that number), x a turn that was run outside of the
+-- database (task: how many events it has seen), t terminate,
+-- u suspend, r resume, k go on after a batch that had no more time.  is_text: the payload is a
+-- text that is kept as it is (src/value/verbatim.c); NULL: it is not.  attempt: which
 -- one of the task this answers.  id: in the order in which they were sent; 0 for a start
 -- by a client, before which there can be nothing.  A key from 2^62 on is that of an entity
 -- (src/value/entity_id.c), and then kind is o signal, q call, l lock, n unlock, or k; name is the
@@ -165,6 +170,7 @@ CREATE TABLE durable.inbox (
     execution         integer,
     task              integer,
     attempt           integer,
+    is_text           boolean,
     name              text,
     payload           jsonb,
     sent_at           timestamptz NOT NULL,
@@ -252,8 +258,11 @@ CREATE TABLE durable.queue_grant (
     PRIMARY KEY (queue, role)
 );
 
--- Activities in queues: those for programs outside of the database (handler is NULL),
--- and those in SQL whose queue has to let them begin.
+-- Activities in queues, and turns of external orchestrations.  kind: e an activity for programs
+-- outside of the database, s one in SQL that its queue has to let begin, o a turn (task is 0, and
+-- attempt is the number of events that it was handed out with).  call: what an external
+-- orchestration has said about its activity besides name and input; NULL: the activity is not one
+-- of an external orchestration.  session: which fetched the turn.
 --
 -- state: r ready, d delayed until "at", l leased until "at", h held because the
 -- instance is suspended ("at": as before), c and f it was answered at that time and
@@ -274,7 +283,9 @@ CREATE TABLE durable.queued_task (
     attempt           integer     NOT NULL,
     priority          integer     NOT NULL,
     lost              integer     NOT NULL DEFAULT 0,
+    session           bigint,
     state             "char"      NOT NULL,
+    kind              "char"      NOT NULL,
     queue             text        COLLATE "C" NOT NULL,
     share             text        COLLATE "C" NOT NULL,
     name              text        NOT NULL,
@@ -284,30 +295,33 @@ CREATE TABLE durable.queued_task (
     retry             jsonb,
     timeout           interval,
     last_failure      jsonb,
+    call              jsonb,
     PRIMARY KEY (key, id)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
         autovacuum_vacuum_cost_delay = 0);
 CREATE SEQUENCE durable.queued_task_id_seq OWNED BY durable.queued_task.id;
-CREATE INDEX queued_task_ready ON durable.queued_task (queue, priority, round, id) WHERE state = 'r';
-CREATE INDEX queued_task_share ON durable.queued_task (queue, share, priority, round, id) WHERE state = 'r';
+CREATE INDEX queued_task_ready ON durable.queued_task (queue, kind, priority, round, id) WHERE state = 'r';
+CREATE INDEX queued_task_share ON durable.queued_task (queue, kind, share, priority, round, id) WHERE state = 'r';
 CREATE INDEX queued_task_delayed ON durable.queued_task (queue, at) WHERE state = 'd';
 CREATE INDEX queued_task_leased ON durable.queued_task (queue, at) WHERE state = 'l';
-CREATE INDEX queued_task_sql ON durable.queued_task (queue, state) WHERE handler IS NOT NULL;
+CREATE INDEX queued_task_sql ON durable.queued_task (queue, state) WHERE kind = 's';
+CREATE INDEX queued_task_session ON durable.queued_task (session) WHERE kind = 'o' AND state = 'l';
 CREATE INDEX queued_task_lost ON durable.queued_task (queue) WHERE lost >= 3;
 CREATE INDEX queued_task_answered ON durable.queued_task (at) WHERE state IN ('c', 'f');
 
 -- Names for functions, with options.  A registration counts for its owner, for
 -- roles that have the owner's privileges, and for everybody if a superuser or
 -- the owner of the extension made it.  version: '' without one.  registered_at:
--- when its owner registered that version for the first time.
+-- when its owner registered that version for the first time.  queue: of an external orchestration, which has no handler.
 CREATE TABLE durable.orchestration (
     owner             regrole     NOT NULL,
     name              text        NOT NULL,
     version           text        NOT NULL DEFAULT '',
-    handler           text        NOT NULL,
+    handler           text,
     registered_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     retention         interval,
     description       text,
+    queue             text        COLLATE "C",
     PRIMARY KEY (name, owner, version)
 );
 

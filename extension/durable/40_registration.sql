@@ -4,10 +4,12 @@
 
 CREATE FUNCTION durable.register_orchestration(
     name        text,
-    handler     regprocedure,
-    version     text     DEFAULT NULL,
-    retention   interval DEFAULT NULL,
-    description text     DEFAULT NULL
+    handler     regprocedure DEFAULT NULL,
+    version     text         DEFAULT NULL,
+    retention   interval     DEFAULT NULL,
+    description text         DEFAULT NULL,
+    execution   text         DEFAULT 'sql',
+    queue       text         DEFAULT NULL
 ) RETURNS void
 LANGUAGE C VOLATILE
 AS 'MODULE_PATHNAME', 'durable_register_orchestration';
@@ -64,8 +66,8 @@ SELECT r.kind, r.name, r.handler, r.owner, r.version, r.execution, r.retry, r.ti
        r.queue, r.priority, r.key, r.is_newest
 FROM (
     SELECT 'orchestration' AS kind, o.name, o.handler, o.owner, nullif(o.version, '') AS version,
-           NULL::text AS execution, NULL::jsonb AS retry, NULL::interval AS timeout,
-           o.retention, o.description, NULL::text AS queue, NULL::integer AS priority, NULL::text AS key,
+           CASE WHEN o.queue IS NOT NULL THEN 'external' END AS execution, NULL::jsonb AS retry, NULL::interval AS timeout,
+           o.retention, o.description, o.queue, NULL::integer AS priority, NULL::text AS key,
            NOT EXISTS (SELECT FROM durable.orchestration AS n
                        WHERE n.name = o.name AND n.owner = o.owner
                          AND (n.registered_at, n.version) > (o.registered_at, o.version)) AS is_newest
@@ -86,7 +88,7 @@ WHERE pg_catalog.pg_has_role(r.owner::oid, 'USAGE')
    OR r.owner::oid IN (SELECT u.oid FROM pg_catalog.pg_roles AS u WHERE u.rolsuper)
    OR r.owner::oid IN (SELECT e.extowner FROM pg_catalog.pg_extension AS e WHERE e.extname = 'durable');
 
-COMMENT ON FUNCTION durable.register_orchestration(text, regprocedure, text, interval, text) IS
+COMMENT ON FUNCTION durable.register_orchestration(text, regprocedure, text, interval, text, text, text) IS
     'gives an orchestration a name, a version and options; replaces an existing registration of that name and version by the caller';
 COMMENT ON FUNCTION durable.register_activity(text, regprocedure, text, jsonb, interval, text, text, integer, text) IS
     'gives an activity a name and options; replaces an existing registration of that name by the caller';

@@ -51,7 +51,8 @@ CREATE PROCEDURE durable.wait_for_work(
     queue           text,
     timeout         interval DEFAULT '30 seconds',
     INOUT available boolean  DEFAULT NULL,
-    names           text[]   DEFAULT NULL)
+    names           text[]   DEFAULT NULL,
+    kind            text     DEFAULT 'tasks')
 LANGUAGE C AS 'MODULE_PATHNAME', 'durable_wait_for_work';
 
 CREATE FUNCTION durable.complete_tasks(tokens text[], results jsonb[] DEFAULT NULL, on_stale text DEFAULT 'error')
@@ -65,6 +66,82 @@ RETURNS integer LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_extend_lease'
 
 CREATE FUNCTION durable.release_work(tokens text[], delay interval DEFAULT '0')
 RETURNS integer LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_release_work';
+
+-- A turn of an external orchestration; docs/external.md describes the events.
+CREATE TYPE durable.turn AS (
+    token              text,
+    queue              text COLLATE "C",
+    name               text,
+    version            text,
+    instance_id        text COLLATE "C",
+    execution_id       text COLLATE "C",
+    parent_instance_id text COLLATE "C",
+    attempt            integer,
+    past_events        jsonb,
+    new_events         jsonb,
+    past               integer,
+    new                integer,
+    leased_until       timestamptz,
+    scheduled_at       timestamptz
+);
+
+CREATE TYPE durable.turn_event AS (
+    n                   integer,
+    is_new              boolean,
+    event_id            integer,
+    type                text COLLATE "C",
+    at                  timestamptz,
+    task_id             integer,
+    name                text,
+    version             text,
+    input               text,
+    failure             jsonb,
+    instance_id         text COLLATE "C",
+    execution_id        text COLLATE "C",
+    due_at              timestamptz,
+    parent              jsonb,
+    tags                jsonb,
+    trace               text,
+    orchestration_trace text,
+    status              text COLLATE "C"
+);
+
+CREATE FUNCTION durable.start_external(
+    queue       text,
+    name        text,
+    input       text        DEFAULT NULL,
+    instance_id text        DEFAULT NULL,
+    start_at    timestamptz DEFAULT NULL,
+    version     text        DEFAULT NULL,
+    tags        jsonb       DEFAULT NULL,
+    on_conflict text        DEFAULT 'error')
+RETURNS text LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_start_external';
+
+CREATE FUNCTION durable.raise_event_text(instance_id text, name text, data text DEFAULT NULL)
+RETURNS void LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_raise_event_text';
+
+CREATE FUNCTION durable.fetch_turns(
+    queue       text,
+    worker      text     DEFAULT NULL,
+    max_turns   integer  DEFAULT 1,
+    lease       interval DEFAULT '30 seconds',
+    names       text[]   DEFAULT NULL,
+    with_events boolean  DEFAULT true)
+RETURNS SETOF durable.turn LANGUAGE C VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'durable_fetch_turns';
+
+CREATE FUNCTION durable.turn_events(token text)
+RETURNS SETOF durable.turn_event LANGUAGE C STABLE ROWS 20 AS 'MODULE_PATHNAME', 'durable_turn_events_of';
+
+CREATE FUNCTION durable.complete_turn(token text, actions jsonb DEFAULT '[]', custom_status text DEFAULT NULL, trace text DEFAULT NULL)
+RETURNS void LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_complete_turn';
+
+CREATE FUNCTION durable.complete_turns(
+    tokens          text[],
+    actions         jsonb[],
+    custom_statuses text[] DEFAULT NULL,
+    traces          text[] DEFAULT NULL,
+    on_stale        text   DEFAULT 'error')
+RETURNS integer LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_complete_turns';
 
 -- Counts are of the whole queue; oldest: since when the task that has waited longest is ready.
 CREATE VIEW durable.queues WITH (security_barrier = true) AS
@@ -89,11 +166,11 @@ CREATE VIEW durable.leases WITH (security_barrier = true) AS
 SELECT t.queue,
        i.instance_id,
        t.name,
-       t.task::durable.task AS task,
-       t.attempt,
+       nullif(t.task, 0)::durable.task AS task,
+       CASE WHEN t.kind = 'o' THEN t.lost + 1 ELSE t.attempt END AS attempt,
        t.worker,
        t.leased_at,
-       CASE WHEN t.handler IS NULL THEN t.at END AS leased_until,
+       CASE WHEN t.kind <> 's' THEN t.at END AS leased_until,
        t.lost,
        t.owner
 FROM durable.queued_task t
@@ -115,8 +192,8 @@ COMMENT ON FUNCTION durable.revoke_queue(text, regrole) IS
     'takes back what durable.grant_queue has granted';
 COMMENT ON FUNCTION durable.fetch_work(text, text, integer, interval, text[]) IS
     'takes tasks from a queue and leases them for a while';
-COMMENT ON PROCEDURE durable.wait_for_work(text, interval, boolean, text[]) IS
-    'waits until durable.fetch_work would find something, and holds no transaction or snapshot meanwhile';
+COMMENT ON PROCEDURE durable.wait_for_work(text, interval, boolean, text[], text) IS
+    'waits until durable.fetch_work or durable.fetch_turns would find something, and holds no transaction or snapshot meanwhile';
 COMMENT ON FUNCTION durable.complete_tasks(text[], jsonb[], text) IS
     'completes tasks with their results; returns how many tokens were good';
 COMMENT ON FUNCTION durable.fail_task(text, jsonb, boolean) IS
@@ -129,3 +206,17 @@ COMMENT ON VIEW durable.queues IS
     'queues with their limits, and how much waits in them and is out';
 COMMENT ON VIEW durable.leases IS
     'tasks of queues that workers have and have not answered yet';
+COMMENT ON TYPE durable.turn IS 'a turn of an external orchestration that a worker has fetched';
+COMMENT ON TYPE durable.turn_event IS 'an event in the history of an external orchestration';
+COMMENT ON FUNCTION durable.start_external(text, text, text, text, timestamptz, text, jsonb, text) IS
+    'starts an external orchestration, which need not be registered, with a text that is kept byte for byte; returns the instance id';
+COMMENT ON FUNCTION durable.raise_event_text(text, text, text) IS
+    'sends an event to an instance with a text that is kept byte for byte';
+COMMENT ON FUNCTION durable.fetch_turns(text, text, integer, interval, text[], boolean) IS
+    'takes turns of external orchestrations from a queue and leases them for a while';
+COMMENT ON FUNCTION durable.turn_events(text) IS
+    'events of a turn that has been fetched, as rows';
+COMMENT ON FUNCTION durable.complete_turn(text, jsonb, text, text) IS
+    'completes a turn with the actions that the orchestration has decided on';
+COMMENT ON FUNCTION durable.complete_turns(text[], jsonb[], text[], text[], text) IS
+    'completes several turns; returns how many tokens were good';

@@ -23,6 +23,7 @@ BEGIN ATOMIC
           'register_queue', 'unregister_queue', 'pause_queue', 'unpause_queue', 'grant_queue', 'revoke_queue',
           -- workers outside of the database
           'fetch_work', 'wait_for_work', 'complete_tasks', 'fail_task', 'extend_lease', 'release_work',
+          'fetch_turns', 'turn_events', 'complete_turn', 'complete_turns', 'start_external', 'raise_event_text',
           -- orchestrations
           'call_activity', 'schedule_activity', 'call_sql', 'wait_until', 'compensate_with', 'run_compensations',
           'call_sub_orchestrator', 'schedule_sub_orchestrator',
@@ -47,7 +48,7 @@ BEGIN ATOMIC
     FROM pg_proc p
     WHERE p.pronamespace = 'durable'::regnamespace
       AND p.proname = ANY (ARRAY['fetch_work', 'wait_for_work', 'complete_tasks', 'fail_task', 'extend_lease',
-                                 'release_work', 'version']::name[]);
+                                 'release_work', 'fetch_turns', 'turn_events', 'complete_turn', 'complete_turns', 'version']::name[]);
 END;
 
 -- Each grant writes an access control list of all grantees for each function, so the cost

@@ -71,6 +71,8 @@ static bool looks_like_json(const char *text);
 static void find(const char *instance_id, bool (*allowed) (Oid owner), ClientInstance *instance);
 static void take(DurableScan *scan, ClientInstance *instance);
 
+static void send(const ClientInstance *instance, char kind, const char *name, const Jsonb *payload, bool is_text);
+
 PG_FUNCTION_INFO_V1(durable_may_read);
 PG_FUNCTION_INFO_V1(durable_may_see);
 
@@ -343,10 +345,24 @@ void
 durable_client_send(const ClientInstance *instance, char kind, const char *name,
 					const Jsonb *payload)
 {
+	send(instance, kind, name, payload, false);
+}
+
+void
+durable_client_send_text(const ClientInstance *instance, char kind, const char *name,
+						 const Jsonb *payload)
+{
+	send(instance, kind, name, payload, true);
+}
+
+static void
+send(const ClientInstance *instance, char kind, const char *name, const Jsonb *payload, bool is_text)
+{
 	Message		message = {
 		.owner = instance->owner,
 		.key = instance->key,
 		.kind = kind,
+		.is_text = is_text,
 		.name = unconstify(char *, name),
 		.payload = unconstify(Jsonb *, payload),
 		.at = durable_clock_now()

@@ -86,6 +86,10 @@ extern void durable_client_ask_as(Oid role);
 extern void durable_client_send(const ClientInstance *instance, char kind,
 								const char *name, const Jsonb *payload);
 
+/* The same with a payload that is a text (verbatim.h). */
+extern void durable_client_send_text(const ClientInstance *instance, char kind,
+									 const char *name, const Jsonb *payload);
+
 /* {"reason": text}, or {} for NULL; WF006 when it is too large. */
 extern Jsonb *durable_client_reason(const char *reason);
 
@@ -113,6 +117,8 @@ typedef struct StartRequest
 	const char *on_conflict;	/* error, return, replace_finished */
 	bool		is_json_text;	/* of the input: see durable_client_json */
 	bool		accept_unfinished;	/* replace_finished: no error for one that goes on */
+	bool		is_text;		/* the input is a text (verbatim.h) */
+	const char *queue;			/* a name that is not registered is an external orchestration there; NULL: no */
 }			StartRequest;
 
 extern char *durable_client_start(const StartRequest *request, int64 *key);

@@ -32,6 +32,7 @@
 #include "registry.h"
 #include "table_scan.h"
 #include "tally.h"
+#include "verbatim.h"
 #include "verify.h"
 
 /* Instances that are looked for at once. */
@@ -272,6 +273,11 @@ code_of(const char *signature)
 {
 	Code		code = {0};
 
+	if (durable_verbatim_queue(signature) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the instance belongs to an external orchestration"),
+				 errdetail("Its code is outside of the database.")));
 	code.handler = durable_handler_resolve(signature);
 	code.hash = durable_handler_code_hash(code.handler);
 	durable_handler_check_privilege(code.handler);

@@ -22,11 +22,13 @@
 #include "arguments.h"
 #include "client.h"
 #include "json.h"
+#include "verbatim.h"
 #include "wakeup.h"
 
 static void control(FunctionCallInfo fcinfo, char kind, const char *name, ClientInstance *instance);
 
 PG_FUNCTION_INFO_V1(durable_raise_event);
+PG_FUNCTION_INFO_V1(durable_raise_event_text);
 PG_FUNCTION_INFO_V1(durable_terminate);
 PG_FUNCTION_INFO_V1(durable_suspend);
 PG_FUNCTION_INFO_V1(durable_resume);
@@ -46,6 +48,26 @@ durable_raise_event(PG_FUNCTION_ARGS)
 
 	durable_client_require_unfinished(instance_id, &instance);
 	durable_client_send(&instance, MESSAGE_EVENT, name, data);
+	PG_RETURN_VOID();
+}
+
+/* raise_event_text(instance_id, name, data) */
+Datum
+durable_raise_event_text(PG_FUNCTION_ARGS)
+{
+	ClientInstance instance;
+	char	   *instance_id;
+	char	   *name;
+	Jsonb	   *data;
+
+	durable_client_enter("raise_event_text", "Use durable.send_event().");
+	instance_id = durable_client_name(fcinfo, 0, "instance id");
+	name = durable_client_name(fcinfo, 1, "event name");
+	data = durable_verbatim_wrap(durable_client_text(fcinfo, 2));
+	durable_json_check_size(data, "event data");
+
+	durable_client_require_unfinished(instance_id, &instance);
+	durable_client_send_text(&instance, MESSAGE_EVENT, name, data);
 	PG_RETURN_VOID();
 }
 

@@ -95,7 +95,7 @@ static DurableSql newest_range = {
 
 static DurableSql codes_of_range = {
 	.text = "SELECT CASE WHEN handler LIKE '(%' THEN name || handler ELSE handler END, coalesce(code_hash, 0),"
-	" owner::oid, count(*) FROM durable.instance i WHERE " IN_RANGE " GROUP BY 1, 2, 3",
+	" owner::oid, count(*) FROM durable.instance i WHERE " IN_RANGE " AND handler NOT LIKE '-%' GROUP BY 1, 2, 3",
 	RANGE_ARGS
 };
 
@@ -122,7 +122,7 @@ static DurableSql buffered_of_range = {
  */
 static DurableSql stuck_of_range = {
 	.text = "SELECT i.key, i.instance_id FROM durable.instance i"
-	" WHERE " IN_RANGE " AND i.status IN ('P', 'R')"
+	" WHERE " IN_RANGE " AND i.status IN ('P', 'R') AND i.handler NOT LIKE '-%'"
 	" AND NOT EXISTS (SELECT FROM durable.waits(i.waiting, coalesce(i.started_at, i.created_at)) w"
 	"  WHERE w.kind = 'event' OR (w.due IS NOT NULL AND EXISTS ("
 	"   SELECT FROM durable.timer t WHERE t.owner = i.owner AND t.due_at = w.due AND t.key = i.key)))"
@@ -284,7 +284,7 @@ static void
 add_other_codes(Walk *walk)
 {
 	static DurableSql registered = {
-		.text = "SELECT handler FROM durable.orchestration o WHERE " DOCTOR_VISIBLE("o.owner")
+		.text = "SELECT handler FROM durable.orchestration o WHERE o.handler IS NOT NULL AND " DOCTOR_VISIBLE("o.owner")
 		" UNION SELECT handler FROM durable.activity a WHERE a.handler IS NOT NULL AND " DOCTOR_VISIBLE("a.owner")
 		" UNION SELECT handler FROM (SELECT handler, owner FROM durable.task_queue ORDER BY owner, run_at, id LIMIT 1000) t"
 		"  WHERE handler NOT IN ('" ACTIVITY_CALL_SQL "', '" ACTIVITY_WAIT_UNTIL "', '" TASK_HANDLER_START "') AND " DOCTOR_VISIBLE("t.owner"),

@@ -40,6 +40,7 @@
 static Handler *handler_argument(FunctionCallInfo fcinfo, const char *kind);
 static void check_handler_is_given(FunctionCallInfo fcinfo, const char *name, bool is_external);
 static char *queue_argument(FunctionCallInfo fcinfo, const char *name, const char *execution);
+static char *turn_queue_argument(FunctionCallInfo fcinfo, const char *name);
 static void check_execution(const char *word);
 static void check_retention(FunctionCallInfo fcinfo, int argno);
 static Datum text_or_null(const char *value, char *null);
@@ -50,14 +51,14 @@ static pg_noreturn_compat void not_registered(const char *name, const char *kind
 #define OWNER_IS_GONE	"NOT EXISTS (SELECT 1 FROM pg_catalog.pg_roles AS r WHERE r.oid = owner)"
 
 static DurableSql upsert_orchestration = {
-	.text = "INSERT INTO durable.orchestration AS o (owner, name, handler, version, retention, description, registered_at) "
-	"SELECT $1, $2, $3, $4, $5, $6, coalesce(pg_catalog.max(registered_at) FILTER (WHERE version = $4), "
+	.text = "INSERT INTO durable.orchestration AS o (owner, name, handler, version, retention, description, queue, registered_at) "
+	"SELECT $1, $2, $3, $4, $5, $6, $7, coalesce(pg_catalog.max(registered_at) FILTER (WHERE version = $4), "
 	"greatest(clock_timestamp(), pg_catalog.max(registered_at) + '1 microsecond')) "
 	"FROM durable.orchestration WHERE name = $2 AND owner = $1 "
 	"ON CONFLICT (name, owner, version) DO UPDATE SET handler = excluded.handler, "
-	"retention = excluded.retention, description = excluded.description",
-	.nargs = 6,
-	.argtypes = {REGROLEOID, TEXTOID, TEXTOID, TEXTOID, INTERVALOID, TEXTOID}
+	"retention = excluded.retention, description = excluded.description, queue = excluded.queue",
+	.nargs = 7,
+	.argtypes = {REGROLEOID, TEXTOID, TEXTOID, TEXTOID, INTERVALOID, TEXTOID, TEXTOID}
 };
 static DurableSql upsert_activity = {
 	.text = "INSERT INTO durable.activity AS a (owner, name, handler, execution, retry, timeout, description, queue, priority, share) "
@@ -92,7 +93,7 @@ static DurableSql delete_entity = {
 	.argtypes = {REGROLEOID, TEXTOID, BOOLOID}
 };
 
-/* register_orchestration(name, handler, version, retention, description) */
+/* register_orchestration(name, handler, version, retention, description, execution, queue) */
 PG_FUNCTION_INFO_V1(durable_register_orchestration);
 
 Datum
@@ -100,19 +101,14 @@ durable_register_orchestration(PG_FUNCTION_ARGS)
 {
 	char	   *name;
 	char	   *version;
-	Handler    *handler;
-	Datum		values[6];
-	char		nulls[] = "      ";
+	char	   *queue;
+	Datum		values[7];
+	char		nulls[] = "       ";
 
 	durable_client_enter("register_orchestration", "Register the orchestration before you start it.");
 
 	name = durable_client_name(fcinfo, 0, "orchestration name");
-	if (PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("handler of orchestration \"%s\" must not be null", name),
-				 errhint("Specify a function with its argument types, for example 'app.hello(jsonb)'.")));
-	handler = handler_argument(fcinfo, "orchestration");
+	queue = turn_queue_argument(fcinfo, name);
 	version = durable_client_text(fcinfo, 2);
 	if (version != NULL)
 		durable_client_check_name(version, "orchestration version");
@@ -120,12 +116,13 @@ durable_register_orchestration(PG_FUNCTION_ARGS)
 
 	values[0] = ObjectIdGetDatum(GetUserId());
 	values[1] = CStringGetTextDatum(name);
-	values[2] = CStringGetTextDatum(handler->signature);
+	values[2] = text_or_null(queue ? NULL : handler_argument(fcinfo, "orchestration")->signature, &nulls[2]);
 	values[3] = CStringGetTextDatum(version ? version : "");
 	values[4] = PG_GETARG_DATUM(3);
 	nulls[4] = PG_ARGISNULL(3) ? 'n' : ' ';
 	values[5] = PG_GETARG_DATUM(4);
 	nulls[5] = PG_ARGISNULL(4) ? 'n' : ' ';
+	values[6] = text_or_null(queue, &nulls[6]);
 	run(&upsert_orchestration, values, nulls);
 
 	PG_RETURN_VOID();
@@ -357,6 +354,52 @@ queue_argument(FunctionCallInfo fcinfo, const char *name, const char *execution)
 				 errdetail("It runs at once, in the transaction of the turn."),
 				 errhint("Use execution \"task\".")));
 	durable_queue_require_or_make(queue);
+	return queue;
+}
+
+/*
+ * The queue of an external orchestration, NULL for one in SQL; and checks that there is a
+ * handler, or none.
+ */
+static char *
+turn_queue_argument(FunctionCallInfo fcinfo, const char *name)
+{
+	char	   *execution = durable_client_text(fcinfo, 5);
+	char	   *queue = durable_client_text(fcinfo, 6);
+	bool		is_external = execution != NULL && strcmp(execution, "external") == 0;
+
+	if (execution != NULL && !is_external && strcmp(execution, "sql") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for parameter \"execution\": \"%s\"", durable_client_shown(execution)),
+				 errhint("Valid values are \"sql\" (a function in the database) and \"external\" (a program outside of the database).")));
+	if (!is_external && PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("handler of orchestration \"%s\" must not be null", name),
+				 errhint("Specify a function with its argument types, for example 'app.hello(jsonb)', or use execution => 'external' with a queue.")));
+	if (!is_external && queue != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("orchestration \"%s\" must not have a queue", name),
+				 errdetail("Only the turns of external orchestrations wait in a queue."),
+				 errhint("Use execution => 'external' without a handler, or omit the queue.")));
+	if (is_external && !PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("external orchestration \"%s\" must not have a handler", name),
+				 errdetail("A worker outside of the database runs it."),
+				 errhint("Omit the handler, or omit execution => 'external'.")));
+	if (is_external && queue == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("external orchestration \"%s\" needs a queue", name),
+				 errhint("Workers fetch from a queue by its name, as in queue => 'app'.")));
+	if (is_external)
+	{
+		durable_client_check_name(queue, "queue name");
+		durable_queue_require_or_make(queue);
+	}
 	return queue;
 }
 

@@ -25,9 +25,10 @@
 
 #include "client.h"
 #include "sql.h"
+#include "verbatim.h"
 
 static DurableSql what_it_was = {
-	.text = "SELECT name, version, input, tags FROM durable.instance WHERE key = $1",
+	.text = "SELECT name, version, input, tags, handler FROM durable.instance WHERE key = $1",
 	.nargs = 1,
 	.argtypes = {INT8OID}
 };
@@ -108,6 +109,8 @@ read_request(int64 key, StartRequest *request)
 		request->version = durable_sql_text(0, 2);
 		request->input = durable_sql_jsonb(0, 3);
 		request->tags = durable_sql_jsonb(0, 4);
+		request->queue = durable_verbatim_queue(durable_sql_text(0, 5));
+		request->is_text = request->queue != NULL;
 		request->start_at = DT_NOBEGIN;
 		MemoryContextSwitchTo(spi);
 	}

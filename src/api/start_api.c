@@ -46,9 +46,11 @@
 #include "inbox_table.h"
 #include "instance_table.h"
 #include "json.h"
+#include "queue_api.h"
 #include "registry.h"
 #include "sql.h"
 #include "timer_table.h"
+#include "verbatim.h"
 #include "waiting.h"
 
 /* The end of a version 7 UUID; two bits of it are fixed. */
@@ -60,7 +62,8 @@ typedef struct StartTarget
 	const char *name;			/* as stored */
 	const char *version;		/* of the registration, or NULL: it has none */
 	bool		is_registered;
-	Handler    *handler;
+	Handler    *handler;		/* NULL: it is external */
+	const char *queue;			/* of its turns, if it is external */
 	const Jsonb *input;			/* as its parameters have read it */
 }			StartTarget;
 
@@ -79,7 +82,7 @@ static void read_arguments(FunctionCallInfo fcinfo, StartRequest *request);
 static void check_request(const StartRequest *request);
 static void check_owner(Oid owner);
 static void admit(const StartRequest *request, Oid owner);
-static void resolve(const char *name, const char *version, Oid owner, StartTarget *target);
+static void resolve(const StartRequest *request, Oid owner, StartTarget *target);
 static Handler *recall_function(const char *name, Oid owner);
 static void remember_function(const char *name, Oid owner, const Handler *handler);
 static void forget_function(Datum arg, int cacheid, uint32 hashvalue);
@@ -92,6 +95,7 @@ static bool settle_conflict(const StartRequest *request, Oid owner, int64 *key);
 
 PG_FUNCTION_INFO_V1(durable_start);
 PG_FUNCTION_INFO_V1(durable_start_or_get);
+PG_FUNCTION_INFO_V1(durable_start_external);
 
 Datum
 durable_start(PG_FUNCTION_ARGS)
@@ -126,6 +130,29 @@ durable_start_or_get(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
+/* start_external(queue, name, input, instance_id, start_at, version, tags, on_conflict) */
+Datum
+durable_start_external(PG_FUNCTION_ARGS)
+{
+	StartRequest request = {.is_text = true};
+	int64		key;
+
+	durable_client_enter("start_external", "Use durable.start_orchestration(), or durable.call_sub_orchestrator() to wait for it.");
+	request.queue = durable_client_name(fcinfo, 0, "queue name");
+	request.name = durable_client_name(fcinfo, 1, "orchestration name");
+	request.input = durable_verbatim_wrap(durable_client_text(fcinfo, 2));
+	request.instance_id = durable_client_text(fcinfo, 3);
+	request.start_at = PG_ARGISNULL(4) ? DT_NOBEGIN : PG_GETARG_TIMESTAMPTZ(4);
+	request.version = durable_client_text(fcinfo, 5);
+	request.tags = PG_ARGISNULL(6) ? NULL : PG_GETARG_JSONB_P(6);
+	request.on_conflict = durable_client_text(fcinfo, 7);
+	if (request.version != NULL)
+		durable_client_check_name(request.version, "orchestration version");
+	durable_queue_require_or_make(request.queue);
+
+	PG_RETURN_TEXT_P(cstring_to_text(durable_client_start(&request, &key)));
+}
+
 /* Those that both functions have. */
 static void
 read_arguments(FunctionCallInfo fcinfo, StartRequest *request)
@@ -150,12 +177,12 @@ char *
 durable_client_start_or_get(const StartRequest *request, int64 *key, bool *is_new)
 {
 	Oid			owner = GetUserId();
-	StartTarget target;
+	StartTarget target = {0};
 	char	   *instance_id;
 
 	check_request(request);
 	check_owner(owner);
-	resolve(request->name, request->version, owner, &target);
+	resolve(request, owner, &target);
 	check_target(request, &target);
 	durable_client_seed_engine();
 
@@ -196,13 +223,13 @@ char *
 durable_client_check_start(const StartRequest *request, const Jsonb **input)
 {
 	Oid			owner = GetUserId();
-	StartTarget target;
+	StartTarget target = {0};
 
 	check_request(request);
 	check_owner(owner);
-	resolve(request->name, request->version, owner, &target);
+	resolve(request, owner, &target);
 	check_target(request, &target);
-	*input = target.input;
+	*input = target.handler != NULL ? target.input : request->input;
 	/* A function's name alone depends on the search_path, and may come to be ambiguous. */
 	return pstrdup(target.is_registered ? target.name : target.handler->signature);
 }
@@ -315,32 +342,46 @@ check_target(const StartRequest *request, StartTarget *target)
 {
 	Handler    *handler = target->handler;
 
-	durable_handler_check_privilege(handler);
+	if (handler != NULL)
+		durable_handler_check_privilege(handler);
 
 	/* Other types say themselves that the input does not fit, or take a text. */
-	if (request->is_json_text && handler->nargs == 1 &&
+	if (handler != NULL && request->is_json_text && handler->nargs == 1 &&
 		(handler->parameters[0].reader.type == JSONBOID || handler->parameters[0].reader.type == JSONOID))
 		durable_client_warn_of_json_text("input");
-	target->input = durable_handler_check_input(handler, request->input);
+	target->input = durable_verbatim_convert(request->input, request->is_text, handler == NULL);
+	if (handler != NULL)
+		target->input = durable_handler_check_input(handler, target->input);
 	durable_json_check_size(target->input, "input");
 }
 
 /* --- what the name stands for --------------------------------------------------------- */
 
 static void
-resolve(const char *name, const char *version, Oid owner, StartTarget *target)
+resolve(const StartRequest *request, Oid owner, StartTarget *target)
 {
+	const char *name = request->name;
 	const Registration *registration;
 
 	durable_registry_load(false);
-	registration = version != NULL ? durable_handler_version(name, version, owner) :
-		durable_handler_registration(name, "orchestration", owner, InvalidOid);
+	registration = durable_handler_registration(name, "orchestration", owner, InvalidOid);
+	if (request->version != NULL && (registration != NULL || request->queue == NULL))
+		registration = durable_handler_version(name, request->version, owner);
 	target->is_registered = registration != NULL;
 	if (registration)
 	{
 		target->name = registration->name;
 		target->version = registration->version;
-		target->handler = durable_handler_resolve(registration->handler);
+		target->queue = registration->queue;
+		target->handler = registration->handler ? durable_handler_resolve(registration->handler) : NULL;
+		return;
+	}
+	if (request->queue != NULL)
+	{
+		target->name = request->name;
+		target->version = request->version;
+		target->queue = request->queue;
+		target->handler = NULL;
 		return;
 	}
 
@@ -460,7 +501,7 @@ insert(const StartRequest *request, const StartTarget *target, Oid owner,
 		.instance_id = instance_id,
 		.owner = owner,
 		.name = target->name,
-		.handler = target->handler->signature,
+		.handler = target->handler ? target->handler->signature : durable_verbatim_handler(target->queue),
 		.version = target->version,
 		.input = target->input,
 		.tags = request->tags,

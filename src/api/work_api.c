@@ -36,17 +36,18 @@
 #include "queue_api.h"
 #include "retry.h"
 #include "sql.h"
+#include "work_token.h"
 
 /* So long a fetch waits for another one from the same limited queue to commit. */
 #define BUSY_WAIT_US		(1000 * 1000)
 #define BUSY_STEP_US		2000
 
-#define LONGEST_LEASE_US	(7 * USECS_PER_DAY)
 #define MOST_TASKS			10000
 
 #define TOKENS \
 	"unnest($1::int8[], $2::int8[], $3::int4[], $4::int8[]) WITH ORDINALITY AS u (key, id, attempt, nonce, n)"
-#define OF_TOKEN	"t.key = u.key AND t.id = u.id AND t.attempt = u.attempt AND t.nonce = u.nonce AND t.handler IS NULL"
+#define OF_TOKEN	"t.key = u.key AND t.id = u.id AND t.attempt = u.attempt AND t.nonce = u.nonce AND t.kind = 'e'"
+#define OF_ANY_TOKEN "t.key = u.key AND t.id = u.id AND t.attempt = u.attempt AND t.nonce = u.nonce AND t.kind IN ('e', 'o')"
 #define WANTED_STILL	"EXISTS (SELECT FROM durable.instance i WHERE i.key = t.key AND i.status <> 'T')"
 
 static DurableSql complete = {
@@ -63,49 +64,26 @@ static DurableSql completed_before = {
 
 static DurableSql extend = {
 	"UPDATE durable.queued_task t SET at = least($5, t.leased_at + t.timeout) FROM " TOKENS
-	" WHERE " OF_TOKEN " AND t.state = 'l' AND (t.timeout IS NULL OR t.leased_at + t.timeout > $6) AND " WANTED_STILL
+	" WHERE " OF_ANY_TOKEN " AND t.state = 'l' AND (t.timeout IS NULL OR t.leased_at + t.timeout > $6) AND " WANTED_STILL
 	" RETURNING u.n::int4, t.queue",
 	6, {INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
 };
 
 static DurableSql release = {
 	"UPDATE durable.queued_task t SET state = CASE WHEN $5 > $6 THEN 'd' ELSE 'r' END, at = $5, nonce = NULL, "
-	"worker = NULL, leased_at = NULL FROM " TOKENS " WHERE " OF_TOKEN " AND t.state = 'l' RETURNING u.n::int4, t.queue",
+	"worker = NULL, leased_at = NULL FROM " TOKENS " WHERE " OF_ANY_TOKEN " AND t.state = 'l' RETURNING u.n::int4, t.queue",
 	6, {INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
 };
 
 /* Of one token; what a repetition of a failure finds has another attempt. */
 static DurableSql find_leased = {
 	"SELECT t.execution, t.task, t.owner, t.queue, t.name, t.retry, t.scheduled_at, t.state, t.attempt, " WANTED_STILL
-	" FROM durable.queued_task t WHERE t.key = $1 AND t.id = $2 AND t.nonce = $3 AND t.handler IS NULL FOR UPDATE",
+	" FROM durable.queued_task t WHERE t.key = $1 AND t.id = $2 AND t.nonce = $3 AND t.kind = 'e' FOR UPDATE",
 	3, {INT8OID, INT8OID, INT8OID}
 };
 
-typedef struct Token
-{
-	int64		key;
-	int64		id;
-	int32		attempt;
-	int64		nonce;
-}			Token;
-
-typedef struct Tokens
-{
-	int			n;
-	Datum		values[4];		/* arrays of keys, ids, attempts, nonces */
-	char	  **texts;
-}			Tokens;
-
-static int64 lease_argument(FunctionCallInfo fcinfo, int argno);
 static void put_work(ReturnSetInfo *result, const QueuedTask * task, int64 nonce);
-static char *make_token(const QueuedTask * task, int64 nonce);
-static bool read_token(const char *text, Token *token);
-static void tokens_argument(FunctionCallInfo fcinfo, int argno, Tokens *tokens);
 static Jsonb **results_argument(FunctionCallInfo fcinfo, int argno, int n);
-static bool skips_stale(FunctionCallInfo fcinfo, int argno);
-static void check_queue(const char *queue, char **checked);
-static pg_noreturn_compat void bad_token(const char *text);
-static pg_noreturn_compat void stale(const char *token);
 static int	change(DurableSql *sql, Tokens *tokens, TimestampTz at, TimestampTz now, bool wakes);
 static Jsonb *failure_argument(FunctionCallInfo fcinfo, int argno, const QueuedTask * task, int *sqlerrcode);
 
@@ -121,7 +99,7 @@ PG_FUNCTION_INFO_V1(durable_release_work);
 Datum
 durable_fetch_work(PG_FUNCTION_ARGS)
 {
-	QueuedWanted wanted = {.is_external = true};
+	QueuedWanted wanted = {.kind = QUEUED_EXTERNAL};
 	int64		lease;
 	int			limit;
 	int64		waited = 0;
@@ -139,7 +117,7 @@ durable_fetch_work(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("max_tasks must be between 1 and %d", MOST_TASKS)));
-	lease = lease_argument(fcinfo, 3);
+	lease = durable_work_lease(fcinfo, 3);
 	wanted.names = PG_ARGISNULL(4) ? (Datum) 0 : PG_GETARG_DATUM(4);
 	if (IsolationUsesXactSnapshot())
 		ereport(ERROR,
@@ -171,20 +149,6 @@ durable_fetch_work(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-static int64
-lease_argument(FunctionCallInfo fcinfo, int argno)
-{
-	int64		us = PG_ARGISNULL(argno) ? 30 * USECS_PER_SEC :
-		durable_retry_interval_us(PG_GETARG_INTERVAL_P(argno));
-
-	if (us <= 0 || us > LONGEST_LEASE_US)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("lease must be positive, and not longer than 7 days"),
-				 errhint("durable.extend_lease() makes it longer while the work goes on.")));
-	return us;
-}
-
 /* The columns of durable.work. */
 static void
 put_work(ReturnSetInfo *result, const QueuedTask * task, int64 nonce)
@@ -192,7 +156,7 @@ put_work(ReturnSetInfo *result, const QueuedTask * task, int64 nonce)
 	Datum		values[9];
 	bool		nulls[9] = {0};
 
-	values[0] = CStringGetTextDatum(make_token(task, nonce));
+	values[0] = CStringGetTextDatum(durable_work_make_token(task, nonce));
 	values[1] = CStringGetTextDatum(task->queue);
 	values[2] = CStringGetTextDatum(task->name);
 	values[3] = JsonbPGetDatum(task->input);
@@ -204,91 +168,6 @@ put_work(ReturnSetInfo *result, const QueuedTask * task, int64 nonce)
 	values[7] = TimestampTzGetDatum(task->at);
 	values[8] = TimestampTzGetDatum(task->scheduled_at);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-}
-
-/* --- tokens ------------------------------------------------------------------------------- */
-
-static char *
-make_token(const QueuedTask * task, int64 nonce)
-{
-	return psprintf("%llx-%llx-%x-%016llx", (unsigned long long) task->key, (unsigned long long) task->id,
-					task->attempt, (unsigned long long) nonce);
-}
-
-static bool
-read_token(const char *text, Token *token)
-{
-	unsigned long long key;
-	unsigned long long id;
-	unsigned int attempt;
-	unsigned long long nonce;
-	int			length = 0;
-
-	if (text == NULL || strlen(text) > 60 || strspn(text, "0123456789abcdef-") != strlen(text) ||
-		sscanf(text, "%llx-%llx-%x-%llx%n", &key, &id, &attempt, &nonce, &length) != 4 ||
-		text[length] != '\0')
-		return false;
-	*token = (Token) {(int64) key, (int64) id, (int32) attempt, (int64) nonce};
-	return true;
-}
-
-static void
-bad_token(const char *text)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid token \"%s\"", text ? durable_client_shown(text) : "(null)"),
-			 errdetail("A token is what durable.fetch_work() has returned.")));
-}
-
-static void
-tokens_argument(FunctionCallInfo fcinfo, int argno, Tokens *tokens)
-{
-	static const Oid types[] = {INT8OID, INT8OID, INT4OID, INT8OID, InvalidOid};
-	Datum	   *elements;
-	bool	   *nulls;
-	Columns    *columns;
-
-	if (PG_ARGISNULL(argno))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("tokens must not be null")));
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(argno), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &tokens->n);
-	tokens->texts = palloc(Max(tokens->n, 1) * sizeof(char *));
-	columns = durable_columns_create(tokens->n, types);
-	for (int i = 0; i < tokens->n; i++)
-	{
-		Token		token;
-
-		tokens->texts[i] = nulls[i] ? NULL : TextDatumGetCString(elements[i]);
-		if (!read_token(tokens->texts[i], &token))
-			bad_token(tokens->texts[i]);
-		durable_columns_set(columns, i, 0, Int64GetDatum(token.key));
-		durable_columns_set(columns, i, 1, Int64GetDatum(token.id));
-		durable_columns_set(columns, i, 2, Int32GetDatum(token.attempt));
-		durable_columns_set(columns, i, 3, Int64GetDatum(token.nonce));
-	}
-	durable_columns_arrays(columns, tokens->values);
-}
-
-static void
-stale(const char *token)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_DURABLE_LEASE_LOST),
-			 errmsg("the lease of token \"%s\" is lost", token),
-			 errdetail("It has ended and another worker has the task, or the task was answered, released or terminated."),
-			 errhint("Stop the work, and change nothing more for it.")));
-}
-
-/* Once for each queue that follows another one. */
-static void
-check_queue(const char *queue, char **checked)
-{
-	if (*checked != NULL && strcmp(*checked, queue) == 0)
-		return;
-	durable_queue_require_work(queue);
-	*checked = pstrdup(queue);
 }
 
 /* --- answers ------------------------------------------------------------------------------ */
@@ -311,9 +190,9 @@ durable_complete_tasks(PG_FUNCTION_ARGS)
 	int			ncompleted = 0;
 
 	durable_client_enter("complete_tasks", "It is for workers outside of the database.");
-	tokens_argument(fcinfo, 0, &tokens);
+	durable_work_tokens(fcinfo, 0, &tokens);
 	results = results_argument(fcinfo, 1, tokens.n);
-	skips = skips_stale(fcinfo, 2);
+	skips = durable_work_skips_stale(fcinfo, 2);
 	if (tokens.n == 0)
 		PG_RETURN_INT32(0);
 	memcpy(values, tokens.values, sizeof(tokens.values));
@@ -360,11 +239,11 @@ durable_complete_tasks(PG_FUNCTION_ARGS)
 	{
 		if (done[i])
 		{
-			check_queue(queues[i], &checked);
+			durable_work_check_queue(queues[i], &checked);
 			ncompleted++;
 		}
 		else if (!skips)
-			stale(tokens.texts[i]);
+			durable_work_stale(tokens.texts[i]);
 	}
 	if (checked != NULL)
 		durable_queue_wake(checked);
@@ -400,22 +279,6 @@ results_argument(FunctionCallInfo fcinfo, int argno, int n)
 	return results;
 }
 
-static bool
-skips_stale(FunctionCallInfo fcinfo, int argno)
-{
-	char	   *word = durable_client_text(fcinfo, argno);
-
-	if (word == NULL || strcmp(word, "error") == 0)
-		return false;
-	if (strcmp(word, "skip") == 0)
-		return true;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid on_stale \"%s\"", durable_client_shown(word)),
-			 errhint("It is \"error\" (nothing is completed when one token is no longer good) or \"skip\" (the others are).")));
-	return false;
-}
-
 /* fail_task(token, failure, retryable): is there to be another attempt? */
 Datum
 durable_fail_task(PG_FUNCTION_ARGS)
@@ -435,8 +298,8 @@ durable_fail_task(PG_FUNCTION_ARGS)
 
 	durable_client_enter("fail_task", "It is for workers outside of the database.");
 	text = durable_client_text(fcinfo, 0);
-	if (!read_token(text, &token))
-		bad_token(text);
+	if (!durable_work_read_token(text, &token))
+		durable_work_bad_token(text);
 	values[0] = Int64GetDatum(token.key);
 	values[1] = Int64GetDatum(token.id);
 	values[2] = Int64GetDatum(token.nonce);
@@ -462,14 +325,14 @@ durable_fail_task(PG_FUNCTION_ARGS)
 	durable_sql_finish();
 	MemoryContextSwitchTo(context);
 	if (!found)
-		stale(text);
-	check_queue(task.queue, &checked);
+		durable_work_stale(text);
+	durable_work_check_queue(task.queue, &checked);
 	if (task.attempt == token.attempt + 1 && state != QUEUED_COMPLETED && state != QUEUED_LEASED)
 		PG_RETURN_BOOL(true);	/* repeated */
 	if (task.attempt == token.attempt && state == QUEUED_FAILED)
 		PG_RETURN_BOOL(false);	/* repeated */
 	if (task.attempt != token.attempt || !wanted || (state != QUEUED_LEASED && state != QUEUED_READY))
-		stale(text);
+		durable_work_stale(text);
 
 	failure = failure_argument(fcinfo, 1, &task, &sqlerrcode);
 	PG_RETURN_BOOL(durable_lease_fail(&task, failure, sqlerrcode, PG_ARGISNULL(2) || PG_GETARG_BOOL(2),
@@ -531,8 +394,8 @@ durable_extend_lease(PG_FUNCTION_ARGS)
 	TimestampTz now = durable_clock_now();
 
 	durable_client_enter("extend_lease", "It is for workers outside of the database.");
-	tokens_argument(fcinfo, 0, &tokens);
-	PG_RETURN_INT32(change(&extend, &tokens, now + lease_argument(fcinfo, 1), now, false));
+	durable_work_tokens(fcinfo, 0, &tokens);
+	PG_RETURN_INT32(change(&extend, &tokens, now + durable_work_lease(fcinfo, 1), now, false));
 }
 
 /* release_work(tokens, delay) */
@@ -544,9 +407,9 @@ durable_release_work(PG_FUNCTION_ARGS)
 	TimestampTz now = durable_clock_now();
 
 	durable_client_enter("release_work", "It is for workers outside of the database.");
-	tokens_argument(fcinfo, 0, &tokens);
+	durable_work_tokens(fcinfo, 0, &tokens);
 	delay = PG_ARGISNULL(1) ? 0 : durable_retry_interval_us(PG_GETARG_INTERVAL_P(1));
-	if (delay < 0 || delay > LONGEST_LEASE_US)
+	if (delay < 0 || delay > WORK_LONGEST_LEASE_US)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("delay must not be negative, nor longer than 7 days")));
@@ -578,7 +441,7 @@ change(DurableSql *sql, Tokens *tokens, TimestampTz at, TimestampTz now, bool wa
 	MemoryContextSwitchTo(context);
 	foreach(cell, queues)
 	{
-		check_queue(lfirst(cell), &checked);
+		durable_work_check_queue(lfirst(cell), &checked);
 		if (wakes)
 			durable_queue_wake(lfirst(cell));
 	}

@@ -33,17 +33,20 @@
 #include "wait_api.h"
 #include "waiter.h"
 
-static bool look(const char *queue, Datum names, TimestampTz *next);
+static bool look(const char *queue, char kind, Datum names, TimestampTz *next);
+
+static char kind_argument(FunctionCallInfo fcinfo, int argno);
 
 PG_FUNCTION_INFO_V1(durable_wait_for_work);
 
-/* wait_for_work(queue, timeout, available, names) */
+/* wait_for_work(queue, timeout, available, names, kind) */
 Datum
 durable_wait_for_work(PG_FUNCTION_ARGS)
 {
 	char	   *queue;
 	TimestampTz deadline;
 	Datum		names;
+	char		kind;
 	TupleDesc	desc;
 	Datum		values[1];
 	bool		nulls[1] = {false};
@@ -63,6 +66,7 @@ durable_wait_for_work(PG_FUNCTION_ARGS)
 	queue = durable_client_name(fcinfo, 0, "queue name");
 	deadline = durable_wait_deadline(fcinfo, 1);
 	names = PG_ARGISNULL(3) ? (Datum) 0 : PG_GETARG_DATUM(3);
+	kind = kind_argument(fcinfo, 4);
 	durable_queue_require_work(queue);
 
 	context = AllocSetContextCreate(caller, "durable wait", ALLOCSET_SMALL_SIZES);
@@ -78,7 +82,7 @@ durable_wait_for_work(PG_FUNCTION_ARGS)
 
 			MemoryContextReset(context);
 			MemoryContextSwitchTo(context);
-			available = look(queue, names, &next);
+			available = look(queue, kind, names, &next);
 			ms = durable_wait_ms(deadline);
 			MemoryContextSwitchTo(caller);
 			if (available || ms <= 0)
@@ -102,12 +106,27 @@ durable_wait_for_work(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
+static char
+kind_argument(FunctionCallInfo fcinfo, int argno)
+{
+	char	   *word = durable_client_text(fcinfo, argno);
+
+	if (word != NULL && strcmp(word, "tasks") == 0)
+		return QUEUED_EXTERNAL;
+	if (word != NULL && strcmp(word, "turns") == 0)
+		return QUEUED_TURN;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid kind \"%s\" of work", word ? durable_client_shown(word) : "null"),
+			 errhint("It is \"tasks\" (for durable.fetch_work) or \"turns\" (for durable.fetch_turns).")));
+}
+
 static bool
-look(const char *queue, Datum names, TimestampTz *next)
+look(const char *queue, char kind, Datum names, TimestampTz *next)
 {
 	QueuedWanted wanted = {
 		.queue = queue,
-		.is_external = true,
+		.kind = kind,
 		.limit = 1,
 		.names = names,
 		.now = durable_clock_now(),

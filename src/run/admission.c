@@ -40,7 +40,7 @@
 #define BUSY_US			(10 * 1000)
 
 static DurableSql queues = {
-	"SELECT q.name, EXISTS (SELECT FROM durable.queued_task t WHERE t.queue = q.name AND t.handler IS NOT NULL) "
+	"SELECT q.name, EXISTS (SELECT FROM durable.queued_task t WHERE t.queue = q.name AND t.kind = 's') "
 	"FROM durable.queue q",
 	0
 };
@@ -48,7 +48,7 @@ static DurableSql queues = {
 /* What counts towards the limits and has no task any more: it went with its instance. */
 static DurableSql delete_left = {
 	"DELETE FROM durable.queued_task t USING (SELECT q.key, q.id FROM durable.queued_task q WHERE q.queue = $1 "
-	"AND q.state = 'l' AND q.handler IS NOT NULL AND NOT EXISTS (SELECT FROM durable.task_queue k "
+	"AND q.state = 'l' AND q.kind = 's' AND NOT EXISTS (SELECT FROM durable.task_queue k "
 	"WHERE k.key = q.key AND k.queued_id = q.id) FOR UPDATE SKIP LOCKED) d WHERE t.key = d.key AND t.id = d.id",
 	1, {TEXTOID}
 };
@@ -134,6 +134,7 @@ admit(const char *queue, TimestampTz now, TimestampTz *next, bool *any_busy)
 	Datum		values[1] = {CStringGetTextDatum(queue)};
 	QueuedWanted wanted = {
 		.queue = queue,
+		.kind = QUEUED_SQL,
 		.limit = STEP_LIMIT,
 		.now = now,
 		.until = DT_NOEND

@@ -19,6 +19,8 @@ typedef struct SendRow
 	const char *instance_id;
 	const char *name;
 	const Jsonb *payload;
+	char		kind;			/* MESSAGE_EVENT or MESSAGE_TERMINATE */
+	bool		is_text;		/* see verbatim.h */
 }			SendRow;
 
 /* A sub-orchestration that is to be terminated, whichever attempt it is. */

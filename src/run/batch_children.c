@@ -30,6 +30,7 @@
 #include "utils/memutils.h"
 
 #include "batch.h"
+#include "finished.h"
 #include "json.h"
 #include "sql.h"
 #include "waiting.h"
@@ -41,6 +42,11 @@
 static DurableSql lock_parent = {
 	"SELECT status FROM durable.instance WHERE key = $1 FOR NO KEY UPDATE SKIP LOCKED",
 	1, {INT8OID}
+};
+
+static DurableSql find_ended = {
+	"SELECT key FROM durable.instance WHERE instance_id = $1 AND owner = $2 AND status IN ('C', 'F', 'T')",
+	2, {TEXTOID, REGROLEOID}
 };
 
 static DurableSql parent_exists = {
@@ -55,6 +61,7 @@ typedef enum ParentState
 	PARENT_IS_BUSY
 }			ParentState;
 
+static void replace_ended(Batch * batch);
 static void start_child(Batch * batch, NewInstance *child);
 static void report_taken(Batch * batch, const NewInstance *child);
 static void put_off(Batch * batch, const NewInstance *child);
@@ -76,6 +83,7 @@ durable_batch_store_children(Batch * batch)
 			child->waiting = durable_waiting_for_start(batch->clock, child->start_at);
 	}
 	durable_instance_insert_children(batch->children);
+	replace_ended(batch);
 	foreach(cell, batch->children)
 	{
 		NewInstance *child = lfirst(cell);
@@ -86,6 +94,33 @@ durable_batch_store_children(Batch * batch)
 			put_off(batch, child);
 		else
 			report_taken(batch, child);
+	}
+}
+
+/*
+ * A sub-orchestration of an external orchestration takes the id of an instance that has ended:
+ * the orchestration retries it under the same id.
+ */
+static void
+replace_ended(Batch * batch)
+{
+	ListCell   *cell;
+
+	foreach(cell, batch->children)
+	{
+		NewInstance *child = lfirst(cell);
+		Datum		values[2] = {CStringGetTextDatum(child->instance_id), ObjectIdGetDatum(child->owner)};
+		int64		key;
+		int64		deleted = 0;
+
+		if (child->created || child->undecided || !child->replaces)
+			continue;
+		if (durable_sql_run(&find_ended, values, NULL, false, 1) == 0)
+			continue;
+		key = durable_sql_int8(0, 1);
+		(void) durable_finished_delete(&key, 1, false, &deleted);
+		if (deleted > 0)
+			durable_instance_insert_children(list_make1(child));
 	}
 }
 

@@ -83,11 +83,11 @@ size_of_send(const void *row)
 static void
 insert_events(Batch * batch, List *rows)
 {
-	static const Oid types[] = {TEXTOID, TEXTOID, JSONBOID, InvalidOid};
+	static const Oid types[] = {TEXTOID, TEXTOID, JSONBOID, BOOLOID, CHAROID, InvalidOid};
 	Columns    *columns = durable_columns_create(list_length(rows), types);
 	int			row = 0;
 	ListCell   *cell;
-	Datum		values[3];
+	Datum		values[5];
 
 	foreach(cell, rows)
 	{
@@ -96,10 +96,13 @@ insert_events(Batch * batch, List *rows)
 		durable_columns_set_text(columns, row, 0, send->instance_id);
 		durable_columns_set_text(columns, row, 1, send->name);
 		durable_columns_set_jsonb(columns, row, 2, send->payload);
+		if (send->is_text)
+			durable_columns_set(columns, row, 3, BoolGetDatum(true));
+		durable_columns_set(columns, row, 4, CharGetDatum(send->kind));
 		row++;
 	}
 	durable_columns_arrays(columns, values);
-	durable_inbox_send_events(batch->owner, values[0], values[1], values[2], batch->clock);
+	durable_inbox_send_events(batch->owner, values, batch->clock);
 }
 
 /* Few orchestrations do that, and not for many children at once: a statement for each. */

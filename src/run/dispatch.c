@@ -25,10 +25,13 @@
 #include "decision.h"
 #include "dispatch.h"
 #include "execution.h"
+#include "external.h"
 #include "failpoint.h"
+#include "handler.h"
 #include "instance.h"
 #include "json.h"
 #include "retry.h"
+#include "verbatim.h"
 
 /* Keys are in an index; bytes. */
 #define MAX_SHARE	256
@@ -37,6 +40,7 @@ static bool run_activity(Batch * batch, Instance *instance, const Decision *deci
 						 bool ending);
 static bool cannot_call(Batch * batch, Instance *instance, const Decision *decision, bool ending,
 						const char *problem, Jsonb *failure);
+static ActivityTarget *target_of(Batch * batch, const Instance *instance, Decision *decision, Oid namespace);
 static const char *share_of(const ActivityTarget * target, const Jsonb *input);
 static void make_task(Batch * batch, Instance *instance, const Decision *decision, ActivityTarget * target,
 					TimestampTz run_at, int attempt, const Jsonb *failure);
@@ -61,7 +65,7 @@ durable_dispatch_run(Batch * batch, Instance *instance, Oid namespace, bool endi
 		MemoryContext old = MemoryContextSwitchTo(batch->context);
 
 		(void) durable_decision_read(call, &decision);
-		target = durable_activity_target(&batch->targets, decision.name, batch->owner, namespace);
+		target = target_of(batch, instance, &decision, namespace);
 		MemoryContextSwitchTo(old);
 
 		if (!durable_activity_is_short(target, decision.input) ||
@@ -86,6 +90,33 @@ durable_dispatch_run(Batch * batch, Instance *instance, Oid namespace, bool endi
 		return false;
 	}
 	return answered;
+}
+
+/*
+ * What the name of an activity means.  In an external orchestration a name that is not
+ * registered means work outside of the database, and no function; and an activity in SQL
+ * gets the value that the text of its input denotes.
+ */
+static ActivityTarget *
+target_of(Batch * batch, const Instance *instance, Decision *decision, Oid namespace)
+{
+	ActivityTarget *target;
+
+	if (!durable_external_is(instance))
+		return durable_activity_target(&batch->targets, decision->name, batch->owner, namespace);
+
+	if (durable_handler_registration(decision->name, "activity", batch->owner, InvalidOid) == NULL)
+	{
+		target = palloc0(sizeof(ActivityTarget));
+		target->name = decision->name;
+		target->execution = EXECUTION_EXTERNAL;
+		target->queue = pstrdup(durable_verbatim_queue(instance->handler_signature));
+		return target;
+	}
+	target = durable_activity_target(&batch->targets, decision->name, batch->owner, InvalidOid);
+	if (target->execution != EXECUTION_EXTERNAL)
+		decision->input = durable_verbatim_to_json(decision->input);
+	return target;
 }
 
 /* Runs it inline; returns whether it has an answer now. */
@@ -128,7 +159,8 @@ run_activity(Batch * batch, Instance *instance, const Decision *decision, Activi
 	switch (outcome)
 	{
 		case ACTIVITY_COMPLETED:
-			durable_instance_add_event(batch, instance, HISTORY_TASK_COMPLETED, decision->task, NULL, run.payload);
+			durable_instance_add_event(batch, instance, HISTORY_TASK_COMPLETED, decision->task, NULL,
+									   durable_verbatim_convert(run.payload, false, durable_external_is(instance)));
 			return true;
 
 		case ACTIVITY_FAILED:
@@ -186,7 +218,7 @@ durable_dispatch_again(Batch * batch, Instance *instance, Oid namespace)
 		MemoryContext old = MemoryContextSwitchTo(batch->context);
 
 		(void) durable_decision_read(replay->events[replay->calls[lfirst_int(cell) - 1]], &decision);
-		target = durable_activity_target(&batch->targets, decision.name, batch->owner, namespace);
+		target = target_of(batch, instance, &decision, namespace);
 		MemoryContextSwitchTo(old);
 		if (target->failure != NULL)
 			durable_instance_add_event(batch, instance, HISTORY_TASK_FAILED, decision.task, NULL, target->failure);
@@ -220,7 +252,9 @@ make_task(Batch * batch, Instance *instance, const Decision *decision, ActivityT
 	{
 		row->queue = target->queue;
 		row->priority = target->priority;
-		row->share = share_of(target, decision->input);
+		row->share = share_of(target, row->handler == NULL && durable_external_is(instance) ?
+							  durable_verbatim_to_json(decision->input) : decision->input);
+		row->call = row->handler == NULL && durable_external_is(instance) ? decision->extra : NULL;
 		batch->new_queued = lappend(batch->new_queued, row);
 	}
 	else

@@ -40,6 +40,7 @@
 #include "entity.h"
 #include "error_origin.h"
 #include "execution.h"
+#include "external.h"
 #include "failpoint.h"
 #include "instance.h"
 #include "json.h"
@@ -49,6 +50,7 @@
 #include "retry.h"
 #include "straight_through.h"
 #include "usercall.h"
+#include "verbatim.h"
 #include "waiting.h"
 
 /* So often in one batch a turn may end with an error of the server's. */
@@ -99,7 +101,14 @@ durable_execution_run(Batch * batch, Instance *instance, List *messages)
 	bool		ran = false;
 
 	durable_entities_loaded(instance);
-	if (absorb(batch, instance, messages))
+	ran = absorb(batch, instance, messages);
+	if (durable_external_is(instance))
+	{
+		durable_external_go_on(batch, instance);
+		MemoryContextSwitchTo(old);
+		return;
+	}
+	if (ran)
 		ran = run_turns(batch, instance);
 	if (!ran && !STATUS_IS_FINISHED(instance->status))
 		instance->waiting = durable_waiting_keep(instance);
@@ -184,8 +193,13 @@ absorb_message(Batch * batch, Instance *instance, Message *message)
 			return true;
 
 		case MESSAGE_EVENT:
-			durable_instance_add_event(batch, instance, HISTORY_EVENT_RAISED, 0,
-					  message->name, message->payload);
+			durable_instance_add_event(batch, instance, HISTORY_EVENT_RAISED, 0, message->name,
+									   durable_verbatim_convert(message->payload, message->is_text,
+																durable_external_is(instance)));
+			return true;
+
+		case MESSAGE_TURN:
+			durable_external_apply(batch, instance, message);
 			return true;
 
 		case MESSAGE_TIMER:
@@ -290,7 +304,10 @@ absorb_answer(Batch * batch, Instance *instance, Message *message)
 	durable_instance_add_answer(batch, instance,
 								is_child ? (failed ? HISTORY_SUB_FAILED : HISTORY_SUB_COMPLETED) :
 								(failed ? HISTORY_TASK_FAILED : HISTORY_TASK_COMPLETED),
-								message->task, message->attempt, message->payload);
+								message->task, message->attempt,
+								failed ? message->payload :
+								durable_verbatim_convert(message->payload, message->is_text,
+														 durable_external_is(instance)));
 	return true;
 }
 

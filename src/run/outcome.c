@@ -25,6 +25,7 @@
 #include "dispatch.h"
 #include "entity.h"
 #include "execution.h"
+#include "external.h"
 #include "guc.h"
 #include "instance.h"
 #include "json.h"
@@ -141,6 +142,8 @@ apply_decision(Batch * batch, Instance *instance, const Decision *decision, cons
 				row->instance_id = decision->instance_id;
 				row->name = decision->name;
 				row->payload = decision->input;
+				row->kind = MESSAGE_EVENT;
+				row->is_text = durable_external_is(instance);
 				batch->sends = lappend(batch->sends, row);
 				break;
 			}
@@ -154,6 +157,18 @@ apply_decision(Batch * batch, Instance *instance, const Decision *decision, cons
 				row->task = decision->task;
 				row->payload = decision->input;
 				batch->child_cancels = lappend(batch->child_cancels, row);
+				break;
+			}
+
+		case DECISION_TERMINATE:
+			{
+				SendRow    *row = palloc0(sizeof(SendRow));
+
+				row->instance_id = decision->instance_id;
+				row->name = decision->alone ? TERMINATE_ALONE : NULL;
+				row->payload = durable_external_reason(decision->input);
+				row->kind = MESSAGE_TERMINATE;
+				batch->sends = lappend(batch->sends, row);
 				break;
 			}
 
@@ -211,6 +226,8 @@ durable_outcome_start(Batch * batch, Instance *instance, const Decision *decisio
 	row->handler = decision->handler;
 	row->version = decision->version;
 	row->input = decision->input;
+	row->tags = decision->tags;
+	row->replaces = durable_external_is(instance);
 	row->owner = batch->owner;
 	row->created_at = batch->clock;
 	row->start_at = start_at;
@@ -310,9 +327,12 @@ durable_outcome_finish(Batch * batch, Instance *instance, char status, Jsonb *ou
 	if (instance->parent_key != 0)
 	{
 		if (status == STATUS_COMPLETED)
+		{
 			durable_batch_send(batch, instance->parent_key, MESSAGE_COMPLETED,
 							   instance->parent_execution, instance->parent_task,
 							   instance->parent_attempt, NULL, output);
+			((Message *) llast(batch->outbox))->is_text = durable_external_is(instance);
+		}
 		else
 		{
 			if (status == STATUS_TERMINATED)
@@ -387,6 +407,14 @@ continue_as_new(Batch * batch, Instance *instance, const TurnResult *result)
 	}
 
 	durable_compensation_keep(replay, &kept, &nkept, &allocated);
+	for (int i = 0; i < result->ncarried; i++)
+		durable_history_append(&kept, &nkept, &allocated, result->carried[i]);
+	if (result->version != NULL)
+	{
+		instance->version = result->version;
+		instance->version_changed = true;
+	}
+
 	instance->discard_history |= instance->stored_events > 0;
 	instance->stored_events = instance->applied = 0;
 	instance->execution++;

@@ -36,7 +36,7 @@
 
 static DurableSql live_handlers = {
 	.text = "SELECT " SIGNATURE(t) " FROM durable.tally t WHERE t.name IS NOT NULL AND t.status IN " UNFINISHED
-	" GROUP BY 1 HAVING pg_catalog.sum(t.n) > 0",
+	" AND t.handler NOT LIKE '-%' GROUP BY 1 HAVING pg_catalog.sum(t.n) > 0",
 };
 
 static DurableSql count_live = {

@@ -40,6 +40,7 @@ DurableTable durable_inbox_table = {
 		[INBOX_EXECUTION] = "execution",
 		[INBOX_TASK] = "task",
 		[INBOX_ATTEMPT] = "attempt",
+		[INBOX_IS_TEXT] = "is_text",
 		[INBOX_NAME] = "name",
 		[INBOX_PAYLOAD] = "payload",
 		[INBOX_SENT_AT] = "sent_at",
@@ -82,15 +83,15 @@ static DurableSql cancel_child = {
 };
 
 static DurableSql send_events = {
-	"INSERT INTO durable.inbox (id, owner, key, kind, name, payload, sent_at) "
-	"SELECT pg_catalog.nextval('durable.inbox_id_seq'), c.owner, c.key, 'e', u.name, u.payload, $2 "
-	"FROM unnest($3::text[], $4::text[], $5::jsonb[]) WITH ORDINALITY "
-	"AS u (instance_id, name, payload, n), LATERAL ("
+	"INSERT INTO durable.inbox (id, owner, key, kind, is_text, name, payload, sent_at) "
+	"SELECT pg_catalog.nextval('durable.inbox_id_seq'), c.owner, c.key, u.kind, u.is_text, u.name, u.payload, $2 "
+	"FROM unnest($3::text[], $4::text[], $5::jsonb[], $6::bool[], $7::\"char\"[]) WITH ORDINALITY "
+	"AS u (instance_id, name, payload, is_text, kind, n), LATERAL ("
 	"SELECT i.owner, i.key, i.status, pg_catalog.count(*) OVER () AS bearers FROM durable.instance i "
 	"WHERE i.instance_id = u.instance_id AND pg_catalog.pg_has_role($1, i.owner, 'USAGE') OFFSET 0) c "
 	"WHERE c.status IN ('P', 'R', 'S') AND (c.owner = $1 OR c.bearers = 1) "
 	"ORDER BY u.n RETURNING owner, key",
-	5, {OIDOID, TIMESTAMPTZOID, TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID}
+	7, {OIDOID, TIMESTAMPTZOID, TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID, BOOLARRAYOID, CHARARRAYOID}
 };
 
 static Message *read_message(DurableScan *scan, Oid owner);
@@ -150,6 +151,7 @@ read_message(DurableScan *scan, Oid owner)
 	message->execution = durable_scan_int4(scan, INBOX_EXECUTION);
 	message->task = durable_scan_int4(scan, INBOX_TASK);
 	message->attempt = durable_scan_int4(scan, INBOX_ATTEMPT);
+	message->is_text = durable_scan_bool(scan, INBOX_IS_TEXT);
 	message->name = durable_scan_text(scan, INBOX_NAME);
 	message->payload = durable_scan_jsonb(scan, INBOX_PAYLOAD);
 	message->at = durable_scan_timestamptz(scan, INBOX_SENT_AT);
@@ -205,6 +207,8 @@ durable_inbox_insert(List *messages)
 			durable_writer_set(writer, INBOX_TASK, Int32GetDatum(message->task));
 		if (message->attempt > 1 || message->attempt < 0)	/* none: the first, or not known */
 			durable_writer_set(writer, INBOX_ATTEMPT, Int32GetDatum(message->attempt));
+		if (message->is_text)
+			durable_writer_set(writer, INBOX_IS_TEXT, BoolGetDatum(true));
 		durable_writer_set_text(writer, INBOX_NAME, message->name);
 		durable_writer_set_jsonb(writer, INBOX_PAYLOAD, message->payload);
 		durable_writer_set(writer, INBOX_SENT_AT, TimestampTzGetDatum(message->at));
@@ -251,9 +255,10 @@ durable_inbox_cancel_child(Oid owner, int64 parent_key, int32 execution, int32 t
 }
 
 void
-durable_inbox_send_events(Oid sender, Datum ids, Datum names, Datum data, TimestampTz now)
+durable_inbox_send_events(Oid sender, const Datum *arrays, TimestampTz now)
 {
-	Datum		values[5] = {ObjectIdGetDatum(sender), TimestampTzGetDatum(now), ids, names, data};
+	Datum		values[7] = {ObjectIdGetDatum(sender), TimestampTzGetDatum(now), arrays[0], arrays[1], arrays[2],
+	arrays[3], arrays[4]};
 	uint64		nsent = durable_sql_run(&send_events, values, NULL, false, 0);
 
 	for (uint64 i = 0; i < nsent; i++)

@@ -12,11 +12,12 @@
 
 /* Kinds of messages that only the engine sends itself; the others are in durable.h. */
 #define MESSAGE_CONTINUE	'k' /* go on where the last batch had to stop */
+#define MESSAGE_TURN		'x' /* a turn was run outside: its actions; task is how many events it saw */
 #define MESSAGE_TIMER		'T' /* in memory only: a timer that is due (timer_table.c) */
 
 enum
 {
-	INBOX_ID, INBOX_OWNER, INBOX_KEY, INBOX_KIND, INBOX_EXECUTION, INBOX_TASK, INBOX_ATTEMPT, INBOX_NAME,
+	INBOX_ID, INBOX_OWNER, INBOX_KEY, INBOX_KIND, INBOX_EXECUTION, INBOX_TASK, INBOX_ATTEMPT, INBOX_IS_TEXT, INBOX_NAME,
 	INBOX_PAYLOAD, INBOX_SENT_AT, INBOX_SENDER, INBOX_COLUMNS
 };
 
@@ -38,6 +39,7 @@ typedef struct Message
 	int32		execution;		/* 0: any */
 	int32		task;			/* 0: none */
 	int32		attempt;		/* of the task, that this answers; 0: not known */
+	bool		is_text;		/* the payload is a text (verbatim.h) */
 	char	   *name;
 	Jsonb	   *payload;
 	TimestampTz at;				/* sent, or due */
@@ -76,14 +78,14 @@ extern void durable_inbox_insert(List *messages);
 extern void durable_inbox_terminate_children(Oid owner, Datum keys, const char *reason, TimestampTz now);
 
 /*
- * An event for each id in arrays of ids, names and data (text[], text[], jsonb[]),
- * where the id is that of an unfinished instance of the sender's, or of the only role with
+ * A message for each id in arrays of ids, names, payloads, is_text and kinds (text[], text[],
+ * jsonb[], bool[], "char"[]), where the id is that of an unfinished instance of the sender's, or of the only role with
  * such an instance whose privileges the sender has.
  * The others get nothing.
  */
 extern void durable_inbox_cancel_child(Oid owner, int64 parent_key, int32 execution, int32 task,
 									   const Jsonb *payload, TimestampTz now);
-extern void durable_inbox_send_events(Oid sender, Datum ids, Datum names, Datum data, TimestampTz now);
+extern void durable_inbox_send_events(Oid sender, const Datum *arrays, TimestampTz now);
 
 /* Raises 55000 when something was added to the table that keeps it from being written. */
 extern void durable_inbox_check_table(void);

@@ -89,7 +89,7 @@ static DurableWritable inserted = {
 static DurableWritable updated = {
 	.table = &durable_instance_table,
 	.columns = BIT(STATUS) | BIT(EXECUTION) | BIT(EVENTS) | BIT(TURNS) | BIT(COMPUTE_US) |
-	BIT(STARTED_AT) | BIT(UPDATED_AT) | BIT(COMPLETED_AT) | BIT(INPUT) | BIT(OUTPUT) | BIT(FAILURE) |
+	BIT(STARTED_AT) | BIT(UPDATED_AT) | BIT(COMPLETED_AT) | BIT(VERSION) | BIT(INPUT) | BIT(OUTPUT) | BIT(FAILURE) |
 	BIT(CUSTOM_STATUS) | BIT(WAITING) | BIT(SUSPEND_REASON) | BIT(CODE_HASH) | BIT(CRASHES) |
 	BIT(NEXT_ACTIVITY) | BIT(RUNS_AT) | BIT(DROPPED_EVENTS)
 };
@@ -121,7 +121,7 @@ static DurableSql wait_for_row = {
 
 static DurableSql find_unfinished = {
 	"SELECT key FROM durable.instance WHERE name = $2 AND owner = $1 AND key >= $3 AND key <= $6"
-	" AND status IN ('P', 'R', 'S') AND (events > 0 OR $5) ORDER BY key LIMIT $4",
+	" AND status IN ('P', 'R', 'S') AND (events > 0 OR $5) AND handler NOT LIKE '-%' ORDER BY key LIMIT $4",
 	6, {REGROLEOID, TEXTOID, INT8OID, INT4OID, BOOLOID, INT8OID}
 };
 
@@ -384,6 +384,10 @@ set_changes(DurableWriter *writer, const Instance *instance, TimestampTz now)
 		durable_writer_set(writer, INSTANCE_UPDATED_AT, TimestampTzGetDatum(now));
 	if (instance->completed_at != 0)
 		durable_writer_set(writer, INSTANCE_COMPLETED_AT, TimestampTzGetDatum(instance->completed_at));
+	if (instance->version_changed)
+		durable_writer_set_text(writer, INSTANCE_VERSION, instance->version);
+	else
+		durable_writer_keep(writer, INSTANCE_VERSION);
 	if (instance->input_changed)
 		durable_writer_set_jsonb(writer, INSTANCE_INPUT, instance->input);
 	else

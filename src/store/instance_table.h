@@ -30,6 +30,9 @@ enum
 
 extern DurableTable durable_instance_table;
 
+/* Instance.runs_at of an external orchestration while a turn of it is in its queue. */
+#define TURN_IS_OUT		PG_INT32_MAX
+
 /* A row, while a unit has it locked; and what the unit knows of the instance besides. */
 typedef struct Instance
 {
@@ -65,7 +68,7 @@ typedef struct Instance
 	int32		dispatched;		/* activities of calls up to this one run or have run, or are
 								 * tasks; -1: those of all calls */
 	int32		runs_at;		/* the orchestration cannot get further before its history has
-								 * so many events; 0: not known */
+								 * so many events; 0: not known; TURN_IS_OUT */
 	char		stored_status;	/* the status as it was loaded */
 	int32		dropped_events; /* that came when it had ended, as loaded */
 
@@ -84,6 +87,7 @@ typedef struct Instance
 	bool		leaves_children;	/* it was terminated, its sub-orchestrations go on */
 	List	   *dropped;		/* HistoryEvent: further ones that came when it had ended */
 	bool		input_changed;	/* by continue_as_new */
+	bool		version_changed;	/* same */
 	bool		discard_history;	/* continued as new: delete the old execution's rows */
 }			Instance;
 
@@ -106,6 +110,7 @@ typedef struct NewInstance
 	int32		parent_task;
 	int32		parent_attempt;
 	bool		abandoned;		/* it goes on when its parent ends */
+	bool		replaces;		/* an instance of that id that has ended */
 	bool		created;		/* false: the id is taken, or */
 	bool		undecided;		/* another transaction decides whether it is */
 	TimestampTz put_off_since;	/* batch_children.c; 0: it is tried for the first time */

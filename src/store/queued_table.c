@@ -45,30 +45,31 @@
 /* What is read of a row t and its instance i, in the order of read_task. */
 #define QUEUED_COLUMNS \
 	"t.key, t.id, t.execution, t.task, t.attempt, t.owner, t.queue, t.name, t.handler, t.input, t.retry, " \
-	"t.last_failure, t.timeout, t.scheduled_at, t.leased_at, t.at, t.lost, i.instance_id, i.status"
+	"t.last_failure, t.timeout, t.scheduled_at, t.leased_at, t.at, t.lost, i.instance_id, i.status, t.call"
 
 static DurableSql insert_tasks = {
-	"WITH u AS (SELECT u.*, coalesce(u.share_, pg_catalog.pg_get_userbyid($1)::text) AS share "
+	"WITH u AS (SELECT u.*, coalesce(u.share_, pg_catalog.pg_get_userbyid($1)::text) AS share, "
+	"(CASE WHEN u.handler IS NOT NULL THEN 's' WHEN u.task = 0 THEN 'o' ELSE 'e' END)::\"char\" AS kind "
 	"FROM unnest($2::timestamptz[], $3::timestamptz[], $4::int8[], $5::int4[], $6::int4[], $7::int4[], "
 	"$8::text[], $9::text[], $10::jsonb[], $11::jsonb[], $12::int8[], $13::jsonb[], $14::text[], $15::text[], "
-	"$16::int4[]) WITH ORDINALITY AS u (scheduled_at, run_at, key, execution, task, attempt, name, handler, input, "
-	"retry, timeout_us, failure, queue, share_, priority, n)), "
-	"first AS (SELECT k.queue, k.priority, k.share, greatest(0, "
-	"(SELECT t.round FROM durable.queued_task t WHERE t.queue = k.queue AND t.priority = k.priority "
+	"$16::int4[], $17::jsonb[]) WITH ORDINALITY AS u (scheduled_at, run_at, key, execution, task, attempt, name, handler, input, "
+	"retry, timeout_us, failure, queue, share_, priority, call, n)), "
+	"first AS (SELECT k.queue, k.kind, k.priority, k.share, greatest(0, "
+	"(SELECT t.round FROM durable.queued_task t WHERE t.queue = k.queue AND t.kind = k.kind AND t.priority = k.priority "
 	" AND t.state = 'r' ORDER BY t.round, t.id LIMIT 1), "
-	"(SELECT t.round + 1 FROM durable.queued_task t WHERE t.queue = k.queue AND t.share = k.share "
+	"(SELECT t.round + 1 FROM durable.queued_task t WHERE t.queue = k.queue AND t.kind = k.kind AND t.share = k.share "
 	" AND t.priority = k.priority AND t.state = 'r' ORDER BY t.round DESC, t.id DESC LIMIT 1)) AS round "
-	"FROM (SELECT DISTINCT u.queue, u.priority, u.share FROM u) k) "
+	"FROM (SELECT DISTINCT u.queue, u.kind, u.priority, u.share FROM u) k) "
 	"INSERT INTO durable.queued_task (id, owner, scheduled_at, at, key, execution, task, attempt, name, handler, "
-	"input, retry, timeout, last_failure, queue, share, priority, state, round) "
+	"input, retry, timeout, last_failure, queue, share, priority, call, kind, state, round) "
 	"SELECT pg_catalog.nextval('durable.queued_task_id_seq'), $1, u.scheduled_at, u.run_at, u.key, u.execution, "
 	"u.task, u.attempt, u.name, u.handler, u.input, u.retry, u.timeout_us * '1 microsecond'::interval, u.failure, "
-	"u.queue, u.share, u.priority, CASE WHEN u.run_at > u.scheduled_at THEN 'd' ELSE 'r' END, "
-	"f.round + row_number() OVER (PARTITION BY u.queue, u.priority, u.share ORDER BY u.n) - 1 "
-	"FROM u JOIN first f ON f.queue = u.queue AND f.priority = u.priority AND f.share = u.share ORDER BY u.n",
-	16, {REGROLEOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
+	"u.queue, u.share, u.priority, u.call, u.kind, CASE WHEN u.run_at > u.scheduled_at THEN 'd' ELSE 'r' END, "
+	"f.round + row_number() OVER (PARTITION BY u.queue, u.kind, u.priority, u.share ORDER BY u.n) - 1 "
+	"FROM u JOIN first f ON f.queue = u.queue AND f.kind = u.kind AND f.priority = u.priority AND f.share = u.share ORDER BY u.n",
+	17, {REGROLEOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
 		INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID, JSONBARRAYOID, INT8ARRAYOID, JSONBARRAYOID,
-	TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID}
+	TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, JSONBARRAYOID}
 };
 
 /* Activities in SQL that were let begin and have not done so come back first. */
@@ -93,14 +94,14 @@ static DurableSql hold_idle = {
 static DurableSql release_held = {
 	"UPDATE durable.queued_task t SET state = 'd' FROM (SELECT key, id FROM durable.queued_task "
 	"WHERE key = ANY ($1) AND state = 'h' FOR UPDATE SKIP LOCKED) d "
-	"WHERE t.key = d.key AND t.id = d.id RETURNING t.queue, t.handler IS NOT NULL",
+	"WHERE t.key = d.key AND t.id = d.id RETURNING t.queue, t.kind = 's'",
 	1, {INT8ARRAYOID}
 };
 
 /* One in SQL that has been let begin is deleted when it has ended (queues.c). */
 static DurableSql delete_all = {
 	"DELETE FROM durable.queued_task t USING (SELECT key, id FROM durable.queued_task "
-	"WHERE key = ANY ($1) AND NOT (state = 'l' AND handler IS NOT NULL) FOR UPDATE SKIP LOCKED) d "
+	"WHERE key = ANY ($1) AND NOT (state = 'l' AND kind = 's') FOR UPDATE SKIP LOCKED) d "
 	"WHERE t.key = d.key AND t.id = d.id RETURNING t.queue",
 	1, {INT8ARRAYOID}
 };
@@ -108,7 +109,7 @@ static DurableSql delete_all = {
 /* Having waited, they are served no later than those that are next now. */
 static DurableSql promote = {
 	"UPDATE durable.queued_task t SET state = 'r', round = least(t.round, "
-	"(SELECT f.round FROM durable.queued_task f WHERE f.queue = $1 AND f.priority = t.priority AND f.state = 'r' "
+	"(SELECT f.round FROM durable.queued_task f WHERE f.queue = $1 AND f.kind = t.kind AND f.priority = t.priority AND f.state = 'r' "
 	" ORDER BY f.round, f.id LIMIT 1)) FROM (SELECT key, id FROM durable.queued_task WHERE queue = $1 "
 	"AND state = 'd' AND at <= $2 ORDER BY at LIMIT 1000 FOR UPDATE SKIP LOCKED) d "
 	"WHERE t.key = d.key AND t.id = d.id",
@@ -121,22 +122,28 @@ static DurableSql expired = {
 	3, {TEXTOID, TIMESTAMPTZOID, INT8OID}
 };
 
-/* A lease is no longer than the activity's timeout. */
+/*
+ * A lease is no longer than the activity's timeout.  A turn is handed out with the events that
+ * its instance has now; their number is its attempt.
+ */
 #define LEASE(picked) \
 	"WITH RECURSIVE " picked ", leased AS (UPDATE durable.queued_task t SET state = 'l', leased_at = $5, " \
-	"at = CASE WHEN t.handler IS NULL THEN least($6, $5 + t.timeout) ELSE $6 END, nonce = $7, worker = $8 FROM picked p " \
+	"at = CASE WHEN t.kind = 's' THEN $6 ELSE least($6, $5 + t.timeout) END, nonce = $7, worker = $8, session = $10, " \
+	"attempt = CASE WHEN t.kind = 'o' THEN coalesce((SELECT i.events FROM durable.instance i WHERE i.key = t.key), 0) " \
+	"ELSE t.attempt END FROM picked p " \
 	"WHERE t.key = p.key AND t.id = p.id RETURNING t.*) " \
 	"SELECT " QUEUED_COLUMNS " FROM leased t LEFT JOIN durable.instance i ON i.key = t.key " \
 	"ORDER BY t.priority, t.round, t.id"
 
-#define WANTED	"q.queue = $1 AND q.state = 'r' AND (q.handler IS NULL) = $3 AND ($4 IS NULL OR q.name = ANY ($4))"
+#define WANTED	"q.queue = $1 AND q.kind = $3 AND q.state = 'r' AND ($4 IS NULL OR q.name = ANY ($4))"
 
-#define LEASE_ARGS	{TEXTOID, INT8OID, BOOLOID, TEXTARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, TEXTOID, INT4OID}
+#define LEASE_ARGS	{TEXTOID, INT8OID, CHAROID, TEXTARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, TEXTOID, INT4OID, INT8OID}
+#define LEASE_NARGS	10
 
 static DurableSql lease_any = {
 	LEASE("picked AS (SELECT q.key, q.id FROM durable.queued_task q WHERE " WANTED
 		  " ORDER BY q.priority, q.round, q.id LIMIT $2 FOR UPDATE SKIP LOCKED)"),
-	8, LEASE_ARGS
+	LEASE_NARGS, LEASE_ARGS
 };
 
 /*
@@ -146,9 +153,9 @@ static DurableSql lease_any = {
 #define OF_EACH_KEY \
 	"busy AS (SELECT b.share, count(*) AS n FROM durable.queued_task b WHERE b.queue = $1 AND b.state = 'l' " \
 	" AND b.at > $5 GROUP BY b.share), " \
-	"waits (share) AS ((SELECT w.share FROM durable.queued_task w WHERE w.queue = $1 AND w.state = 'r' " \
+	"waits (share) AS ((SELECT w.share FROM durable.queued_task w WHERE w.queue = $1 AND w.kind = $3 AND w.state = 'r' " \
 	" ORDER BY w.share LIMIT 1) UNION ALL SELECT n.share FROM waits, LATERAL (SELECT w.share FROM durable.queued_task w " \
-	" WHERE w.queue = $1 AND w.state = 'r' AND w.share > waits.share ORDER BY w.share LIMIT 1) n), " \
+	" WHERE w.queue = $1 AND w.kind = $3 AND w.state = 'r' AND w.share > waits.share ORDER BY w.share LIMIT 1) n), " \
 	"candidate AS (SELECT c.key, c.id, c.priority, c.round FROM waits, LATERAL (SELECT q.key, q.id, q.priority, q.round " \
 	" FROM durable.queued_task q WHERE " WANTED " AND q.share = waits.share ORDER BY q.priority, q.round, q.id " \
 	" LIMIT greatest(0, $9 - coalesce((SELECT b.n FROM busy b WHERE b.share = waits.share), 0))) c " \
@@ -157,17 +164,17 @@ static DurableSql lease_any = {
 static DurableSql lease_of_each_key = {
 	LEASE(OF_EACH_KEY ", picked AS (SELECT q.key, q.id FROM candidate c JOIN durable.queued_task q "
 		  "ON q.key = c.key AND q.id = c.id FOR UPDATE OF q SKIP LOCKED)"),
-	9, LEASE_ARGS
+	LEASE_NARGS, LEASE_ARGS
 };
 
 static DurableSql is_ready_any = {
 	"SELECT FROM durable.queued_task q WHERE " WANTED " LIMIT 1",
-	9, LEASE_ARGS
+	LEASE_NARGS, LEASE_ARGS
 };
 
 static DurableSql is_ready_of_each_key = {
 	"WITH RECURSIVE " OF_EACH_KEY " SELECT FROM candidate LIMIT 1",
-	9, LEASE_ARGS
+	LEASE_NARGS, LEASE_ARGS
 };
 
 static DurableSql count_leased = {
@@ -211,13 +218,13 @@ void
 durable_queued_insert(Oid owner, List *tasks)
 {
 	static const Oid types[] = {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT4OID, INT4OID, INT4OID,
-	TEXTOID, TEXTOID, JSONBOID, JSONBOID, INT8OID, JSONBOID, TEXTOID, TEXTOID, INT4OID, InvalidOid};
+	TEXTOID, TEXTOID, JSONBOID, JSONBOID, INT8OID, JSONBOID, TEXTOID, TEXTOID, INT4OID, JSONBOID, InvalidOid};
 	Columns    *columns = durable_columns_create(list_length(tasks), types);
 	const char *woken = NULL;
 	bool		any_sql = false;
 	int			row = 0;
 	ListCell   *cell;
-	Datum		values[16];
+	Datum		values[17];
 
 	foreach(cell, tasks)
 	{
@@ -227,6 +234,7 @@ durable_queued_insert(Oid owner, List *tasks)
 		durable_columns_set_text(columns, row, 12, task->queue);
 		durable_columns_set_text(columns, row, 13, task->share);
 		durable_columns_set(columns, row, 14, Int32GetDatum(task->priority));
+		durable_columns_set_jsonb(columns, row, 15, task->call);
 		row++;
 		any_sql |= task->handler != NULL;
 		if (woken == NULL || strcmp(woken, task->queue) != 0)
@@ -334,8 +342,8 @@ durable_queued_expired(const char *queue, TimestampTz now, int limit)
 List *
 durable_queued_lease(const QueuedWanted * wanted)
 {
-	Datum		values[9];
-	char		nulls[] = "         ";
+	Datum		values[LEASE_NARGS];
+	char		nulls[] = "          ";
 
 	lease_values(wanted, values, nulls);
 	return read_tasks(wanted->key_concurrency > 0 ? &lease_of_each_key : &lease_any, values, nulls);
@@ -344,8 +352,8 @@ durable_queued_lease(const QueuedWanted * wanted)
 bool
 durable_queued_is_ready(const QueuedWanted * wanted)
 {
-	Datum		values[9];
-	char		nulls[] = "         ";
+	Datum		values[LEASE_NARGS];
+	char		nulls[] = "          ";
 	bool		found;
 
 	lease_values(wanted, values, nulls);
@@ -361,7 +369,7 @@ lease_values(const QueuedWanted * wanted, Datum *values, char *nulls)
 {
 	values[0] = CStringGetTextDatum(wanted->queue);
 	values[1] = Int64GetDatum(wanted->limit);
-	values[2] = BoolGetDatum(wanted->is_external);
+	values[2] = CharGetDatum(wanted->kind);
 	values[3] = wanted->names;
 	nulls[3] = wanted->names == 0 ? 'n' : ' ';
 	values[4] = TimestampTzGetDatum(wanted->now);
@@ -370,6 +378,8 @@ lease_values(const QueuedWanted * wanted, Datum *values, char *nulls)
 	values[7] = wanted->worker ? CStringGetTextDatum(wanted->worker) : (Datum) 0;
 	nulls[7] = wanted->worker ? ' ' : 'n';
 	values[8] = Int32GetDatum(wanted->key_concurrency);
+	values[9] = Int64GetDatum(wanted->session);
+	nulls[9] = wanted->session != 0 ? ' ' : 'n';
 }
 
 int
@@ -458,5 +468,6 @@ read_task(uint64 row)
 	task->instance_id = durable_sql_text(row, 18);
 	value = durable_sql_datum(row, 19, &isnull);
 	task->status = isnull ? '\0' : DatumGetChar(value);
+	task->call = durable_sql_jsonb(row, 20);
 	return task;
 }

@@ -11,6 +11,11 @@
 #include "queue_table.h"
 #include "task_table.h"
 
+/* queued_task.kind */
+#define QUEUED_EXTERNAL		'e'		/* activity for a program outside of the database */
+#define QUEUED_SQL			's'		/* activity in SQL */
+#define QUEUED_TURN			'o'		/* turn of an external orchestration */
+
 /* queued_task.state */
 #define QUEUED_READY		'r'
 #define QUEUED_DELAYED		'd'
@@ -38,6 +43,7 @@ typedef struct QueuedTask
 	TimestampTz leased_at;		/* 0: it is not leased */
 	TimestampTz at;
 	int			lost;
+	Jsonb	   *call;			/* of an activity of an external orchestration, else NULL */
 	char	   *instance_id;	/* NULL: the instance is gone, or was not read */
 	char		status;			/* of the instance; '\0': the same */
 }			QueuedTask;
@@ -46,12 +52,13 @@ typedef struct QueuedTask
 typedef struct QueuedWanted
 {
 	const char *queue;
-	bool		is_external;	/* else activities in SQL */
+	char		kind;
 	int			limit;
 	int			key_concurrency;	/* 0: no limit */
 	Datum		names;			/* text[] of activities; 0: any */
 	const char *worker;			/* or NULL */
 	int64		nonce;
+	int64		session;		/* of turns: which session fetches */
 	TimestampTz now;
 	TimestampTz until;			/* end of the lease; DT_NOEND: it has none */
 }			QueuedWanted;

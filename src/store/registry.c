@@ -61,7 +61,7 @@ static struct
 static bool changed_here = false;	/* by this transaction */
 
 static DurableSql select_orchestrations = {
-	.text = "SELECT name, owner, handler, nullif(version, ''), registered_at FROM durable.orchestration"
+	.text = "SELECT name, owner, handler, nullif(version, ''), registered_at, queue FROM durable.orchestration"
 };
 static DurableSql select_activities = {
 	.text = "SELECT name, owner, handler, execution, retry, timeout, queue, priority, share FROM durable.activity"
@@ -168,6 +168,7 @@ read_orchestrations(RegistrationList *list)
 		entry->handler = durable_sql_text(i, 3);
 		entry->version = durable_sql_text(i, 4);
 		entry->registered_at = durable_sql_timestamptz(i, 5, &isnull);
+		entry->queue = durable_sql_text(i, 6);
 	}
 	qsort(list->entries, list->length, sizeof(Registration), compare);
 }

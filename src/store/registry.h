@@ -31,13 +31,13 @@ typedef struct Registration
 {
 	char	   *name;
 	Oid			owner;			/* who registered it */
-	char	   *handler;		/* signature; NULL: an external activity */
+	char	   *handler;		/* signature; NULL: it is external */
 	char	   *version;		/* orchestrations, or NULL */
 	TimestampTz registered_at;	/* orchestrations: this version, for the first time */
 	ActivityExecution execution;	/* activities */
 	Jsonb	   *retry;			/* activities: default policy, or NULL */
 	Interval   *timeout;		/* activities, or NULL */
-	char	   *queue;			/* activities: the queue they wait in, or NULL */
+	char	   *queue;			/* activities: the queue they wait in, or NULL; external orchestrations: that of their turns */
 	int			priority;		/* in the queue: smaller is more urgent */
 	char	   *share;			/* member of the input that is the key in the queue, or NULL */
 }			Registration;

@@ -289,6 +289,15 @@ durable_scan_int2(DurableScan *scan, int column)
 	return isnull ? 0 : DatumGetInt16(value);
 }
 
+bool
+durable_scan_bool(DurableScan *scan, int column)
+{
+	bool		isnull;
+	Datum		value = durable_scan_datum(scan, column, &isnull);
+
+	return !isnull && DatumGetBool(value);
+}
+
 char
 durable_scan_char(DurableScan *scan, int column)
 {

@@ -98,6 +98,7 @@ extern Datum durable_scan_datum(DurableScan *scan, int column, bool *isnull);
 extern int64 durable_scan_int8(DurableScan *scan, int column);
 extern int32 durable_scan_int4(DurableScan *scan, int column);
 extern int16 durable_scan_int2(DurableScan *scan, int column);
+extern bool durable_scan_bool(DurableScan *scan, int column);
 extern char durable_scan_char(DurableScan *scan, int column);
 extern Oid	durable_scan_oid(DurableScan *scan, int column);
 extern TimestampTz durable_scan_timestamptz(DurableScan *scan, int column);

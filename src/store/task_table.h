@@ -38,6 +38,7 @@ typedef struct TaskRow
 	/* only of those that go into a queue */
 	const char *queue;			/* NULL: into none */
 	const char *share;			/* its key there; NULL: the owner */
+	const Jsonb *call;			/* of an external orchestration: what else it has said; NULL: none */
 	int			priority;
 }			TaskRow;
 

@@ -52,6 +52,9 @@ typedef struct TurnResult
 	Jsonb	   *payload;		/* COMPLETED: output, or NULL; FAILED: failure; CONTINUED_AS_NEW:
 								 * input of the next execution, or NULL */
 	bool		keeps_events;	/* CONTINUED_AS_NEW: takes along events that nobody has consumed */
+	HistoryEvent **carried;		/* CONTINUED_AS_NEW: other events that it takes along */
+	int			ncarried;
+	char	   *version;		/* CONTINUED_AS_NEW: of the next execution; NULL: the same */
 	char	   *mismatch;		/* MISMATCH: what the history has and what the code does, or
 								 * what keeps the function from being called */
 	ErrorData  *error;			/* ERROR */

@@ -26,6 +26,7 @@
 #include "registry.h"
 #include "retry.h"
 #include "usercall.h"
+#include "verbatim.h"
 
 /* A sub-orchestration's or detached orchestration's function, looked up in a turn. */
 typedef struct StartLookup
@@ -268,6 +269,16 @@ look_up_body(void *arg)
 		same = durable_registry_version(registration, lookup->turn->instance->version);
 	if (same != NULL)
 		registration = same;
+	if (registration != NULL && registration->handler == NULL)
+	{
+		MemoryContextSwitchTo(context);
+		lookup->registered_name = pstrdup(registration->name);
+		lookup->version = registration->version ? pstrdup(registration->version) : NULL;
+		lookup->handler = durable_verbatim_handler(registration->queue);
+		lookup->input = durable_verbatim_from_json(lookup->input);
+		durable_json_check_size(lookup->input, "input of an orchestration");
+		return NULL;
+	}
 	if (registration != NULL)
 	{
 		handler = durable_handler_resolve(registration->handler);

@@ -14,6 +14,7 @@
  *				is the task
  *	q l			the same for a call of an entity (its id and the operation), and for the
  *				locks of entities (their ids)
+ *	p			a turn that a worker outside of the database is to run; the name is its queue
  *	b			an event that has arrived and has not been consumed; number is its number
  *				in the history
  *	m			number of items that are not listed
@@ -39,6 +40,7 @@
 #include "utils/builtins.h"
 
 #include "json.h"
+#include "verbatim.h"
 #include "waiting.h"
 
 /* A fan-out may wait for thousands; nobody reads them all. */
@@ -115,6 +117,51 @@ durable_waiting_build(Instance *instance)
 			put_event(&out, base, replay->events[replay->buffered[i]], replay->buffered[i]);
 		else
 			more++;
+	}
+	if (more > 0)
+		put_number(&out, 'm', more);
+	return result_of(&out);
+}
+
+char *
+durable_waiting_of_history(const Instance *instance)
+{
+	const Replay *replay = &instance->replay;
+	bool	   *answered = palloc0((replay->ncalls + 1) * sizeof(bool));
+	StringInfoData out;
+	int			listed = 0;
+	int			more = 0;
+
+	/* Before it has started it waits for that, which is not in its history. */
+	if (instance->started_at == 0)
+		return durable_waiting_keep(instance);
+	for (int i = 0; i < replay->nevents; i++)
+		if (is_answer(replay->events[i]->type) && replay->events[i]->task >= 1 &&
+			replay->events[i]->task <= replay->ncalls)
+			answered[replay->events[i]->task] = true;
+	initStringInfo(&out);
+	for (int task = 1; task <= replay->ncalls; task++)
+	{
+		const HistoryEvent *call = replay->events[replay->calls[task - 1]];
+		Wait		item = {letter_of(call->type), task, call->time, DT_NOEND, 0, call->name};
+
+		if (item.kind == '\0' || answered[task])
+			continue;
+		if (listed++ >= MAX_LISTED)
+		{
+			more++;
+			continue;
+		}
+		if (call->type == HISTORY_TIMER_CREATED)
+			item.due = durable_history_get_number(call->extra);
+		put(&out, base_of(instance), &item);
+	}
+	if (instance->runs_at == TURN_IS_OUT)
+	{
+		Wait		item = {'p', 0, replay->nevents > 0 ? replay->events[replay->nevents - 1]->time :
+			instance->started_at, DT_NOEND, 0, durable_verbatim_queue(instance->handler_signature)};
+
+		put(&out, base_of(instance), &item);
 	}
 	if (more > 0)
 		put_number(&out, 'm', more);
@@ -450,6 +497,8 @@ word_of(char kind)
 			return "lock";
 		case 's':
 			return "start";
+		case 'p':
+			return "turn";
 		case 'b':
 			return "buffered";
 		case 'm':

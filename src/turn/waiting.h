@@ -10,6 +10,9 @@
 /* instance.waiting: what it waits for, and events nobody has consumed. */
 extern char *durable_waiting_build(Instance *instance);
 
+/* The same of an external orchestration: calls without an answer, as its history has them. */
+extern char *durable_waiting_of_history(const Instance *instance);
+
 /*
  * The same when messages have come but no turn was run, because it is suspended, has
  * not started, or would not have got further: what it was before, without what has

@@ -99,6 +99,7 @@ storage_of(Oid type, int16 *length, bool *byval, char *align)
 			*length = 4;
 			*align = TYPALIGN_INT;
 			break;
+		case BOOLOID:
 		case CHAROID:
 			*length = 1;
 			*align = TYPALIGN_CHAR;

@@ -7,7 +7,7 @@
 
 #include "durable.h"
 
-#define COLUMNS_MAX		16
+#define COLUMNS_MAX		20
 
 typedef struct Columns
 {

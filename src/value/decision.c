@@ -15,6 +15,9 @@
  *		EventSent		{"id": instance id}
  *		EntityOperationSignaled, EntityOperationCalled
  *						{"id": entity's id, "due": time, optional}
+ *		TerminationSent	{"id": instance id, "alone": true if its sub-orchestrations go on}
+ * Those of an external orchestration have "event_id", the number that it has given the call, and
+ * may have "version", "tags" and "trace"; that of a timer is the event's payload.
  * A call that was refused has {"failure": failure} there, and a sub-orchestration that
  * does not exist has no handler; both have decided nothing.
  *
@@ -42,6 +45,7 @@ durable_decision_read(const HistoryEvent *event, Decision *decision)
 	decision->task = event->task;
 	decision->name = event->name;
 	decision->input = event->payload;
+	decision->extra = event->extra;
 	switch (event->type)
 	{
 		case HISTORY_TASK_SCHEDULED:
@@ -110,6 +114,12 @@ durable_decision_read(const HistoryEvent *event, Decision *decision)
 			decision->task = (int32) durable_history_get_number(event->payload);
 			return true;
 
+		case HISTORY_TERMINATION_SENT:
+			decision->kind = DECISION_TERMINATE;
+			decision->instance_id = durable_json_get_text(event->extra, "id");
+			decision->alone = durable_json_get_member(event->extra, "alone") != NULL;
+			return true;
+
 		default:
 			return false;
 	}
@@ -128,6 +138,7 @@ read_start(const HistoryEvent *event, Decision *decision)
 	decision->instance_id = durable_json_get_text(event->extra, "id");
 	decision->version = durable_json_get_text(event->extra, "version");
 	decision->retry = durable_json_get_member(event->extra, "retry");
+	decision->tags = durable_json_get_member(event->extra, "tags");
 	decision->abandoned = durable_json_get_member(event->extra, "close_policy") != NULL;
 	return decision->handler != NULL;
 }

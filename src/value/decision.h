@@ -23,20 +23,24 @@ typedef enum DecisionKind
 	DECISION_ENTITY_SIGNAL,
 	DECISION_ENTITY_CALL,
 	DECISION_ENTITY_LOCK,
-	DECISION_ENTITY_UNLOCK
+	DECISION_ENTITY_UNLOCK,
+	DECISION_TERMINATE			/* end of another instance */
 }			DecisionKind;
 
 typedef struct Decision
 {
 	DecisionKind kind;
 	int32		task;			/* TIMER_CANCEL, CHILD_CANCEL, ENTITY_UNLOCK: that of the timer, child or lock */
+	const Jsonb *extra;			/* of the event */
 	const char *name;			/* ACTIVITY, SEND; CHILD, START: as the orchestration is registered;
 								 * ENTITY_SIGNAL, ENTITY_CALL: operation */
 	const Jsonb *input;			/* NULL: SQL NULL; CHILD_CANCEL: the reason, or NULL; ENTITY_LOCK: ids */
 	const Jsonb *retry;			/* ACTIVITY, CHILD; NULL: default or none */
 	int64		timeout_us;		/* ACTIVITY; 0: none */
 	TimestampTz due;			/* TIMER, TIMER_CANCEL; ENTITY_SIGNAL: not before, 0 at once */
-	const char *instance_id;	/* CHILD, START, SEND; ENTITY_SIGNAL, ENTITY_CALL: of the entity */
+	const char *instance_id;	/* CHILD, START, SEND, TERMINATE; ENTITY_SIGNAL, ENTITY_CALL: of the entity */
+	const Jsonb *tags;			/* CHILD; NULL: none */
+	bool		alone;			/* TERMINATE: without sub-orchestrations */
 	const char *handler;		/* CHILD, START: signature */
 	const char *version;		/* CHILD, START; NULL: none */
 	bool		abandoned;		/* CHILD: it goes on when its parent ends */

@@ -79,6 +79,7 @@ static const struct
 	[HISTORY_SUSPENDED] = {"ExecutionSuspended", false},
 	[HISTORY_RESUMED] = {"ExecutionResumed", false},
 	[HISTORY_EVENT_DROPPED] = {"EventDropped", false},
+	[HISTORY_TERMINATION_SENT] = {"TerminationSent", true},
 	[HISTORY_TURN_STARTED] = {"OrchestratorStarted", false},
 	[HISTORY_REWOUND] = {"ExecutionRewound", false},
 	[HISTORY_ENTITY_SIGNALED] = {"EntityOperationSignaled", true},

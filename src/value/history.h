@@ -40,8 +40,8 @@ typedef enum HistoryType
 	HISTORY_ENTITY_LOCK_REQUESTED = 27, /* payload: ids, sorted */
 	HISTORY_ENTITY_LOCK_GRANTED = 28,
 	HISTORY_ENTITY_UNLOCKED = 29,	/* payload: number of the task of the lock */
-	/* 30 is free, and takes less room than those that are larger */
-	HISTORY_TURN_STARTED = 32,	/* reserved for turns that run elsewhere; never recorded here */
+	HISTORY_TERMINATION_SENT = 30,	/* by an external orchestration: another instance shall end */
+	HISTORY_TURN_STARTED = 32,	/* a turn was run outside (run/external.c) */
 	HISTORY_COMPENSATION_KEPT = 33, /* one of an execution that has continued as new */
 	HISTORY_COMPENSATION_STARTED = 34	/* name: id of the instance that runs them */
 }			HistoryType;
@@ -52,7 +52,8 @@ typedef enum HistoryType
  * One event.  task is the number of the durable call it belongs to, 0 for
  * none.  name: activity, orchestration or event.  payload: input, result,
  * failure or data; NULL is SQL NULL.  extra: see decision.c for calls; {"attempt": n} for
- * answers to an attempt that was not the first; numbers of the events for REWOUND.
+ * answers to an attempt that was not the first; numbers of the events for REWOUND; for
+ * TURN_STARTED {"events": n, "at": us}, how many events it saw and the time it saw.
  */
 typedef struct HistoryEvent
 {

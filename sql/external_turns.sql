@@ -1,0 +1,190 @@
+--
+-- External orchestrations: workers outside of the database run their turns.
+--
+\set ECHO none
+SET client_min_messages = warning;
+SET timezone = 'UTC';
+\set ECHO all
+CREATE SCHEMA app;
+CREATE TABLE app.effects (n integer);
+CREATE FUNCTION app.charge(input jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO app.effects VALUES ((input ->> 'n')::integer);
+    RETURN jsonb_build_object('charged', input -> 'n');
+END $$;
+SELECT durable.register_activity('charge', 'app.charge(jsonb)', execution => 'inline');
+SELECT durable.register_orchestration('Flow', execution => 'external', queue => 'app');
+SELECT kind, name, handler, execution, queue FROM durable.registrations WHERE name = 'Flow';
+-- A worker: shows what a turn has, and completes it.
+CREATE FUNCTION app.shown(events jsonb) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(concat_ws(' ', e ->> 'type', '#' || nullif(e ->> 'event_id', '-1'), '->' || (e ->> 'task_id'), e ->> 'name',
+                                '<' || (e ->> 'input') || '>', e -> 'failure' ->> 'message'), E'\n' ORDER BY o)
+    FROM jsonb_array_elements(events) WITH ORDINALITY AS j (e, o)
+$$;
+CREATE TABLE turns (n serial, t durable.turn);
+CREATE PROCEDURE app.fetch() LANGUAGE plpgsql AS $$
+BEGIN
+    CALL durable.drain();
+    INSERT INTO turns (t) SELECT f FROM durable.fetch_turns('app', 'worker') f;
+END $$;
+CREATE FUNCTION app.token() RETURNS text LANGUAGE sql AS 'SELECT (t).token FROM turns ORDER BY n DESC LIMIT 1';
+CREATE VIEW app.last AS SELECT app.shown((t).past_events) AS past, app.shown((t).new_events) AS new FROM turns ORDER BY n DESC LIMIT 1;
+
+-- an activity in SQL: its effect, its result, and the turn that follows
+SELECT durable.start('Flow', '{"b":1,  "a":2}'::jsonb, 'one');
+CALL app.fetch();
+SELECT * FROM app.last \gx
+SELECT runtime_status, waiting_on FROM durable.status('one');
+SELECT durable.complete_turn(app.token(), '[{"type": "schedule_task", "id": 4, "name": "charge", "input": "{\"n\":7}"}]', 'busy');
+CALL app.fetch();
+SELECT * FROM app.last \gx
+SELECT * FROM app.effects;
+SELECT runtime_status, waiting_on, custom_status FROM durable.status('one');
+SELECT durable.complete_turn(app.token(), '[{"type": "complete", "id": 9, "status": "Completed", "output": "{\"z\":1,\"a\":[1.0, 2]}"}]');
+CALL durable.drain();
+SELECT runtime_status, output, custom_status FROM durable.status('one');
+SELECT count(*) FROM durable.fetch_turns('app');
+
+-- timers, events, external activities whose names nobody has registered
+SELECT durable.start_external('app', 'Free', 'not { JSON', 'two', tags => '{"k": "v"}', version => '1.5');
+CALL app.fetch();
+SELECT * FROM app.last \gx
+SELECT (t).name, (t).version, (t).instance_id, length((t).execution_id), (t).attempt, (t).past, (t).new FROM turns ORDER BY n DESC LIMIT 1;
+SELECT durable.complete_turn(app.token(), $$[{"type": "create_timer", "id": 1, "due_at": "2100-01-01 00:00:00+00"},
+    {"type": "schedule_task", "id": 3, "name": "anything", "input": "raw text", "version": "2", "tags": {"x": "y"}}]$$);
+CALL app.fetch();
+SELECT count(*) FROM turns;
+SELECT kind, detail, due FROM durable.waiting WHERE instance_id = 'two' ORDER BY task;
+CREATE TABLE work AS SELECT * FROM durable.fetch_work('app');
+SELECT name, input, instance_id FROM work;
+-- an event arrives while a turn is out
+SELECT durable.complete_tasks(ARRAY[token], ARRAY['{"r": 1}'::jsonb]) FROM work;
+CALL app.fetch();
+SELECT * FROM app.last \gx
+SELECT durable.raise_event_text('two', 'Go', '{"t":1,"t":2}');
+CALL durable.drain();
+SELECT durable.complete_turn(app.token(), '[{"type": "send_event", "id": 5, "instance_id": "nobody", "name": "hi", "input": "x"}]');
+CALL app.fetch();
+SELECT * FROM app.last \gx
+SELECT is_new, event_id, type, task_id, name, version, input, instance_id, due_at, tags FROM durable.turn_events(app.token());
+-- continue as new: what was carried over, then what came meanwhile
+SELECT durable.raise_event('two', 'late', '{"k": 1}'::jsonb);
+CALL durable.drain();
+SELECT durable.complete_turn(app.token(), '[{"type": "complete", "id": 8, "status": "ContinuedAsNew", "output": "next", "version": "1.6", "carryover": [{"name": "go", "input": "kept"}]}]');
+CALL app.fetch();
+SELECT * FROM app.last \gx
+SELECT (t).version FROM turns ORDER BY n DESC LIMIT 1;
+SELECT count(DISTINCT (t).execution_id) FROM turns WHERE (t).instance_id = 'two';
+SELECT durable.complete_turn(app.token(), '[{"type": "complete", "id": 1, "status": "Failed", "failure": {"message": "no luck", "type": "TypeError", "stack": "at x"}}]');
+CALL durable.drain();
+SELECT runtime_status, version, failure, tags FROM durable.status('two');
+
+-- sub-orchestrations in both directions
+CREATE FUNCTION app.parent(input jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN durable.call_sub_orchestrator('Flow', input, 'child of sql');
+END $$;
+CREATE FUNCTION app.child(input jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN jsonb_build_object('got', input);
+END $$;
+SELECT durable.register_orchestration('sql_child', 'app.child(jsonb)');
+SELECT durable.start('app.parent', '{"p": 1}'::jsonb, 'sql parent');
+CALL app.fetch();
+SELECT * FROM app.last \gx
+SELECT (t).parent_instance_id FROM turns ORDER BY n DESC LIMIT 1;
+SELECT durable.complete_turn(app.token(), '[{"type": "create_sub_orchestration", "id": 0, "name": "sql_child", "input": "[1,2]"},
+    {"type": "create_sub_orchestration", "id": 1, "name": "Other", "instance_id": "other", "input": "o"}]');
+CALL app.fetch();
+CALL app.fetch();
+SELECT (t).name, (t).instance_id, app.shown((t).past_events) AS past, app.shown((t).new_events) AS new FROM turns ORDER BY n DESC LIMIT 2 \gx
+SELECT durable.complete_turn((t).token, '[{"type": "complete", "id": 1, "status": "Completed", "output": "fine"}]') FROM turns WHERE (t).instance_id = 'other';
+SELECT durable.complete_turn((t).token, '[]') FROM turns WHERE (t).instance_id = 'child of sql' AND (t).past > 0;
+CALL app.fetch();
+SELECT * FROM app.last \gx
+SELECT durable.complete_turn(app.token(), '[{"type": "complete", "id": 2, "status": "Completed", "output": "{\"done\":true}"}]');
+CALL durable.drain();
+SELECT runtime_status, output FROM durable.status('sql parent');
+
+-- suspended while a turn is out: the turn is discarded, and run again
+SELECT durable.start('Flow', NULL, 'three');
+CALL app.fetch();
+SELECT durable.suspend('three', 'why not');
+CALL durable.drain();
+SELECT durable.complete_turn(app.token(), '[{"type": "complete", "id": 1, "status": "Completed", "output": "too early"}]');
+CALL app.fetch();
+SELECT runtime_status, waiting_on FROM durable.status('three');
+SELECT durable.resume('three');
+CALL app.fetch();
+SELECT * FROM app.last \gx
+-- terminated while a turn is out: the token is no good any more
+SELECT durable.extend_lease(ARRAY[app.token()]), durable.release_work(ARRAY['1-1-1-1']);
+SELECT durable.terminate('three', 'enough');
+CALL durable.drain();
+SELECT durable.extend_lease(ARRAY[app.token()]);
+DO $$ BEGIN PERFORM durable.complete_turn(app.token()); EXCEPTION WHEN SQLSTATE 'WF008' THEN RAISE WARNING 'WF008'; END $$;
+SELECT durable.complete_turns(ARRAY[app.token()], ARRAY['[]'::jsonb], on_stale => 'skip');
+SELECT runtime_status, failure FROM durable.status('three');
+
+-- a lease that ends is another worker's; a released turn comes back
+SELECT durable.start('Flow', NULL, 'four');
+CALL app.fetch();
+SELECT durable.advance_clock('1 minute') IS NOT NULL;
+CALL app.fetch();
+SELECT (t).attempt, (t).instance_id FROM turns ORDER BY n DESC LIMIT 2;
+DO $$ BEGIN PERFORM durable.complete_turn((t).token) FROM (SELECT * FROM turns ORDER BY n DESC OFFSET 1 LIMIT 1) x; EXCEPTION WHEN SQLSTATE 'WF008' THEN RAISE WARNING 'WF008'; END $$;
+SELECT durable.release_work(ARRAY[app.token()]);
+CALL app.fetch();
+SELECT durable.complete_turn(app.token(), '[{"type": "schedule_task", "id": 1, "name": "fails", "input": "1"}]');
+CALL durable.drain();
+SELECT durable.fail_task(token, '{"message": "boom"}', false) FROM durable.fetch_work('app');
+CALL app.fetch();
+SELECT * FROM app.last \gx
+SELECT durable.complete_turn(app.token(), '[{"type": "complete", "id": 2, "status": "Failed", "failure": {"message": "boom"}}]');
+CALL durable.drain();
+-- rewind: the orchestration calls the failed activity again
+SELECT durable.rewind('four', 'repaired');
+CALL app.fetch();
+SELECT * FROM app.last \gx
+SELECT durable.complete_turn(app.token(), '[{"type": "terminate", "id": 5, "instance_id": "nobody"}, {"type": "complete", "id": 2, "status": "Terminated", "output": "over"}]');
+CALL durable.drain();
+SELECT runtime_status, failure FROM durable.status('four');
+SELECT seq, event_type, task, name, payload FROM durable.history('four') ORDER BY seq;
+-- restart with the same input
+SELECT durable.restart('two');
+CALL app.fetch();
+SELECT * FROM app.last \gx
+
+-- nothing starts when the transaction is rolled back
+BEGIN;
+SELECT durable.start('Flow', NULL, 'never');
+ROLLBACK;
+CALL durable.drain();
+SELECT count(*) FROM durable.instances WHERE instance_id = 'never';
+
+-- bad actions change nothing
+CREATE FUNCTION app.try(actions jsonb) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    detail text;
+BEGIN
+    PERFORM durable.complete_turn(app.token(), actions);
+    RETURN 'accepted';
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+    RETURN concat_ws(' ', SQLSTATE, SQLERRM, detail);
+END $$;
+SELECT app.try(a::jsonb) FROM unnest(ARRAY['{}', '[1]', '[{}]', '[{"type": "fly", "id": 1}]', '[{"type": "schedule_task", "name": "x"}]',
+    '[{"type": "schedule_task", "id": 1.5, "name": "x"}]', '[{"type": "schedule_task", "id": -1, "name": "x"}]', '[{"type": "schedule_task", "id": 1}]',
+    '[{"type": "schedule_task", "id": 1, "name": "x", "input": {}}]', '[{"type": "create_timer", "id": 1}]', '[{"type": "create_timer", "id": 1, "due_at": "x"}]',
+    '[{"type": "complete", "id": 1}]', '[{"type": "complete", "id": 1, "status": "Great"}]', '[{"type": "complete", "id": 1, "status": "Failed"}]',
+    '[{"type": "complete", "id": 1, "status": "Completed"}, {"type": "complete", "id": 1, "status": "Completed"}]',
+    '[{"type": "send_event", "id": 1, "name": "x"}]', '[{"type": "send_entity_message", "id": 1}]',
+    '[{"type": "schedule_task", "id": 1, "name": "x", "tags": 1}]', '[{"type": "complete", "id": 1, "status": "ContinuedAsNew", "carryover": 1}]']) a;
+SELECT durable.extend_lease(ARRAY[app.token()]);
+SELECT durable.register_orchestration('x');
+SELECT durable.register_orchestration('x', execution => 'external');
+SELECT durable.register_orchestration('x', 'app.child(jsonb)', queue => 'app');
+SELECT durable.register_orchestration('x', 'app.child(jsonb)', execution => 'external', queue => 'app');
+SELECT durable.register_orchestration('x', execution => 'maybe');
+SELECT durable.fetch_turns('nowhere');
+SELECT durable.turn_events('x');

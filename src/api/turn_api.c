@@ -1,0 +1,388 @@
+/*-------------------------------------------------------------------------
+ *
+ * turn_api.c
+ *		For workers that run external orchestrations: durable.fetch_turns, turn_events,
+ *		complete_turn, complete_turns.
+ *
+ * A turn that is ready is a row of durable.queued_task, which is leased as a task is.  What a
+ * worker sees are the events that the instance has at that moment.  Completing the turn deletes
+ * the row and sends the actions to the instance in one transaction; the unit that takes this
+ * message applies them (run/external.c).
+ *
+ * Owns:	nothing
+ * Called by: clients
+ * Locks:	rows of durable.queued_task until the caller's transaction ends; lease.c
+ * Memory:	the caller's
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "client.h"
+#include "clock.h"
+#include "history_table.h"
+#include "inbox_table.h"
+#include "json.h"
+#include "lease.h"
+#include "queue_api.h"
+#include "sql.h"
+#include "table_scan.h"
+#include "turn_api.h"
+#include "work_token.h"
+
+/* So long a fetch waits for another one from the same limited queue to commit. */
+#define BUSY_WAIT_US		(1000 * 1000)
+#define BUSY_STEP_US		2000
+
+#define MOST_TURNS			1000
+#define TURN_COLUMNS		14
+
+#define TOKENS \
+	"unnest($1::int8[], $2::int8[], $3::int4[], $4::int8[]) WITH ORDINALITY AS u (key, id, attempt, nonce, n)"
+
+static DurableSql take_completed = {
+	"DELETE FROM durable.queued_task t USING " TOKENS " WHERE t.key = u.key AND t.id = u.id AND t.attempt = u.attempt "
+	"AND t.nonce = u.nonce AND t.kind = 'o' AND t.state = 'l' "
+	"AND EXISTS (SELECT FROM durable.instance i WHERE i.key = t.key AND i.status <> 'T') "
+	"RETURNING u.n::int4, t.queue, t.owner, t.key, t.execution, t.attempt, t.leased_at",
+	4, {INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID}
+};
+
+static DurableSql find_turn = {
+	"SELECT queue, owner, attempt, leased_at FROM durable.queued_task WHERE key = $1 AND id = $2 AND attempt = $3 "
+	"AND nonce = $4 AND kind = 'o' AND state = 'l'",
+	4, {INT8OID, INT8OID, INT4OID, INT8OID}
+};
+
+static void put_turn(ReturnSetInfo *result, const QueuedTask * task, int64 nonce, bool with_events);
+static Instance *load(Oid owner, int64 key, int seen);
+static TimestampTz time_of(const Instance *instance, int seen, TimestampTz leased_at);
+static int	complete(Tokens *tokens, Jsonb **actions, char **statuses, char **traces, bool skips);
+static void texts_argument(FunctionCallInfo fcinfo, int argno, int n, const char *what, char **texts);
+
+PG_FUNCTION_INFO_V1(durable_fetch_turns);
+PG_FUNCTION_INFO_V1(durable_turn_events_of);
+PG_FUNCTION_INFO_V1(durable_complete_turn);
+PG_FUNCTION_INFO_V1(durable_complete_turns);
+
+/* fetch_turns(queue, worker, max_turns, lease, names, with_events) */
+Datum
+durable_fetch_turns(PG_FUNCTION_ARGS)
+{
+	QueuedWanted wanted = {.kind = QUEUED_TURN};
+	int64		lease;
+	int			limit;
+	int64		waited = 0;
+	List	   *tasks;
+	ListCell   *cell;
+	bool		busy;
+
+	durable_client_enter("fetch_turns", "It is for workers outside of the database.");
+	wanted.queue = durable_client_name(fcinfo, 0, "queue name");
+	wanted.worker = durable_client_text(fcinfo, 1);
+	if (wanted.worker != NULL)
+		durable_client_check_name(wanted.worker, "worker name");
+	limit = PG_ARGISNULL(2) ? 1 : PG_GETARG_INT32(2);
+	if (limit < 1 || limit > MOST_TURNS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_turns must be between 1 and %d", MOST_TURNS)));
+	lease = durable_work_lease(fcinfo, 3);
+	wanted.names = PG_ARGISNULL(4) ? (Datum) 0 : PG_GETARG_DATUM(4);
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("durable.fetch_turns() needs isolation level READ COMMITTED"),
+				 errdetail("In another one it would not see what other workers have taken.")));
+	durable_queue_require_work(wanted.queue);
+	if (!pg_strong_random(&wanted.nonce, sizeof(wanted.nonce)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random values")));
+	for (;;)
+	{
+		wanted.limit = limit;
+		wanted.now = durable_clock_now();
+		wanted.until = wanted.now + lease;
+		tasks = durable_lease_take(&wanted, &busy);
+		if (!busy || waited >= BUSY_WAIT_US)
+			break;
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(BUSY_STEP_US);
+		waited += BUSY_STEP_US;
+	}
+
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(cell, tasks)
+		put_turn((ReturnSetInfo *) fcinfo->resultinfo, lfirst(cell), wanted.nonce, PG_ARGISNULL(5) || PG_GETARG_BOOL(5));
+	return (Datum) 0;
+}
+
+/* The columns of durable.turn. */
+static void
+put_turn(ReturnSetInfo *result, const QueuedTask * task, int64 nonce, bool with_events)
+{
+	Instance   *instance = load(task->owner, task->key, task->attempt);
+	Datum		values[TURN_COLUMNS];
+	bool		nulls[TURN_COLUMNS] = {0};
+	List	   *events;
+	ListCell   *cell;
+	TurnEvent  *started = NULL;
+	char	   *parent;
+	int			nnew = 0;
+
+	if (instance == NULL)
+		return;					/* it was purged just now */
+	events = durable_turn_events(instance, task->attempt, time_of(instance, task->attempt, task->leased_at));
+	foreach(cell, events)
+	{
+		TurnEvent  *event = lfirst(cell);
+
+		if (started == NULL && event->execution_id != NULL)
+			started = event;
+		nnew += event->is_new;
+	}
+	parent = durable_json_get_text(started->parent, "instance_id");
+
+	values[0] = CStringGetTextDatum(durable_work_make_token(task, nonce));
+	values[1] = CStringGetTextDatum(task->queue);
+	values[2] = CStringGetTextDatum(instance->name);
+	nulls[3] = instance->version == NULL;
+	values[3] = nulls[3] ? (Datum) 0 : CStringGetTextDatum(instance->version);
+	values[4] = CStringGetTextDatum(instance->instance_id);
+	values[5] = CStringGetTextDatum(started->execution_id);
+	nulls[6] = parent == NULL;
+	values[6] = parent ? CStringGetTextDatum(parent) : (Datum) 0;
+	values[7] = Int32GetDatum(task->lost + 1);
+	nulls[8] = nulls[9] = !with_events;
+	values[8] = with_events ? JsonbPGetDatum(durable_turn_events_json(events, false)) : (Datum) 0;
+	values[9] = with_events ? JsonbPGetDatum(durable_turn_events_json(events, true)) : (Datum) 0;
+	values[10] = Int32GetDatum(list_length(events) - nnew);
+	values[11] = Int32GetDatum(nnew);
+	values[12] = TimestampTzGetDatum(task->at);
+	values[13] = TimestampTzGetDatum(task->scheduled_at);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	MemoryContextDelete(instance->context);
+}
+
+/* With its history; NULL: it is gone, or has fewer events. */
+static Instance *
+load(Oid owner, int64 key, int seen)
+{
+	DurableScan instances;
+	DurableScan history;
+	Instance   *instance;
+
+	durable_scan_open(&instances, &durable_instance_table, INSTANCE_BY_KEY, AccessShareLock);
+	durable_history_open(&history);
+	durable_scan_share_snapshot(&history, &instances);
+	instance = durable_instance_read(&instances, owner, key, CurrentMemoryContext);
+	if (instance != NULL && instance->stored_events >= seen)
+	{
+		MemoryContext old = MemoryContextSwitchTo(instance->context);
+
+		durable_history_load(&history, instance);
+		MemoryContextSwitchTo(old);
+	}
+	else
+		instance = NULL;
+	durable_history_close(&history);
+	durable_scan_close(&instances);
+	return instance;
+}
+
+/* The time that the turn sees: not before its last event, and the same whenever it is asked for. */
+static TimestampTz
+time_of(const Instance *instance, int seen, TimestampTz leased_at)
+{
+	return seen > 0 ? Max(leased_at, instance->replay.events[seen - 1]->time) :
+		Max(leased_at, instance->started_at);
+}
+
+/* turn_events(token) */
+Datum
+durable_turn_events_of(PG_FUNCTION_ARGS)
+{
+	Token		token;
+	char	   *text;
+	Datum		values[4];
+	char	   *queue = NULL;
+	char	   *checked = NULL;
+	Oid			owner = InvalidOid;
+	TimestampTz leased_at = 0;
+	Instance   *instance;
+	MemoryContext context = CurrentMemoryContext;
+	bool		isnull;
+
+	durable_client_refuse_in_turn("turn_events", "It is for workers outside of the database.");
+	text = durable_client_text(fcinfo, 0);
+	if (!durable_work_read_token(text, &token))
+		durable_work_bad_token(text);
+	values[0] = Int64GetDatum(token.key);
+	values[1] = Int64GetDatum(token.id);
+	values[2] = Int32GetDatum(token.attempt);
+	values[3] = Int64GetDatum(token.nonce);
+	durable_sql_connect();
+	if (durable_sql_run(&find_turn, values, NULL, false, 1) > 0)
+	{
+		MemoryContext spi = MemoryContextSwitchTo(context);
+
+		queue = durable_sql_text(0, 1);
+		owner = durable_sql_oid(0, 2);
+		leased_at = durable_sql_timestamptz(0, 4, &isnull);
+		MemoryContextSwitchTo(spi);
+	}
+	durable_sql_finish();
+	MemoryContextSwitchTo(context);
+	if (queue == NULL)
+		durable_work_stale(text);
+	durable_work_check_queue(queue, &checked);
+
+	instance = load(owner, token.key, token.attempt);
+	if (instance == NULL)
+		durable_work_stale(text);
+	InitMaterializedSRF(fcinfo, 0);
+	durable_turn_events_put((ReturnSetInfo *) fcinfo->resultinfo,
+							durable_turn_events(instance, token.attempt, time_of(instance, token.attempt, leased_at)));
+	return (Datum) 0;
+}
+
+/* --- completing --------------------------------------------------------------------------- */
+
+/* complete_turn(token, actions, custom_status, trace) */
+Datum
+durable_complete_turn(PG_FUNCTION_ARGS)
+{
+	Tokens		tokens = {0};
+	Jsonb	   *actions[1];
+	char	   *statuses[1];
+	char	   *traces[1];
+	Datum		token;
+
+	durable_client_enter("complete_turn", "It is for workers outside of the database.");
+	if (PG_ARGISNULL(0))
+		durable_work_bad_token(NULL);
+	token = PG_GETARG_DATUM(0);
+	durable_work_tokens_of(PointerGetDatum(construct_array(&token, 1, TEXTOID, -1, false, TYPALIGN_INT)), &tokens);
+	actions[0] = PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1);
+	statuses[0] = durable_client_text(fcinfo, 2);
+	traces[0] = durable_client_text(fcinfo, 3);
+	(void) complete(&tokens, actions, statuses, traces, false);
+	PG_RETURN_VOID();
+}
+
+/* complete_turns(tokens, actions, custom_statuses, traces, on_stale) */
+Datum
+durable_complete_turns(PG_FUNCTION_ARGS)
+{
+	Tokens		tokens;
+	Jsonb	  **actions;
+	char	  **statuses;
+	char	  **traces;
+	Datum	   *elements;
+	bool	   *nulls;
+	int			n;
+
+	durable_client_enter("complete_turns", "It is for workers outside of the database.");
+	durable_work_tokens(fcinfo, 0, &tokens);
+	if (tokens.n == 0)
+		PG_RETURN_INT32(0);
+	actions = palloc0(tokens.n * sizeof(Jsonb *));
+	statuses = palloc0(tokens.n * sizeof(char *));
+	traces = palloc0(tokens.n * sizeof(char *));
+	if (!PG_ARGISNULL(1))
+	{
+		deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), JSONBOID, -1, false, TYPALIGN_INT, &elements, &nulls, &n);
+		if (n != tokens.n)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("tokens and actions must have the same length"),
+					 errdetail("There are %d and %d.", tokens.n, n)));
+		for (int i = 0; i < n; i++)
+			actions[i] = nulls[i] ? NULL : DatumGetJsonbP(elements[i]);
+	}
+	texts_argument(fcinfo, 2, tokens.n, "custom_statuses", statuses);
+	texts_argument(fcinfo, 3, tokens.n, "traces", traces);
+	PG_RETURN_INT32(complete(&tokens, actions, statuses, traces, durable_work_skips_stale(fcinfo, 4)));
+}
+
+static void
+texts_argument(FunctionCallInfo fcinfo, int argno, int n, const char *what, char **texts)
+{
+	Datum	   *elements;
+	bool	   *nulls;
+	int			given;
+
+	if (PG_ARGISNULL(argno))
+		return;
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(argno), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &given);
+	if (given != n)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("tokens and %s must have the same length", what),
+				 errdetail("There are %d and %d.", n, given)));
+	for (int i = 0; i < n; i++)
+		texts[i] = nulls[i] ? NULL : TextDatumGetCString(elements[i]);
+}
+
+/* How many tokens were good. */
+static int
+complete(Tokens *tokens, Jsonb **actions, char **statuses, char **traces, bool skips)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TimestampTz now = durable_clock_now();
+	bool	   *done = palloc0(tokens->n * sizeof(bool));
+	char	  **queues = palloc0(tokens->n * sizeof(char *));
+	char	   *checked = NULL;
+	List	   *messages = NIL;
+	uint64		nrows;
+
+	/* First all that can be refused. */
+	for (int i = 0; i < tokens->n; i++)
+		(void) durable_turn_payload(actions[i], statuses[i], traces[i], now, now);
+
+	durable_sql_connect();
+	nrows = durable_sql_run(&take_completed, tokens->values, NULL, false, 0);
+	MemoryContextSwitchTo(context);
+	for (uint64 row = 0; row < nrows; row++)
+	{
+		int			n = durable_sql_int4(row, 1) - 1;
+		Message    *message = palloc0(sizeof(Message));
+		bool		isnull;
+
+		done[n] = true;
+		queues[n] = durable_sql_text(row, 2);
+		message->owner = durable_sql_oid(row, 3);
+		message->key = durable_sql_int8(row, 4);
+		message->kind = MESSAGE_TURN;
+		message->execution = durable_sql_int4(row, 5);
+		message->task = durable_sql_int4(row, 6);
+		message->payload = durable_turn_payload(actions[n], statuses[n], traces[n],
+												durable_sql_timestamptz(row, 7, &isnull), now);
+		message->at = now;
+		messages = lappend(messages, message);
+	}
+	durable_sql_finish();
+	MemoryContextSwitchTo(context);
+
+	for (int i = 0; i < tokens->n; i++)
+	{
+		if (done[i])
+			durable_work_check_queue(queues[i], &checked);
+		else if (!skips)
+			durable_work_stale(tokens->texts[i]);
+	}
+	if (checked != NULL)
+		durable_queue_wake(checked);
+	if (messages != NIL)
+		durable_lease_send(messages);
+	return list_length(messages);
+}

@@ -1,0 +1,56 @@
+/*
+ * turn_api.h
+ *		Turns of external orchestrations, as workers see them.
+ */
+#ifndef DURABLE_TURN_API_H
+#define DURABLE_TURN_API_H
+
+#include "funcapi.h"
+#include "instance_table.h"
+
+/* An event as docs/external.md describes it; members without a value are NULL or 0. */
+typedef struct TurnEvent
+{
+	int32		event_id;		/* -1: not a call */
+	int32		task_id;		/* of the call that it answers, if has_task_id */
+	bool		has_task_id;
+	bool		is_new;
+	const char *type;
+	TimestampTz at;
+	const char *name;
+	const char *version;
+	const char *input;
+	const Jsonb *failure;
+	const char *instance_id;
+	const char *execution_id;
+	TimestampTz due_at;
+	Jsonb	   *parent;
+	const Jsonb *tags;
+	const char *trace;
+	const char *orchestration_trace;
+	const char *status;
+}			TurnEvent;
+
+/* turn_events.c: never used again, and another one after continue_as_new and rewind. */
+extern char *durable_turn_execution_id(const Instance *instance);
+
+/*
+ * The events of the instance, whose history is loaded: those before the turn, and, is_new,
+ * those that it sees when it is handed out with that many events at that time.
+ */
+extern List *durable_turn_events(const Instance *instance, int seen, TimestampTz at);
+
+/* An array of those that are new, or of the others. */
+extern Jsonb *durable_turn_events_json(const List *events, bool is_new);
+
+/* Rows of durable.turn_event. */
+extern void durable_turn_events_put(ReturnSetInfo *result, const List *events);
+
+/*
+ * turn_actions.c: the payload of the message that a completed turn is (MESSAGE_TURN).  Raises
+ * 22023 when an action is not as docs/external.md says.
+ */
+extern Jsonb *durable_turn_payload(const Jsonb *actions, const char *custom_status, const char *trace,
+								   TimestampTz at, TimestampTz now);
+
+#endif							/* DURABLE_TURN_API_H */

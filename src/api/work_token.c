@@ -1,0 +1,143 @@
+/*-------------------------------------------------------------------------
+ *
+ * work_token.c
+ *		Tokens of work that is out, and arguments that the functions of workers have in common.
+ *
+ * Owns:	the form of tokens
+ * Called by: work_api.c, turn_api.c
+ * Locks:	none
+ * Memory:	the caller's
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "client.h"
+#include "columns.h"
+#include "queue_api.h"
+#include "retry.h"
+#include "work_token.h"
+
+int64
+durable_work_lease(FunctionCallInfo fcinfo, int argno)
+{
+	int64		us = PG_ARGISNULL(argno) ? 30 * USECS_PER_SEC :
+		durable_retry_interval_us(PG_GETARG_INTERVAL_P(argno));
+
+	if (us <= 0 || us > WORK_LONGEST_LEASE_US)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("lease must be positive, and not longer than 7 days"),
+				 errhint("durable.extend_lease() makes it longer while the work goes on.")));
+	return us;
+}
+
+char *
+durable_work_make_token(const QueuedTask * task, int64 nonce)
+{
+	return psprintf("%llx-%llx-%x-%016llx", (unsigned long long) task->key, (unsigned long long) task->id,
+					task->attempt, (unsigned long long) nonce);
+}
+
+bool
+durable_work_read_token(const char *text, Token *token)
+{
+	unsigned long long key;
+	unsigned long long id;
+	unsigned int attempt;
+	unsigned long long nonce;
+	int			length = 0;
+
+	if (text == NULL || strlen(text) > 60 || strspn(text, "0123456789abcdef-") != strlen(text) ||
+		sscanf(text, "%llx-%llx-%x-%llx%n", &key, &id, &attempt, &nonce, &length) != 4 ||
+		text[length] != '\0')
+		return false;
+	*token = (Token) {(int64) key, (int64) id, (int32) attempt, (int64) nonce};
+	return true;
+}
+
+void
+durable_work_bad_token(const char *text)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid token \"%s\"", text ? durable_client_shown(text) : "(null)"),
+			 errdetail("durable.fetch_work() and durable.fetch_turns() return tokens.")));
+}
+
+void
+durable_work_tokens(FunctionCallInfo fcinfo, int argno, Tokens *tokens)
+{
+	if (PG_ARGISNULL(argno))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("tokens must not be null")));
+	durable_work_tokens_of(PG_GETARG_DATUM(argno), tokens);
+}
+
+void
+durable_work_tokens_of(Datum array, Tokens *tokens)
+{
+	static const Oid types[] = {INT8OID, INT8OID, INT4OID, INT8OID, InvalidOid};
+	Datum	   *elements;
+	bool	   *nulls;
+	Columns    *columns;
+
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &tokens->n);
+	tokens->texts = palloc(Max(tokens->n, 1) * sizeof(char *));
+	columns = durable_columns_create(tokens->n, types);
+	for (int i = 0; i < tokens->n; i++)
+	{
+		Token		token;
+
+		tokens->texts[i] = nulls[i] ? NULL : TextDatumGetCString(elements[i]);
+		if (!durable_work_read_token(tokens->texts[i], &token))
+			durable_work_bad_token(tokens->texts[i]);
+		durable_columns_set(columns, i, 0, Int64GetDatum(token.key));
+		durable_columns_set(columns, i, 1, Int64GetDatum(token.id));
+		durable_columns_set(columns, i, 2, Int32GetDatum(token.attempt));
+		durable_columns_set(columns, i, 3, Int64GetDatum(token.nonce));
+	}
+	durable_columns_arrays(columns, tokens->values);
+}
+
+void
+durable_work_stale(const char *token)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DURABLE_LEASE_LOST),
+			 errmsg("the lease of token \"%s\" is lost", token),
+			 errdetail("It has ended and another worker has the task, or the task was answered, released or terminated."),
+			 errhint("Stop the work, and change nothing more for it.")));
+}
+
+/* Once for each queue that follows another one. */
+void
+durable_work_check_queue(const char *queue, char **checked)
+{
+	if (*checked != NULL && strcmp(*checked, queue) == 0)
+		return;
+	durable_queue_require_work(queue);
+	*checked = pstrdup(queue);
+}
+
+bool
+durable_work_skips_stale(FunctionCallInfo fcinfo, int argno)
+{
+	char	   *word = durable_client_text(fcinfo, argno);
+
+	if (word == NULL || strcmp(word, "error") == 0)
+		return false;
+	if (strcmp(word, "skip") == 0)
+		return true;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid on_stale \"%s\"", durable_client_shown(word)),
+			 errhint("It is \"error\" (nothing is completed when one token is no longer good) or \"skip\" (the others are).")));
+	return false;
+}

@@ -1,0 +1,47 @@
+/*
+ * work_token.h
+ *		Tokens of work that is out, and arguments that the functions of workers have in common.
+ */
+#ifndef DURABLE_WORK_TOKEN_H
+#define DURABLE_WORK_TOKEN_H
+
+#include "durable.h"
+#include "fmgr.h"
+#include "queued_table.h"
+
+#define WORK_LONGEST_LEASE_US	(7 * USECS_PER_DAY)
+
+typedef struct Token
+{
+	int64		key;
+	int64		id;
+	int32		attempt;
+	int64		nonce;
+}			Token;
+
+typedef struct Tokens
+{
+	int			n;
+	Datum		values[4];		/* arrays of keys, ids, attempts, nonces */
+	char	  **texts;
+}			Tokens;
+
+/* 30 seconds if it is NULL. */
+extern int64 durable_work_lease(FunctionCallInfo fcinfo, int argno);
+
+extern char *durable_work_make_token(const QueuedTask * task, int64 nonce);
+extern bool durable_work_read_token(const char *text, Token *token);
+extern void durable_work_tokens(FunctionCallInfo fcinfo, int argno, Tokens *tokens);
+extern void durable_work_tokens_of(Datum array, Tokens *tokens);
+extern pg_noreturn_compat void durable_work_bad_token(const char *text);
+
+/* WF008 */
+extern pg_noreturn_compat void durable_work_stale(const char *token);
+
+/* on_stale: "error" (false) or "skip" */
+extern bool durable_work_skips_stale(FunctionCallInfo fcinfo, int argno);
+
+/* May the caller work for the queue?  Asked once for each queue that follows another one. */
+extern void durable_work_check_queue(const char *queue, char **checked);
+
+#endif							/* DURABLE_WORK_TOKEN_H */
