@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "program.h"
 #include "table.h"
@@ -58,7 +59,7 @@ typedef struct Call
 	char	   *type;			/* of the event that recorded it */
 	char	   *name;
 	int64_t		at;
-	bool		drawn;
+	bool		is_over;		/* answered or canceled */
 } Call;
 
 struct Timeline
@@ -71,12 +72,17 @@ struct Timeline
 	char		last[24];
 	Call	   *calls;			/* by number of the task */
 	long		ncalls;
+	char	  **buffered;		/* names of events that were raised before anybody waited for them */
+	int			nbuffered;
 	char	   *attempts;		/* failed attempts that were drawn: "task/next attempt," ... */
 };
 
 static Call *call_of(Timeline *t, long task);
+static long note_call(Timeline *t, const PGresult *res, int row);
+static long take_event(Timeline *t, const char *name);
+static bool take_buffered(Timeline *t, const char *name);
 static void draw_call(Timeline *t, const PGresult *res, int row, int answer);
-static void draw_answer(Timeline *t, const PGresult *res, int row);
+static void draw_answer(Timeline *t, const PGresult *res, int row, long task);
 static void draw_other(Timeline *t, const PGresult *res, int row);
 static void draw_attempt(Timeline *t, const PGresult *res, int row);
 static void draw(Timeline *t, int64_t at, Style style, const char *symbol, const char *ascii, const char *right,
@@ -115,6 +121,9 @@ timeline_free(Timeline *t)
 		free(t->calls[i].name);
 	}
 	free(t->calls);
+	for (int i = 0; i < t->nbuffered; i++)
+		free(t->buffered[i]);
+	free(t->buffered);
 	free(t->attempts);
 	free(t);
 }
@@ -161,10 +170,11 @@ timeline_add(Timeline *t, const PGresult *events)
 	int			rows = PQntuples(events);
 	int		   *answer_of = calloc((size_t) rows + 1, sizeof(int));	/* row of a call -> row of its answer */
 	bool	   *is_drawn = calloc((size_t) rows + 1, sizeof(bool));
-	int		   *row_of = NULL;
+	long	   *task_of = calloc((size_t) rows + 1, sizeof(long));	/* the call that an answer belongs to */
+	int		   *row_of = NULL;	/* task -> row of the call, + 1 */
 	long		most = 0;
 
-	if (answer_of == NULL || is_drawn == NULL)
+	if (answer_of == NULL || is_drawn == NULL || task_of == NULL)
 		abort();
 	for (int r = 0; r < rows; r++)
 	{
@@ -183,34 +193,48 @@ timeline_add(Timeline *t, const PGresult *events)
 		long		task = (long) number(events, r, TASK);
 
 		answer_of[r] = -1;
+		task_of[r] = task;
 		if (is_call(type) && task > 0)
-			row_of[task] = r + 1;
+		{
+			row_of[note_call(t, events, r)] = r + 1;
+			/* The event has been drawn already. */
+			if (strcmp(type, "EventWaitCreated") == 0 && take_buffered(t, PQgetvalue(events, r, NAME)))
+			{
+				is_drawn[r] = true;
+				call_of(t, task)->is_over = true;
+			}
+			continue;
+		}
 		if (is_canceled(type))
 			task = strtol(blank_value(events, r, PAYLOAD), NULL, 10);
 		else if (!is_answer(type))
 			continue;
-		if (task > 0 && task <= most && row_of[task] > 0)
+		else if (strcmp(type, "EventRaised") == 0)
+			task = take_event(t, PQgetvalue(events, r, NAME));
+		task_of[r] = task;
+		if (task <= 0)
+			continue;
+		call_of(t, task)->is_over = true;
+		if (task <= most && row_of[task] > 0)
 		{
-			int			call = row_of[task] - 1;
-
 			/* The event stands where it was received. */
 			if (strcmp(type, "EventRaised") != 0)
 				is_drawn[r] = true;
-			answer_of[call] = r;
+			answer_of[row_of[task] - 1] = r;
 		}
 	}
 	for (int r = 0; r < rows; r++)
 	{
 		const char *type = PQgetvalue(events, r, TYPE);
 
-		if (is_call(type))
+		if (is_call(type) && !is_drawn[r])
 			draw_call(t, events, r, answer_of[r]);
 		else if (PQgetisnull(events, r, SEQ) && strstr(type, "AttemptFailed") != NULL)
 			draw_attempt(t, events, r);
 		else if (is_drawn[r])
 			;
 		else if (is_answer(type) || is_canceled(type))
-			draw_answer(t, events, r);
+			draw_answer(t, events, r, task_of[r]);
 		else
 			draw_other(t, events, r);
 		if (!PQgetisnull(events, r, SEQ))
@@ -218,7 +242,56 @@ timeline_add(Timeline *t, const PGresult *events)
 	}
 	free(answer_of);
 	free(is_drawn);
+	free(task_of);
 	free(row_of);
+}
+
+static long
+note_call(Timeline *t, const PGresult *res, int row)
+{
+	long		task = (long) number(res, row, TASK);
+	Call	   *call = call_of(t, task);
+
+	free(call->type);
+	free(call->name);
+	call->type = strdup(PQgetvalue(res, row, TYPE));
+	call->name = strdup(PQgetvalue(res, row, NAME));
+	call->at = number(res, row, AT);
+	call->is_over = false;
+	return task;
+}
+
+/* Events bear no number: each goes to the first wait for its name, or is kept for the next one.  0: it is kept. */
+static long
+take_event(Timeline *t, const char *name)
+{
+	for (long i = 1; i < t->ncalls; i++)
+	{
+		const Call *call = &t->calls[i];
+
+		if (call->type != NULL && !call->is_over && strcmp(call->type, "EventWaitCreated") == 0 && strcasecmp(call->name, name) == 0)
+			return i;
+	}
+	t->buffered = realloc(t->buffered, sizeof(char *) * (size_t) (t->nbuffered + 1));
+	if (t->buffered == NULL)
+		abort();
+	t->buffered[t->nbuffered++] = strdup(name);
+	return 0;
+}
+
+static bool
+take_buffered(Timeline *t, const char *name)
+{
+	for (int i = 0; i < t->nbuffered; i++)
+	{
+		if (strcasecmp(t->buffered[i], name) != 0)
+			continue;
+		free(t->buffered[i]);
+		memmove(t->buffered + i, t->buffered + i + 1, sizeof(char *) * (size_t) (t->nbuffered - i - 1));
+		t->nbuffered--;
+		return true;
+	}
+	return false;
 }
 
 static void
@@ -226,7 +299,6 @@ draw_call(Timeline *t, const PGresult *res, int row, int answer)
 {
 	const char *type = PQgetvalue(res, row, TYPE);
 	const char *answered = answer >= 0 ? PQgetvalue(res, answer, TYPE) : "";
-	Call	   *call = call_of(t, (long) number(res, row, TASK));
 	int64_t		at = number(res, row, AT);
 	const char *name = blank_value(res, row, NAME);
 	const char *input = blank_value(res, row, PAYLOAD);
@@ -236,14 +308,6 @@ draw_call(Timeline *t, const PGresult *res, int row, int answer)
 	bool		failed = strstr(answered, "Failed") != NULL;
 	bool		canceled = answer >= 0 && is_canceled(answered);
 
-	if (call != NULL)
-	{
-		free(call->type);
-		free(call->name);
-		call->type = strdup(type);
-		call->name = strdup(name);
-		call->at = at;
-	}
 	if (!PQgetisnull(res, row, IS_REFUSED))
 	{
 		draw(t, at, STYLE_BAD, "\u2717", "x", "refused", "%s%s%s: %s", name, blank, input, PQgetvalue(res, row, IS_REFUSED));
@@ -286,11 +350,10 @@ draw_call(Timeline *t, const PGresult *res, int row, int answer)
 }
 
 static void
-draw_answer(Timeline *t, const PGresult *res, int row)
+draw_answer(Timeline *t, const PGresult *res, int row, long task)
 {
 	const char *type = PQgetvalue(res, row, TYPE);
 	int64_t		at = number(res, row, AT);
-	long		task = is_canceled(type) ? strtol(blank_value(res, row, PAYLOAD), NULL, 10) : (long) number(res, row, TASK);
 	Call	   *call = call_of(t, task);
 	const char *name = call != NULL && call->name != NULL ? call->name : "";
 	char		took[48] = "";

@@ -94,6 +94,7 @@ is((ann('event', 'a1', 'answer', '{"yes": true}'))[0], 0, 'event');
 is((ann('wait', 'a1'))[1], qq(a1  Completed  {"yes": true}\n), '... arrives');
 ($code, $out) = ann('history', 'a1');
 like($out, qr/◆ answer \{"yes": true\}.*✓ completed \{"yes": true\}\n$/s, '... and is in the timeline');
+unlike($out, qr/waits/, '... where nothing waits any more');
 {
 	local $ENV{LC_ALL} = 'C';
 	($code, $out) = ann('history', 'a1');
