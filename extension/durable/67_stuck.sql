@@ -29,7 +29,7 @@ WITH RECURSIVE suspended_range AS (
     SELECT s.key, 'suspended', s.since, s.suspend_reason
     FROM suspended_range r,
          LATERAL (SELECT i.key, coalesce(i.updated_at, i.started_at, i.created_at) AS since, i.suspend_reason
-                  FROM (SELECT * FROM durable.instance i
+                  FROM (SELECT i.key, i.status, i.created_at, i.started_at, i.updated_at, i.suspend_reason FROM durable.instance i
                         WHERE i.key >= r.range << 9 AND i.key < (r.range + 1) << 9 ORDER BY i.key LIMIT 512) i
                   WHERE i.status = 'S') s
     UNION ALL
@@ -47,14 +47,15 @@ WITH RECURSIVE suspended_range AS (
            CASE WHEN t.last_failure IS NULL THEN t.run_at ELSE t.scheduled_at END,
            concat_ws(': ', t.name, t.last_failure ->> 'message')
     FROM task_owner o,
-         LATERAL (SELECT * FROM durable.task_queue t WHERE t.owner = o.owner ORDER BY t.run_at LIMIT 100) t
+         LATERAL (SELECT t.key, t.name, t.attempt, t.run_at, t.held_run_at, t.scheduled_at, t.last_failure
+                  FROM durable.task_queue t WHERE t.owner = o.owner ORDER BY t.run_at LIMIT 100) t
     WHERE (t.last_failure IS NOT NULL AND t.attempt > 3 AND t.held_run_at IS NULL)
        OR (t.run_at < durable.clock() - interval '1 minute' AND t.key NOT IN (SELECT w.key FROM durable.worker_slots() w WHERE w.key IS NOT NULL))
     UNION ALL
     SELECT u.key, 'nothing to wait for', u.since, u.waiting
     FROM live_range r,
          LATERAL (SELECT i.key, coalesce(i.updated_at, i.started_at, i.created_at) AS since, i.waiting
-                  FROM (SELECT * FROM durable.instance i
+                  FROM (SELECT i.key, i.owner, i.status, i.created_at, i.started_at, i.updated_at, i.waiting FROM durable.instance i
                         WHERE i.key >= r.range << 9 AND i.key < (r.range + 1) << 9 ORDER BY i.key LIMIT 512) i
                   WHERE i.status IN ('P', 'R')
                     AND coalesce(i.updated_at, i.started_at, i.created_at) < durable.clock() - interval '1 minute'

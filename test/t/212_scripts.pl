@@ -57,7 +57,7 @@ is($out, "stopped\n", 'and it is stopped');
 my $nothing = "dpkg-query() { return 1; }\n";
 
 ($out) = script($nothing . 'missing_packages play 15');
-is($out, join("\n", qw(gcc make libc6-dev libpq-dev libedit-dev libevent-dev libssl-dev postgresql-15), ''), 'make play needs no clang and no postgresql-server-dev');
+is($out, join("\n", qw(gcc make libc6-dev libpq-dev libedit-dev libevent-dev libnghttp2-dev libssl-dev postgresql-15), ''), 'make play needs no clang and no postgresql-server-dev');
 ($out) = script($nothing . 'as_root() { return 1; }; sudo() { :; }; PG_CONFIG=; find_postgres() { return 1; }; newest_package_version() { echo 15; }; need play');
 like($out, qr/missing for make play and make check: .* postgresql-15 .*postgresql-plperl-15 postgresql-plpython3-15 postgresql-15-pgtap postgresql-15-cron$/m,
 	'who has to install packages by hand is told of all of them');
