@@ -35,10 +35,6 @@ static DurableSql counts = {
 	.argtypes = {TEXTOID, CHARARRAYOID}
 };
 
-#define RANGES_OF_NAME \
-	"SELECT r.range FROM durable.name_range r WHERE r.name = $4 AND r.range >= $2 AND r.range <= $3" \
-	" UNION SELECT d.range FROM durable.tally d WHERE d.name = $4 AND d.range >= $2 AND d.range <= $3"
-
 static DurableSql ranges_of_statuses = {
 	.text = "SELECT range, pg_catalog.sum(n)::bigint FROM durable.tally"
 	" WHERE range >= $2 AND range <= $3 AND status = ANY ($1)"
@@ -47,20 +43,17 @@ static DurableSql ranges_of_statuses = {
 	.argtypes = {CHARARRAYOID, INT8OID, INT8OID}
 };
 
-static DurableSql ranges_of_both = {
-	.text = "SELECT range, pg_catalog.sum(n)::bigint FROM durable.tally"
-	" WHERE range >= $2 AND range <= $3 AND status = ANY ($1) AND range IN (" RANGES_OF_NAME ")"
-	" GROUP BY range HAVING pg_catalog.sum(n) > 0 ORDER BY range DESC",
-	.nargs = 4,
-	.argtypes = {CHARARRAYOID, INT8OID, INT8OID, TEXTOID}
-};
-
 static DurableSql ranges_of_name = {
-	.text = "SELECT range, 1::bigint FROM (" RANGES_OF_NAME ") n ORDER BY range DESC",
-	.nargs = 4,
-	.argtypes = {CHARARRAYOID, INT8OID, INT8OID, TEXTOID}
+	.text = "SELECT range, 1::bigint FROM ("
+	" SELECT r.range FROM durable.name_range r WHERE r.name = $1 AND r.range >= $2 AND r.range <= $3"
+	" UNION SELECT d.range FROM durable.tally d WHERE d.name = $1 AND d.range >= $2 AND d.range <= $3) n"
+	" ORDER BY range DESC",
+	.nargs = 3,
+	.argtypes = {TEXTOID, INT8OID, INT8OID}
 };
 
+static void read_ranges(TallyRanges * ranges, DurableSql *sql, Datum condition, int64 first, int64 last, bool read_only);
+static void keep_common(TallyRanges * ranges, const TallyRanges * others);
 static void add_pending(TallyRanges * ranges, const char *name, ArrayType *statuses, int64 first, int64 last);
 static bool is_wanted(const TallyDifference *difference, const char *name, ArrayType *statuses);
 
@@ -92,15 +85,30 @@ void
 durable_tally_find_ranges(TallyRanges * ranges, const char *name, ArrayType *statuses,
 						  int64 first, int64 last, bool read_only)
 {
-	Datum		values[4] = {
-		PointerGetDatum(statuses), Int64GetDatum(first >> TALLY_RANGE_BITS), Int64GetDatum(last >> TALLY_RANGE_BITS),
-		name != NULL ? CStringGetTextDatum(name) : (Datum) 0
-	};
-	char		nulls[5] = {statuses != NULL ? ' ' : 'n', ' ', ' ', name != NULL ? ' ' : 'n', '\0'};
-	DurableSql *sql = name == NULL ? &ranges_of_statuses : statuses == NULL ? &ranges_of_name : &ranges_of_both;
+	TallyRanges of_name = {0};
 
 	Assert(name != NULL || statuses != NULL);
-	ranges->n = (int) durable_sql_run(sql, values, nulls, read_only, 0);
+	first >>= TALLY_RANGE_BITS;
+	last >>= TALLY_RANGE_BITS;
+	if (name != NULL)
+		read_ranges(&of_name, &ranges_of_name, CStringGetTextDatum(name), first, last, read_only);
+	if (statuses == NULL)
+		*ranges = of_name;
+	else
+	{
+		read_ranges(ranges, &ranges_of_statuses, PointerGetDatum(statuses), first, last, read_only);
+		if (name != NULL)
+			keep_common(ranges, &of_name);
+	}
+	add_pending(ranges, name, statuses, first, last);
+}
+
+static void
+read_ranges(TallyRanges * ranges, DurableSql *sql, Datum condition, int64 first, int64 last, bool read_only)
+{
+	Datum		values[3] = {condition, Int64GetDatum(first), Int64GetDatum(last)};
+
+	ranges->n = (int) durable_sql_run(sql, values, NULL, read_only, 0);
 	ranges->numbers = palloc(Max(ranges->n, 1) * sizeof(int64));
 	ranges->instances = palloc(Max(ranges->n, 1) * sizeof(int64));
 	for (int i = 0; i < ranges->n; i++)
@@ -108,7 +116,25 @@ durable_tally_find_ranges(TallyRanges * ranges, const char *name, ArrayType *sta
 		ranges->numbers[i] = durable_sql_int8(i, 1);
 		ranges->instances[i] = durable_sql_int8(i, 2);
 	}
-	add_pending(ranges, name, statuses, first >> TALLY_RANGE_BITS, last >> TALLY_RANGE_BITS);
+}
+
+/* Both are sorted; a join of the two was planned as a nested loop. */
+static void
+keep_common(TallyRanges * ranges, const TallyRanges * others)
+{
+	int			kept = 0;
+	int			other = 0;
+
+	for (int i = 0; i < ranges->n; i++)
+	{
+		while (other < others->n && others->numbers[other] > ranges->numbers[i])
+			other++;
+		if (other == others->n || others->numbers[other] != ranges->numbers[i])
+			continue;
+		ranges->numbers[kept] = ranges->numbers[i];
+		ranges->instances[kept++] = ranges->instances[i];
+	}
+	ranges->n = kept;
 }
 
 /* Few, and at the beginning as a rule. */
