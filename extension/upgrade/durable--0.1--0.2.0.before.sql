@@ -38,6 +38,7 @@ DROP FUNCTION durable.create_timer(timestamptz);
 DROP FUNCTION durable.sleep(interval);
 DROP FUNCTION durable.terminate(text, text);
 DROP FUNCTION durable.doctor();
+DROP FUNCTION durable.register_orchestration(text, regprocedure, text, interval, text);
 DROP FUNCTION durable.register_activity(text, regprocedure, text, jsonb, interval, text);
 DROP FUNCTION durable.unregister_orchestration(text);
 
@@ -54,6 +55,7 @@ DROP INDEX durable.task_queue_key;
 
 UPDATE durable.orchestration SET version = '' WHERE version IS NULL;
 ALTER TABLE durable.orchestration
+    ALTER COLUMN handler DROP NOT NULL,
     ALTER COLUMN version SET DEFAULT '',
     ALTER COLUMN version SET NOT NULL,
     DROP CONSTRAINT orchestration_pkey,
