@@ -105,6 +105,7 @@ durable_register_orchestration(PG_FUNCTION_ARGS)
 	Datum		values[7];
 	char		nulls[] = "       ";
 
+	durable_require_arguments(fcinfo, 7);
 	durable_client_enter("register_orchestration", "Register the orchestration before you start it.");
 
 	name = durable_client_name(fcinfo, 0, "orchestration name");

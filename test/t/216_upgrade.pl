@@ -62,7 +62,7 @@ subtest 'functions of 0.1 with the new library' => sub {
 	my $call = sub { return ($node->psql('waits', $_[0]))[2] };
 	like($call->("SELECT durable.register_activity('x', 'now()')"), qr/register_activity\(\) is of an older version than the library\nHINT:  ALTER EXTENSION durable UPDATE;/,
 		'a function that has more parameters says so');
-	like($call->("SELECT durable.$_"), qr/older version/, $_) foreach ("terminate('x')", "unregister_orchestration('x')");
+	like($call->("SELECT durable.$_"), qr/older version/, $_) foreach ("terminate('x')", "unregister_orchestration('x')", "register_orchestration('x', 'now()')");
 	# whatever they say, they say it, and the server stands
 	$call->("SELECT * FROM durable.$_") foreach ("start('version')", "status('x')", "history('x')", "wait('x', '1 ms')", "raise_event('x', 'y')", "purge('x')",
 		"purge_history()", "suspend('x')", "resume('x')", 'instances', 'waiting', 'buffered_events', 'workers', 'registrations', "register_orchestration('x', 'version()')",
