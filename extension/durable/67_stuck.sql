@@ -55,9 +55,10 @@ WITH RECURSIVE suspended_range AS (
     SELECT u.key, 'nothing to wait for', u.since, u.waiting
     FROM live_range r,
          LATERAL (SELECT i.key, coalesce(i.updated_at, i.started_at, i.created_at) AS since, i.waiting
-                  FROM (SELECT i.key, i.owner, i.status, i.created_at, i.started_at, i.updated_at, i.waiting FROM durable.instance i
+                  FROM (SELECT i.key, i.owner, i.status, i.created_at, i.started_at, i.updated_at, i.waiting, i.handler FROM durable.instance i
                         WHERE i.key >= r.range << 9 AND i.key < (r.range + 1) << 9 ORDER BY i.key LIMIT 512) i
-                  WHERE i.status IN ('P', 'R')
+                  -- An external orchestration waits for events in its own code.
+                  WHERE i.status IN ('P', 'R') AND i.handler NOT LIKE '-%'
                     AND coalesce(i.updated_at, i.started_at, i.created_at) < durable.clock() - interval '1 minute'
                     AND NOT EXISTS (SELECT FROM durable.waits(i.waiting, coalesce(i.started_at, i.created_at)) w
                                     WHERE w.kind NOT IN ('activity', 'timer', 'orchestration', 'start', 'buffered', 'more')

@@ -1,0 +1,84 @@
+# External orchestrations with real processes: crashes of the server with turns out and between completions, a worker that
+# repeats its completion, and one that loses its lease. Every effect of the activities in SQL is there once.
+
+use strict;
+use warnings;
+use DurableTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $instances = 60;
+my $node = new_node('main', conf => <<'CONF');
+durable.max_workers = 4
+CONF
+$node->start;
+create_durable($node, 'postgres');
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE effect (instance text, step integer);
+CREATE FUNCTION step(input jsonb) RETURNS jsonb LANGUAGE sql AS $$
+	INSERT INTO effect VALUES (input ->> 'id', (input ->> 'step')::integer);
+	SELECT input -> 'step'
+$$;
+CREATE TABLE stale (token text);
+SELECT durable.register_activity('step', 'step(jsonb)');
+SELECT durable.register_orchestration('Steps', execution => 'external', queue => 'app');
+-- A worker: three steps one after the other, each an activity in SQL. Some turns are completed twice.
+CREATE FUNCTION actions(turn durable.turn) RETURNS jsonb LANGUAGE sql AS $$
+	SELECT CASE WHEN n < 3 THEN jsonb_build_array(jsonb_build_object('type', 'schedule_task', 'id', 2 * n + 1, 'name', 'step',
+			'input', json_build_object('id', turn.instance_id, 'step', n)::text))
+		ELSE jsonb_build_array(jsonb_build_object('type', 'complete', 'id', 9, 'status', 'Completed', 'output', n::text)) END
+	FROM (SELECT count(*) AS n FROM jsonb_array_elements(turn.past_events || turn.new_events) e WHERE e ->> 'type' = 'TaskCompleted') c
+$$;
+CREATE PROCEDURE work(rounds integer, lease interval) LANGUAGE plpgsql AS $$
+DECLARE
+	turns durable.turn[];
+BEGIN
+	FOR i IN 1 .. rounds LOOP
+		SELECT array_agg(t) INTO turns FROM durable.fetch_turns('app', pg_backend_pid()::text, 7, lease) t;
+		COMMIT;
+		IF turns IS NULL THEN
+			PERFORM pg_sleep(0.02);
+			COMMIT;
+			CONTINUE;
+		END IF;
+		PERFORM durable.complete_turns(array_agg(t.token), array_agg(actions(t)), on_stale => 'skip') FROM unnest(turns) t;
+		COMMIT;
+		INSERT INTO stale SELECT t.token FROM unnest(turns) t
+			WHERE durable.complete_turns(ARRAY[t.token], ARRAY[actions(t)], on_stale => 'skip') = 0;
+		COMMIT;
+	END LOOP;
+END $$;
+SQL
+$node->safe_psql('postgres', "SELECT durable.start('Steps', NULL, 'i' || n) FROM generate_series(1, $instances) n");
+ok($node->poll_query_until('postgres', "SELECT sum(ready) = $instances FROM durable.queues"), 'every instance has a turn ready');
+
+# Turns are out when the server is killed; a lease that has been committed survives that.
+my @tokens = split /\n/, $node->safe_psql('postgres', q(SELECT token FROM durable.fetch_turns('app', 'lost', 10, '2 s')));
+is(scalar @tokens, 10, 'ten turns are out');
+my $kept = $node->safe_psql('postgres', q(SELECT token FROM durable.fetch_turns('app', 'kept', 1, '10 min')));
+$node->stop('immediate');
+$node->start;
+is($node->safe_psql('postgres', "SELECT durable.extend_lease(ARRAY['$kept'])"), '1', 'a lease outlives a crash');
+is($node->safe_psql('postgres', "SELECT durable.release_work(ARRAY['$kept'])"), '1', 'and is released');
+
+for my $kill (1 .. 3)
+{
+	$node->safe_psql('postgres', q(CALL work(12, '5 s')));
+	# The last turns are out, or applied, or completed and not applied.
+	$node->safe_psql('postgres', q(SELECT count(*) FROM durable.fetch_turns('app', 'killed', 5, '1 s')));
+	$node->stop('immediate');
+	$node->start;
+}
+for (1 .. 60)
+{
+	last if $node->safe_psql('postgres', q(SELECT count(*) FROM durable.instances WHERE runtime_status <> 'Completed')) eq '0';
+	$node->safe_psql('postgres', q(CALL work(20, '5 s')));
+}
+is($node->safe_psql('postgres', q(SELECT runtime_status, count(*) FROM durable.instances GROUP BY 1)), "Completed|$instances", 'every instance has completed');
+is($node->safe_psql('postgres', 'SELECT count(*), count(DISTINCT (instance, step)) FROM effect'), 3 * $instances . '|' . 3 * $instances, 'every effect is there once');
+is($node->safe_psql('postgres', q(SELECT DISTINCT output FROM durable.instances)), '"3"', 'the outputs are there');
+cmp_ok($node->safe_psql('postgres', 'SELECT count(*) FROM stale'), '>', 3 * $instances, 'turns that were completed twice changed nothing');
+is($node->safe_psql('postgres', "SELECT durable.complete_turns(ARRAY['$tokens[0]'], ARRAY['[]'::jsonb], on_stale => 'skip')"), '0', 'a lost turn cannot be completed');
+
+done_testing();
