@@ -105,7 +105,10 @@ CALL durable.drain();
 SELECT durable.raise_event('newest after 3', 'Go');
 CALL durable.drain();
 SELECT runtime_status, version, output FROM durable.status('newest after 3');
+-- (which of several functions with similar names the hint suggests is open)
+\set VERBOSITY terse
 SELECT durable.restart('newest after 3');
+\set VERBOSITY default
 
 -- whose registration it is comes before the version: nobody with fewer rights gets in between
 CREATE ROLE versions_user LOGIN;

@@ -366,8 +366,8 @@ static char *
 turn_queue_argument(FunctionCallInfo fcinfo, const char *name)
 {
 	/* In 0.1 the function had five parameters. */
-	char	   *execution = PG_NARGS() > 5 ? durable_client_text(fcinfo, 5) : NULL;
-	char	   *queue = PG_NARGS() > 6 ? durable_client_text(fcinfo, 6) : NULL;
+	char	   *execution = durable_client_text(fcinfo, 5);
+	char	   *queue = durable_client_text(fcinfo, 6);
 	bool		is_external = execution != NULL && strcmp(execution, "external") == 0;
 
 	if (execution != NULL && !is_external && strcmp(execution, "sql") != 0)
