@@ -365,7 +365,6 @@ queue_argument(FunctionCallInfo fcinfo, const char *name, const char *execution)
 static char *
 turn_queue_argument(FunctionCallInfo fcinfo, const char *name)
 {
-	/* In 0.1 the function had five parameters. */
 	char	   *execution = durable_client_text(fcinfo, 5);
 	char	   *queue = durable_client_text(fcinfo, 6);
 	bool		is_external = execution != NULL && strcmp(execution, "external") == 0;
