@@ -170,7 +170,7 @@ CALL durable.drain();
 SELECT instance_id, i.input #>> '{}' AS input, status, i.output #>> '{}' AS output FROM run JOIN durable.instances i USING (instance_id)
 WHERE instance_id LIKE 'times%' OR instance_id LIKE 'one%' OR instance_id IN ('parent of dates', 'none', 'detached', 'continues with') ORDER BY 1;
 RESET DateStyle;
-SELECT durable.start('takes_a_date', '31/02/2026');
+SELECT durable.start('takes_a_date', '2026-02-31');
 SELECT durable.start('takes_times', '{"dd": "2026-01-01"}'::jsonb);
 
 -- an activity gets a parameter with a default while instances are under way: they go on
