@@ -60,6 +60,15 @@ SELECT body::jsonb -> 'players' -> 0 ->> 'name' FROM durable.http('GET', '/api/P
 SELECT l ~ '^# \d+ \d+ \d+$' OR l ~ '^\d+ (Pat%20%26%20%3Cb%3E|-|nobody) \{"id" : \d+, ', count(*) > 5
 FROM durable.http('GET', '/api/events', 'after=0') r, string_to_table(rtrim(r.body, E'\n'), E'\n') l GROUP BY 1;
 
+-- a hero who has won, one who is at the gate, one who is inside, one who is dead
+SELECT ask('POST', '/api/NewUser', format('{"name": "%s"}', n)) FROM unnest('{Gail,Ines,Dora}'::text[]) n;
+SELECT e ->> 'name', e -> 'isAlive', e -> 'hasWon' FROM durable.http('GET', '/api/Players') r, jsonb_array_elements(r.body::jsonb -> 'players') e WHERE e ->> 'name' <> 'nobody' ORDER BY 1;
+CALL durable.drain();
+SELECT ask('POST', '/api/ConfirmUser', '{"name": "Ines"}');
+CALL durable.drain();
+SELECT dungeon.world_kill_player('Dora');
+SELECT e ->> 'name', e -> 'isAlive', e -> 'hasWon' FROM durable.http('GET', '/api/Players') r, jsonb_array_elements(r.body::jsonb -> 'players') e WHERE e ->> 'name' <> 'nobody' ORDER BY 1;
+
 -- a role that may play and be asked, and nothing else
 CREATE ROLE regress_web;
 SELECT durable.grant_http('regress_web');

@@ -75,6 +75,53 @@ SELECT app.bulk('{"action": "purge", "instanceIds": ["p-1", "p-3"]}');
 SELECT app.bulk(b) FROM unnest(ARRAY['{"action": "explode", "instanceIds": []}', '[]', '{"action": "purge"}', '', 'nonsense', '{"action": "purge", "instanceIds": []}']) b;
 SELECT app.bulk('{"action": "purge", "instanceIds": []}', 'text/plain');
 
+-- schedules and queues: pausing a schedule changes its job of pg_cron, so test/t/250_schedules.pl does that
+CREATE FUNCTION app.act_on(path text, body text DEFAULT NULL, type text DEFAULT 'application/json') RETURNS text LANGUAGE sql AS $$
+    SELECT concat_ws(' ', r.status, nullif(r.body, '')) FROM durable.http('POST', '/api/v1/' || path, NULL, body, jsonb_build_object('content-type', type)) r
+$$;
+SELECT durable.register_queue('out & in', 2);
+SELECT app.act_on('queues/out%20%26%20in/pause'), app.act_on('Queues/out%20%26%20in/PAUSE', '{}');
+SELECT e -> 'is_paused', e -> 'may_control' FROM jsonb_array_elements(app.get('queues') -> 'queues') e WHERE e ->> 'name' = 'out & in';
+SELECT app.act_on('queues/out%20%26%20in/unpause');
+SELECT e -> 'is_paused' FROM jsonb_array_elements(app.get('queues') -> 'queues') e WHERE e ->> 'name' = 'out & in';
+SELECT p, app.act_on(p) FROM unnest('{queues/none/pause,queues/none/trigger,queues/none,queues,queues/none/pause/x,schedules/none/pause,schedules/none/unpause,schedules/none/trigger,schedules/none/explode}'::text[]) p;
+SELECT app.act_on('queues/out%20%26%20in/pause', 'a=b', 'text/plain'), app.act_on('schedules/none/trigger', 'a=b', 'application/x-www-form-urlencoded');
+SELECT m, (durable.http(m, '/api/v1/queues/none/pause')).status FROM unnest('{GET,PUT,DELETE}'::text[]) m;
+INSERT INTO durable.schedule (owner, name, cron, orchestration, input, timezone, overlap, catch_up, seen_until)
+    VALUES (current_user::regrole, 'by hand', '0 3 1 1 *', 'app.patient', '1', 'UTC', 'allow', '1 hour', durable.clock());
+SELECT e -> 'is_paused', e -> 'may_control' FROM jsonb_array_elements(app.get('schedules') -> 'schedules') e;
+SELECT regexp_replace(app.act_on('schedules/by%20hand/trigger'), '@[^"]*', '@TIME');
+SELECT count(*) FROM durable.instances WHERE instance_id LIKE 'by hand@%';
+-- what belongs to another role
+CREATE ROLE regress_http_other;
+SELECT durable.grant_usage('regress_http_other');
+GRANT USAGE ON SCHEMA app TO regress_http_other;
+SET ROLE regress_http_other;
+SELECT app.act_on('queues/out%20%26%20in/pause'), app.act_on('schedules/by%20hand/trigger'), app.act_on('schedules/by%20hand/pause');
+SELECT durable.register_queue('mine');
+SELECT e ->> 'name', e -> 'may_control' FROM jsonb_array_elements(app.get('queues') -> 'queues') e;
+SELECT app.act_on('queues/mine/pause');
+RESET ROLE;
+-- a member of pg_monitor sees all of them and may act on none
+GRANT pg_monitor TO regress_http_other;
+SET ROLE regress_http_other;
+SELECT e ->> 'name', e -> 'may_control' FROM jsonb_array_elements(app.get('queues') -> 'queues') e ORDER BY 1;
+SELECT e ->> 'name', e -> 'may_control' FROM jsonb_array_elements(app.get('schedules') -> 'schedules') e;
+RESET ROLE;
+SELECT durable.unregister_queue(q) FROM unnest('{mine,out & in}'::text[]) q;
+DELETE FROM durable.schedule;
+SELECT durable.revoke_usage('regress_http_other');
+REVOKE USAGE ON SCHEMA app FROM regress_http_other;
+DROP OWNED BY regress_http_other;
+DROP ROLE regress_http_other;
+CREATE ROLE regress_http_only;
+SELECT durable.grant_http('regress_http_only');
+SET ROLE regress_http_only;
+SELECT p, (durable.http('POST', '/api/v1/' || p)).status FROM unnest('{queues/none/pause,schedules/none/trigger}'::text[]) p;
+RESET ROLE;
+DROP OWNED BY regress_http_only;
+DROP ROLE regress_http_only;
+
 -- an application's own routes
 CREATE FUNCTION app.shop(method text, path text, query text, body text, headers jsonb) RETURNS durable.http_response LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,5 +1,6 @@
 -- Our own routes, below /api/v1: what the monitor's page needs.  GET reads, POST bulk acts on many
--- instances; actions on one instance are those of the management API.
+-- instances, POST schedules/NAME/ACTION and queues/NAME/ACTION act on those; actions on one instance
+-- are those of the management API.
 
 CREATE FUNCTION durable.http_payload(payload jsonb, longest integer) RETURNS json
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -178,6 +179,33 @@ BEGIN
 END;
 $$;
 
+-- POST schedules/NAME/pause, unpause and trigger, queues/NAME/pause and unpause.
+CREATE FUNCTION durable.http_act(kind text, name text, action text) RETURNS durable.http_response
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    message text;
+    hint text;
+BEGIN
+    CASE kind || ' ' || action
+        WHEN 'schedules pause' THEN PERFORM durable.pause_schedule(name);
+        WHEN 'schedules unpause' THEN PERFORM durable.unpause_schedule(name);
+        WHEN 'schedules trigger' THEN
+            RETURN durable.http_json(202, json_build_object('instanceId', durable.trigger_schedule(name))::text);
+        WHEN 'queues pause' THEN PERFORM durable.pause_queue(name);
+        WHEN 'queues unpause' THEN PERFORM durable.unpause_queue(name);
+        ELSE RETURN durable.http_empty(404);
+    END CASE;
+    RETURN durable.http_empty(202);
+EXCEPTION
+    -- The address names the schedule or the queue, so this is 404 and not 400.
+    WHEN undefined_object THEN
+        GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+        RETURN durable.http_error(404, message, SQLSTATE, hint);
+END;
+$$;
+
 -- GET waiting: what unfinished instances wait for, and how many of them.  With the parameter kind: the
 -- instances that wait for that, the longest waiting first; their rows are like those of GET instances.
 -- This reads unfinished instances one by one, so it stops after a number of waits, and isPartial says so.  Without
@@ -228,7 +256,7 @@ BEGIN
 END;
 $$;
 
--- Views of parts of the engine that may not be installed.
+-- Views of parts of the engine that may not be installed.  may_control says whether the caller may act on a row.
 CREATE FUNCTION durable.http_view(name text) RETURNS durable.http_response
 LANGUAGE plpgsql STABLE
 SET search_path TO pg_catalog, pg_temp
@@ -240,8 +268,8 @@ BEGIN
         RETURN durable.http_error(404, format('This version of the engine has no %s.', name));
     END IF;
     CASE name
-        WHEN 'schedules' THEN SELECT json_agg(to_json(v)) INTO rows FROM (SELECT * FROM durable.schedules LIMIT 10000) v;
-        WHEN 'queues' THEN SELECT json_agg(to_json(v)) INTO rows FROM (SELECT * FROM durable.queues LIMIT 10000) v;
+        WHEN 'schedules' THEN SELECT json_agg(to_json(v)) INTO rows FROM (SELECT x.*, pg_has_role(x.owner, 'USAGE') AS may_control FROM durable.schedules x LIMIT 10000) v;
+        WHEN 'queues' THEN SELECT json_agg(to_json(v)) INTO rows FROM (SELECT x.*, pg_has_role(x.owner, 'USAGE') AS may_control FROM durable.queues x LIMIT 10000) v;
         WHEN 'leases' THEN SELECT json_agg(to_json(v)) INTO rows FROM (SELECT * FROM durable.leases LIMIT 10000) v;
         WHEN 'entities' THEN SELECT json_agg(to_json(v)) INTO rows FROM (SELECT * FROM durable.entities LIMIT 10000) v;
         WHEN 'workers' THEN SELECT json_agg(to_json(v)) INTO rows FROM (SELECT * FROM durable.workers ORDER BY pid) v;
@@ -301,13 +329,14 @@ DECLARE
     part text := lower(segments[3]);
 BEGIN
     IF method = 'POST' THEN
-        IF what = 'bulk' AND nsegments = 1 THEN
-            IF durable.http_is_form(body, headers) THEN
-                RETURN durable.http_error(415, 'The body of a request has to be JSON, with Content-Type: application/json.');
-            END IF;
+        IF NOT (what = 'bulk' AND nsegments = 1) AND NOT (what IN ('schedules', 'queues') AND nsegments = 3) THEN
+            RETURN durable.http_empty(404);
+        ELSIF durable.http_is_form(body, headers) THEN
+            RETURN durable.http_error(415, 'The body of a request has to be JSON, with Content-Type: application/json.');
+        ELSIF what = 'bulk' THEN
             RETURN durable.http_bulk(durable.http_input(body));
         END IF;
-        RETURN durable.http_empty(404);
+        RETURN durable.http_act(what, segments[2], part);
     ELSIF method <> 'GET' THEN
         RETURN durable.http_empty(404);
     END IF;
@@ -355,6 +384,7 @@ COMMENT ON FUNCTION durable.http_monitor_calls(text) IS 'GET instances/ID/calls 
 COMMENT ON FUNCTION durable.http_monitor_source(text) IS 'GET instances/ID/source of the monitor';
 COMMENT ON FUNCTION durable.http_waiting(jsonb) IS 'GET waiting of the monitor';
 COMMENT ON FUNCTION durable.http_bulk(jsonb) IS 'POST bulk of the monitor';
+COMMENT ON FUNCTION durable.http_act(text, text, text) IS 'POST schedules/NAME/ACTION and queues/NAME/ACTION of the monitor';
 COMMENT ON FUNCTION durable.http_view(text) IS 'the rows of a view, for the monitor';
 COMMENT ON FUNCTION durable.http_metrics() IS 'numbers in the text format of Prometheus';
 COMMENT ON FUNCTION durable.http_counts() IS 'GET counts of the monitor';

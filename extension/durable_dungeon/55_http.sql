@@ -145,8 +145,9 @@ BEGIN
                   ORDER BY CASE WHEN parameters ? 'after' THEN c.id ELSE -c.id END LIMIT 500) c)::text);
     ELSIF route = 'players' AND nsegments = 1 THEN
         RETURN durable.http_json(200, (SELECT json_build_object('players', coalesce(json_agg(json_build_object(
-                       'name', g.player, 'begun', durable.http_timestamp(g.begun_at), 'isAlive', p.is_alive) ORDER BY g.begun_at DESC), '[]'))
-            FROM (SELECT * FROM dungeon.game ORDER BY begun_at DESC LIMIT 100) g LEFT JOIN dungeon.player p ON p.name = g.player)::text);
+                       'name', g.player, 'begun', durable.http_timestamp(g.begun_at), 'isAlive', CASE WHEN w.state <> 'missing' THEN w.state <> 'dead' END,
+                       'hasWon', w.state = 'treasure') ORDER BY g.begun_at DESC), '[]'))
+            FROM (SELECT * FROM dungeon.game ORDER BY begun_at DESC LIMIT 100) g CROSS JOIN LATERAL dungeon.world_state(g.player) AS w (state))::text);
     ELSIF route = 'events' AND nsegments = 1 THEN
         RETURN dungeon.http_text(200, dungeon.http_events(coalesce(substring(parameters ->> 'after' FROM '^\d{1,18}$')::bigint, 0)));
     END IF;

@@ -204,6 +204,18 @@ ann("SELECT durable.pause_schedule('up'); SELECT durable.unpause_schedule('up')"
 is(ann("SELECT durable.tick_schedule('up')"), 0, 'times of the pause do not run');
 is(counts('up'), '4|0', 'and were not missed');
 is($node->safe_psql('postgres', "SELECT count(*) FROM cron.job WHERE jobname = 'durable up' AND active"), 1, 'the job ticks again');
+# The same by HTTP, as the monitor's page asks.
+my $request = sub {
+	my ($role, $path) = @_;
+
+	return $node->safe_psql('postgres', "SET ROLE $role; SELECT status, body <> '' FROM durable.http('POST', '/api/v1/schedules/$path')");
+};
+is($request->('ann', 'up/pause'), '202|f', 'POST pause');
+is($node->safe_psql('postgres', "SELECT active FROM cron.job WHERE jobname = 'durable up'"), 'f', 'stops the job');
+is(ann("SELECT is_paused FROM durable.schedules"), 't', 'and the schedule');
+is($request->('bob', 'up/unpause'), '404|t', 'another role has no such schedule');
+is($request->('ann', 'up/unpause'), '202|f', 'POST unpause');
+is($node->safe_psql('postgres', "SELECT active FROM cron.job WHERE jobname = 'durable up'"), 't', 'lets the job tick again');
 $node->safe_psql('postgres', 'UPDATE cron.job SET active = false');
 my $before = ann("SELECT count(*) FROM durable.instances WHERE instance_id LIKE 'up\@%'");
 my $backfill = "SELECT durable.backfill('up', date_trunc('hour', durable.clock()) - interval '4 hours', date_trunc('hour', durable.clock()))";

@@ -1,5 +1,5 @@
 /*
- * actions.js - what can be done with instances: each with the statement and the request that do the same.
+ * actions.js - what can be done with instances, schedules and queues: each with the statement and the request that do the same.
  */
 import { h, icon, put } from '../dom.js';
 import { BASE, get, part, post, request, url } from '../http.js';
@@ -61,6 +61,45 @@ export function actOnOne(action, id, done) {
 			const answer = await request(method, path);
 			toast(`The instance is ${action === 'suspend' ? 'suspended as of its next turn' : DONE[action]}.`);
 			done(answer.text ? JSON.parse(answer.text) : null);
+		}
+	});
+}
+
+/* What can be done with a schedule or a queue: the function, the text of the dialog, and what is said afterwards. */
+const PARTS = {
+	schedules: {
+		pause: { title: 'Pause', icon: 'pause', call: 'pause_schedule', text: 'The schedule starts no instances until it is unpaused. Times of the pause are not made up for.', done: () => 'The schedule is paused.' },
+		unpause: { title: 'Unpause', icon: 'play', call: 'unpause_schedule', text: 'The schedule goes on with its next time.', done: () => 'The schedule goes on.' },
+		trigger: { title: 'Trigger', icon: 'bell', call: 'trigger_schedule', text: 'The schedule runs once, now. Its overlap decides what happens if an earlier run has not ended.', done: answer => answer?.instanceId ? `The instance ${answer.instanceId} is started.` : 'No instance is started, because an earlier run has not ended.' }
+	},
+	queues: {
+		pause: { title: 'Pause', icon: 'pause', call: 'pause_queue', text: 'Nothing begins in the queue until it is unpaused. What is out goes on.', done: () => 'The queue is paused.' },
+		unpause: { title: 'Unpause', icon: 'play', call: 'unpause_queue', text: 'The queue goes on.', done: () => 'The queue goes on.' }
+	}
+};
+
+/** The buttons of a schedule or a queue (kind: schedules or queues); done() is called after an action. */
+export function partButtons(kind, row, done) {
+	if (!row.may_control)
+		return h('span', { class: 'soft small' }, 'Another role controls it.');
+	return h('div', { class: 'acts' }, Object.keys(PARTS[kind]).filter(a => a !== (row.is_paused ? 'pause' : 'unpause')).map(action => {
+		const a = PARTS[kind][action];
+		return h('button', { type: 'button', class: 'tiny', data: { focus: `${action === 'trigger' ? action : 'pause'} ${row.owner} ${row.name}` }, 'aria-label': `${a.title} ${row.name}`, onclick: () => actOnPart(kind, action, row.name, done) }, icon(a.icon), a.title);
+	}));
+}
+
+function actOnPart(kind, action, name, done) {
+	const a = PARTS[kind][action];
+	const path = `/api/v1/${kind}/${part(name)}/${action}`;
+	const seen = shows();
+	seen.update(`SELECT durable.${a.call}(${literal(name)});`, curlOf('POST', path));
+	dialog({
+		title: `${a.title} this ${kind.slice(0, -1)}?`,
+		content: () => [h('p', {}, a.text), h('p', { class: 'mono' }, name), seen.element],
+		buttons: h('button', { class: 'primary', type: 'submit' }, icon(a.icon), a.title),
+		submit: async () => {
+			toast(a.done(await post(path)));
+			done();
 		}
 	});
 }

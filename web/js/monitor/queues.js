@@ -3,10 +3,11 @@ import { h, statusBadge } from '../dom.js';
 import { at, count, shortName } from '../format.js';
 import { empty, shell } from '../shell.js';
 import { statement } from '../code.js';
+import { partButtons } from './actions.js';
 import { card, optional, page, tableOf, view } from './tables.js';
 
 shell();
-page({
+const asking = page({
 	title: 'Queues', text: 'Activities with a limit, and activities that programs outside of the database fetch.',
 	read: async () => ({ queues: await view('queues'), leases: await optional('leases') ?? [] }),
 	draw: ({ queues, leases }) => queues.length === 0 ? h('div', { class: 'card' }, empty('box', 'There are no queues', 'A queue limits how many activities run at a time, or holds work for programs outside of the database.', statement("SELECT durable.register_queue('mail', concurrency => 4);")))
@@ -15,7 +16,7 @@ page({
 			['State', q => statusBadge(q.is_paused ? 'Suspended' : 'Running', q.is_paused ? 'paused' : 'open')],
 			['Ready', q => count(q.ready), 'num'], ['Delayed', q => count(q.delayed), 'num'], ['Out', q => count(q.leased), 'num'],
 			['Limit', q => [q.concurrency ? `${count(q.concurrency)} at a time` : null, q.rate ? `${count(q.rate)} per ${q.per}` : null, q.key_concurrency ? `${count(q.key_concurrency)} per key` : null].filter(Boolean).join(', ') || 'none'],
-			['Oldest', q => q.oldest ? at(q.oldest) : ''], ['Owner', q => q.owner]], queues)),
+			['Oldest', q => q.oldest ? at(q.oldest) : ''], ['Owner', q => q.owner], ['Actions', q => partButtons('queues', q, () => asking.now())]], queues)),
 		card('Work that is out', leases.length === 0 ? h('p', { class: 'in soft' }, 'Nothing is out at the moment.') : tableOf('Work that is out', [
 			['Activity', l => shortName(l.name)], ['Queue', l => l.queue], ['Instance', l => l.instance_id ? h('a', { href: `/workflows/${encodeURIComponent(l.instance_id)}` }, l.instance_id) : ''],
 			['Worker', l => l.worker ?? ''], ['Attempt', l => count(l.attempt), 'num'], ['Since', l => at(l.leased_at)], ['Until', l => l.leased_until ? at(l.leased_until) : ''], ['Lost', l => count(l.lost), 'num']], leases))]

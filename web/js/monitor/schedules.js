@@ -1,12 +1,13 @@
 /* schedules.js - /schedules: orchestrations that are started by the clock. */
 import { h, statusBadge } from '../dom.js';
-import { at, count, literal, shortName } from '../format.js';
+import { at, count, shortName } from '../format.js';
 import { empty, shell } from '../shell.js';
 import { statement } from '../code.js';
+import { partButtons } from './actions.js';
 import { page, tableOf, view } from './tables.js';
 
 shell();
-page({
+const asking = page({
 	title: 'Schedules', text: 'Orchestrations that are started by the clock.',
 	read: () => view('schedules'),
 	draw: schedules => h('div', { class: 'card' }, schedules.length === 0 ? empty('calendar', 'There are no schedules', 'A schedule starts an orchestration at the times of a cron expression. It needs pg_cron.', statement("SELECT durable.schedule('nightly', '0 3 * * *', 'report', timezone => 'Europe/Vienna');"))
@@ -17,5 +18,5 @@ page({
 			['Next', s => s.next_time ? h('time', { datetime: s.next_time }, at(s.next_time)) : ''],
 			['Last', s => s.last_time ? [h('time', { datetime: s.last_time }, at(s.last_time)), s.last_instance ? h('div', {}, h('a', { href: `/workflows/${encodeURIComponent(s.last_instance)}` }, s.last_instance)) : null] : ''],
 			['Overlap', s => s.overlap], ['Missed', s => count(s.missed), 'num'], ['Skipped', s => count(s.skipped), 'num'], ['Owner', s => s.owner],
-			['In SQL', s => h('details', {}, h('summary', {}, 'Act'), ['pause_schedule', 'unpause_schedule', 'trigger_schedule', 'unschedule'].map(f => statement(`SELECT durable.${f}(${literal(s.name)});`)))]], schedules))
+			['Actions', s => partButtons('schedules', s, () => asking.now())]], schedules))
 });

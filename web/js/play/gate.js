@@ -47,11 +47,20 @@ async function showGames() {
 		else
 			put(place, h('ol', { class: 'games', tabindex: '0', 'aria-label': 'Games' }, players.map(p => h('li', {}, h('a', { href: `/play?watch=${encodeURIComponent(p.name)}` },
 				h('span', { class: 'clip' }, p.name), h('time', { class: 'soft small', datetime: p.begun }, at(p.begun)),
-				statusBadge(p.isAlive === false ? 'Failed' : p.isAlive ? 'Running' : 'Pending', p.isAlive === false ? 'dead' : p.isAlive ? 'alive' : 'new'))))));
+				stateOf(p))))));
 	} catch (error) {
 		delete place.dataset.shown;
 		put(place, error.status === 404 ? empty('door', 'The game is not installed here', 'CREATE EXTENSION durable_dungeon, and durable.mount_http; see docs/game.md.') : failure(error));
 	}
+}
+
+/** The badge of a game's hero. */
+function stateOf({ isAlive, hasWon }) {
+	if (hasWon)
+		return statusBadge('Completed', 'won');
+	if (isAlive === null)
+		return statusBadge('Pending', 'new');
+	return isAlive ? statusBadge('Running', 'alive') : statusBadge('Failed', 'dead');
 }
 
 /** An arch with stairs and two torches. */
