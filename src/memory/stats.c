@@ -66,7 +66,8 @@ static LWLock *lock = NULL;
 static StatsEntry pending[MAX_PENDING];
 static int	npending = 0;
 
-static void set_key(StatsKey * key, StatsKind kind, Oid owner, const char *name);
+static bool is_key(const StatsKey * key, StatsKind kind, Oid owner, const char *name, size_t length);
+static void set_key(StatsKey * key, StatsKind kind, Oid owner, const char *name, size_t length);
 static void add_counters(StatsCounters * to, const StatsCounters * from);
 static void flush(void);
 static void make_room(void);
@@ -106,7 +107,7 @@ void
 durable_stats_add(StatsKind kind, Oid owner, const char *name, const StatsCounters * counters)
 {
 	static bool registered = false;
-	StatsKey	key;
+	size_t		length = strlen(name);
 	int			i;
 
 	if (table == NULL)
@@ -115,9 +116,10 @@ durable_stats_add(StatsKind kind, Oid owner, const char *name, const StatsCounte
 		RegisterXactCallback(end_of_transaction, NULL);
 	registered = true;
 
-	set_key(&key, kind, owner, name);
+	if (length >= STATS_NAME_SIZE)
+		length = pg_mbcliplen(name, length, STATS_NAME_SIZE - 1);
 	for (i = 0; i < npending; i++)
-		if (memcmp(&pending[i].key, &key, sizeof(key)) == 0)
+		if (is_key(&pending[i].key, kind, owner, name, length))
 			break;
 	if (i == MAX_PENDING)
 	{
@@ -126,7 +128,7 @@ durable_stats_add(StatsKind kind, Oid owner, const char *name, const StatsCounte
 	}
 	if (i == npending)
 	{
-		pending[i].key = key;
+		set_key(&pending[i].key, kind, owner, name, length);
 		memset(&pending[i].counters, 0, sizeof(StatsCounters));
 		npending++;
 	}
@@ -140,14 +142,22 @@ durable_stats_set_error(StatsCounters * counters, const char *message)
 		strlcpy(counters->error, message, pg_mbcliplen(message, strlen(message), STATS_ERROR_SIZE - 1) + 1);
 }
 
+/* Called once for each activity: it looks at no more of the name than there is. */
+static bool
+is_key(const StatsKey * key, StatsKind kind, Oid owner, const char *name, size_t length)
+{
+	return key->owner == owner && key->kind == kind && key->database == MyDatabaseId &&
+		memcmp(key->name, name, length) == 0 && key->name[length] == '\0';
+}
+
 static void
-set_key(StatsKey * key, StatsKind kind, Oid owner, const char *name)
+set_key(StatsKey * key, StatsKind kind, Oid owner, const char *name, size_t length)
 {
 	memset(key, 0, sizeof(StatsKey));
 	key->database = MyDatabaseId;
 	key->owner = owner;
 	key->kind = kind;
-	strlcpy(key->name, name, pg_mbcliplen(name, strlen(name), STATS_NAME_SIZE - 1) + 1);
+	memcpy(key->name, name, length);
 }
 
 static void
