@@ -12,7 +12,7 @@
  *
  * Owns:	durable.code; columns code_hash, handler and version of durable.instance are
  *			instance_table.c's, and are set here for clients
- * Called by: kept_code.c, ddl_code.c, orchestration_code.c, code_api.c
+ * Called by: kept_code.c, ddl_code.c, orchestration_code.c, code_api.c, doctor_findings.c
  * Locks:	the row of a kept code; the row of an instance that is moved to other code
  * Memory:	results in CurrentMemoryContext
  *
@@ -73,7 +73,7 @@ static DurableSql pin_version = {
 	.argtypes = {INT8OID, INT8OID, TEXTOID, TEXTOID}
 };
 
-/* One walk through all instances. An instance without a hash of its own would take the newest copy. */
+/* Walks once through all instances. An instance without a hash of its own would take the newest copy. */
 #define USED \
 	"WITH used (signature, hash) AS MATERIALIZED (" \
 	" SELECT DISTINCT " SIGNATURE(i) "," \

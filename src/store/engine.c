@@ -4,19 +4,20 @@
  *
  * Owns: reading durable.engine, and the flags "paused" and "held" in shared
  * memory that come from it.
- * Called by: the coordinator, when it looks at the tables; durable.drain.
+ * Called by: the coordinator, when it looks at the tables, and its jobs; workers and
+ * companions; durable.drain; schedule_api.c, ddl_code.c.
  * Locks: AccessShareLock on the extension (durable_engine_lock), until the
  * transaction ends.
  * Memory: the caller's SPI context.
  *
  * A database that was restored or cloned on another server has the instances of the
- * original.  If it ran them, mails would be sent twice.  So the tables remember which
- * cluster and database they were written in, and in any other one the engine is held
- * until durable.adopt() is called.
+ * original.  If it ran them, mails would be sent twice.  So durable.engine records the
+ * cluster and the database in which the tables were written, and in any other one the
+ * engine is held until durable.adopt() is called.
  *
- * It is held, too, while the installed extension is not of the library's version:
- * after an update of the one and before that of the other, tables may not be what
- * the library's statements expect.
+ * The engine is also held while the installed extension is not of the library's version:
+ * after an update of the one and before that of the other, the library's statements may
+ * not fit the tables.
  */
 #include "durable.h"
 #include "engine.h"
@@ -110,7 +111,7 @@ durable_engine_lock(void)
 	if (!OidIsValid(extension))
 		return false;
 
-	/* Reads the invalidations that came while it waited. */
+	/* Processes the invalidation messages that arrived while this process waited. */
 	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
 	return durable_extension_oid() == extension;
 }

@@ -3,13 +3,13 @@
  * entity_table.c
  *		The tables durable.entity and durable.entity_operation.
  *
- * A unit that runs operations of an entity has its row locked, as it has that of an
- * instance.  An entity that does not exist yet is made first: the row is what is locked.
- * One that has no state and is not locked by an instance, and for which nothing waits,
- * leaves no row.
+ * A unit that runs operations of an entity holds the lock of the entity's row, as it does
+ * for an instance.  The row of an entity that does not exist yet is inserted first, so that
+ * there is a row to lock.  The row is deleted when the entity has no state, is not locked by
+ * an instance, and no operation waits for it.
  *
  * Owns:	durable.entity, durable.entity_operation
- * Called by: the entity_*.c of run/, batch_store.c, entity_api.c, blame.c
+ * Called by: entity_batch.c, batch_store.c, entity_api.c, blame.c
  * Locks:	FOR NO KEY UPDATE SKIP LOCKED on rows of durable.entity
  * Memory:	results in CurrentMemoryContext
  *
@@ -59,7 +59,7 @@ static DurableWritable inserted = {
 	.columns = BIT(KEY) | BIT(CREATED_AT) | BIT(UPDATED_AT) | BIT(OWNER) | BIT(ID)
 };
 
-/* What a unit sets; the rest stays, and no column of an index is among it. */
+/* The columns that a unit sets; the others keep their values.  None of these is in an index. */
 static DurableWritable updated = {
 	.table = &durable_entity_table,
 	.columns = BIT(UPDATED_AT) | BIT(LOCKED_BY) | BIT(HELD_UNTIL) | BIT(PROBLEM_AT) | BIT(LOCKED_EXECUTION) |
@@ -110,7 +110,7 @@ static DurableSql lock_blamed = {
 	1, {INT8OID}
 };
 
-/* The first operation of one that does not exist yet: the row is made for the count. */
+/* An entity has no row before its first operation is complete; this inserts one for the count of crashes. */
 static DurableSql make_blamed = {
 	"INSERT INTO durable.entity (key, created_at, updated_at, owner, entity_id) "
 	"SELECT m.key, m.sent_at, m.sent_at, m.owner, pg_catalog.regexp_replace(m.name, '\\n[^\\n]*$', '') "
@@ -386,7 +386,7 @@ durable_entity_lock_blamed(int64 key, BlamedRow *row)
 	return locked;
 }
 
-/* Two with one key are rare enough to be suspects both. */
+/* Two entities with the same key are rare, so both of them become suspects. */
 void
 durable_entity_set_crashes(int64 key, int crashes)
 {

@@ -18,7 +18,8 @@
  * locked, for hours perhaps, and is left to the worker that runs it.
  *
  * Owns:	durable.finished
- * Called by: batch_store.c (inserting), retention.c, client.c, purge_api.c (deleting)
+ * Called by: batch_store.c, batch_children.c (inserting), retention.c, client.c,
+ *			purge_api.c (deleting)
  * Locks:	rows of finished instances and of their tasks
  * Memory:	CurrentMemoryContext
  *
@@ -58,7 +59,7 @@ static DurableWritable finished = {
 };
 
 /*
- * Timers are not looked for: they have no index by key, and the end of an instance
+ * Timers need no deletion here: they have no index by key, and the end of an instance
  * deletes its timers.  An entry of several instances is deleted with the last one of
  * them.  (Two transactions that delete the last ones at the same time leave the entry,
  * because neither sees the deletions of the other.  delete_gone_entries finds it.)
@@ -112,9 +113,8 @@ static DurableSql delete_or_wait = {
 };
 
 /*
- * Of each owner and name the oldest entry, and how long it is kept: as the newest version
- * that has a retention says.  The limits keep
- * times in range whatever a registration says.
+ * The oldest entry of each owner and name, and its retention, which is that of the newest
+ * version that has one.  The limits keep times in range for every value of a registration.
  */
 static DurableSql oldest_entries = {
 	.text = "WITH RECURSIVE kind (owner, name, oldest) AS ("
@@ -150,7 +150,7 @@ static DurableSql expired = {
 	.argtypes = {REGROLEOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}
 };
 
-/* Of those that "expired" has found up to that time; all of their instances have been deleted before. */
+/* Deletes entries that "expired" has found up to that time; their instances have been deleted before. */
 static DurableSql delete_gone_entries = {
 	.text = "WITH gone AS (SELECT e.ctid AS place FROM durable.finished e"
 	"  WHERE e.owner = $1 AND e.name = $2 AND e.completed_at <= $3"
@@ -161,7 +161,7 @@ static DurableSql delete_gone_entries = {
 	.argtypes = {REGROLEOID, TEXTOID, TIMESTAMPTZOID}
 };
 
-/* Instances of one owner and name whose entries are too old. */
+/* Instances of one owner and name with entries that are older than the retention. */
 typedef struct ExpiredKind
 {
 	Oid			owner;
@@ -188,7 +188,7 @@ durable_finished_insert(const FinishedRow * rows, int nrows)
 	pfree(taken);
 }
 
-/* With the others that belong into the same entry; only completed instances share one. */
+/* Adds the instance to the others of the same entry; only completed instances share an entry. */
 static void
 insert_entry(DurableWriter *writer, const FinishedRow * rows, int nrows, int first, bool *taken)
 {
@@ -260,8 +260,8 @@ durable_finished_expire(TimestampTz now, const Interval *general, int limit, Tim
 
 	*next = DT_NOEND;
 	if (durable_sql_run(&shortest_retention, values, nulls, false, 0) == 0)
-		return 0;				/* everything is kept for ever */
-	*next = durable_sql_timestamptz(0, 1, &isnull); /* what ends from now on */
+		return 0;				/* all instances are kept forever */
+	*next = durable_sql_timestamptz(0, 1, &isnull); /* when an instance that ends now may expire */
 
 	kinds = find_expired_kinds(values, nulls, next);
 	foreach(cell, kinds)
@@ -276,7 +276,7 @@ durable_finished_expire(TimestampTz now, const Interval *general, int limit, Tim
 	return deleted;
 }
 
-/* Those that have something to delete; of the others, when they will. */
+/* Lists the names with instances to delete; for the others, finds the time of the next deletion. */
 static List *
 find_expired_kinds(Datum *values, const char *nulls, TimestampTz *next)
 {
@@ -303,8 +303,8 @@ find_expired_kinds(Datum *values, const char *nulls, TimestampTz *next)
 }
 
 /*
- * In the order of time.  Where instances are locked, it goes on behind them for a
- * while, and leaves the rest for the next time.
+ * Deletes in the order of time.  The function passes over a limited number of locked
+ * instances, and leaves the rest for the next call.
  */
 static int64
 expire_kind(const ExpiredKind * kind, int limit)

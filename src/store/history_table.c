@@ -4,12 +4,12 @@
  *		The table durable.history: what happened in each instance.
  *
  * A row holds the events that one unit appended to one execution of an instance; it
- * is several rows when they are large.  Rows are never updated.  How events are
- * encoded in a row is value/history.c's.
+ * is several rows when they are large.  Rows are never updated.  value/history.c owns
+ * the encoding of the events in a row.
  *
  * Owns:	durable.history; history_api.c reads it with a statement, and finished.c
  *			deletes its rows together with their instances
- * Called by: batch_read.c, batch_store.c
+ * Called by: batch_read.c, batch_store.c, turn_api.c, code_api.c
  * Locks:	none; the caller holds the instance's row lock
  * Memory:	events in instance->context; rows in CurrentMemoryContext
  *

@@ -9,7 +9,8 @@
  * it takes no number from the sequence and has 0.
  *
  * Owns:	durable.inbox; finished.c deletes its rows together with their instances
- * Called by: unit.c, batch_store.c, batch_statements.c, client.c, start_api.c
+ * Called by: unit.c, batch_store.c, batch_statements.c, entity_batch.c, lease.c, client.c,
+ *			start_api.c, entity_api.c
  * Locks:	none on what it reads; those of the rows that it writes
  * Memory:	rows in CurrentMemoryContext
  *
@@ -56,8 +57,8 @@ static DurableWritable writable = {
 };
 
 /*
- * A message that is visible was committed together with its instance, or after it:
- * where there is no instance, it was purged.
+ * A message that is visible was committed together with its instance, or after it.  So
+ * an instance that is missing has been purged.
  */
 static DurableSql delete_orphans = {
 	"DELETE FROM durable.inbox m WHERE ctid = ANY ($1) AND NOT EXISTS "
@@ -159,7 +160,7 @@ read_message(DurableScan *scan, Oid owner)
 	return message;
 }
 
-/* Another row may be at its place by now, so numbers are compared. */
+/* Another row may have been stored at the same place since, so the numbers are compared. */
 void
 durable_inbox_check_live(List *messages)
 {
@@ -205,7 +206,7 @@ durable_inbox_insert(List *messages)
 			durable_writer_set(writer, INBOX_EXECUTION, Int32GetDatum(message->execution));
 		if (message->task != 0)
 			durable_writer_set(writer, INBOX_TASK, Int32GetDatum(message->task));
-		if (message->attempt > 1 || message->attempt < 0)	/* none: the first, or not known */
+		if (message->attempt > 1 || message->attempt < 0)	/* NULL: the first attempt, or an unknown one */
 			durable_writer_set(writer, INBOX_ATTEMPT, Int32GetDatum(message->attempt));
 		if (message->is_text)
 			durable_writer_set(writer, INBOX_IS_TEXT, BoolGetDatum(true));

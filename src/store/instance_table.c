@@ -10,8 +10,8 @@
  *
  * Owns:	durable.instance; client.c, status_row.c, wait_api.c and history_api.c read
  *			single rows of it, and finished.c deletes them
- * Called by: unit.c, task_unit.c, batch_store.c, batch_children.c, start_api.c, client.c,
- *			status_row.c, blame.c
+ * Called by: unit.c, task_unit.c, batch_store.c, batch_children.c, entity_lock.c, lease.c,
+ *			start_api.c, turn_api.c, code_api.c, code_table.c, blame.c
  * Locks:	FOR NO KEY UPDATE SKIP LOCKED on rows
  * Memory:	a context for each Instance; other results in CurrentMemoryContext
  *
@@ -75,7 +75,7 @@ DurableTable durable_instance_table = {
 
 #define BIT(column)	DURABLE_COLUMN_BIT(INSTANCE_##column)
 
-/* What a start sets; the rest has defaults. */
+/* The columns that a start sets; the others get their defaults. */
 static DurableWritable inserted = {
 	.table = &durable_instance_table,
 	.columns = BIT(KEY) | BIT(CREATED_AT) | BIT(OWNER) | BIT(ID) | BIT(NAME) | BIT(HANDLER) |
@@ -85,7 +85,7 @@ static DurableWritable inserted = {
 	.holds = true
 };
 
-/* What a unit sets; the rest stays. */
+/* The columns that a unit sets; the others keep their values. */
 static DurableWritable updated = {
 	.table = &durable_instance_table,
 	.columns = BIT(STATUS) | BIT(EXECUTION) | BIT(EVENTS) | BIT(TURNS) | BIT(COMPUTE_US) |
@@ -175,7 +175,7 @@ durable_instance_lock(Oid owner, const int64 *keys, int nkeys, MemoryContext par
 	{
 		Instance   *instance;
 
-		/* Its newest version may be another one than was found; key and owner never change. */
+		/* The newest version of the row may differ from the one found; key and owner never change. */
 		if (!find(&scan, keys[i]) ||
 			durable_scan_oid(&scan, INSTANCE_OWNER) != owner ||
 			!durable_scan_lock(&scan))
@@ -281,7 +281,7 @@ read_instance(DurableScan *scan, Oid owner, MemoryContext parent)
 	instance->parent_attempt = durable_scan_int4(scan, INSTANCE_PARENT_ATTEMPT);
 	instance->input = durable_scan_jsonb(scan, INSTANCE_INPUT);
 	instance->custom_status = durable_scan_jsonb(scan, INSTANCE_CUSTOM_STATUS);
-	if (instance->status == STATUS_FAILED)	/* it may take messages yet: rewind.c */
+	if (instance->status == STATUS_FAILED)	/* it may still get messages: see rewind.c */
 	{
 		instance->failure = durable_scan_jsonb(scan, INSTANCE_FAILURE);
 		instance->completed_at = durable_scan_timestamptz(scan, INSTANCE_COMPLETED_AT);
@@ -380,7 +380,7 @@ set_changes(DurableWriter *writer, const Instance *instance, TimestampTz now)
 	durable_writer_set(writer, INSTANCE_COMPUTE_US, Int64GetDatum(instance->compute_us));
 	if (instance->started_at != 0)
 		durable_writer_set(writer, INSTANCE_STARTED_AT, TimestampTzGetDatum(instance->started_at));
-	if (instance->started_at != now)	/* else that says it */
+	if (instance->started_at != now)	/* otherwise started_at has this time */
 		durable_writer_set(writer, INSTANCE_UPDATED_AT, TimestampTzGetDatum(now));
 	if (instance->completed_at != 0)
 		durable_writer_set(writer, INSTANCE_COMPLETED_AT, TimestampTzGetDatum(instance->completed_at));
@@ -547,7 +547,7 @@ durable_instance_check_table(void)
 
 /* --- the column handler ------------------------------------------------------------------- */
 
-/* A signature is never shorter than "()", and quotes a name that begins like that. */
+/* A signature is never shorter than "()", and a name that begins with a parenthesis is quoted in it. */
 const char *
 durable_instance_shorten(const char *signature, const char *name)
 {

@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * message_rows.c
- *		Deleting the rows of messages: in the inbox, or of timers that are due.
+ *		Deletes the rows of messages: those in the inbox, and those of timers that are due.
  *
- * A unit takes both kinds in one list.  Their rows are in two tables, and are deleted
- * by their places in the same way.
+ * A unit takes both kinds of messages in one list.  Their rows are in two tables, and are
+ * deleted in the same way, by their ctids.
  *
  * Owns:	nothing
  * Called by: inbox_table.c, timer_table.c
- * Locks:	those of a DELETE
+ * Locks:	those that a DELETE takes
  * Memory:	CurrentMemoryContext
  *
  *-------------------------------------------------------------------------

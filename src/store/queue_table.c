@@ -9,12 +9,12 @@
  * queue without limits is not locked.
  *
  * A rate of n in a period holds for every interval of that length, wherever it begins:
- * the row has the number of starts in each twentieth of the period, and the number of
+ * the row contains the number of starts in each twentieth of the period, and the number of
  * new starts is limited to the rate minus the starts of the last twenty parts and of
  * the current one.
  *
  * Owns:	durable.queue, together with queue_api.c, which changes the limits
- * Called by: lease.c, work_api.c, queue_api.c, queues.c
+ * Called by: lease.c, work_api.c, work_wait.c, turn_api.c, queue_api.c, queued_table.c
  * Locks:	the queue's row, FOR NO KEY UPDATE SKIP LOCKED
  * Memory:	CurrentMemoryContext
  *
@@ -120,7 +120,7 @@ part_us(const QueueRow *queue)
 	return Max(queue->per_us / QUEUE_PARTS, 1);
 }
 
-/* What another period than the present one was counted in says nothing: then the row has none. */
+/* Starts that were counted with another period than the present one are ignored. */
 static void
 read_starts(QueueRow *queue)
 {
@@ -142,7 +142,7 @@ read_starts(QueueRow *queue)
 	queue->newest_part = newest / part_us(queue);
 }
 
-/* Parts that are over leave at the front.  A clock that was set back leaves them as they are. */
+/* Removes the parts that are over, from the front.  If the clock was set back, no part is removed. */
 static void
 move_on(QueueRow *queue, TimestampTz now)
 {
@@ -200,7 +200,10 @@ durable_queue_count_starts(QueueRow *queue, TimestampTz now, int n)
 
 /* --- sessions that wait ---------------------------------------------------------------------- */
 
-/* Keys of instances are positive.  Two queues with the same number only wake each other's sessions. */
+/*
+ * Keys of instances are positive, so queues have negative numbers.  If two queues have the
+ * same number, sessions of one are woken for the other, which is harmless.
+ */
 int64
 durable_queue_waiter_key(const char *name)
 {

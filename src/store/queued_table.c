@@ -18,12 +18,12 @@
  *		`------due------------------------------------------------------------'
  *		r, d --instance is suspended--> h held --it is resumed--> r
  *
- * Rows in c and f are deleted after a while (queues.c).  No function here waits for a
+ * Rows in states c and f are deleted later (queues.c).  No function here waits for a
  * lock of another transaction, except durable_queued_put, for a task that its caller
  * has locked.
  *
  * Owns:	durable.queued_task; work_api.c writes answers, finished.c deletes rows together with their instances
- * Called by: batch_statements.c, batch_store.c, lease.c, task_table.c, task_unit.c
+ * Called by: batch_statements.c, batch_store.c, lease.c, admission.c, task_unit.c
  * Locks:	row locks with SKIP LOCKED
  * Memory:	rows in CurrentMemoryContext
  *
@@ -42,7 +42,7 @@
 #include "task_table.h"
 #include "wakeup.h"
 
-/* What is read of a row t and its instance i, in the order of read_task. */
+/* The columns that are read from a row t and its instance i, in the order of read_task. */
 #define QUEUED_COLUMNS \
 	"t.key, t.id, t.execution, t.task, t.attempt, t.owner, t.queue, t.name, t.handler, t.input, t.retry, " \
 	"t.last_failure, t.timeout, t.scheduled_at, t.leased_at, t.at, t.lost, i.instance_id, i.status, t.call"
@@ -72,7 +72,7 @@ static DurableSql insert_tasks = {
 	TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, JSONBARRAYOID}
 };
 
-/* Activities in SQL that were let begin and have not done so come back first. */
+/* SQL activities that were admitted, and have not begun, become ready again first. */
 static DurableSql take_back = {
 	"WITH back AS (DELETE FROM durable.task_queue t USING (SELECT owner, run_at, id FROM durable.task_queue "
 	"WHERE key = ANY ($1) AND queued_id IS NOT NULL FOR UPDATE SKIP LOCKED) d "
@@ -90,7 +90,7 @@ static DurableSql hold_idle = {
 	1, {INT8ARRAYOID}
 };
 
-/* What is due later becomes delayed, and ready when that time has come. */
+/* Resumed tasks become delayed, and ready as soon as they are due. */
 static DurableSql release_held = {
 	"UPDATE durable.queued_task t SET state = 'd' FROM (SELECT key, id FROM durable.queued_task "
 	"WHERE key = ANY ($1) AND state = 'h' FOR UPDATE SKIP LOCKED) d "
@@ -98,7 +98,7 @@ static DurableSql release_held = {
 	1, {INT8ARRAYOID}
 };
 
-/* One in SQL that has been let begin is deleted when it has ended (queues.c). */
+/* An SQL activity that has been admitted is deleted when it has ended (queues.c). */
 static DurableSql delete_all = {
 	"DELETE FROM durable.queued_task t USING (SELECT key, id FROM durable.queued_task "
 	"WHERE key = ANY ($1) AND NOT (state = 'l' AND kind = 's') FOR UPDATE SKIP LOCKED) d "
@@ -106,7 +106,7 @@ static DurableSql delete_all = {
 	1, {INT8ARRAYOID}
 };
 
-/* Having waited, they are served no later than those that are next now. */
+/* These tasks have waited already, so they are in the round that is served next, or in an earlier one. */
 static DurableSql promote = {
 	"UPDATE durable.queued_task t SET state = 'r', round = least(t.round, "
 	"(SELECT f.round FROM durable.queued_task f WHERE f.queue = $1 AND f.kind = t.kind AND f.priority = t.priority AND f.state = 'r' "
@@ -123,8 +123,8 @@ static DurableSql expired = {
 };
 
 /*
- * A lease is no longer than the activity's timeout.  A turn is handed out with the events that
- * its instance has now; their number is its attempt.
+ * A lease is no longer than the activity's timeout.  A turn is leased with the events that
+ * its instance has at this time; the attempt of the turn is the number of these events.
  */
 #define LEASE(picked) \
 	"WITH RECURSIVE " picked ", leased AS (UPDATE durable.queued_task t SET state = 'l', leased_at = $5, " \
@@ -147,8 +147,8 @@ static DurableSql lease_any = {
 };
 
 /*
- * With a limit for each key: one probe for each key that waits, and then no more of it than
- * its limit leaves.
+ * For a queue with a limit for each key: one index probe for each key that has ready tasks,
+ * which returns no more tasks than the key's limit allows.
  */
 #define OF_EACH_KEY \
 	"busy AS (SELECT b.share, count(*) AS n FROM durable.queued_task b WHERE b.queue = $1 AND b.state = 'l' " \
@@ -247,7 +247,7 @@ durable_queued_insert(Oid owner, List *tasks)
 	durable_sql_run(&insert_tasks, values, NULL, false, 0);
 	durable_sql_finish();
 	if (any_sql)
-		durable_wakeup_engine();	/* the coordinator lets them begin */
+		durable_wakeup_engine();	/* the coordinator admits them */
 }
 
 void
@@ -289,7 +289,7 @@ durable_queued_delete(Datum keys)
 	durable_sql_finish();
 }
 
-/* Column 1 of the rows: a limit that kept others waiting may do so no more. */
+/* Column 1 of the rows is the queue: its limits may have room for other tasks now. */
 static void
 wake_queues(uint64 nrows)
 {
@@ -319,7 +319,7 @@ durable_queued_delete_one(int64 key, int64 id)
 	durable_sql_finish();
 }
 
-/* --- by who takes work -------------------------------------------------------------------- */
+/* --- by sessions that take work ----------------------------------------------------------- */
 
 void
 durable_queued_promote(const char *queue, TimestampTz now)

@@ -4,7 +4,9 @@
  *
  * Owns:		reading of durable.orchestration and durable.activity (registration_api.c
  *				writes them) and of durable.quota (quota_api.c)
- * Called by:	unit (load), client API (load and look up), activity, handler_find.c
+ * Called by:	worker.c, companion_main.c, testing_api.c (load); client API (load and look
+ *				up); batch_store.c, entity_run.c, external.c, handler_find.c and the durable
+ *				calls (look up)
  * Locks:		none
  * Memory:		one context for all of a load, under CacheMemoryContext; a later load
  *				frees it when the transaction ends
@@ -14,10 +16,12 @@
  * load too many, and never one too few.  In three cases the cache is valid for a
  * shorter time:
  *
- *	- This transaction changed registrations: for nothing, until it ends.
- *	- A snapshot older than the generation was read with (repeatable read): for
- *	  this transaction.
- *	- COMMIT PREPARED does not tell anybody: for durable.recheck_interval.
+ *	- This transaction has changed registrations: the cache is not used until the
+ *	  transaction ends.
+ *	- The tables were read with a snapshot that is older than the generation (repeatable
+ *	  read): the cache is valid for this transaction.
+ *	- COMMIT PREPARED does not change the generation: the cache is valid for
+ *	  durable.recheck_interval.
  */
 #include "postgres.h"
 
@@ -116,7 +120,7 @@ durable_registry_load(bool force)
 		at_end_of_transaction(forget_all, NULL);
 }
 
-/* Generation 1 is no database's own: shared memory does not know ours. */
+/* Generation 1 belongs to no database: shared memory has no entry of this one. */
 static bool
 is_current(uint64 generation)
 {
@@ -298,7 +302,7 @@ forget_changes(void *arg)
 
 /* --- look-up --------------------------------------------------------------------------------------------------------------------- */
 
-/* There are few. */
+/* A linear search is enough, because there are few of them. */
 const DurableQuota *
 durable_registry_quota(Oid owner)
 {
@@ -356,7 +360,7 @@ is_same(const Registration *entry, const Registration *other)
 	return entry->owner == other->owner && strcmp(entry->name, other->name) == 0;
 }
 
-/* Among equals the role that was created first decides: any rule does, if it is the same in every process. */
+/* Among equals, the role that was created first is chosen; the rule only has to be the same in every process. */
 static const Registration *
 find(const RegistrationList *list, const char *name, Oid role)
 {
@@ -390,7 +394,7 @@ find(const RegistrationList *list, const char *name, Oid role)
 	return best;
 }
 
-/* 0: does not count. Higher comes first. */
+/* 0 means that the registration does not apply.  Higher values come first. */
 static int
 rank(const Registration *registration, Oid role)
 {

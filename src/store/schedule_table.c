@@ -3,7 +3,7 @@
  * schedule_table.c
  *		Reading and writing durable.schedule.
  *
- * Rows are few and change with each run of a schedule, so all of it is SQL.
+ * There are few rows, and each run of a schedule changes one, so this file uses SQL only.
  *
  * Owns:	durable.schedule
  * Called by: schedule_api.c, schedule_tick.c

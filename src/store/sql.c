@@ -1,6 +1,6 @@
 /*
  * sql.c
- *		The engine's own SQL: prepared once, run as the extension's owner.
+ *		Prepares the engine's own SQL statements once, and runs them as the extension's owner.
  *
  * Owns: the cached OIDs of the extension, and the role as which the engine's
  *			statements run.
@@ -13,12 +13,12 @@
  * the engine's tables.  So each statement runs as the extension's owner, with
  * SECURITY_LOCAL_USERID_CHANGE so that nothing in it can SET ROLE, and under a
  * search_path of pg_catalog alone.  A kept plan remembers the search_path it was made
- * under and is analysed anew under another one, so pinning the path is what keeps
- * plans valid, too.
+ * under and is analysed anew under another one, so the fixed path also keeps plans
+ * valid.
  *
- * Switching the role is undone by the abort of the (sub)transaction, as is the
- * path.  What this file remembers of it in process memory is therefore undone by
- * callbacks at the same moments.
+ * The abort of the (sub)transaction restores the role and the path.  This file records
+ * in process memory that they were switched, so callbacks reset that record at the same
+ * time.
  */
 #include "durable.h"
 #include "sql.h"
@@ -37,7 +37,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-/* What the planner is told while it works on our statements. */
+/* Settings of the planner while it plans the engine's statements. */
 typedef struct PlannerSettings
 {
 	bool		seqscan;
@@ -71,7 +71,7 @@ static struct
 	Oid			owner;
 }			extension;
 
-/* Nest level of the (sub)transaction that switched to the owner; 0: nobody did. */
+/* Nest level of the (sub)transaction that switched to the owner; 0: none did. */
 static int	role_nest_level = 0;
 
 static bool callbacks_registered = false;
@@ -105,13 +105,13 @@ durable_sql_run(DurableSql *sql, Datum *values, const char *nulls, bool read_onl
 	}
 	PG_FINALLY();
 	{
-		/* Plain variables: no abort brings them back. */
+		/* These are plain variables, which an abort does not restore. */
 		set_planner_settings(callers);
 	}
 	PG_END_TRY();
 	durable_role_leave(&role);
 
-	/* SPI comes back in its own context, which would be freed under whoever reads the rows into a longer one. */
+	/* SPI returns with its own context as the current one; a caller that reads rows needs its own, which lives longer. */
 	MemoryContextSwitchTo(context);
 
 	if (result < 0)
@@ -120,8 +120,8 @@ durable_sql_run(DurableSql *sql, Datum *values, const char *nulls, bool read_onl
 }
 
 /*
- * Our statements are not marked as fit for parallel plans, so there is nothing
- * to switch off for that.
+ * The engine's statements are prepared without CURSOR_OPT_PARALLEL_OK, so no setting of
+ * parallel query needs to be changed here.
  */
 static int
 execute(DurableSql *sql, Datum *values, const char *nulls, bool read_only, long limit)
@@ -186,9 +186,9 @@ set_planner_settings(PlannerSettings settings)
 }
 
 /*
- * The snapshot that is active already is the right one for read-only
- * statements of a function in a query; pushing it once more saves us from
- * remembering whether there was one.
+ * The active snapshot is the right one for read-only statements of a function in
+ * a query.  It is pushed once more, so that the code need not remember whether
+ * there was one.
  */
 void
 durable_sql_connect(void)
@@ -207,7 +207,7 @@ durable_sql_finish(void)
 	SPI_finish();
 }
 
-/* --- who runs it ------------------------------------------------------------------ */
+/* --- the role that runs statements ------------------------------------------------ */
 
 void
 durable_role_enter(DurableRole *saved)
@@ -261,7 +261,7 @@ durable_extension_require(void)
 	return extension.owner;
 }
 
-/* There is no system cache over pg_extension, and this is asked for every statement. */
+/* There is no system cache for pg_extension, and every statement needs these OIDs. */
 static void
 look_up_extension(void)
 {
@@ -274,7 +274,7 @@ look_up_extension(void)
 		return;
 	register_callbacks();
 
-	/* Before the scan: an invalidation that arrives in it must not be lost. */
+	/* This is set before the scan, so that an invalidation that arrives during it is not lost. */
 	extension.valid = true;
 	extension.oid = InvalidOid;
 	extension.owner = InvalidOid;
@@ -302,8 +302,8 @@ look_up_extension(void)
 		extension.owner = owner;
 
 		/*
-		 * That it is not there is not remembered: a row of pg_extension is visible for
-		 * a moment before the invalidations of its transaction have been sent.
+		 * The absence of the extension is not cached: a row of pg_extension becomes
+		 * visible shortly before the invalidations of its transaction are sent.
 		 */
 		if (!OidIsValid(oid))
 			extension.valid = false;

@@ -1,20 +1,20 @@
 /*
  * table.c
- *		The engine's tables without SQL: opening them, and their columns by name.
+ *		Opens the engine's tables without SQL, and finds their columns by name.
  *
- * A statement that reads one row through an index costs some fifteen times as much in
- * the executor as in the table itself: the plan is checked and copied, its nodes are
- * made and torn down again.  A unit of work for a single instance needs half a dozen
- * of these.  So the rows that every unit reads are read as by the executor's scan
- * nodes, with the same locks, snapshots and visibility.
+ * A statement that reads one row through an index costs about fifteen times as much in
+ * the executor as in the table itself: the plan is checked and copied, and its nodes are
+ * set up and shut down.  A unit of work for a single instance would need six such
+ * statements.  So the rows that every unit reads are read in the way of the executor's
+ * scan nodes, with the same locks, snapshots and visibility.
  *
  * A column is known by its name.  Cached information about a table is valid until an
  * invalidation message for the table, or for all tables, arrives.
  *
  * Owns: the list of tables that are known in this process.
  * Called by: table_scan.c, table_write.c
- * Locks: those the caller asks for, on the table and its index.
- * Memory: none but the callers' static structs.
+ * Locks: those that the caller asks for, on the table and its index.
+ * Memory: only the callers' static structs.
  */
 #include "durable.h"
 #include "sql.h"
@@ -50,8 +50,8 @@ durable_table_open(DurableTable *table, LOCKMODE mode)
 			durable_extension_require();
 
 			/*
-			 * Before it is looked at: a change that is told meanwhile must not be
-			 * lost.  Until all is found out, and if that fails, it has no OID.
+			 * The table is added to the list before it is examined, so that a concurrent
+			 * invalidation is not lost.  It has no OID until the examination has succeeded.
 			 */
 			table->known = true;
 			table->version++;
@@ -74,7 +74,7 @@ durable_table_open(DurableTable *table, LOCKMODE mode)
 		}
 		if (table->known)
 			return rel;
-		table_close(rel, mode); /* it has changed just now */
+		table_close(rel, mode); /* it has changed since */
 	}
 }
 
@@ -95,7 +95,7 @@ watch(DurableTable *table)
 	table->watched = true;
 }
 
-/* InvalidOid: any of them may have changed; or it is being looked at. */
+/* InvalidOid means that any table may have changed, or that the table is being examined. */
 static void
 forget(Datum arg, Oid relation)
 {

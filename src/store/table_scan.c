@@ -1,15 +1,17 @@
 /*
  * table_scan.c
- *		Reading the engine's tables through an index, or by the place of a row.
+ *		Reads the engine's tables through an index, or by the ctid of a row.
  *
  * These functions do the same as the executor's nodes for index scan, TID scan and row
  * locks, in the same order; see nodeIndexscan.c, nodeTidscan.c and nodeLockRows.c of
  * PostgreSQL.  The scan marks index entries of rows that are dead to all transactions,
  * as usual, so the next scan does not visit them.
  *
- * Called by: the *_table.c, which own the tables; client.c, status_row.c
- * Locks: on the table what the caller says, AccessShareLock on the index; FOR NO
- * KEY UPDATE on rows.
+ * Owns: nothing.
+ * Called by: the *_table.c, which own the tables; client.c, status_row.c, code_api.c,
+ * turn_api.c
+ * Locks: on the table the mode that the caller gives, AccessShareLock on the index;
+ * FOR NO KEY UPDATE on rows.
  * Memory: CurrentMemoryContext, until the scan is closed.
  */
 #include "durable.h"
@@ -23,7 +25,7 @@
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
-/* Of index entries, until the time is looked at again. */
+/* The number of index entries after which the time is checked again. */
 #define VISITS_BETWEEN_LOOKS	64
 
 static void open_table(DurableScan *scan, DurableTable *table, int by, LOCKMODE mode);
@@ -103,7 +105,7 @@ durable_scan_key(DurableScan *scan, int column, StrategyNumber strategy,
 	if (scan->index == NULL)
 		scan->index = durable_table_open_index(scan->table, scan->by);
 
-	/* Its collation is "C", which is that of all text in our indexes. */
+	/* The collation is "C", as for all text columns in the engine's indexes. */
 	ScanKeyInit(&scan->keys[scan->nkeys++], place_in_index(scan, column), strategy, function, value);
 }
 
@@ -147,7 +149,7 @@ durable_scan_next(DurableScan *scan)
 	return index_getnext_slot(scan->scan, ForwardScanDirection, scan->slot);
 }
 
-/* As index_getnext_slot does it with a snapshot that sees one version of each row. */
+/* This does the same as index_getnext_slot with a snapshot that sees one version of each row. */
 static bool
 next_within(DurableScan *scan)
 {
@@ -193,7 +195,7 @@ place_in_index(DurableScan *scan, int column)
 	elog(ERROR, "index durable.%s has no column \"%s\"", scan->table->indexes[scan->by], scan->table->columns[column]);
 }
 
-/* The table is locked since the place was read, so its file has not become shorter. */
+/* The table has been locked since the ctid was read, so its file has not become shorter. */
 bool
 durable_scan_fetch(DurableScan *scan, ItemPointer tid)
 {
@@ -240,7 +242,7 @@ durable_scan_lock(DurableScan *scan)
 	elog(ERROR, "unexpected result of locking a row of durable.%s: %d", scan->table->name, (int) result);
 }
 
-/* --- the row at hand ------------------------------------------------------------------- */
+/* --- the current row ------------------------------------------------------------------- */
 
 ItemPointerData
 durable_scan_tid(DurableScan *scan)

@@ -1,12 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * table_write.c
- *		Writing to the engine's tables without a statement.
+ *		Writes to the engine's tables without a statement.
  *
- * A row costs less than the statement that writes it: looking at the plan, making
- * and ending an executor for it and switching roles were three quarters of the
- * instructions of a start.  Here rows go into the table and its indexes as COPY
- * puts them there.
+ * A row costs less than the statement that writes it: checking the plan, starting and
+ * ending the executor and switching roles took three quarters of the instructions of a
+ * start.  Here rows are inserted into the table and its indexes in the way of COPY.
  *
  * No role is switched: privileges are checked by the executor, which is not used here,
  * and C code alone decides which rows are written.  Indexes, columns and defaults that
@@ -18,11 +17,11 @@
  *
  * Cached information about a table is valid as long as that of table.c.
  *
- * Owns:	heap and indexes of durable.instance, history, inbox and timer, as far as
- *			rows are not written by statements
- * Called by: finished.c and the *_table.c, which own the tables
+ * Owns:	nothing
+ * Called by: finished.c, tally.c, message_rows.c and the *_table.c, which own the tables;
+ *			table_write_held.c, table_write_unique.c
  * Locks:	RowExclusiveLock on table and indexes until the end of the transaction,
- *			as statements take it; on a partial index only for a row that belongs into it
+ *			as statements take it; on a partial index only for a row that belongs in it
  * Memory:	cached information about a table under CacheMemoryContext; a writer and
  *			its slots in the context that is current when it is opened
  *
@@ -104,7 +103,7 @@ durable_writer_make(DurableWritable *writable)
 
 		if (info->ii_Predicate == NIL)
 			writer->indexes[i] = index_open(state->indexes[i].oid, RowExclusiveLock);
-		/* What an access method remembers between rows, it remembers for one writer. */
+		/* Data that an index access method keeps between rows is kept for each writer. */
 		info->ii_AmCache = NULL;
 		info->ii_Context = CurrentMemoryContext;
 	}
@@ -123,7 +122,7 @@ durable_writer_check(DurableWritable *writable, bool inserts)
 	table_close(relation, AccessShareLock);
 }
 
-/* --- what there is to know ------------------------------------------------------------------ */
+/* --- information about a table -------------------------------------------------------------- */
 
 static void
 know(DurableWritable *writable, Relation relation)
@@ -141,7 +140,7 @@ find_out(DurableWritable *writable, Relation relation)
 	refuse_what_we_skip(writable, relation);
 	found.context = AllocSetContextCreate(CurrentMemoryContext, "durable table", ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(found.context);
-	/* With what rows have that were there before a column was. */
+	/* Includes the values that rows have for a column that was added after them. */
 	found.row = CreateTupleDescCopyConstr(RelationGetDescr(relation));
 	for (int i = 0; i < writable->table->ncolumns; i++)
 		if (writable->columns == 0 || (writable->columns & DURABLE_COLUMN_BIT(i)) != 0)
@@ -162,7 +161,7 @@ find_out(DurableWritable *writable, Relation relation)
 	*writable->state = found;
 }
 
-/* What a statement would do and we do not, where that would make a difference. */
+/* Refuses tables with objects that a statement would process, and this file does not. */
 static void
 refuse_what_we_skip(const DurableWritable *writable, Relation relation)
 {
@@ -183,7 +182,10 @@ refuse_what_we_skip(const DurableWritable *writable, Relation relation)
 		refuse(relation, "rules", NULL);
 }
 
-/* Of those that are not somebody's own, unique constraints that are deferrable have some; we do not defer. */
+/*
+ * Is it a trigger that would have to be fired here?  That of a deferrable unique constraint
+ * need not be, because uniqueness is checked at once.
+ */
 static bool
 is_skipped(const DurableWritable *writable, const Trigger *trigger)
 {
@@ -325,7 +327,7 @@ durable_writer_keep(DurableWriter *writer, int column)
 	writer->kept[column] = true;
 }
 
-/* What was set goes into the row; for the next one nothing is set. */
+/* Puts the values that were set into the row, and marks all of them as not set for the next one. */
 static void
 take_values(DurableWriter *writer, TupleTableSlot *row)
 {
@@ -402,7 +404,7 @@ durable_writer_update(DurableWriter *writer, ItemPointer tid)
 	if (writer->old == NULL)
 		writer->old = new_slot(writer, table_slot_callbacks(writer->relation));
 
-	/* As it is now: the lock that the caller has keeps it so, and a snapshot may be older. */
+	/* Reads the current version: the caller's lock prevents changes, and a snapshot may be older. */
 	if (table_tuple_fetch_row_version(writer->relation, tid, SnapshotSelf, writer->old))
 	{
 		slot_getallattrs(writer->old);
@@ -445,7 +447,7 @@ lost_row(DurableWriter *writer, TM_Result result)
 		 RelationGetRelationName(writer->relation), (int) result);
 }
 
-/* An empty row: one after the other for those that are collected. */
+/* Returns an empty row: a new slot for each of the rows that are inserted together. */
 static TupleTableSlot *
 next_row(DurableWriter *writer)
 {
@@ -456,7 +458,7 @@ next_row(DurableWriter *writer)
 	return ExecClearTuple(row);
 }
 
-/* In a row description of our own: that of the relation would have to be given back. */
+/* The slot has a copy of the row description, because the relation's own would have to be released. */
 static TupleTableSlot *
 new_slot(DurableWriter *writer, const TupleTableSlotOps *kind)
 {
@@ -500,8 +502,8 @@ durable_writer_unique_check(DurableWriter *writer, int place)
 }
 
 /*
- * Few rows are in a partial index of ours, and each open relation is a lock to be taken and
- * released.  The lock on the table keeps the index there.
+ * Few rows belong in a partial index of the engine, and each open relation needs a lock.  So
+ * a partial index is opened when it is needed.  The lock on the table prevents its removal.
  */
 static void
 open_partial_index(DurableWriter *writer, int place)
@@ -514,7 +516,7 @@ open_partial_index(DurableWriter *writer, int place)
 	CurrentResourceOwner = owner;
 }
 
-/* False with UNIQUE_CHECK_PARTIAL when there may be another row of that key. */
+/* Returns false with UNIQUE_CHECK_PARTIAL when there may be another row with that key. */
 bool
 durable_writer_insert_into_index(DurableWriter *writer, int place, TupleTableSlot *row,
 								 IndexUniqueCheck check, bool unchanged)

@@ -1,19 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * table_write_held.c
- *		Writers that leave their tables open until the transaction ends.
+ *		Keeps writers with open tables until the transaction ends.
  *
  * A statement may call durable.start() for 1,000,000 rows.  Opening two tables and their
  * indexes was a tenth of the instructions of each call.  So a writer of such a table is
  * kept, with its open relations, for the next call in the transaction.
  *
  * The references and locks belong to the resource owner of the transaction, because the
- * statement or the subtransaction that has opened the tables may end before.  DDL refuses a
+ * statement or the subtransaction that has opened the tables may end earlier.  DDL refuses a
  * table that its own session uses, so the utility hook releases the writers before every
- * utility statement (ddl.c); without this hook nothing is held.  The abort of a
+ * utility statement (ddl.c); without this hook no writer is kept.  The abort of a
  * subtransaction releases them too: the tables may have been created in it.
  *
- * A writer is not used again when something about its table has changed (table.c).
+ * A writer is not used again after its table or an index of it has changed (table.c).
  *
  * Owns:	DurableWritable.held
  * Called by: table_write.c; ddl.c (releasing)
@@ -68,7 +68,7 @@ is_current(const DurableWritable *writable)
 	return writable->table->known && writable->held->state->version == writable->table->version;
 }
 
-/* As inv_api.c keeps the table of large objects open. */
+/* inv_api.c of PostgreSQL keeps the table of large objects open in the same way. */
 static void
 hold(DurableWritable *writable)
 {
@@ -117,7 +117,7 @@ durable_writer_forget_held(DurableWritable *writable)
 		release(writable);
 }
 
-/* An abort closes what is open by itself. */
+/* The abort of the transaction closes open relations by itself. */
 static void
 end_of_transaction(XactEvent event, void *arg)
 {
@@ -140,6 +140,6 @@ static void
 end_of_subtransaction(SubXactEvent event, SubTransactionId subid,
 					  SubTransactionId parent, void *arg)
 {
-	if (event == SUBXACT_EVENT_ABORT_SUB)	/* before its relations and their entries go */
+	if (event == SUBXACT_EVENT_ABORT_SUB)	/* before the relations and their cache entries are released */
 		durable_writer_release_held();
 }

@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * table_write_unique.c
- *		Inserting a row unless its key is taken, without waiting for other transactions.
+ *		Inserts a row unless its key is taken, without waiting for other transactions.
  *
  * INSERT ... ON CONFLICT DO NOTHING waits for a transaction that has inserted or deleted
  * a row of the same key and has not ended.  That may be an open session of a user, or a
  * prepared transaction, and a unit of work must not wait for it.
  *
  * Owns:	nothing
- * Called by: instance_table.c
+ * Called by: instance_table.c, entity_table.c
  * Locks:	the lock of a speculative insertion, for its short duration; other
  *			insertions of the same key wait for it
- * Memory:	as table_write.c
+ * Memory:	as in table_write.c
  *
  *-------------------------------------------------------------------------
  */
@@ -28,16 +28,16 @@
 #include "compat.h"
 #include "table_write_internal.h"
 
-/* So often another session may insert the same key at the very moment. */
+/* The number of attempts, in case other sessions insert the same key at the same time. */
 #define UNIQUE_TRIES	3
 
 static KeyOutcome find_key(DurableWriter *writer, int place, TupleTableSlot *row);
 static bool has_successor(TupleTableSlot *found);
 
 /*
- * As INSERT ... ON CONFLICT DO NOTHING: look first, then insert speculatively, look
- * again through the index, and take the row back if another session was faster.  The
- * difference is that nobody is waited for.
+ * Does the same as INSERT ... ON CONFLICT DO NOTHING: it looks first, then inserts
+ * speculatively, looks again through the index, and removes the row if another session
+ * was faster.  The difference is that it does not wait for other transactions.
  */
 KeyOutcome
 durable_writer_insert_unless_taken(DurableWriter *writer, int which_index)
@@ -84,7 +84,7 @@ durable_writer_inserted_tid(DurableWriter *writer)
 	return writer->rows[0]->tts_tid;
 }
 
-/* KEY_INSERTED: no row has the key, not even one of a transaction that has not ended. */
+/* KEY_INSERTED means that no row has the key, not even one of a transaction that has not ended. */
 static KeyOutcome
 find_key(DurableWriter *writer, int place, TupleTableSlot *row)
 {
@@ -125,8 +125,9 @@ find_key(DurableWriter *writer, int place, TupleTableSlot *row)
 }
 
 /*
- * Another transaction, which has not ended, is changing the row.  An update leaves a
- * row of that key, whether it commits or not; a deletion does not.
+ * Another transaction, which has not ended, has changed the row.  After an update there is
+ * a row with that key, whether the transaction commits or not; after a deletion there may
+ * be none.
  */
 static bool
 has_successor(TupleTableSlot *found)

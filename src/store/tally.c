@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * tally.c
- *		Numbers of instances, by owner, name, handler and status.
+ *		Counts instances by owner, name, handler and status.
  *
  * The counted columns have no index, and counting a million instances takes a third of
  * a second.  So each transaction that creates, changes or deletes instances adds rows
@@ -22,11 +22,12 @@
  *
  * Differences of one transaction are added up in this process and written when it
  * commits, so a statement that starts 1,000,000 instances adds a row for each range
- * and no more.  Those of a savepoint that is rolled back are forgotten.
+ * and no more.  Differences of a savepoint that is rolled back are discarded.
  *
  * Owns:	durable.tally, durable.name_range
- * Called by: instance_table.c, batch_store.c (differences), fold.c (sums); finished.c
- *			writes the differences of deletions in its own statement
+ * Called by: instance_table.c, code_table.c, code_api.c, batch_store.c (differences), fold.c
+ *			(sums); tally_ranges.c (reading); finished.c writes the differences of
+ *			deletions in its own statement
  * Locks:	none; rows that are replaced are deleted by the coordinator only
  * Memory:	the differences in an array that is kept; their names in TopTransactionContext
  *
@@ -65,10 +66,10 @@ static DurableWritable tally = {
 	.table = &tally_table
 };
 
-/* When there are so many, those of the current (sub)transaction are written. */
+/* The number of differences at which those of the current (sub)transaction are written. */
 #define ENOUGH_PENDING	256
 
-/* One of the last so many may be for the same as the next one. */
+/* The number of recent differences that are searched for one with the same key as a new one. */
 #define LOOK_BACK		8
 
 typedef struct Difference
@@ -176,7 +177,7 @@ durable_tally_pending(int place)
 	return place < npending ? &pending[place].content : NULL;
 }
 
-/* Rows of this level go when it is rolled back; those of outer levels must not. */
+/* A rollback of this level removes the rows written in it, so those of outer levels are not written here. */
 static void
 make_room(int nest_level)
 {
@@ -198,7 +199,7 @@ make_room(int nest_level)
 	allocated = Max(ENOUGH_PENDING, 2 * allocated);
 }
 
-/* Those from that place on become rows of the current (sub)transaction. */
+/* Writes the differences from that index on as rows of the current (sub)transaction. */
 static void
 write_from(int first)
 {

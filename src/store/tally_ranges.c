@@ -1,19 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * tally_ranges.c
- *		Between which keys the instances with some statuses or a name are.
+ *		Finds the ranges of keys that contain the instances with some statuses or a name.
  *
  * No index has the status of an instance, since it changes, nor its name, since each
  * start would add an entry.  The sums in durable.tally say how many instances of a range
- * of 512 keys have a status, so the five that run among 1,000,000 that have completed
- * are in five ranges at most, and these are read.  durable.name_range and the differences
+ * of 512 keys have a status.  So five running instances among 1,000,000 completed ones
+ * are in five ranges at most, and only these are read.  durable.name_range and the differences
  * that have not been added up say which ranges have instances of a name.
  *
  * Differences of this transaction that have not been written count as well.
  *
  * Owns:	nothing
- * Called by: instance_table.c, query_api.c, query_ranges.c
- * Locks:	those of a SELECT
+ * Called by: instance_table.c, query_api.c
+ * Locks:	those that a SELECT takes
  * Memory:	CurrentMemoryContext
  *
  *-------------------------------------------------------------------------
@@ -118,7 +118,7 @@ read_ranges(TallyRanges * ranges, DurableSql *sql, Datum condition, int64 first,
 	}
 }
 
-/* Both are sorted; a join of the two was planned as a nested loop. */
+/* Both lists are sorted and merged here; SQL would join them with a nested loop. */
 static void
 keep_common(TallyRanges * ranges, const TallyRanges * others)
 {
@@ -137,7 +137,7 @@ keep_common(TallyRanges * ranges, const TallyRanges * others)
 	ranges->n = kept;
 }
 
-/* Few, and at the beginning as a rule. */
+/* There are few of them, and they usually are at the beginning. */
 static void
 add_pending(TallyRanges * ranges, const char *name, ArrayType *statuses, int64 first, int64 last)
 {

@@ -3,12 +3,13 @@
  * task_table.c
  *		The table durable.task_queue: activities that run in a transaction of their own.
  *
- * A unit inserts tasks.  The worker that runs one has its row locked meanwhile, and
+ * A unit inserts tasks.  A worker holds the lock of a task's row while it runs the task, and
  * deletes or postpones it.  A termination deletes the tasks that are not running.
  *
  * Owns:	durable.task_queue; finished.c deletes its rows together with their instances
- * Called by: task_unit.c, batch_statements.c, blame.c
- * Locks:	row locks as the functions say
+ * Called by: task_unit.c, batch_statements.c, batch_store.c, queued_table.c, admission.c,
+ *			watching.c, blame.c
+ * Locks:	row locks, described at the functions
  * Memory:	rows in CurrentMemoryContext
  *
  *-------------------------------------------------------------------------
@@ -27,7 +28,7 @@
 #include "task_table.h"
 #include "wakeup.h"
 
-/* What is read of a row, in the order of read_task. */
+/* The columns that are read from a row, in the order of read_task. */
 #define TASK_COLUMNS \
 	"ctid, key, execution, task, attempt, name, handler, input, retry, timeout, " \
 	"run_at, scheduled_at, id, crashes, last_failure, queued_id"
@@ -83,7 +84,7 @@ static DurableSql watch_one = {
 	4, {TIDOID, TIMESTAMPTZOID, OIDARRAYOID, TIMESTAMPTZOID}
 };
 
-/* What is due already has not begun, and will see the change. */
+/* A task that is due already has not begun, and its query will see the change. */
 #define WAKE_WATCHING(condition) \
 	"UPDATE durable.task_queue t SET " \
 	"run_at = CASE WHEN t.held_run_at IS NULL THEN greatest($1, t.rest_until) ELSE t.run_at END, " \
@@ -102,7 +103,7 @@ static DurableSql wake_all_watching = {
 	2, {TIMESTAMPTZOID, INT8OID}
 };
 
-/* Rows that are being run are locked: their worker sees that the instance has ended. */
+/* Rows of running tasks are locked; their workers notice that the instance has ended. */
 static DurableSql delete_idle = {
 	"DELETE FROM durable.task_queue t USING (SELECT owner, run_at, id FROM durable.task_queue "
 	"WHERE key = ANY ($1) FOR UPDATE SKIP LOCKED) d "

@@ -3,12 +3,12 @@
  * timer_table.c
  *		The table durable.timer: timers that have not fired.
  *
- * A unit inserts timers, and start does with start_at.  The unit that holds the row
- * lock of the instance deletes them when they fire or are given up.  A finished
+ * A unit inserts timers, and so does durable.start() with start_at.  The unit that holds the
+ * row lock of the instance deletes them when they fire or are canceled.  A finished
  * instance has none.
  *
  * Owns:	durable.timer
- * Called by: unit.c, batch_store.c, start_api.c
+ * Called by: unit.c, batch_store.c, start_api.c, entity_api.c
  * Locks:	none on what it reads; those of the rows that it writes
  * Memory:	rows in CurrentMemoryContext
  *
@@ -132,7 +132,7 @@ durable_timer_next(Oid owner, TimestampTz after)
 	return result;
 }
 
-/* Another row may be at its place by now. */
+/* Another row may have been stored at the same place since. */
 void
 durable_timer_check_live(List *messages)
 {
