@@ -40,6 +40,11 @@ test('a game is played to victory with the mouse', async () => {
 	assert.ok(await page.locator('#timeline-table tbody tr').count() > 10, 'the timeline is a table, too');
 	const clicked = await page.locator('#happened .sql pre').first().innerText();
 	assert.equal(await psql(`BEGIN; ${clicked.replace('SELECT *', 'SELECT ok').replace(/;$/, '')}; ROLLBACK`), 'f', 'the SQL that is shown can be executed');
+	// the list of games says so
+	const gate = await openIn(page.context(), `${address}/play?new`);
+	await gate.getByRole('listitem').filter({ hasText: name }).getByText('won', { exact: true }).waitFor();
+	assert.deepEqual(gate.problems, []);
+	await gate.close();
 	assert.deepEqual(page.problems, []);
 	await page.close();
 });

@@ -211,6 +211,56 @@ test('a history of 5,000 events is fluid', async () => {
 	await page.context().close();
 });
 
+test('each action of schedules and queues, with its SQL and curl', async () => {
+	// Without pg_cron a schedule cannot be made or paused, but it can be triggered.
+	await psql("SELECT durable.register_queue('parcels & co', 2, rate => 5, per => '1 minute')");
+	await psql(`INSERT INTO durable.schedule (owner, name, cron, orchestration, input, timezone, overlap, catch_up, seen_until)
+		VALUES ('dungeon', 'nightly', '0 3 1-7 * *', 'pages.patient', '2', 'America/Argentina/Buenos_Aires', 'skip', '1 hour', durable.clock())`, 'postgres');
+	await psql(`CREATE FUNCTION pages.counter(state jsonb, operation text, input jsonb) RETURNS durable.entity_result LANGUAGE plpgsql AS $$
+		BEGIN
+			IF operation = 'break' THEN RAISE 'the counter is <b>stuck</b>'; END IF;
+			RETURN (to_jsonb(coalesce(state::integer, 0) + 1), NULL)::durable.entity_result;
+		END $$`);
+	await psql("SELECT durable.register_entity('Counter', 'pages.counter(jsonb,text,jsonb)'), durable.signal_entity('Counter', 'doors', 'add'), durable.signal_entity('Counter', 'doors', 'break')");
+	const page = await open(at('/queues'));
+	const isPaused = () => psql("SELECT is_paused FROM durable.queues WHERE name = 'parcels & co'");
+
+	await page.getByText('2 at a time, 5 per minute').waitFor();
+	await page.getByRole('button', { name: 'Pause parcels & co' }).click();
+	await accessible(page, 'the dialog of a queue');
+	const pause = await confirmed(page, 'Pause');
+	assert.equal(pause.sql, "SELECT durable.pause_queue('parcels & co');");
+	assert.equal(pause.curl, `curl -X POST ${address}/api/v1/queues/parcels%20%26%20co/pause`);
+	await page.getByRole('button', { name: 'Unpause parcels & co' }).waitFor();
+	assert.equal(await isPaused(), 't');
+	await page.getByRole('button', { name: 'Unpause parcels & co' }).click();
+	assert.equal((await confirmed(page, 'Unpause')).sql, "SELECT durable.unpause_queue('parcels & co');");
+	await page.getByRole('button', { name: 'Pause parcels & co' }).waitFor();
+	assert.equal(await isPaused(), 'f');
+
+	await page.goto(at('/schedules'));
+	await page.getByRole('button', { name: 'Trigger nightly' }).click();
+	const trigger = await confirmed(page, 'Trigger');
+	assert.equal(trigger.sql, "SELECT durable.trigger_schedule('nightly');");
+	assert.equal(trigger.curl, `curl -X POST ${address}/api/v1/schedules/nightly/trigger`);
+	await page.getByRole('link', { name: /^nightly@/ }).waitFor();
+	assert.equal(await psql("SELECT count(*) FROM durable.instances WHERE instance_id LIKE 'nightly@%'"), '1');
+	await page.getByRole('button', { name: 'Trigger nightly' }).click();
+	await confirmed(page, 'Trigger');
+	await page.getByText('The run is skipped').waitFor();
+	await page.getByRole('button', { name: 'Pause nightly' }).click();
+	await page.getByRole('dialog').getByText("SELECT durable.pause_schedule('nightly');").waitFor();
+	await page.getByRole('dialog').getByRole('button', { name: 'Pause' }).click();
+	await page.getByRole('dialog').getByText(/schedules need pg_cron/).waitFor();
+	await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
+
+	await page.goto(at('/entities'));
+	await page.getByText('doors').waitFor();
+	await page.getByText('last failure: the counter is <b>stuck</b>').waitFor();
+	assert.deepEqual(page.problems, []);
+	await page.context().close();
+});
+
 test('all other pages, light and dark, wide and narrow', async () => {
 	await psql("SELECT durable.register_queue('letters', 2)");
 	for (const [width, colorScheme] of [[1280, 'light'], [768, 'dark'], [360, 'light'], [320, 'dark']]) {

@@ -70,7 +70,7 @@ const PARTS = {
 	schedules: {
 		pause: { title: 'Pause', icon: 'pause', call: 'pause_schedule', text: 'The schedule starts no instances until it is unpaused. Times of the pause are not made up for.', done: () => 'The schedule is paused.' },
 		unpause: { title: 'Unpause', icon: 'play', call: 'unpause_schedule', text: 'The schedule goes on with its next time.', done: () => 'The schedule goes on.' },
-		trigger: { title: 'Trigger', icon: 'bell', call: 'trigger_schedule', text: 'The schedule runs once, now. Its overlap decides what happens if an earlier run has not ended.', done: answer => answer?.instanceId ? `The instance ${answer.instanceId} is started.` : 'No instance is started, because an earlier run has not ended.' }
+		trigger: { title: 'Trigger', icon: 'bell', call: 'trigger_schedule', text: 'The schedule runs once, now. Its overlap decides what happens if an earlier run has not ended.', done: answer => answer?.instanceId ? `The instance ${answer.instanceId} is started.` : 'The run is skipped, because an earlier one has not ended.' }
 	},
 	queues: {
 		pause: { title: 'Pause', icon: 'pause', call: 'pause_queue', text: 'Nothing begins in the queue until it is unpaused. What is out goes on.', done: () => 'The queue is paused.' },
