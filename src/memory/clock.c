@@ -1,10 +1,10 @@
 /*
  * clock.c
- *		The engine's clock, and waiting.
+ *		Provides the engine's clock, and waits by it.
  *
- * Owns: the time of the engine.  Due times of timers and tasks, history and
- * the sleep of the processes all go by durable_clock_now().  It also owns the time
- * that a turn of an orchestration sees.
+ * Owns: the time of the engine.  Due times of timers and tasks, times in the history
+ * and the sleep of the processes all use durable_clock_now().  This file also owns the
+ * time that a turn of an orchestration sees.
  * Called by: all layers above.
  * Locks: none.
  * Memory: none.
@@ -35,9 +35,9 @@ durable_clock_now(void)
 }
 
 /*
- * Everything that PostgreSQL takes for the present time, except for clock_timestamp()
- * and timeofday(), is the time at which the transaction or the statement has begun,
- * and is looked up when the expression is evaluated.
+ * All functions of PostgreSQL for the present time, except for clock_timestamp() and
+ * timeofday(), return the time at which the transaction or the statement has begun, and
+ * read it when the expression is evaluated.
  */
 void
 durable_clock_show(TimestampTz time)
@@ -69,8 +69,8 @@ durable_clock_transaction_start(void)
 }
 
 /*
- * There is one function that sets both.  It is meant for parallel workers, who do
- * not see their leader's, and asserts that it runs in one.
+ * A single function sets both times.  It is meant for parallel workers, which do not
+ * have their leader's times, and asserts that it runs in a parallel worker.
  */
 static void
 set_start(TimestampTz transaction, TimestampTz statement)
@@ -82,7 +82,7 @@ set_start(TimestampTz transaction, TimestampTz statement)
 	ParallelWorkerNumber = number;
 }
 
-/* Rounded up: who sleeps that long does not wake before t. */
+/* Rounded up, so that a process that sleeps for this time does not wake before t. */
 long
 durable_clock_ms_until(TimestampTz t, long cap)
 {
@@ -95,7 +95,7 @@ durable_clock_ms_until(TimestampTz t, long cap)
 	now = durable_clock_now();
 	if (t <= now)
 		return 0;
-	/* Compared before it is multiplied or rounded, so nothing overflows. */
+	/* The time is compared before it is multiplied or rounded, so no overflow is possible. */
 	if ((uint64) t - (uint64) now >= (uint64) cap * 1000)
 		return cap;
 	return (long) ((t - now + 999) / 1000);

@@ -1,14 +1,15 @@
 /*
  * duration.c
- *		Durations of activities.
+ *		Learns the durations of activities.
  *
  * Owns: durations in shared memory.
- * Called by: activity.c, which records one after each run and asks before the next.
+ * Called by: activity.c, which records a duration after each run and reads it before the
+ * next run.
  * Locks: none.
  * Memory: a fixed table; a new entry replaces another one if the table is full.
  *
- * It is an open hash table that is read and written without locks.  A value that
- * is lost in a race is one measurement less.
+ * The hash table uses open addressing, and is read and written without locks.  A race
+ * loses at most one measurement.
  */
 #include "durable.h"
 #include "shared.h"
@@ -31,8 +32,9 @@ durable_duration_get(Oid function)
 }
 
 /*
- * A moving average: a quarter of each new measurement.  So one slow run does not
- * turn a fast activity into a slow one unless it was very slow, and a few do.
+ * This is a moving average with a weight of a quarter for each new measurement.  So a
+ * single slow run does not make a fast activity count as slow unless the run was very
+ * slow, but several slow runs do.
  */
 void
 durable_duration_learn(Oid function, int64 us)
@@ -78,7 +80,7 @@ find_duration(Oid function, bool add)
 	if (!add)
 		return NULL;
 
-	/* Full around here.  A reader may see the old value under the new name once. */
+	/* All places for this name are taken.  A reader may see the old value under the new name once. */
 	entry = &durable_shared->durations[start % DURABLE_MAX_DURATIONS];
 	pg_atomic_write_u64(&entry->us, 0);
 	pg_atomic_write_u64(&entry->key, key);

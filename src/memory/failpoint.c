@@ -1,14 +1,14 @@
 /*
  * failpoint.c
- *		Named places where a test can have the process killed; only there when the
+ *		Named places where a test can have the process killed; they exist only if the
  *		library is built with DURABLE_TESTING.
  *
  * Every process that passes a place counts it in shared memory.  A test arms one of
- * them: the n-th to pass from then on kills itself, as if by kill -9.  The server
- * starts over, and with a new shared memory nothing is armed any more.
+ * the places: from then on the n-th process that passes it kills itself, as if by
+ * kill -9.  The server restarts with new shared memory, in which no place is armed.
  *
- * The extension has no SQL function for this.  A test makes its own, for which one
- * has to be superuser.
+ * The extension has no SQL function for this.  A test creates its own functions, which
+ * only a superuser can do.
  *
  * Owns: the counters in shared memory.
  * Called by: the engine at these places; test/t/230_chaos_commits.pl.
@@ -59,7 +59,7 @@ durable_failpoint_pass(Failpoint point)
 		kill(MyProcPid, SIGKILL);
 }
 
-/* (name text, n bigint) returns void: 0 disarms it */
+/* (name text, n bigint) returns void: 0 disarms the place */
 Datum
 durable_failpoint_arm(PG_FUNCTION_ARGS)
 {
@@ -68,7 +68,7 @@ durable_failpoint_arm(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* (name text) returns bigint: how often since the server started, or started over */
+/* (name text) returns bigint: the number of passes since the server started or restarted */
 Datum
 durable_failpoint_passed(PG_FUNCTION_ARGS)
 {
@@ -76,7 +76,7 @@ durable_failpoint_passed(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(pg_atomic_read_u64(&durable_shared->failpoint_passed[find_point(fcinfo)]));
 }
 
-/* () returns text: all of them */
+/* () returns text: the names of all places */
 Datum
 durable_failpoint_names(PG_FUNCTION_ARGS)
 {

@@ -1,21 +1,21 @@
 /*-------------------------------------------------------------------------
  *
  * flight.c
- *		The flight recorder: which user code each process runs, in a file.
+ *		The flight recorder: a file that records which user code each process runs.
  *
  * User code can end its process, and with it the server: a C function with a bug, an
- * out-of-memory kill, a library that calls exit().  Everything that ran is tried again
+ * out-of-memory kill, a library that calls exit().  All code that ran is tried again
  * after the restart, and the culprit ends the server again.  So each worker and each
  * companion has a record in a file that is mapped into memory, and stores there which
  * code it is about to run.  That costs a few instructions, no system call and no commit,
  * and outlives the process and the server as long as the kernel lives.  When the power
  * fails, no code was guilty.
  *
- * The records of the last life are read by the postmaster when it sets up shared memory.
+ * The postmaster reads the records of the server's last life when it sets up shared memory.
  * Where one process has crashed, the postmaster has sent SIGQUIT to the others, and their
  * handler has marked their records: the record without the mark is the culprit's.  The
  * same can be seen when the postmaster ended after the crash (restart_after_crash = off).
- * Where all records are marked (an immediate stop), or no process was told anything (kill -9
+ * Where all records are marked (an immediate stop), or no process got a signal (kill -9
  * of the postmaster, the end of a container), the whole server has ended and no record is
  * guilty; such an end counts for a fifth of a crash, because code that takes the whole
  * server down each time looks like this too.
@@ -28,8 +28,9 @@
  * server.  A file that is missing, short, or of another version or machine is ignored.
  *
  * Owns:	the file, its records
- * Called by: shmem.c (the postmaster), slot.c, companion_main.c, usercall.c
- * Locks:	none: a record is written by its process only
+ * Called by: shmem.c (the postmaster), slot.c, companion_main.c, coordinator.c, launcher.c,
+ *			usercall.c; flight_report.c (the file)
+ * Locks:	none: only the process itself writes its record
  * Memory:	the mapping, made by the postmaster and inherited
  *
  *-------------------------------------------------------------------------
@@ -54,7 +55,7 @@
 #define FILE_NAME	PG_STAT_TMP_DIR "/durable.flight"
 
 static FlightFile *file = NULL;
-static FlightRecord no_record;	/* of a process that has none in the file */
+static FlightRecord no_record;	/* of a process that has no record in the file */
 static FlightRecord *record = &no_record;
 
 static volatile sig_atomic_t told_to_terminate = false;
@@ -86,7 +87,7 @@ durable_flight_enter(const FlightRun *run)
 	return before;
 }
 
-/* The kind comes last, so that a record is whole whenever it says that something runs. */
+/* The kind is stored last, so that the record is complete whenever it says that code runs. */
 void
 durable_flight_leave(const FlightRun *before)
 {
@@ -135,8 +136,9 @@ set_handler(int signo, void (*handler) (int, siginfo_t *, void *))
 }
 
 /*
- * As PostgreSQL's own handler for processes without a client: nothing but stores, and
- * out without any callback.  A signal that the code has sent to itself is no order.
+ * Like PostgreSQL's own handler for processes without a client, this does nothing but
+ * store values, and exits without callbacks.  A signal that the process has sent to
+ * itself does not mark its record.
  */
 static void
 on_quit(int signo, siginfo_t *info, void *context)
@@ -228,7 +230,7 @@ durable_flight_start_life(FlightFile *without_file)
 		*file = next;
 }
 
-/* False when there is none, or none that says anything. */
+/* Returns false if there is no file, or none that is valid. */
 static bool
 read_file(FlightFile *last)
 {
@@ -256,8 +258,8 @@ read_file(FlightFile *last)
 }
 
 /*
- * All of it is written, so that a full file system is an error here and not a signal
- * when a page of it is touched.
+ * The whole file is written, so that a full file system causes an error here, and not a
+ * signal when a page is touched.
  */
 static FlightFile *
 map_file(const FlightFile *next)
@@ -282,7 +284,7 @@ map_file(const FlightFile *next)
 	return mapped == MAP_FAILED ? NULL : mapped;
 }
 
-/* Who ended the last life is to be counted, along with what has not been counted since the one before. */
+/* Reports the code that ended the last life, and keeps the reports that have not been counted before. */
 static void
 report_last_life(FlightFile *next, const FlightFile *last, bool same_postmaster)
 {

@@ -1,17 +1,19 @@
 /*
  * flight_report.c
- *		Reports of code that has ended a process or the server, until the coordinator
- *		counts them.
+ *		Keeps reports of code that has ended a process or the server, until the
+ *		coordinator counts them.
  *
  * Owns: the reports in the flight recorder's file.
- * Called by: the postmaster and processes at their exit (add); units, which do not
- *			run reported instances; the coordinator (blame.c), which counts reports.
+ * Called by: flight.c in the postmaster and in processes at their exit (add); units,
+ *			suspect.c and task_table.c, because reported code does not run; the
+ *			coordinator (blame.c), which counts reports.
  * Locks: a spinlock in shared memory; the postmaster adds when no other process runs.
  * Memory: a fixed table; when it is full, the oldest report is forgotten.
  *
- * The reports are in the file, so that one which has not been counted is counted in the
- * server's next life.  While it is being counted it bears the transaction that does so:
- * whether it was counted is then known even if the server crashes right there.
+ * The reports are in the file, so a report that has not been counted is counted in the
+ * server's next life.  A report that is being counted has the id of the transaction that
+ * counts it, so the commit status of this transaction tells after a crash whether the
+ * report was counted.
  */
 #include "durable.h"
 #include "flight_file.h"

@@ -1,27 +1,27 @@
 /*
  * process_room.c
- *		Processes are short: which coordinators leave for others.
+ *		Decides which coordinators leave when there are not enough processes.
  *
- * Owns: the fields of databases[] that tell of a coordinator that has left, and the
- * cap on workers.
- * Called by: the launcher, the coordinators, durable.doctor.
+ * Owns: the fields of databases[] about a coordinator that has left, and the cap on
+ * workers.
+ * Called by: the launcher, the coordinators, shmem.c, worker_supply.c.
  * Locks: the LWLock of shared memory, an entry's spinlock.
  * Memory: none.
  *
  * Launcher, coordinators and workers share max_worker_processes with parallel query
- * and logical replication.  If each database had a coordinator for ever, a server
+ * and logical replication.  If each database had a coordinator all the time, a server
  * with many databases would have no process left for a worker.  So no more
  * coordinators run at a time than durable_coordinator_limit says.  While there are
- * more databases than that, a coordinator is started when its database needs one, and
- * one that has nothing to do makes room; if none is idle, one that has had its time
- * slice does.  Its knowledge is in the tables, and its workers go on without it.
+ * more databases than that, a coordinator is started when its database needs one, and an
+ * idle coordinator leaves; if none is idle, one whose time slice is over leaves.  All it
+ * knows is in the tables, and its workers continue without it.
  *
  *		running --asked, or processes are short--> left (back_at)
- *		left --a wish, back_at, the slow recheck--> the launcher starts it
+ *		left --a request, back_at, the slow recheck--> the launcher starts it
  *
- * Nothing is lost between a coordinator's last look and its end: a session or worker
- * that wants something puts it into the entry, and the launcher looks at the entry
- * after the coordinator's end, which wakes it.
+ * No request is lost between a coordinator's last look and its end: a session or worker
+ * enters its request in the database's entry, and the end of the coordinator wakes the
+ * launcher, which then looks at the entry.
  */
 #include "durable.h"
 #include "shared.h"
@@ -39,8 +39,8 @@
 #define LOG_INTERVAL			(5 * 60 * 1000)
 
 /*
- * Half of the processes, without the launcher and that of logical replication; more
- * where durable.max_workers leaves more.
+ * Half of the processes, not counting the launcher and that of logical replication; more
+ * if durable.max_workers leaves more.
  */
 int
 durable_coordinator_limit(void)
@@ -62,8 +62,9 @@ durable_coordinator_is_asked(DurableDatabase *db)
 }
 
 /*
- * By the coordinator, right before it ends.  back_at: in virtual time, DT_NOEND when
- * nothing is due; DT_NOBEGIN: at once, when it is its turn again.
+ * The coordinator calls this right before it ends.  back_at is in virtual time; DT_NOEND
+ * means that there is nothing due, and DT_NOBEGIN that it is to be started again as soon
+ * as its turn comes.
  */
 void
 durable_coordinator_leave(DurableDatabase *db, TimestampTz back_at)
@@ -76,9 +77,10 @@ durable_coordinator_leave(DurableDatabase *db, TimestampTz back_at)
 }
 
 /*
- * Asks a coordinator to leave for that database, or for a worker of it: the one that
- * has had nothing to do for longest, or in urgent cases the one that has run for
- * longest and for its time slice.  False if there is none.
+ * Asks a coordinator to leave, so that this database gets a coordinator or a worker.  This
+ * is the coordinator that has been idle for the longest time, or in urgent cases the one
+ * that has run for the longest time, if its time slice is over.  Returns false if there is
+ * none.
  */
 bool
 durable_coordinator_make_room(const DurableDatabase *for_db, bool urgent)
@@ -130,9 +132,9 @@ durable_coordinator_make_room(const DurableDatabase *for_db, bool urgent)
 }
 
 /*
- * The server has no process to spare beside that many workers; -1: for a coordinator.
- * For a while no more workers are tried, so that owners and databases take turns with
- * those that there are, as they do with durable.max_workers.
+ * The server has no free process besides that many workers; -1: none for a coordinator.
+ * For some time no further workers are started, so that owners and databases take turns
+ * with the existing ones, as they do with durable.max_workers.
  */
 void
 durable_process_refused(int workers)

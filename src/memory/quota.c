@@ -1,7 +1,7 @@
 /*
  * quota.c
- *		The number of unfinished instances of an owner, and the rate at which it starts
- *		them.
+ *		Limits the number of unfinished instances of an owner, and the rate at which the
+ *		owner starts them.
  *
  * Owns: quotas[] in shared memory, and what the current transaction has started.
  * Called by: start_api.c for clients, batch_store.c for units of work; only for owners
@@ -25,7 +25,7 @@
  *
  * Starts in a time are limited by a token bucket that holds as many as may be started
  * in the time.  It is full after a restart of the server.  A start that is rolled back has
- * used its token: it has cost the server as much as another.
+ * used its token, because it has cost the server as much as another start.
  */
 #include "durable.h"
 #include "quota.h"
@@ -40,7 +40,7 @@
 #define COUNT_EVERY_MS		1000
 #define COUNT_PART			20
 
-/* Of one owner and one level of subtransactions. */
+/* The starts of one owner in one level of subtransactions. */
 typedef struct PendingQuota
 {
 	Oid			owner;
@@ -107,7 +107,7 @@ durable_quota_take(const DurableQuota *quota, int64 *value)
 	return answer;
 }
 
-/* Without a limit, what was used up before counts no more when there is one again. */
+/* Without a limit the bucket is full, so starts from before count no more when a limit is set again. */
 static void
 refill(QuotaState *state, const DurableQuota *quota, TimestampTz now)
 {
@@ -174,8 +174,8 @@ durable_quota_change(Oid owner, int64 change)
 }
 
 /*
- * Under the spinlock.  The entry that was not used for the longest time makes room for
- * another; its owner is counted again then.
+ * Called under the spinlock.  If there is no room, the entry that was not used for the
+ * longest time is replaced; the instances of its owner are counted again when needed.
  */
 static QuotaState *
 find_state(Oid owner, bool add)

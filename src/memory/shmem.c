@@ -4,20 +4,20 @@
  *
  * Owns: the shared segment (shared.h); the entries in databases[].
  * Called by: all layers above, through shmem.h; the processes, through shared.h.
- * Locks: the LWLock for which database an entry belongs to, an entry's spinlock
- * for the rest; see shared.h.
+ * Locks: the LWLock guards the assignment of entries to databases, an entry's spinlock
+ * the other fields; see shared.h.
  * Memory: one fixed piece, requested at the start of the server.
  *
- * Its contents may be lost: after a crash restart it is empty, the launcher looks at
- * every database again, and workers look at everything first.
+ * The contents may be lost: after a crash restart shared memory is empty, the launcher
+ * looks at every database again, and workers first look for all kinds of work.
  *
  *		UNUSED --launcher saw the database--> UNKNOWN --coordinator looked--> ABSENT or ACTIVE
  *		ACTIVE --coordinator looked again--> ABSENT
  *		ABSENT --CREATE EXTENSION committed, see "examine"--> UNKNOWN
  *		any --database is gone--> UNUSED
  *
- * An entry of an ABSENT database may be taken for another one when entries are
- * short; the launcher remembers those by itself.
+ * An entry of an ABSENT database may be given to another one when there is no free entry;
+ * the launcher has a list of its own of these databases.
  */
 #include "durable.h"
 #include "shared.h"
@@ -32,7 +32,7 @@
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
 
-/* The failure of a coordinator that was there for so long is not one in a row; in ms. */
+/* A coordinator that has run for so long, in ms, ends a series of failures. */
 #define LASTED_MS	(5 * 60 * 1000)
 
 DurableShared *durable_shared = NULL;
@@ -40,7 +40,7 @@ DurableShared *durable_shared = NULL;
 static shmem_request_hook_type previous_request_hook = NULL;
 static shmem_startup_hook_type previous_startup_hook = NULL;
 
-/* Where durable_my_database found its entry last time; the entry itself is checked at each use. */
+/* The place where durable_my_database found its entry last time; the entry is checked at each use. */
 static DurableDatabase *my_database = NULL;
 
 static void request_memory(void);
@@ -144,7 +144,7 @@ durable_shmem_require(void)
 						 durable_shmem_preload_line())));
 }
 
-/* What is preloaded already stays; not everybody may know what that is. */
+/* The line keeps the libraries that are preloaded already, if the role may read the setting. */
 char *
 durable_shmem_preload_line(void)
 {
@@ -160,8 +160,8 @@ durable_shmem_preload_line(void)
 /* --- entries ---------------------------------------------------------------------- */
 
 /*
- * Without the lock: an Oid is read in one piece, and who looks for his own
- * database finds it there or will look again.
+ * The lock is not needed: an Oid is read atomically, and a process that looks for its
+ * own database finds the entry or will look again.
  */
 DurableDatabase *
 durable_database_find(Oid database)
@@ -265,7 +265,7 @@ durable_database_set_state(DurableDatabase *db, DatabaseState state)
 	LWLockRelease(durable_shared->lock);
 }
 
-/* The database is gone; so is the entry, once its processes are. */
+/* The database has been dropped; its entry is freed when its processes have ended. */
 void
 durable_database_forget(DurableDatabase *db, Oid database)
 {
@@ -301,14 +301,14 @@ durable_database_stopping(DurableDatabase *db)
 	return until != 0 && GetCurrentTimestamp() < until;
 }
 
-/* That owner has work and nobody to do it.  Callable after commit. */
+/* Requests a worker for an owner that has work and no free worker.  Callable after commit. */
 void
 durable_database_want(DurableDatabase *db, Oid owner)
 {
 	int			i;
 	bool		known;
 
-	/* It can do nothing about it, and looks at the tables when that is over. */
+	/* A paused coordinator cannot start workers, and looks at the tables when it is resumed. */
 	if ((pg_atomic_read_u32(&db->flags) & DATABASE_PAUSED) != 0)
 		return;
 
@@ -322,16 +322,16 @@ durable_database_want(DurableDatabase *db, Oid owner)
 		if (i < DURABLE_MAX_WANTED)
 			db->wanted[db->nwanted++] = owner;
 		else
-			db->look = true;	/* the tables know */
+			db->look = true;	/* the coordinator finds the owner in the tables */
 	}
 	SpinLockRelease(&db->mutex);
 
-	/* Whoever was first has woken it, or is about to; it takes all wishes before it sleeps. */
+	/* The first process that requested this has woken the coordinator, which takes all requests before it sleeps. */
 	if (!known)
 		durable_coordinator_wake(db, false);
 }
 
-/* The extension came or went.  Callable after commit. */
+/* The extension was created or dropped.  Callable after commit. */
 void
 durable_database_examine(DurableDatabase *db)
 {
@@ -343,7 +343,7 @@ durable_database_examine(DurableDatabase *db)
 	durable_launcher_wake();
 }
 
-/* Callable after commit.  Without a coordinator it is the launcher's business. */
+/* Callable after commit.  If there is no coordinator, the launcher is woken. */
 void
 durable_coordinator_wake(DurableDatabase *db, bool look)
 {
@@ -369,7 +369,7 @@ durable_launcher_wake(void)
 	latch = durable_shared->launcher_latch;
 	SpinLockRelease(&durable_shared->launcher_mutex);
 
-	/* The launcher itself knows, and would never wait if it woke itself. */
+	/* The launcher must not wake itself: it would never sleep then. */
 	if (latch && latch != MyLatch)
 		SetLatch(latch);
 }
@@ -426,7 +426,7 @@ durable_coordinator_release(DurableDatabase *db, TimestampTz started, bool faile
 	durable_launcher_wake();
 }
 
-/* Before it connects, as durable_slot_attach. */
+/* Called before the coordinator connects, like durable_slot_attach. */
 bool
 durable_coordinator_attach(DurableDatabase *db, Oid database, TimestampTz started)
 {
@@ -453,8 +453,8 @@ durable_coordinator_attach(DurableDatabase *db, Oid database, TimestampTz starte
 }
 
 /*
- * A process that is reserved but has not attached yet is none of them: it will
- * see that the database is stopping when it attaches.
+ * A process that is reserved but has not attached yet does not count: it will see
+ * that the database is stopping when it attaches.
  */
 int
 durable_database_terminate(DurableDatabase *db, int *pids)
@@ -588,7 +588,7 @@ durable_database_look(void)
 		durable_coordinator_wake(db, true);
 }
 
-/* Never 0, so that a cache can say with 0 that it is empty. */
+/* The generation is never 0, so that 0 can stand for an empty cache. */
 uint64
 durable_database_generation(void)
 {
@@ -606,8 +606,8 @@ durable_clock_offset(void)
 }
 
 /*
- * Moves the clock for everybody at once, in whatever transaction; whoever
- * sleeps until some time must look at the clock again.
+ * Moves the clock for all processes at once, independently of transactions; a process
+ * that sleeps until a certain time must look at the clock again.
  */
 void
 durable_clock_advance(int64 us)

@@ -3,7 +3,8 @@
  *		Slots of workers: the owner for which a worker runs, and its hints.
  *
  * Owns: slots[] in shared memory, and the bitmaps of slots in the databases.
- * Called by: coordinators (reserve, ask to leave), workers (the rest), the views.
+ * Called by: coordinators (reserve, ask to leave), the launcher (release), workers (the
+ * rest), wakeup.c.
  * Locks: the LWLock to reserve and release, the slot's spinlock for the rest.
  * Memory: none.
  *
@@ -21,8 +22,8 @@
  * IDLE: a hint given before is found there, and a process that gives one later sees an
  * idle worker.
  *
- * Tasks, and cancelling them, are in slot_task.c; what is read of all slots without changing
- * any is in slot_look.c.
+ * slot_task.c has the functions for tasks and for cancelling them; slot_look.c has those
+ * that read all slots without changing any.
  */
 #include "durable.h"
 #include "shared.h"
@@ -33,14 +34,14 @@
 #include "storage/proc.h"
 #include "utils/timestamp.h"
 
-/* Full batches in a row after which another worker is worth its start. */
+/* Number of full batches in a row after which another worker is started. */
 #define BATCHES_BEFORE_PEER 3
 
 static DurableSlot *my_slot = NULL;
 static uint32 my_generation = 0;
 static int	full_batches = 0;
 
-/* How this worker ends, as it has said. */
+/* How this worker ends, as it has reported itself. */
 static volatile sig_atomic_t terminated = false;
 static bool ended_idle = false;
 
@@ -65,10 +66,10 @@ durable_slot_init(void)
 /* --- coordinator ------------------------------------------------------------------ */
 
 /*
- * A free slot for that owner, or -1 when durable.max_workers are there, or as many as
- * the server has processes for, or when
- * a database that has been waiting for longer should get it.  in_need: the owner
- * has no worker, so this database waits from now on if there is no slot.
+ * Reserves a free slot for that owner.  Returns -1 if there are durable.max_workers workers,
+ * or as many as the server has processes for, or if a database that has been waiting for
+ * longer should get the slot.  in_need means that the owner has no worker, so this database
+ * waits from now on if there is no slot.
  */
 int
 durable_slot_reserve(DurableDatabase *db, Oid owner, bool solo, bool in_need, uint32 *generation)
@@ -153,8 +154,8 @@ set_short_since(DurableDatabase *db, TimestampTz since)
 }
 
 /*
- * The reservation is over.  By the worker itself at its exit, or by the
- * coordinator when the process never came to life.
+ * Ends a reservation.  The worker calls this at its exit, or the coordinator if the
+ * process was never started.
  */
 void
 durable_slot_release(int slotno, uint32 generation, WorkerExit how)
@@ -201,13 +202,13 @@ durable_slot_release(int slotno, uint32 generation, WorkerExit how)
 		SetLatch(peers[i]);
 	if (db)
 	{
-		/* What it left undone is in the tables. */
+		/* The work that it has not finished is in the tables. */
 		durable_coordinator_wake(db, true);
 		durable_task_wake_denied();
 	}
 }
 
-/* There is a reservation but no process for it: nobody failed. */
+/* There is a reservation but no process for it, so this is not a failure of a worker. */
 void
 durable_slot_withdraw(int slotno, uint32 generation)
 {
@@ -220,8 +221,8 @@ durable_slot_withdraw(int slotno, uint32 generation)
 }
 
 /*
- * Reservations of a coordinator that has gone before its process came to life, and
- * which nobody else would ever release.
+ * Releases reservations of a coordinator that has ended before their processes attached.
+ * No other process would ever release them.
  */
 void
 durable_slot_release_lost(DurableDatabase *db)
@@ -321,8 +322,9 @@ durable_slot_number(void)
 }
 
 /*
- * Before the worker connects to its database: whoever wants it gone from there
- * finds its pid.  False when the reservation is over, or nobody may connect now.
+ * Called before the worker connects to its database, so that a process that stops the
+ * database finds the worker's pid.  Returns false when the reservation is over, or no
+ * worker may connect now.
  */
 bool
 durable_slot_attach(int slotno, uint32 generation, pqsigfunc terminate)
@@ -349,8 +351,8 @@ durable_slot_attach(int slotno, uint32 generation, pqsigfunc terminate)
 	durable_flight_attach(slotno, false, slot->database, terminate);
 
 	/*
-	 * After the pid is there: whoever stops the database marks it first and
-	 * looks for pids then.
+	 * This is checked after the pid has been stored: a process that stops the database
+	 * marks it first and then looks for pids.
 	 */
 	pg_memory_barrier();
 	return !durable_database_stopping(&durable_shared->databases[slot->database_index]);
@@ -396,10 +398,10 @@ detach(int code, Datum arg)
 		how = EXIT_FAILED;
 	else if (ended_idle && !durable_slot_has_messages(slot) &&
 			 pg_atomic_read_u64(&slot->turns) + pg_atomic_read_u64(&slot->activities) == 0)
-		how = EXIT_USELESS;		/* and nothing came in when it had made up its mind */
+		how = EXIT_USELESS;		/* and it got no hint after its decision to end */
 	SpinLockRelease(&slot->mutex);
 
-	/* Who is told to go because of DROP DATABASE and the like did nothing wrong. */
+	/* A worker that was told to end because of DROP DATABASE or a similar command has not failed. */
 	if (durable_database_stopping(&durable_shared->databases[slot->database_index]))
 		how = EXIT_CLEAN;
 
@@ -408,8 +410,8 @@ detach(int code, Datum arg)
 }
 
 /*
- * Under the slot's spinlock.  Each batch begins anew: whether it is stuck is a
- * question of its own time.
+ * Called under the slot's spinlock.  The time is measured for each batch anew, to tell
+ * whether the batch is stuck.
  */
 void
 durable_slot_change_state(DurableSlot *slot, SlotState state, TimestampTz now)
@@ -456,9 +458,9 @@ durable_slot_sleep(TimestampTz until)
 }
 
 /*
- * An idle worker of the same owner is woken: it has been given the same hints as
- * this one.  If there is none, the coordinator may start one; a process costs
- * some milliseconds, so not for the first full batch.
+ * Wakes an idle worker of the same owner, which has been given the same hints as this
+ * one.  If there is none, the coordinator may start one, but not for the first full
+ * batch, because the start of a process takes some milliseconds.
  */
 void
 durable_slot_want_peer(void)
@@ -482,7 +484,7 @@ durable_slot_want_peer(void)
 		SpinLockAcquire(&slot->mutex);
 		if (slot->owner == my_slot->owner && slot->database == my_slot->database)
 		{
-			/* Without a hint it found nothing that is not mine, and would not now. */
+			/* A worker without hints found only work that this worker has locked, and would find no more now. */
 			coming = slot->state == SLOT_STARTING || slot->state == SLOT_IDLE;
 			if (slot->state == SLOT_IDLE && durable_slot_has_messages(slot))
 				latch = slot->latch;

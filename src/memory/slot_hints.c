@@ -17,8 +17,8 @@ durable_slot_has_messages(const DurableSlot *slot)
 }
 
 /*
- * Under the slot's spinlock.  When there is no room, it is the oldest that are
- * remembered one by one.
+ * Called under the slot's spinlock.  When there is no room, only the oldest are kept
+ * individually.
  */
 void
 durable_slot_hint_key(DurableSlot *slot, int64 key)
@@ -60,9 +60,9 @@ durable_slot_take_hints(DurableHints *hints)
 }
 
 /*
- * Under the LWLock.  The other workers of that owner (InvalidOid: of any owner) have passed
- * over the rows that a lost worker had locked, and believe that nothing is due where
- * those are.  Returns how many latches the caller is to set.
+ * Called under the LWLock.  The other workers of that owner (InvalidOid: of any owner) have
+ * passed over the rows that a lost worker had locked, and assume that there is nothing due
+ * there.  Returns the number of latches that the caller must set.
  */
 int
 durable_slot_tell_peers(DurableDatabase *db, Oid owner, Latch **latches)
@@ -86,8 +86,8 @@ durable_slot_tell_peers(DurableDatabase *db, Oid owner, Latch **latches)
 }
 
 /*
- * All workers of this database: what they have passed over because of something in
- * shared memory may run now.
+ * Wakes all workers of this database: instances that they have passed over because of the
+ * state in shared memory may run now.
  */
 void
 durable_slot_look_at_everything(void)

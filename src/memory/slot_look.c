@@ -1,6 +1,6 @@
 /*
  * slot_look.c
- *		What a worker has to know of the other workers, and what the views show of them.
+ *		Reads the slots of all workers, for a worker's decisions and for the views.
  *
  * Owns: nothing.
  * Called by: workers, durable.worker_slots, the doctor.
@@ -14,14 +14,14 @@
 
 #include "utils/timestamp.h"
 
-/* So long an owner with little to do is taken for one that goes on; in microseconds. */
+/* For this time, in microseconds, an owner that had little work counts as one that has more. */
 #define LIGHT_WINDOW		(50 * 1000)
 
 /*
- * Whoever waits for a single workflow stands in line for a processor behind every
- * worker that has a backlog, at each commit and each wake-up.  So while other
- * owners' workers have little to do, but something, each of them is left a
- * processor; of an owner's workers with full batches the first always goes on.
+ * At each commit and each wake-up, a single workflow has to wait for a processor behind
+ * every worker that has a backlog.  So while workers of other owners have a little work,
+ * one processor is left free for each of them.  The first of an owner's workers with full
+ * batches always continues.
  */
 bool
 durable_slot_is_surplus(void)
@@ -51,14 +51,14 @@ durable_slot_is_surplus(void)
 	if (light == 0 || ahead < Max(processors - light, 1))
 		return false;
 
-	/* It is going to wait; that is not being stuck in its batch. */
+	/* The worker is going to wait, which does not count as being stuck in its batch. */
 	SpinLockAcquire(&my_slot->mutex);
 	durable_slot_change_state(my_slot, SLOT_BATCH, now);
 	SpinLockRelease(&my_slot->mutex);
 	return true;
 }
 
-/* My place among the workers of my owner: they prefer different instances. */
+/* The worker's place among those of the same owner, which prefer different instances. */
 void
 durable_slot_partition(int *part, int *nparts)
 {

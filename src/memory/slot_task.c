@@ -3,17 +3,17 @@
  *		Slots of workers that run an activity in a transaction of its own.
  *
  * Owns: the fields of a slot about the task that its worker runs; the decision
- *			which worker may start one.
+ *			which worker may start a task.
  * Called by: workers, while they run a task; the commit callback and the
  * coordinator, to cancel one.
  * Locks: the slots' spinlocks, one at a time; the LWLock to decide which worker
- *			may start one.
+ *			may start a task.
  * Memory: none.
  *
  * Cancelling.  A session that terminates an instance finds, after its commit, the
  * workers that run an activity of it, and sends SIGINT under the slot's spinlock.  The
- * worker notes its task before it looks whether the instance still wants it: so either
- * it sees the termination, or the termination sees the worker.
+ * worker enters its task before it checks whether the instance is still running: so either
+ * the worker sees the termination, or the terminating session sees the worker.
  */
 #include "durable.h"
 #include "shared.h"
@@ -25,7 +25,7 @@
 #include "storage/proc.h"
 #include "utils/timestamp.h"
 
-/* An activity that catches its cancellation goes with its process after this time; ms. */
+/* The process of an activity that catches its cancellation is terminated after this time; ms. */
 #define CANCEL_PATIENCE		10000
 #define PRESS_INTERVAL		1000
 
@@ -49,7 +49,7 @@ durable_slot_begin_task(int64 key, int32 task)
 	durable_slot_change_state(my_slot, SLOT_TASK, now);
 	SpinLockRelease(&my_slot->mutex);
 
-	/* Somebody has to be there for the other tasks and the turns. */
+	/* Another worker is needed for the other tasks and the turns. */
 	if (!peer_is_idle(my_slot))
 		durable_coordinator_wake(&durable_shared->databases[my_slot->database_index], true);
 }
@@ -63,7 +63,7 @@ peer_is_idle(DurableSlot *my_slot)
 	{
 		DurableSlot *slot = &durable_shared->slots[i];
 
-		/* Unlocked: if it leaves just now, its release wakes the coordinator. */
+		/* Read without a lock: if the worker ends just now, the release of its slot wakes the coordinator. */
 		if ((slots & SLOT_BIT(i)) != 0 && slot != my_slot && slot->owner == my_slot->owner &&
 			slot->state == SLOT_IDLE && !slot->leave)
 			return true;
@@ -72,8 +72,8 @@ peer_is_idle(DurableSlot *my_slot)
 }
 
 /*
- * From here on nobody cancels us.  A signal that was sent just before may still
- * be on its way; it must not hit what comes next.
+ * From here on no process cancels this one.  A signal that was sent just before may
+ * not have arrived yet; it must not cancel the work that follows.
  */
 CancelReason
 durable_slot_end_task(void)
@@ -97,7 +97,7 @@ durable_slot_end_task(void)
 		SpinLockRelease(&my_slot->mutex);
 		if (!signaled)
 			break;
-		/* Somebody is between his decision and his signal, a matter of microseconds. */
+		/* Another process is about to send its signal, which takes microseconds. */
 		pg_usleep(100);
 	}
 	if (reason != CANCEL_NONE)
@@ -120,12 +120,12 @@ durable_slot_cancel_reason(void)
 }
 
 /*
- * Of all workers of the cluster one stays free for turns.  A worker that is
- * refused is woken when that changes; the one that has been refused for the
- * longest time goes first.  The only worker there is does both.
+ * One of all the cluster's workers stays free for turns.  A worker that is refused is
+ * woken when that changes; the one that has been refused for the longest time comes
+ * first.  A worker that is the only one runs both turns and tasks.
  *
- * The count and what follows from it are one step, under the LWLock: of workers
- * that ask at the same time, none overlooks another.
+ * The count and the decision are one step under the LWLock, so workers that ask at the
+ * same time see each other.
  */
 bool
 durable_task_may_start(void)
@@ -153,7 +153,7 @@ durable_task_may_start(void)
 	return may_start;
 }
 
-/* The task has ended, or there was none. */
+/* The worker's task has ended, or it had none. */
 void
 durable_task_ended(void)
 {
@@ -170,10 +170,10 @@ durable_task_ended(void)
 }
 
 /*
- * Somebody terminated that instance: stop its running activities.  Called after
- * commit.  Until the signal is sent the slot says that somebody is about to send it,
- * and durable_slot_end_task waits for that, so the signal cannot hit what the process
- * does afterwards.
+ * Stops the running activities of an instance that was terminated.  Called after
+ * commit.  Until the signal is sent, the slot shows that another process is about to send
+ * it, and durable_slot_end_task waits for that, so the signal cannot cancel the process's
+ * later work.
  */
 void
 durable_slot_cancel(DurableDatabase *db, int64 key, CancelReason reason)
@@ -204,7 +204,7 @@ durable_slot_cancel(DurableDatabase *db, int64 key, CancelReason reason)
 	}
 }
 
-/* The caller has added itself to the signallers.  No interrupt is served in between. */
+/* The caller has added itself to the signallers.  No interrupt is processed in between. */
 static void
 signal_task(DurableSlot *slot, int pid, int signal)
 {
@@ -215,8 +215,8 @@ signal_task(DurableSlot *slot, int pid, int signal)
 }
 
 /*
- * User code can catch a cancel and go on.  It gets another one each second, and
- * after CANCEL_PATIENCE its process has to go, which nothing catches.
+ * User code can catch a cancel and continue.  The process gets another one each second,
+ * and is terminated after CANCEL_PATIENCE, which no code can catch.
  */
 bool
 durable_slot_press_cancels(DurableDatabase *db)
@@ -256,7 +256,7 @@ durable_slot_press_cancels(DurableDatabase *db)
 	return any;
 }
 
-/* Nobody shall wait behind a worker that does not want to start a task any more. */
+/* No worker is to wait behind one that no longer wants to start a task. */
 void
 durable_task_not_due(void)
 {
@@ -291,7 +291,7 @@ count_tasks(DurableSlot *except, int *allowed, int *denied_before)
 	}
 }
 
-/* A task has ended, or its worker has, or somebody wants none any more. */
+/* A task or its worker has ended, or a worker no longer wants to start a task. */
 void
 durable_task_wake_denied(void)
 {

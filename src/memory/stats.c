@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * stats.c
- *		Statistics of orchestrations and activities.
+ *		Collects statistics of orchestrations and activities.
  *
  * They are in a hash table in shared memory, by database, owner, kind and name, as
  * pg_stat_statements has them.  durable.stat_entries is the number of entries; when all
@@ -49,7 +49,7 @@
 #define STATS_FILE		PGSTAT_STAT_PERMANENT_DIRECTORY "/durable.stat"
 #define STATS_MAGIC		0x44535431
 
-/* Names in one transaction before they are put into shared memory. */
+/* Number of names in one transaction before their figures are added to shared memory. */
 #define MAX_PENDING		32
 
 typedef struct FileHeader
@@ -60,7 +60,7 @@ typedef struct FileHeader
 	int32		n;
 }			FileHeader;
 
-static HTAB *table = NULL;		/* NULL: there is no shared memory */
+static HTAB *table = NULL;		/* NULL if there is no shared memory */
 static LWLock *lock = NULL;
 
 static StatsEntry pending[MAX_PENDING];
@@ -178,11 +178,11 @@ add_counters(StatsCounters * to, const StatsCounters * from)
 	}
 }
 
-/* In the commit callback as well: it must not fail. */
+/* Also called in the commit callback, so it must not fail. */
 static void
 flush(void)
 {
-	TimestampTz now = GetCurrentTimestamp();	/* it may be called before the transaction ends */
+	TimestampTz now = GetCurrentTimestamp();	/* this may be called before the transaction ends */
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	for (int i = 0; i < npending; i++)
@@ -276,7 +276,7 @@ durable_stats_reset(Oid owner)
 
 /* --- the file -------------------------------------------------------------------------- */
 
-/* By the postmaster, when it starts.  A file that does not fit is as good as none. */
+/* Called by the postmaster when it starts.  A file that does not fit is ignored. */
 static void
 read_file(void)
 {
@@ -304,7 +304,7 @@ read_file(void)
 	unlink(STATS_FILE);
 }
 
-/* By the postmaster, when the server has shut down. */
+/* Called by the postmaster when the server has shut down. */
 static void
 write_file(int code, Datum arg)
 {

@@ -1,19 +1,19 @@
 /*
  * suspect.c
- *		Instances that may have ended a worker, and the right to run one of them.
+ *		Lists instances that may have ended a worker, and grants the right to run one.
  *
  * Owns: suspects in shared memory.
- * Called by: units.
+ * Called by: units; worker.c, testing_api.c; turn.c; blame.c (hold), doctor.c.
  * Locks: a spinlock.
- * Memory: a fixed table; an instance that does not fit pushes out the one that was
- *			quiet for the longest time.
+ * Memory: a fixed table; when it is full, a new instance replaces the one that was quiet
+ *			for the longest time.
  *
  * The table is empty after each start of the server.  The lasting count is in the
  * column "crashes" of the instance or the task (blame.c).
  *
- * Suspects run one at a time in the whole cluster: should the whole server end, not all
- * of them have been running.  The turn to run one is lost with the process that has it,
- * and others do not wait for it longer than PROBATION: an activity may take hours.
+ * Suspects run one at a time in the whole cluster, so that only one of them is running if
+ * the whole server ends.  A process that ends loses the right to run one, and the others
+ * do not wait for it longer than PROBATION, because an activity may take hours.
  */
 #include "durable.h"
 #include "shared.h"
@@ -23,7 +23,7 @@
 #include "storage/ipc.h"
 #include "utils/timestamp.h"
 
-/* A suspect that has run for so long is not waited for by the others; in ms. */
+/* The others do not wait for a suspect that has run for this time; in ms. */
 #define PROBATION	3000
 
 static Suspect *note_suspect(int64 key, TimestampTz now);
@@ -44,7 +44,7 @@ durable_suspect_enter(int64 key)
 	return entered;
 }
 
-/* Until then; it is real time, and says nothing of how often the instance was entered. */
+/* Holds the instance until then, in real time.  The number of times it was entered does not change. */
 void
 durable_suspect_hold(int64 key, TimestampTz until)
 {
@@ -80,7 +80,10 @@ durable_suspect_condemned(int64 key)
 	return condemned;
 }
 
-/* Under the spinlock: its entry, or a free one, or the one that was quiet for the longest time. */
+/*
+ * Called under the spinlock.  Returns the entry of the instance, or a free one, or the one
+ * that was quiet for the longest time.
+ */
 static Suspect *
 note_suspect(int64 key, TimestampTz now)
 {
@@ -130,7 +133,7 @@ durable_suspect_leave(int64 key)
 	SpinLockRelease(&durable_shared->suspect_mutex);
 }
 
-/* 1 s, 2 s, 4 s ... 64 s after the last time it was entered and not left, and as long as it is held. */
+/* Not before 1 s, 2 s, 4 s and up to 64 s after it was last entered and not left, nor while it is held. */
 TimestampTz
 durable_suspect_not_before(int64 key)
 {
@@ -212,7 +215,7 @@ durable_suspect_may_run(void)
 	return may_run;
 }
 
-/* Without the lock: who takes the turn looks again. */
+/* Read without the lock: durable_suspect_may_run checks it again under the lock. */
 bool
 durable_suspect_is_free(void)
 {
@@ -225,7 +228,7 @@ durable_suspect_is_free(void)
 void
 durable_suspect_ran(void)
 {
-	/* Without it the process has never had the turn. */
+	/* Without the exit callback, the process has never had the right to run a suspect. */
 	if (durable_shared == NULL || !releases_at_exit)
 		return;
 	SpinLockAcquire(&durable_shared->suspect_mutex);

@@ -1,16 +1,17 @@
 /*
  * waiter.c
- *		Sessions that wait for the end of an instance.
+ *		Wakes sessions that wait for the end of an instance, or for tasks of a queue.
  *
  * Owns: the waiters in shared memory.
- * Called by: durable.wait (begin, wait, end); the commit callback (signal).
+ * Called by: run_api.c, wait_api.c, work_wait.c (begin, wait, end); wakeup.c in the commit
+ * callback (signal).
  * Locks: one spinlock for each bucket of the hash table, one for the free list.
  * Memory: a fixed number of entries.
  *
  * No signal is lost between looking and sleeping: a waiter first enters itself and
  * then looks at the instance.  The process that commits the end first makes it visible
- * and then looks for waiters.  A waiter is sent away by a signal only; what the
- * instance's state is, the waiter reads from the table.
+ * and then looks for waiters.  A signal carries no data: the waiter reads the state of the
+ * instance from the table.
  */
 #include "durable.h"
 #include "shared.h"
@@ -77,7 +78,7 @@ durable_waiter_begin(int64 key)
 	durable_shared->bucket[bucket] = n;
 	SpinLockRelease(&durable_shared->bucket_mutex[bucket]);
 
-	/* A full barrier: our look at the instance comes after it. */
+	/* A full barrier: the caller reads the instance after it. */
 	pg_atomic_fetch_add_u32(&durable_shared->nwaiters, 1);
 	return n;
 }
@@ -97,8 +98,8 @@ durable_waiter_signalled(int n)
 }
 
 /*
- * May be called in a transaction, by a session that knows what it does: it
- * keeps its snapshots and locks.
+ * May be called in a transaction.  The session keeps its snapshots and locks while it
+ * waits.
  */
 bool
 durable_waiter_wait(int n, long ms)
@@ -139,8 +140,8 @@ durable_waiter_end(int n)
 }
 
 /*
- * In a commit callback, behind a memory barrier: the instance's new state became
- * visible before.  Nothing in here can fail.
+ * Called in a commit callback, after a memory barrier: the instance's new state became
+ * visible before.  This function cannot fail.
  */
 void
 durable_waiter_signal(int64 key)
@@ -155,7 +156,7 @@ durable_waiter_signal(int64 key)
 	{
 		Latch	   *latch = NULL;
 
-		/* One at a time, so that no latch is set under the spinlock. */
+		/* Waiters are signalled one at a time, so that no latch is set under the spinlock. */
 		SpinLockAcquire(&durable_shared->bucket_mutex[bucket]);
 		for (int n = durable_shared->bucket[bucket]; n >= 0; n = durable_shared->waiters[n].next)
 		{
@@ -181,7 +182,7 @@ bucket_of(Oid database, int64 key)
 	return murmurhash32((uint32) key ^ (uint32) (key >> 32) ^ database) % WAITER_BUCKETS;
 }
 
-/* A session that ends while it waits (FATAL) has no chance to call durable_waiter_end. */
+/* A session that ends while it waits (FATAL) does not call durable_waiter_end. */
 static void
 leave_all(int code, Datum arg)
 {

@@ -1,18 +1,20 @@
 /*
  * wakeup.c
- *		The processes to be woken when this transaction commits.
+ *		Wakes the processes that need to know of this transaction when it commits.
  *
  * Owns: the wake-ups of the current transaction, in process memory.
- * Called by: all files that write messages, timers, tasks or ends of instances.
+ * Called by: all files that write messages, timers, tasks or ends of instances, or change
+ * the extension, registrations or settings of the engine.
  * Locks: in the commit callback only spinlocks, one at a time.
  * Memory: arrays in TopMemoryContext that are kept from one transaction to the
  * next, so that the callback neither allocates nor frees.
  *
- * The callback runs at XACT_EVENT_COMMIT: our rows are visible to all processes by
- * then, so a process that is woken sees them.  It must not fail, because the
- * transaction cannot be undone any more: plain stores, atomics, spinlocks, SetLatch.
+ * The callback runs at XACT_EVENT_COMMIT: the transaction's rows are visible to all
+ * processes by then, so a process that is woken sees them.  It must not fail, because the
+ * transaction cannot be undone any more.  So it uses only plain stores, atomics, spinlocks
+ * and SetLatch.
  *
- * News of a savepoint that was rolled back stay: an unnecessary wake-up is harmless.
+ * Wake-ups of a savepoint that was rolled back stay: an unnecessary wake-up is harmless.
  * A prepared transaction wakes no process (its COMMIT PREPARED may happen in another
  * session, after a restart): the slow recheck finds its rows.
  */
@@ -24,13 +26,13 @@
 #include "shared.h"
 #include "utils/memutils.h"
 
-/* Messages that justify one more worker; half of a batch. */
+/* Number of messages that justify one more worker: half of a batch. */
 #define MESSAGES_FOR_ONE_WORKER 25
 
-/* So many of the newest instances are looked at together. */
+/* Number of the newest instances that a worker looks at together. */
 #define NEW_KEYS		1000
 
-/* A batch that takes longer than that is stuck in something; in microseconds. */
+/* A batch that takes longer than this counts as stuck; in microseconds. */
 #define STUCK_BATCH		(100 * 1000)
 
 typedef struct OwnerWakeup
@@ -54,7 +56,7 @@ typedef struct KeyList
 
 static struct
 {
-	bool		any;			/* the rest is worth a look */
+	bool		any;			/* false: the other fields are empty */
 	OwnerWakeup  *owners;
 	int			nowners;
 	int			size;
@@ -104,7 +106,7 @@ durable_wakeup_inbox(Oid owner, int64 key)
 	entry->low_key = Min(entry->low_key, key);
 }
 
-/* Where the newest are, messages are many and remains are few.  Entities are anywhere. */
+/* Among the newest instances, there are many messages and few dead rows.  Entities have keys of any size. */
 static bool
 is_old(int64 key)
 {
@@ -182,8 +184,9 @@ durable_wakeup_extension(void)
 }
 
 /*
- * The entry of our database must be there before the commit: the callback could
- * not make one.  Without room for one nobody works here, which the launcher says.
+ * The entry of this database must exist before the commit, because the callback could not
+ * create one.  If there is no room for an entry, no worker runs in this database, and the
+ * launcher reports that.
  */
 static void
 note(void)
@@ -200,7 +203,7 @@ pending_of(Oid owner)
 	OwnerWakeup  *entry;
 
 	note();
-	/* Nearly always there is one owner, and else the last one again. */
+	/* Nearly always there is a single owner, or the owner is the same as the last one. */
 	for (int i = pending.nowners - 1; i >= 0; i--)
 		if (pending.owners[i].owner == owner)
 			return &pending.owners[i];
@@ -272,7 +275,7 @@ deliver(void)
 {
 	DurableDatabase *db = durable_my_database();
 
-	/* Our rows became visible before we look who waits, sleeps or runs. */
+	/* The rows became visible before this looks for processes that wait, sleep or run. */
 	pg_memory_barrier();
 
 	for (int i = 0; i < pending.finished.n; i++)
@@ -293,17 +296,17 @@ deliver(void)
 	if (pending.engine)
 		durable_coordinator_wake(db, true);
 	else if (pending.cancelled.n > 0)
-		durable_coordinator_wake(db, false);	/* it sees to it that they end */
+		durable_coordinator_wake(db, false);	/* the coordinator makes sure that they end */
 
-	/* Whoever has messages has the extension, whatever we believed. */
+	/* A database with messages has the extension, even if its entry says ABSENT. */
 	if (pending.extension || db->state == DATABASE_ABSENT)
 		durable_database_examine(db);
 }
 
 /*
- * Every worker of that owner gets the hints, because any of them may be the one
- * that looks next; as many as there is work for are woken.  When nobody can come
- * soon, the coordinator is asked for a worker.
+ * Every worker of that owner gets the hints, because any of them may look next; as many
+ * are woken as there is work for.  If no worker will be free soon, the coordinator is
+ * asked for one.
  */
 static void
 tell_workers(DurableDatabase *db, const OwnerWakeup *owner)
@@ -370,7 +373,7 @@ tell_workers(DurableDatabase *db, const OwnerWakeup *owner)
 		bool		oversleeps;
 		bool		left;
 
-		/* One that has left need not look: it is enough that it is back in time. */
+		/* A coordinator that has left need not be started now: it only has to be back in time. */
 		SpinLockAcquire(&db->mutex);
 		oversleeps = due < db->coordinator_sleeps_until;
 		left = db->coordinator_left && db->coordinator_latch == NULL;

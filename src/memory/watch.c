@@ -3,23 +3,25 @@
  *		Finds out which watched tables a transaction has changed, when it commits.
  *
  * Owns: watched[] in shared memory, and the watches of the current transaction.
- * Called by: wait_until.c arms a table; watching.c takes the changes.
+ * Called by: wait_until.c (arms a table), task_unit.c; coordinator.c and watching.c (take
+ * the changes); ddl.c (dropped and altered tables).
  * Locks: none; the fields are atomics.
  * Memory: an array in TopMemoryContext that is kept, so that the callback neither
  * allocates nor fails.
  *
  * PostgreSQL counts for its statistics which tables a transaction has inserted, updated,
  * deleted and truncated.  It does so for every kind of statement: COPY, the apply worker
- * of logical replication, foreign key actions and changes of a single partition.  It
- * forgets what a savepoint has taken back.  So the commit callback reads these counts,
- * and nothing has to be added to the tables.  A hook sees what is dropped or altered.  A session with track_counts = off is not
- * seen (durable.doctor() reports the setting); the recheck interval of the wait
- * then finds its changes.
+ * of logical replication, foreign key actions and changes of a single partition.  Changes
+ * of a savepoint that was rolled back do not count.  So the commit callback reads these
+ * counts, and no trigger has to be added to the tables.  A hook reports tables that are
+ * dropped or altered.  The changes of a session with track_counts = off are not counted
+ * (durable.doctor() reports the setting); they are found at the recheck interval of the
+ * wait.
  *
  * An entry is armed by the process that is about to run the query of a wait.  The first
  * commit that changes the table disarms the entry, counts the change and wakes the
  * coordinator, which has the queries of the table run again.  Further commits until then
- * cost a look at the entry.
+ * cost only a look at the entry.
  *
  * No change is lost.  The process that runs the query takes the entry's counter, arms it
  * and takes its snapshot, in this order, and compares the counter when its transaction has
@@ -31,8 +33,8 @@
  * queries run.
  *
  * Entries are found by open addressing in a few places and have no lock.  An entry that
- * is not armed may be given to another table.  A process that still believes in the
- * former one reports a change that is none, which costs a query.
+ * is not armed may be given to another table.  A process that still uses it for the former
+ * table reports a change that has not happened, which costs a query.
  */
 #include "durable.h"
 #include "watch.h"
@@ -48,10 +50,10 @@
 #include "utils/memutils.h"
 #include "utils/pgstat_internal.h"
 
-/* An entry is in one of so many places. */
+/* The number of places in which an entry may be. */
 #define PLACES	8
 
-/* A transaction that drops or alters more tables than that has changed all of them. */
+/* A transaction that drops or alters more tables than this counts as one that has changed all tables. */
 #define MAX_ALTERED	64
 
 #define KEY(database, relation)		(((uint64) (database) << 32) | (relation))
@@ -68,14 +70,14 @@ static Armed *armed = NULL;
 static int	narmed = 0;
 static int	armed_size = 0;
 
-/* What the running transaction has changed; NULL: it has written nothing. */
+/* The tables that the running transaction has changed; NULL: it has written nothing. */
 static PgStat_SubXactStatus *changes = NULL;
 
-/* Tables that it has dropped or altered, which the statistics do not show. */
+/* The tables that it has dropped or altered, which the statistics do not show. */
 static Oid	altered[MAX_ALTERED];
 static int	naltered = 0;
 
-/* It has taken changes, and has to finish what follows from them. */
+/* The process has taken changes, and has to have their queries run. */
 static bool taken = false;
 
 static object_access_hook_type next_object_access = NULL;
@@ -138,7 +140,7 @@ find(Oid relation, bool add)
 		if (pg_atomic_read_u32(&entry->armed) != 0 || pg_atomic_read_u32(&entry->changed) != 0 ||
 			!pg_atomic_compare_exchange_u64(&entry->key, &found, key))
 			continue;
-		/* For its former table it was armed meanwhile. */
+		/* The entry was armed for its former table meanwhile. */
 		if (found != 0 && pg_atomic_read_u32(&entry->armed) != 0)
 			report_all(durable_database_find(KEY_DATABASE(found)));
 		return entry;
@@ -188,7 +190,7 @@ end_of_transaction(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
-			/* Always there when something was counted; else it is made, which the commit could not do. */
+			/* This exists if changes were counted; otherwise it is created here, because the commit cannot do that. */
 			changes = durable_shared != NULL && TransactionIdIsValid(GetTopTransactionIdIfAny()) ?
 				pgstat_get_xact_stack_level(1) : NULL;
 			return;
@@ -233,7 +235,7 @@ report_change(Oid relation)
 	}
 }
 
-/* Has one of the tables changed since our snapshot was taken? */
+/* Has one of the tables changed since this process took its snapshot? */
 static void
 compare_armed(void)
 {

@@ -1,6 +1,6 @@
 /*
  * xid_time.c
- *		A sample of the next transaction id every ten seconds.
+ *		Takes a sample of the next transaction id every ten seconds.
  *
  * A standby with hot_standby_feedback and a replication slot show the xmin of a
  * snapshot, but not its age.  The launcher therefore writes down the next transaction
@@ -27,7 +27,7 @@ durable_xid_time_sample(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TransactionId next = XidFromFullTransactionId(ReadNextFullTransactionId());
-	uint64		n = durable_shared->nxid_samples;	/* only we write it */
+	uint64		n = durable_shared->nxid_samples;	/* only the launcher writes it */
 
 	if (n > 0 && !durable_clock_passed(durable_shared->xid_samples[(n - 1) % MAX_XID_SAMPLES].at, now, SAMPLE_INTERVAL))
 		return;
