@@ -37,8 +37,11 @@
 "AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE')), " \
 "EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE (r.rolsuper OR r.rolbypassrls) AND pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER'))"
 #define MOUNTS_SQL "SELECT prefix, channel FROM durable.http_mounts() WHERE channel IS NOT NULL"
-#define ROLE_SQL "SELECT pg_catalog.set_config('role', $1, true)"
-#define TOKEN_SQL "SELECT pg_catalog.set_config('role', durable.http_token_role($1, $2, $3, $4), true)"
+
+static const Statement set_role = {"role", "SELECT pg_catalog.set_config('role', $1, true)", 1};
+static const Statement set_role_of_token = {
+	"token", "SELECT pg_catalog.set_config('role', durable.http_token_role($1, $2, $3, $4), true)", 4
+};
 
 typedef struct Job
 {
@@ -72,8 +75,10 @@ typedef struct Connection
 	PGresult   *answer;			/* of the statement, or the first error */
 	bool		failed;
 	int			nlisten;		/* LISTENs without an answer */
-	const Statement *prepared[STATEMENT_MOST];	/* on this connection */
-	const Statement **preparing;	/* its place there, until the first result has come */
+	short		watched;		/* the events that "event" waits for */
+	const Statement *prepared[STATEMENT_MOST];	/* on this connection, and behind them those without a result yet */
+	int			nprepared,
+				npreparing;
 } Connection;
 
 static Connection *connections;
@@ -169,8 +174,12 @@ connect_now(Connection *c)
 static void
 watch(Connection *c, short events)
 {
+	/* The socket of a connection changes only while it is being established. */
+	if (c->event != NULL && c->state != CONNECTING && c->watched == events)
+		return;
 	if (c->event != NULL)
 		event_free(c->event);
+	c->watched = events;
 	c->event = event_new(base, PQsocket(c->pg), events | EV_PERSIST, on_event, c);
 	event_add(c->event, NULL);
 }
@@ -269,7 +278,7 @@ lost(Connection *c, const char *why)
 	PQfinish(c->pg);
 	c->pg = NULL;
 	c->state = LOST;
-	memset(c->prepared, 0, sizeof(c->prepared));
+	c->nprepared = c->npreparing = 0;
 	c->backoff = c->backoff == 0 ? 100 : c->backoff * 2 > MAX_BACKOFF_MS ? MAX_BACKOFF_MS : c->backoff * 2;
 	wait.tv_sec = c->backoff / 1000;
 	wait.tv_usec = c->backoff % 1000 * 1000;
@@ -319,9 +328,14 @@ take_results(Connection *c)
 				take_answer(c);
 				break;
 			}
-			if (c->preparing != NULL && status == PGRES_COMMAND_OK)
-				*c->preparing = c->job->statement;
-			c->preparing = NULL;
+			/* The results of preparing come first, and in the same order. */
+			if (c->npreparing > 0 && status == PGRES_COMMAND_OK)
+			{
+				c->nprepared++;
+				c->npreparing--;
+			}
+			else
+				c->npreparing = 0;
 			if (status == PGRES_FATAL_ERROR && !c->failed)
 			{
 				PQclear(c->answer);
@@ -530,19 +544,17 @@ send_job(Connection *c, Job *job)
 {
 	const char *token[4] = {job->token_header, job->token_claims, token_algorithm(), options.audience};
 	const char *role[1] = {job->role};
+	const char *const *role_values = job->token_claims != NULL ? token : role;
+	const Statement *role_statement = job->token_claims != NULL ? &set_role_of_token : job->role != NULL ? &set_role : NULL;
 	bool		sent;
 
 	c->job = job;
 	c->state = BUSY;
 	c->failed = false;
-	c->preparing = NULL;
-	sent = prepare(c, job->statement);
-	if (!sent)
-		;
-	else if (job->token_claims != NULL)
-		sent = PQsendQueryParams(c->pg, TOKEN_SQL, 4, NULL, token, NULL, NULL, 0);
-	else if (job->role != NULL)
-		sent = PQsendQueryParams(c->pg, ROLE_SQL, 1, NULL, role, NULL, NULL, 0);
+	c->npreparing = 0;
+	sent = (role_statement == NULL || prepare(c, role_statement)) && prepare(c, job->statement);
+	if (sent && role_statement != NULL)
+		sent = PQsendQueryPrepared(c->pg, role_statement->name, role_statement->nvalues, role_values, NULL, NULL, 0);
 	sent = sent && PQsendQueryPrepared(c->pg, job->statement->name, job->statement->nvalues, (const char *const *) job->values, NULL, NULL, 0);
 	if (!sent || !PQpipelineSync(c->pg))
 	{
@@ -566,15 +578,12 @@ send_job(Connection *c, Job *job)
 static bool
 prepare(Connection *c, const Statement *statement)
 {
-	int			i = 0;
-
-	while (i < STATEMENT_MOST && c->prepared[i] != NULL && c->prepared[i] != statement)
-		i++;
-	if (i == STATEMENT_MOST)
+	for (int i = 0; i < c->nprepared; i++)
+		if (c->prepared[i] == statement)
+			return true;
+	if (c->nprepared + c->npreparing == STATEMENT_MOST)
 		return false;
-	if (c->prepared[i] == statement)
-		return true;
-	c->preparing = &c->prepared[i];
+	c->prepared[c->nprepared + c->npreparing++] = statement;
 	return PQsendPrepare(c->pg, statement->name, statement->sql, 0, NULL);
 }
 

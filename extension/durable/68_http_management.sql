@@ -397,7 +397,7 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
     nsegments integer := pg_catalog.cardinality(segments);
-    parameters jsonb := durable.url_query(query);
+    parameters jsonb := CASE WHEN pg_catalog.length(query) OPERATOR(pg_catalog.>) 0 THEN durable.url_query(query) ELSE '{}' END;
     what text := pg_catalog.lower(segments[1]);
     operation text := pg_catalog.lower(segments[3]);
 BEGIN
