@@ -5,25 +5,25 @@
  *
  * A report says that an orchestration or an activity was running when its process
  * ended, or the whole server.  The count is the column "crashes" of the task, or of
- * the instance for code that ran in a batch: FLIGHT_CRASH for the end of its process,
- * 1 for that of the server, when the cause is not known.  Units (unit.c, task_unit.c)
- * do not run reported instances and tasks before they have been counted, run those
- * with a count alone, and no longer run them when the count reaches
+ * the instance or entity for code that ran in a batch: FLIGHT_CRASH for the end of its
+ * process, 1 for that of the server, when the cause is not known.  Units (unit.c,
+ * task_unit.c) do not run reported instances and tasks before they have been counted,
+ * run those with a count alone, and no longer run them when the count reaches
  * durable.max_crashes.
  *
  * All reports are counted in one transaction.  It does not wait for locks: a row that
  * is locked is counted in a later round.  Before its commit each report gets the
  * transaction's number.  When the server ends between the commit and the removal of
- * the report, the next life's coordinator finds out that it has been counted.
+ * the report, the coordinator of the restarted server finds that it has been counted.
  *
  * A report of another timeline is ignored, because another server has continued this
  * work in the meantime.  Only the parent of the present timeline counts like the
  * present one: Patroni restarts a crashed primary as a standby and promotes it, if it
  * still has the leader's lock, and that makes a new timeline each time.
  *
- * Owns:	the counts in instance.crashes and task_queue.crashes, together with the units
+ * Owns:	the counts "crashes" of tasks, instances and entities, together with the units
  * Called by: coordinator.c
- * Locks:	row locks of the tasks and instances that are counted, never waited for
+ * Locks:	row locks of the tasks, instances and entities that are counted, never waited for
  * Memory:	the caller's context
  *
  *-------------------------------------------------------------------------
@@ -51,14 +51,14 @@
 /* A row that is locked is tried again after this time; ms. */
 #define LOCKED_RETRY	100
 
-/* One that has ended its process twice and is not convicted yet waits 1 s, 2 s ... 64 s. */
+/* Code that has ended its process twice and may still run waits for 1 s, then 2 s, up to 64 s. */
 #define MAX_BACKOFF		6
 
 typedef enum Verdict
 {
 	COUNTED,
 	LOCKED,
-	SAYS_NOTHING				/* it has gone, or it is none of ours */
+	SAYS_NOTHING				/* counted before, of another timeline, or its row is gone */
 }			Verdict;
 
 static Verdict count(const FlightReport *report);
@@ -109,7 +109,7 @@ durable_blame_step(void)
 		if (done[i])
 			durable_report_remove(&reports[i]);
 
-	/* Until now units have passed over what was reported, and moved on past it. */
+	/* Until now units have skipped the reported rows and moved their positions past them. */
 	if (any)
 	{
 		durable_slot_look_at_everything();
@@ -118,7 +118,7 @@ durable_blame_step(void)
 	return all ? durable_recheck_interval : LOCKED_RETRY;
 }
 
-/* An earlier life, or an earlier try of this one, may have done it. */
+/* An earlier coordinator, or an earlier round of this one, may have counted it. */
 static bool
 was_counted(const FlightReport *report)
 {
@@ -136,7 +136,7 @@ count(const FlightReport *report)
 				 errdetail("The timeline of the record is %u.", report->timeline)));
 		return SAYS_NOTHING;
 	}
-	/* Not before: the commit log may not know a transaction of another timeline. */
+	/* Checked after the timeline: the commit log may not know a transaction of another one. */
 	if (was_counted(report))
 		return SAYS_NOTHING;
 	if (report->run.kind == FLIGHT_TASK)
@@ -199,7 +199,7 @@ count_instance(const FlightReport *report)
 	return COUNTED;
 }
 
-/* An operation that a message asked for; one that ran in a batch of its caller is the caller's. */
+/* An operation requested by a message.  One that ran in its caller's batch is counted for the caller. */
 static Verdict
 count_entity(const FlightReport *report)
 {

@@ -4,14 +4,14 @@
  *
  * Owns: the times at which the tables are looked at; the states UNKNOWN, ACTIVE
  * and ABSENT of its database.
- * Called by: the postmaster; the launcher asked for it.
+* Called by: the postmaster, at the launcher's request.
  * Locks: in a look AccessShareLock on the extension; no lock while it waits.
  * Memory: a context that is reset in each round.
  *
  * It is connected as the bootstrap superuser and runs only the engine's own SQL.
  * owners.c decides which owners need workers, worker_supply.c starts them, retention.c
- * deletes instances, fold.c adds up counts, and watching.c has queries run whose tables
- * have changed.
+ * deletes instances, fold.c adds up counts, and watching.c requests a run of the
+ * queries whose tables have changed.
  *
  * A round: look at the tables if there is a reason to (a request, or the slow
  * recheck), start and dismiss workers, delete a few old instances, sleep until the
@@ -48,12 +48,12 @@
 /* Between two changes of watched tables; milliseconds. */
 #define WATCH_INTERVAL		5
 
-/* With nothing to do for so long, it may leave for another database's. */
+/* An idle coordinator may exit after this time to make room for another database's; ms. */
 #define QUIET_FOR			1000
 
 /*
- * A look may take such a part of the time.  Where an old snapshot keeps the
- * remains of a million messages, it takes long.
+ * A look at the tables may take this part of the time.  It takes long where an old
+ * snapshot keeps a million dead messages.
  */
 #define LOOK_SHARE			20
 
@@ -115,7 +115,7 @@ durable_coordinator_main(Datum arg)
 		if (durable_database_stopping(db))
 			proc_exit(0);
 
-		/* Before it leaves it looks: a timer that is due after its next look was reported to no process. */
+		/* It looks before it exits: a timer that is due after its next look was reported to no process. */
 		asked = durable_coordinator_is_asked(db);
 		if (asked)
 			looked_at = look_not_before = 0;
@@ -138,7 +138,7 @@ durable_coordinator_main(Datum arg)
 		ms = Min(ms, durable_recheck_interval);
 		if (running)
 		{
-			/* A step wants to rest for less than a minute: else the clock was set back. */
+			/* A step rests for less than a minute.  A longer time means that the clock was set back. */
 			if (GetCurrentTimestamp() >= delete_at ||
 				delete_at - GetCurrentTimestamp() > 2 * USECS_PER_MINUTE)
 				delete_at = GetCurrentTimestamp() + durable_retention_step() * INT64CONST(1000);
@@ -156,7 +156,7 @@ durable_coordinator_main(Datum arg)
 		}
 		report_statistics();
 
-		/* Other things may end the sleep earlier, but only a look finds what was committed meanwhile. */
+		/* Other events may end the sleep earlier, but only a look finds rows committed meanwhile. */
 		next_look = looked_at + durable_recheck_interval * INT64CONST(1000) + durable_clock_offset();
 		ms = Min(ms, durable_clock_ms_until(next_look, ms));
 		if (asked)
@@ -211,7 +211,7 @@ reason_to_look(DurableDatabase *db, TimestampTz looked_at, TimestampTz not_befor
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	/* A wish stays until it is granted; the clock may have been set back. */
+	/* A request stays until it has been served; the clock may have been set back. */
 	bool		too_soon = now < not_before && now >= looked_at;
 	bool		granted;
 
@@ -225,7 +225,7 @@ reason_to_look(DurableDatabase *db, TimestampTz looked_at, TimestampTz not_befor
 	return granted;
 }
 
-/* *queues_due: when work in queues is due next, whoever has asked for it or not. */
+/* *queues_due: when work in queues is due next, whether or not a process has asked for it. */
 static void
 look(DurableDatabase *db, TimestampTz *queues_due)
 {
@@ -256,7 +256,7 @@ look(DurableDatabase *db, TimestampTz *queues_due)
 	if (db->state != DATABASE_ACTIVE)
 	{
 		durable_database_set_state(db, DATABASE_ACTIVE);
-		/* The launcher lets only some explore at a time: now another one may. */
+		/* The launcher lets only some coordinators explore at a time: now another one may. */
 		durable_launcher_wake();
 	}
 	report_held(held);
@@ -268,9 +268,9 @@ look(DurableDatabase *db, TimestampTz *queues_due)
 }
 
 /*
- * If the extension is created just now, its commit asks for somebody to examine the
- * database.  We have taken such wishes back before we looked; one that came since
- * is there when the launcher finds the state ABSENT, and it starts over.
+ * If the extension is being created, its commit requests a coordinator for the
+ * database.  We cleared such requests before we looked.  The launcher sees a later
+ * request together with the state ABSENT, and starts a coordinator again.
  */
 static void
 leave_without_extension(DurableDatabase *db)
@@ -312,8 +312,8 @@ report_held(HeldReason held)
 /* --- sleeping ------------------------------------------------------------------------------ */
 
 /*
- * False when something came in since this round began.  until: the next look at the
- * tables; a session that commits something that is due earlier asks for one.
+ * Returns false when a request arrived since this round began.  until: the next look
+ * at the tables; a session that commits a row that is due earlier asks for a look.
  */
 static bool
 go_to_sleep(DurableDatabase *db, TimestampTz until, bool is_quiet)
@@ -333,8 +333,8 @@ go_to_sleep(DurableDatabase *db, TimestampTz until, bool is_quiet)
 }
 
 /*
- * For another database's coordinator, or for a worker.  What is known here is in the
- * tables too, but for how long owners that fail wait for their next try.
+ * Makes room for another database's coordinator, or for a worker.  All that is known
+ * here is in the tables, too, except how long failing owners wait for their next try.
  */
 static void
 make_room(DurableDatabase *db, bool is_quiet, TimestampTz next_due)
@@ -343,7 +343,7 @@ make_room(DurableDatabase *db, bool is_quiet, TimestampTz next_due)
 	proc_exit(0);
 }
 
-/* Has the queries run whose tables have changed (watching.c).  Returns ms until the next call. */
+/* Requests a run of the queries whose tables have changed (watching.c).  Returns ms until the next call. */
 static long
 wake_watching(void)
 {

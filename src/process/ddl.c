@@ -1,7 +1,7 @@
 /*
  * ddl.c
- *		Statements that conflict with the engine's processes, or of which they must be
- *		notified.
+ *		Stops the engine's processes for statements that conflict with them, and
+ *		notifies them of others.
  *
  * Owns: the mark "stopping" of databases in shared memory.
  * Called by: ProcessUtility, in every database of the server.
@@ -10,10 +10,10 @@
  *
  * DROP DATABASE, ALTER DATABASE ... RENAME and SET TABLESPACE, and CREATE DATABASE
  * with one of ours as its template need a database without connections.  The engine's
- * processes are told to exit, and kept out until the statement is over.  The same for
- * DROP EXTENSION durable and ALTER EXTENSION durable UPDATE, which would wait for the
- * end of a running unit; here until the transaction is over.  The mark has a deadline:
- * if it is not removed, it expires, and the engine starts again by itself.
+ * processes are told to exit, and kept out until the statement is over.  DROP EXTENSION
+ * durable and ALTER EXTENSION durable UPDATE would wait for the end of a running unit:
+ * for them the processes are kept out until the transaction is over.  The mark has a
+ * deadline: if it is not removed, it expires, and the engine starts again by itself.
  *
  * This is done only if the current role may execute the statement: no other role shall
  * be able to stop workers.  If the statement fails nevertheless, a few transactions
@@ -47,7 +47,7 @@
 #include "wakeup.h"
 #include "watch.h"
 
-/* How long a mark lasts when nobody takes it back, and how long we wait. */
+/* How long a mark lasts when it is not removed, and how long we wait. */
 #define MARK_US			(60 * USECS_PER_SEC)
 #define PATIENCE_MS		4000
 #define POLL_MS			5
@@ -133,8 +133,8 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 	durable_ddl_code_after(old_code);
 
 	/*
-	 * A copy of a database of ours is to be found at once.  An extension may also
-	 * be one that brings ours along with CASCADE.
+	 * The launcher shall notice a copy of a database of ours at once.  With CASCADE,
+	 * the creation of another extension may create ours, too.
 	 */
 	database_created |= creates_database;
 
@@ -171,7 +171,7 @@ go_on_in_empty_database(const UtilityCall *call, Oid database)
 	}
 	PG_END_TRY();
 
-	/* One that was dropped stays closed until the launcher has heard of it. */
+	/* A dropped database stays closed until the launcher has noticed. */
 	if (IsA(call->statement->utilityStmt, DropdbStmt))
 		dropped_database = database;
 	else
@@ -211,13 +211,13 @@ database_to_empty(Node *statement)
 			return InvalidOid;
 	}
 
-	/* None of ours are in a database without an entry. */
+	/* A database without an entry has none of our processes. */
 	if (!OidIsValid(database) || durable_database_find(database) == NULL)
 		return InvalidOid;
 	return durable_owns_database(database, GetUserId()) ? database : InvalidOid;
 }
 
-/* Nobody of ours is ever in a real template database, but any other can serve as one. */
+/* None of our processes connects to a template database, but any database can serve as a template. */
 static Oid
 template_of(CreatedbStmt *statement)
 {
@@ -259,7 +259,7 @@ changes_extension(Node *statement)
 	/*
 	 * The server locks the extension first and asks for the privilege then.
 	 * Behind such a lock request every new unit would queue until the last
-	 * running one ends, so anybody could bring the engine to a halt.
+	 * running one ends, so any role could bring the engine to a halt.
 	 */
 	if (drops)
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_EXTENSION, "durable");
@@ -294,10 +294,10 @@ refuse_renaming(Node *statement)
 /* --- stopping and going on -------------------------------------------------------------- */
 
 /*
- * Returns when our processes are gone from that database, or when it has waited
- * for long enough; then the statement says by itself that somebody is there.
- * The mark comes first, and a process that starts writes down its pid before it
- * looks for the mark: so none slips through.
+ * Returns when our processes are gone from that database, or after a time-out; the
+ * statement itself then reports that the database is being used.  The mark is set
+ * first, and a starting process writes down its pid before it looks for the mark, so
+ * no process is missed.
  */
 static void
 stop(Oid database)

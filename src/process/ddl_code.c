@@ -57,8 +57,8 @@ static bool takes_more(Node *statement);
 static void guard(const char *signature, int64 count, bool kept);
 
 /*
- * Of a statement that takes more than functions away: an OldCode without a tuple for each
- * handler of unfinished instances there is, and only if somebody wants to know.
+ * For a statement that drops other objects than functions: an OldCode without a tuple
+ * for each handler that has unfinished instances, and only if durable.guard_ddl is not off.
  */
 List *
 durable_ddl_code_before(Node *statement)
@@ -103,7 +103,7 @@ durable_ddl_code_after(List *old_code)
 	if (old_code == NIL)
 		return;
 	CommandCounterIncrement();
-	/* The statement may have taken the extension away. */
+	/* The statement may have dropped the extension. */
 	if (!OidIsValid(durable_extension_oid()))
 		return;
 
@@ -115,7 +115,7 @@ durable_ddl_code_after(List *old_code)
 		if (old->tuple == NULL ? durable_handler_lookup(old->signature) != NULL :
 			!durable_kept_code_has_changed(old))
 			continue;
-		/* Tables of another version.  No instance runs before the update, which makes the present code that of all. */
+		/* Tables of another version.  No instance runs before the update, which assigns the present code to all. */
 		if (!durable_engine_fits())
 			return;
 		count = durable_code_count_live(old->signature);
@@ -157,7 +157,7 @@ guard(const char *signature, int64 count, bool kept)
 
 /* --- which functions ------------------------------------------------------------------ */
 
-/* The statement itself says what is wrong with it: here, what is not found is left out. */
+/* The statement itself reports objects that do not exist; they are left out here. */
 static List *
 functions_of(Node *statement)
 {
@@ -240,7 +240,7 @@ function_named(ObjectType type, Node *object)
 	return LookupFuncWithArgs(type, castNode(ObjectWithArgs, object), true);
 }
 
-/* May it make functions disappear that it does not name? */
+/* Can the statement drop functions that it does not name? */
 static bool
 takes_more(Node *statement)
 {

@@ -7,8 +7,8 @@
  * Locks: rows of durable.tally that no other process changes, for one short transaction.
  * Memory: the caller's.
  *
- * While an old snapshot keeps rows that were replaced, each time takes longer than the
- * one before.  So it rests for fifty times as long as it took.
+ * While an old snapshot keeps the replaced rows, each run takes longer than the one
+ * before.  So it rests for fifty times as long as the run took.
  */
 #include "durable.h"
 #include "process.h"
@@ -21,7 +21,7 @@
 #include "tally.h"
 #include "utils/timestamp.h"
 
-/* Milliseconds between two times, when there was something to do and when not. */
+/* Milliseconds between two runs, when the last one found rows to add up and when it did not. */
 #define REST_AFTER_SOME		1000
 #define REST_AFTER_NONE		10000
 #define REST_AFTER_WORK		50

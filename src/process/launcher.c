@@ -3,10 +3,10 @@
  *		Starts a coordinator for each database that has the extension when it needs one.
  *
  * Owns: the decision which databases have entries in shared memory.
- * Called by: the postmaster, after recovery; so never on a standby, and at once
- * after a promotion.
+ * Called by: the postmaster, when recovery has ended: never on a standby, and
+ * immediately after a promotion.
  * Locks: those of a scan of pg_database; the LWLock of shared memory.
- * Memory: a context that is reset in each round; what must last is in
+* Memory: a context that is reset in each round; data that must last is in
  * TopMemoryContext.
  *
  * The launcher is connected to no database and looks at pg_database only.  A
@@ -51,8 +51,8 @@
 #define NO_PROCESS_DELAY		2000
 
 /*
- * Where a coordinator has left, the tables are looked at after so long all the same, for
- * what nobody has told of, and for retention.
+ * After a coordinator has exited, the tables are looked at again after this time, for
+ * work that no session has reported and for retention.
  */
 #define LEFT_RECHECK			(2 * 60 * 1000)
 #define ROOM_POLL				200
@@ -60,17 +60,17 @@
 /* Coordinators that look for the extension, at the same time. */
 #define MAX_EXPLORERS			2
 
-/* Databases without an entry are looked at again after so long. */
+/* Databases without an entry are looked at again after this time. */
 #define REEXAMINE_INTERVAL		(10 * 60 * 1000)
 
-/* A database that had no extension and whose entry was needed for another one. */
+/* A database that had no extension and whose entry was needed for another database. */
 typedef struct AbsentDatabase
 {
 	Oid			database;
 	TimestampTz seen;
 }			AbsentDatabase;
 
-/* How much a database needs a coordinator that it has not got. */
+/* How urgently a database without a coordinator needs one. */
 typedef enum Need
 {
 	NEED_NONE,
@@ -85,7 +85,7 @@ typedef struct Candidate
 	TimestampTz since;
 }			Candidate;
 
-/* What we know of the coordinators we registered. */
+/* The coordinators that this process has registered. */
 typedef struct Started
 {
 	BackgroundWorkerHandle *handle;
@@ -148,7 +148,7 @@ durable_launcher_main(Datum arg)
 	round_context = AllocSetContextCreate(TopMemoryContext, "durable launcher round",
 										  ALLOCSET_DEFAULT_SIZES);
 
-	/* Never leaves by itself: returning would be for good. */
+	/* The launcher never returns: the postmaster would not start it again. */
 	for (;;)
 	{
 		long		ms;
@@ -228,12 +228,12 @@ scan_databases(void)
 
 	remember_absent();
 
-	/* An entry that is made after the scan may be one of a database made after it. */
+	/* An entry that is made after the scan may belong to a database created after it. */
 	for (int i = 0; i < DURABLE_MAX_DATABASES; i++)
 		known[i] = durable_shared->databases[i].database;
 	databases = read_databases();
 
-	/* Gone, or not for us any more. */
+	/* The database was dropped, or may not have workers any more. */
 	for (int i = 0; i < DURABLE_MAX_DATABASES; i++)
 	{
 		DurableDatabase *db = &durable_shared->databases[i];
@@ -326,7 +326,7 @@ remember_absent(void)
 
 /* --- coordinators ----------------------------------------------------------------- */
 
-/* Starts what should run and does not; returns when to look again, in ms. */
+/* Starts the coordinators that should run and do not; returns when to look again, in ms. */
 static long
 supervise(void)
 {
@@ -342,7 +342,7 @@ supervise(void)
 	TimestampTz refused_at;
 	bool		is_short;
 
-	/* A process that a coordinator has given up for a worker must not become a coordinator again. */
+	/* A process that a coordinator has released for a worker must not become a coordinator again. */
 	LWLockAcquire(durable_shared->lock, LW_SHARED);
 	refused_at = durable_shared->refused_at;
 	LWLockRelease(durable_shared->lock);
@@ -389,7 +389,7 @@ supervise(void)
 			continue;			/* the end of one of them wakes us */
 		if (running >= limit)
 		{
-			/* Not more have to leave than there are that wait; each wakes us. */
+			/* No more coordinators have to exit than databases wait; each exit wakes us. */
 			if (++waiting > leaving && durable_coordinator_make_room(db, is_urgent))
 				leaving++;
 			next = Min(next, ROOM_POLL);
@@ -407,7 +407,7 @@ supervise(void)
 	return next;
 }
 
-/* Lowers ms to when that may have changed. */
+/* Lowers ms to the time at which the answer may have changed. */
 static Need
 need_of(DurableDatabase *db, bool there_is_room, long *ms)
 {
@@ -419,7 +419,7 @@ need_of(DurableDatabase *db, bool there_is_room, long *ms)
 	TimestampTz looked_at;
 	long		throttle;
 
-	/* A wish that comes while a coordinator looks stays until it is known what it has seen. */
+	/* A request that arrives while a coordinator looks stays until its result is known. */
 	SpinLockAcquire(&db->mutex);
 	examine = db->examine && db->state == DATABASE_ABSENT;
 	if (examine)
@@ -437,7 +437,7 @@ need_of(DurableDatabase *db, bool there_is_room, long *ms)
 		return NEED_NONE;
 	if (durable_database_stopping(db))
 	{
-		/* The process that stopped it wakes us; or the mark runs out. */
+		/* The process that stopped it wakes us, or the mark expires. */
 		*ms = Min(*ms, 1000);
 		return NEED_NONE;
 	}
@@ -461,7 +461,7 @@ need_of(DurableDatabase *db, bool there_is_room, long *ms)
 	return NEED_NONE;
 }
 
-/* The strong ones first, and of these the one that has waited for longest. */
+/* The greatest need first, and among equals the database that has waited for longest. */
 static int
 by_need(const void *a, const void *b)
 {
@@ -488,7 +488,7 @@ tell_left_coordinators(void)
 	}
 }
 
-/* A coordinator that never came to life cannot say so. */
+/* A coordinator that never attached cannot report that. */
 static void
 reap(int n)
 {
@@ -524,7 +524,7 @@ throttle_ms(DurableDatabase *db)
 	return (long) (wait_ms - (now - db->coordinator_started) / 1000);
 }
 
-/* False when the server has no process to spare. */
+/* Returns false when the server has no free worker process. */
 static bool
 start_coordinator(int n)
 {
@@ -553,7 +553,7 @@ start_coordinator(int n)
 	memcpy(worker.bgw_extra, &start, sizeof(start));
 
 	if (started[n].handle)
-		pfree(started[n].handle);	/* it has released its place, and is about to be gone */
+		pfree(started[n].handle);	/* it has released its entry, and is about to exit */
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	registered = RegisterDynamicBackgroundWorker(&worker, &started[n].handle);
 	MemoryContextSwitchTo(old);

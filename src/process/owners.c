@@ -17,8 +17,8 @@
  * looked at when a worker has left and at the slow recheck: one probe of an index for
  * each owner, however many rows there are.
  *
- * An owner whose workers cannot start, or fail, or find nothing to do for what
- * the tables say, gets the next one ever later.
+* An owner whose workers cannot start, or fail, or find no work although the
+ * tables show some, gets the next one at increasing intervals.
  */
 #include "durable.h"
 #include "worker_supply.h"
@@ -145,7 +145,7 @@ durable_owners_take_requests(void)
 	{
 		Owner	   *owner = get_owner(wanted[i]);
 
-		/* There is news: what workers found before does not matter any more. */
+		/* There is news, so the results of earlier workers do not count any more. */
 		owner->wanted = true;
 		owner->useless = 0;
 		if (owner->failures == 0)
@@ -167,13 +167,13 @@ take_exit(WorkerExitReport report)
 			owner->useless = 0;
 			return;
 		case EXIT_USELESS:
-			/* Rows that nobody can do anything about: look less often. */
+			/* Rows that no worker can process: look less often. */
 			owner->failures = 0;
 			owner->useless++;
 			delay = USECS_PER_SEC << Min(owner->useless, 6);
 			break;
 		case EXIT_BY_CODE:
-			/* What did it is known, and is held back by itself: no reason for others to wait. */
+			/* The cause is known and is held back alone, so others need not wait. */
 			owner->failures = 0;
 			owner->useless = 0;
 			return;
@@ -366,8 +366,8 @@ durable_owner_need(Owner *owner, long *ms)
 		owner->tasks_due > force.tasks;
 
 	/*
-	 * Where processors are short all batches are slow.  If others' workers had to go
-	 * for that, starting them again would make processors shorter still.
+	 * Where processors are short all batches are slow.  If other owners' workers had to
+	 * exit because of that, starting them again would use still more processor time.
 	 */
 	if (force.coming > 0)
 		need = NEEDS_NOTHING;
@@ -378,7 +378,7 @@ durable_owner_need(Owner *owner, long *ms)
 	}
 	else if (owner->wanted || (force.busy == 0 && has_work))
 	{
-		/* They ask for help; one at a time, or a burst would start them all. */
+		/* Its workers ask for another one.  One at a time, as a burst would start all of them. */
 		if (!durable_clock_passed(owner->started_at, now, PEER_INTERVAL))
 		{
 			*ms = Min(*ms, PEER_INTERVAL);

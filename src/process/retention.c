@@ -30,7 +30,7 @@
 /* Instances that one step deletes at most. */
 #define STEP_INSTANCES		500
 
-/* A look that found nothing is followed by a rest of so many times what it took. */
+/* A look that found nothing is followed by a rest of this many times its duration. */
 #define REST_AFTER_LOOKING	50
 #define REST_AFTER_DELETING	1
 

@@ -2,13 +2,13 @@
  * sweep.c
  *		The positions at which a worker looks for messages, and their order.
  *
- * A sweep goes from low keys to high ones.  News of keys that it has passed do not
- * take it back: otherwise an instance that always has new messages would keep all
- * those with higher keys waiting.  They are "behind".  News of instances that are old
- * compared to the newest are looked up one by one: a sweep from there would visit the
+ * A sweep goes from low keys to high ones.  News of keys that it has passed does not
+ * move it back: otherwise an instance that always has new messages would keep all
+ * those with higher keys waiting.  Such keys are "behind".  Old instances (compared to
+ * the newest) that have news are looked up one by one: a sweep from there would visit the
  * dead rows of all younger ones, which takes long when an old snapshot prevents their
  * removal.  For the same reason the regular look at everything is a separate walk for
- * which the others do not wait.  Batches take turns between those that have messages.
+* which the others do not wait.  Batches alternate between the walks that find messages.
  *
  * Owns: the positions of this process.
  * Called by: worker.c
@@ -21,10 +21,10 @@
 
 #define NOWHERE		PG_INT64_MAX
 
-/* A scan that has visited nothing but remains for so long goes on in the next unit. */
+/* A scan that has visited only dead rows for this time continues in the next unit; ms. */
 #define REMAINS_US	10000
 
-/* Of keys that are looked up; what finds no room is swept. */
+/* Number of keys that are looked up; further keys are swept. */
 #define MAX_HINTED	(2 * DURABLE_MAX_HINTED)
 
 typedef enum Way
@@ -46,7 +46,7 @@ typedef struct Position
 static Position positions[NWAYS] = {{NOWHERE, NOWHERE}, {NOWHERE, NOWHERE}, {NOWHERE, NOWHERE}, {NOWHERE, NOWHERE}};
 static int64 hinted[MAX_HINTED];
 static int	nhinted = 0;
-static Way	way = WAY_SWEEP;	/* of the batch that runs, or of the last one */
+static Way	way = WAY_SWEEP;	/* the positions of the present batch, or of the last one */
 
 static void add_hinted(int64 key);
 static void note(int64 key);
@@ -127,7 +127,7 @@ has_something(Way which)
 
 /* --- a batch ---------------------------------------------------------------------- */
 
-/* When there is nothing to look at, a batch finds nothing but timers. */
+/* When there are no positions to look at, a batch finds only timers. */
 void
 durable_sweep_begin(UnitScan *scan)
 {
@@ -155,7 +155,7 @@ compare_keys(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* The scan's positions have moved to what is left. */
+/* The scan has moved its positions to the remaining messages. */
 void
 durable_sweep_end(const UnitScan *scan)
 {
@@ -185,7 +185,7 @@ keep_hinted(int64 from)
 	nhinted = kept;
 }
 
-/* The sweep has come to its end, or what was behind has caught up with it. */
+/* The sweep has reached its end, or the walk behind it has caught up. */
 static void
 move_on(int64 *of_sweep, int64 *of_behind)
 {

@@ -3,10 +3,10 @@
  *		The process that runs the workflows of one owner in one database.
  *
  * Owns: the transactions around units of work.
- * Called by: the postmaster; a coordinator asked for it.
+* Called by: the postmaster, at a coordinator's request.
  * Locks: AccessShareLock on the extension for each unit; the locks of the unit.
  *			None while it waits.
- * Memory: a context that is reset for each unit; what the transaction gives.
+* Memory: a context that is reset for each unit, and the contexts of the transaction.
  *
  * The worker connects as the owner, so session user, settings, row security and RESET
  * ROLE are the owner's, and user code can run as no other role.  The engine's own
@@ -16,7 +16,7 @@
  * the process exits, its transaction rolls back, and the coordinator starts another
  * worker, which runs one instance at a time (solo).
  *
- * Order of looking and sleeping: take the hints, do what they say, and sleep
+ * Order of looking and sleeping: the worker takes the hints, follows them, and sleeps
  * only if durable_slot_sleep finds no new ones; see slot.c.
  */
 #include "durable.h"
@@ -43,28 +43,28 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* Statistics go out at least so often, and before sleeping; in ms, as are the others. */
+/* Statistics are reported at least this often, and before sleeping; ms, like the next ones. */
 #define REPORT_INTERVAL		500
 
-/* An idle worker does not leave just before something is due. */
+/* An idle worker does not exit shortly before work is due. */
 #define STAYS_FOR_MS		100
 #define LONGEST_IDLE_SLEEP	60000
 
-/* Solo mode ends when nothing is left to do, or after so many units. */
+/* Solo mode ends when no work is left, or after this number of units. */
 #define SOLO_UNITS			1000
 
-/* A worker that others shall come before takes one batch in such a time; less than STUCK_BATCH. */
+/* A worker that gives way to others takes one batch in this time; less than STUCK_BATCH. */
 #define STEP_ASIDE_MS		50
 
-/* One that has ended a process waits so long for another one to have run. */
+/* While a suspect waits for another one that runs, the worker looks again after this time. */
 #define SUSPECT_WAIT_MS		20
 
-/* What a unit can be. */
+/* The kinds of units. */
 typedef UnitResult (*Unit) (Oid owner, UnitScan *scan);
 
 static WorkerStart start;
 static MemoryContext unit_context;
-static UnitScan scan;			/* its positions are those of the batch that runs */
+static UnitScan scan;			/* its positions are those of the present batch */
 static int64 units = 0;
 static bool leaving = false;
 static bool task_refused = false;
@@ -107,7 +107,7 @@ durable_worker_main(Datum arg)
 		QueryCancelPending = false; /* one that came between two units */
 		CHECK_FOR_INTERRUPTS();
 		if (!PostmasterIsAlive())
-			proc_exit(1);		/* busy, it would not wait for anything that tells */
+			proc_exit(1);		/* a busy worker does not wait, so no wait reports it */
 		if (ConfigReloadPending)
 		{
 			/* The successor has the new settings, those of its role included. */
@@ -119,7 +119,7 @@ durable_worker_main(Datum arg)
 		MemoryContextSwitchTo(unit_context);
 
 		/*
-		 * Remains that an old snapshot keeps make that look expensive: it may
+		 * Dead rows that an old snapshot keeps make this look expensive: it may
 		 * take a twentieth of the time.
 		 */
 		if ((durable_clock_passed(everything_at, now,
@@ -168,7 +168,7 @@ durable_worker_main(Datum arg)
 			durable_clock_wait(ms);
 		}
 	}
-	durable_slot_set_state(SLOT_IDLE);	/* whoever ends in a unit was lost in it */
+	durable_slot_set_state(SLOT_IDLE);	/* a process that ends within a unit failed in it */
 	report_statistics(true);
 	proc_exit(0);
 }
@@ -211,7 +211,7 @@ check_identity(void)
 	MemoryContextSwitchTo(unit_context);
 }
 
-/* The stock handler, and a note that the exit which follows is no failure. */
+/* Calls the stock handler, and records that the following exit is no failure. */
 static void
 terminate(SIGNAL_ARGS)
 {
@@ -254,8 +254,8 @@ may_stay(void)
 }
 
 /*
- * One unit in one transaction.  Errors end the process, but for those of the commit
- * after an activity with a transaction of its own: it is put off then.
+ * Runs one unit in one transaction.  Errors end the process, except an error of the
+ * commit of an activity with a transaction of its own: that activity is postponed.
  */
 static UnitResult
 run(Unit unit, UnitScan *where)
@@ -307,7 +307,7 @@ run(Unit unit, UnitScan *where)
 	return result;
 }
 
-/* False when that failed, and the transaction was rolled back. */
+/* Returns false when the commit failed and the transaction was rolled back. */
 static bool
 commit_task(void)
 {
@@ -330,8 +330,8 @@ commit_task(void)
 }
 
 /*
- * One that has ended a process or the server runs alone.  False when another suspect
- * runs just now: then soon.
+ * Instances and tasks that have ended a process or the server run alone.  Returns false
+ * when another suspect is running; the caller tries again soon.
  */
 static bool
 run_suspect(void)
@@ -342,13 +342,13 @@ run_suspect(void)
 	durable_suspect_ran();
 	scan.suspect_key = 0;
 
-	/* Others like it have been passed over. */
+	/* Other suspects have been skipped. */
 	durable_sweep_everywhere();
 	scan.timer_due = DT_NOBEGIN;
 	return true;
 }
 
-/* True when it ran one. */
+/* Returns true when it ran one. */
 static bool
 run_task(void)
 {
@@ -362,7 +362,7 @@ run_task(void)
 	}
 	if (!durable_task_may_start())
 	{
-		/* Whoever ends a task sets our latch. */
+		/* The process that ends a task sets our latch. */
 		task_refused = true;
 		return false;
 	}
@@ -372,7 +372,7 @@ run_task(void)
 	return result != UNIT_NOTHING;
 }
 
-/* In ms; -1: there is nothing to stay for. */
+/* Returns ms; -1 when there is no reason to stay. */
 static long
 sleep_time(TimestampTz idle_since)
 {
@@ -389,14 +389,14 @@ sleep_time(TimestampTz idle_since)
 		ms = Min(ms, SUSPECT_WAIT_MS);
 
 	/*
-	 * Something is due and the unit cannot have it: locked by somebody, or there is
-	 * nothing but remains to look at.  No busy loop for that.
+	 * Work is due and the unit cannot take it: another transaction has locked it, or
+	 * only dead rows are there to look at.  That must not cause a busy loop.
 	 */
 	if (ms == 0)
 		return ++fruitless < 10 ? 0 : 50;
 	fruitless = 0;
 
-	/* Something is due before it would leave: stay for that. */
+	/* Work is due before the worker would exit: stay for it. */
 	if (left_ms <= 0)
 		return until_due > STAYS_FOR_MS ? -1 : ms;
 	return Min(ms, left_ms);

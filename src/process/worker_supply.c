@@ -1,18 +1,18 @@
 /*
  * worker_supply.c
- *		Starting workers for the owners that need them; a part of the coordinator.
+*		Starts workers for the owners that need them; a part of the coordinator.
  *
  * Owns: reserving slots; the handles of the processes it has registered.
  * Called by: coordinator.c only.
  * Locks: the LWLock of shared memory inside the functions of slot.c, spinlocks.
  * Memory: handles in TopMemoryContext until the process has attached.
  *
- * owners.c decides which owners need one.  When all workers that durable.max_workers
- * allows are taken, an idle one of another owner is asked to leave, or a busy one of
- * an owner that has several, or one that has had its time slice; for a further worker
- * of an owner that has one, only one that has been idle for a while.  Workers ask no
- * other process and hold no resources, so they leave within a batch, unless they are
- * in a long activity.
+ * owners.c decides which owners need a worker.  When all workers that
+ * durable.max_workers allows are taken, an idle worker of another owner is asked to
+ * exit, or a busy one of an owner that has several, or one that has used its time
+ * slice.  For a further worker of an owner that has one already, only a worker that has
+ * been idle for a while is asked.  Workers ask no other process and hold no resources,
+ * so they exit within a batch, unless they are in a long activity.
  */
 #include "durable.h"
 #include "worker_supply.h"
@@ -33,11 +33,11 @@
 #define ROLE_RETRY			(5 * USECS_PER_SEC)
 
 /* Milliseconds. */
-#define TIME_SLICE			200		/* a worker of a busy owner, when others wait */
-#define SPARE_AFTER			1000	/* idle for so long, a worker goes for another owner's second */
+#define TIME_SLICE			200		/* time slice of a worker of a busy owner when others wait */
+#define SPARE_AFTER			1000	/* a worker idle for this time exits for another owner's second */
 #define SHORTAGE_POLL		50
 #define NO_PROCESS_DELAY	2000
-#define LEAVES_WITHIN		1000	/* a worker that was asked to leave does so, unless its batch is stuck */
+#define LEAVES_WITHIN		1000	/* a worker that was asked to exit does so within this time, unless its batch is stuck */
 
 /* Workers that were registered and have not attached yet. */
 typedef struct Start
@@ -58,7 +58,7 @@ static void make_room(Oid owner, Need need, int nwaiting);
 static int	count_all_workers(Oid database, Oid owner);
 
 /*
- * One round.  running: false when the engine is paused, held or switched off.
+* Does one round.  running is false when the engine is paused, held or switched off.
  */
 long
 durable_supply_workers(bool running)
@@ -86,7 +86,7 @@ durable_supply_workers(bool running)
 	}
 	dismiss(false);
 
-	/* Who has waited longest comes first. */
+	/* The owner that has waited longest comes first. */
 	needing = palloc(durable_owners_count() * sizeof(Owner *) + 1);
 	durable_owners_scan(&scan);
 	while ((owner = hash_seq_search(&scan)) != NULL)
@@ -147,7 +147,7 @@ by_need(const void *a, const void *b)
 
 /* --- coming and going ------------------------------------------------------------------- */
 
-/* A process that never came to life cannot release its slot. */
+/* A process that never attached cannot release its slot. */
 static void
 reap(void)
 {
@@ -162,7 +162,7 @@ reap(void)
 			case BGWH_NOT_YET_STARTED:
 				break;
 			case BGWH_STARTED:
-				/* It attaches, or ends. */
+				/* The process either attaches or ends. */
 				if (durable_shared->slots[i].generation == starts[i].generation &&
 					durable_shared->slots[i].state == SLOT_STARTING)
 					break;
@@ -179,7 +179,7 @@ reap(void)
 	}
 }
 
-/* Asks workers to leave: all of ours, or as many of them as there are too many. */
+/* Asks workers to exit: all of ours, or the number that exceeds the limit. */
 static void
 dismiss(bool all)
 {
@@ -200,8 +200,8 @@ dismiss(bool all)
 }
 
 /*
- * The role is gone, or a worker cannot connect as it: not a reason to try again
- * and again.  The instances stay as they are.
+ * The role was dropped, or a worker cannot connect as it.  Then no further worker is
+ * started for it again and again, and the instances stay as they are.
  */
 static bool
 role_can_work(Owner *owner)
@@ -255,7 +255,7 @@ role_can_work(Owner *owner)
 
 /* --- starting ----------------------------------------------------------------------------- */
 
-/* False when there is no slot. */
+/* Returns false when there is no slot. */
 static bool
 start_worker(Owner *owner, Need need, long *ms)
 {
@@ -298,7 +298,7 @@ start_worker(Owner *owner, Need need, long *ms)
 	memcpy(worker.bgw_extra, &start, sizeof(start));
 
 	if (starts[start.slot].handle)
-		pfree(starts[start.slot].handle);	/* of one that is long gone */
+		pfree(starts[start.slot].handle);	/* of a process that has exited long ago */
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	registered = RegisterDynamicBackgroundWorker(&worker, &starts[start.slot].handle);
 	MemoryContextSwitchTo(old);
@@ -319,9 +319,9 @@ start_worker(Owner *owner, Need need, long *ms)
 }
 
 /*
- * The server has no process to spare.  A coordinator that has nothing to do makes room;
- * if there is none, the workers that there are have to do, as with durable.max_workers.
- * Returns as start_worker does.
+ * The server has no free worker process.  An idle coordinator makes room.  If there is
+ * none, the present workers share the work, as with durable.max_workers.  Returns the
+ * same as start_worker.
  */
 static bool
 make_do(Owner *owner, Need need, long *ms)
@@ -344,14 +344,13 @@ make_do(Owner *owner, Need need, long *ms)
 }
 
 /*
- * A worker has to leave for that owner: an idle one of another owner, else a
- * busy one whose owner has more than one, else a busy one that has had its time
- * slice; of any database.  Not more of them than there are owners that wait,
- * nwaiting up to this one.  A worker whose batch is stuck does not leave soon,
- * so it is not counted on.
+ * Asks a worker of any database to exit for that owner: an idle one of another
+ * owner, else a busy one whose owner has more than one, else a busy one that has used
+ * its time slice.  It asks no more workers than owners wait, which are nwaiting up to
+ * this one.  A worker whose batch is stuck does not exit soon, so it does not count.
  *
- * For a further worker nobody who works has to leave, nor who may be about to: the
- * next workflow of an owner without a worker waits for a process to start.
+ * For a further worker of an owner no worker has to exit that works or may be about
+ * to: the next workflow of an owner without a worker waits for a process to start.
  */
 static void
 make_room(Oid owner, Need need, int nwaiting)
@@ -387,7 +386,7 @@ make_room(Oid owner, Need need, int nwaiting)
 		generation = slot->generation;
 		SpinLockRelease(&slot->mutex);
 
-		/* One that has just connected is about to run its first batch. */
+		/* A worker that has just connected is about to run its first batch. */
 		if (state == SLOT_IDLE && pg_atomic_read_u64(&slot->units) == 0)
 			state = SLOT_STARTING;
 		if (leaving)
@@ -422,7 +421,7 @@ make_room(Oid owner, Need need, int nwaiting)
 	}
 }
 
-/* Unlocked: a wrong answer makes the choice a little less just. */
+/* Read without a lock: a wrong answer makes the choice slightly less fair. */
 static int
 count_all_workers(Oid database, Oid owner)
 {
