@@ -14,8 +14,8 @@
  * function has been corrected.
  *
  * Called by: dispatch.c and straight_through.c (inline), task_unit.c (tasks);
- *			activity_calls.c and registration_api.c (time limits)
- * Locks:	whatever the activity takes
+ *			activity_calls.c and registration_api.c (time limits); context_calls.c (attempt)
+ * Locks:	those that the activity takes
  * Memory:	results in CurrentMemoryContext
  *
  *-------------------------------------------------------------------------
@@ -45,13 +45,13 @@
 #include "stats.h"
 #include "usercall.h"
 
-/* An inline activity is given up after so many times the inline limit. */
+/* An inline activity is stopped after this multiple of the inline limit. */
 #define INLINE_OVERRUN	20
 
-/* So often an attempt is repeated after a conflict of which nobody knows whether the code has made it up. */
+/* How often an attempt is repeated after a conflict that the code may have raised itself. */
 #define MAX_REPEATS		5
 
-/* Longer limits on activities are this one: added to any time there is, it is one. */
+/* Longer limits on activities are reduced to this one, whose sum with a present time is a valid time. */
 #define MAX_TIMEOUT_US	(100 * INT64CONST(365) * USECS_PER_DAY)
 
 typedef struct Lookup
@@ -70,7 +70,7 @@ static bool activity_keep(void *arg);
 static bool is_repeated(const ActivityRun * run, const ErrorData *error);
 static Oid	duration_key(Oid function, const Jsonb *input);
 
-/* Of the activity that runs in this process; 0: none does. */
+/* The attempt of the activity that runs in this process; 0 if none runs. */
 static int	running_attempt = 0;
 
 ActivityTarget *
@@ -198,7 +198,7 @@ run_activity(ActivityRun * run)
 	run->payload = NULL;
 	run->sqlerrcode = 0;
 
-	/* It catches whatever the activity raises. */
+	/* This catches every error that the activity raises. */
 	running_attempt = run->attempt;
 	durable_usercall_run(&call);
 	running_attempt = 0;
@@ -227,7 +227,7 @@ run_activity(ActivityRun * run)
 		return ACTIVITY_TRY_LATER;
 	if (call.timed_out)
 	{
-		/* Not query_canceled: WHEN OTHERS lets that pass, and it ends turns. */
+		/* The code is not query_canceled, which WHEN OTHERS does not catch, and which ends turns. */
 		call.error->sqlerrcode = ERRCODE_DURABLE_LIMIT;
 		call.error->message = psprintf("activity \"%s\" timed out after " INT64_FORMAT " ms",
 									   run->name, limit / 1000);
@@ -237,7 +237,7 @@ run_activity(ActivityRun * run)
 		return ACTIVITY_STOPPED;
 	else if (is_repeated(run, call.error))
 	{
-		/* Conflicts with others are everyday things; the rest is for the log. */
+		/* Conflicts with other transactions are common; only other errors are logged. */
 		if (ERRCODE_TO_CATEGORY(call.error->sqlerrcode) != ERRCODE_TRANSACTION_ROLLBACK)
 			ereport(LOG,
 					(errcode(call.error->sqlerrcode),
@@ -262,7 +262,7 @@ run_activity(ActivityRun * run)
 	return ACTIVITY_FAILED;
 }
 
-/* Is it run again without using up an attempt? */
+/* Is the activity run again without using up an attempt? */
 static bool
 is_repeated(const ActivityRun * run, const ErrorData *error)
 {
@@ -318,7 +318,7 @@ lookup_body(void *arg)
 	if (lookup->registration != NULL)
 	{
 		handler = durable_handler_resolve_call(lookup->registration->handler, &given);
-		if (given >= 0)			/* it says what the input is for */
+		if (given >= 0)			/* the signature has the parameters that the input is for */
 			signature = lookup->registration->handler;
 	}
 	else
@@ -329,7 +329,7 @@ lookup_body(void *arg)
 	return NULL;
 }
 
-/* In a language that ordinary users may use. */
+/* Is the function in a trusted language? */
 static bool
 is_trusted(Oid function)
 {
@@ -377,7 +377,7 @@ activity_body(void *arg)
 	if (result != NULL)
 		durable_json_check_size(result, "result of an activity");
 
-	/* Notifications are the one effect without a transaction id: this raises if there are any. */
+	/* Notifications are the only effect without a transaction id: this raises an error if there are any. */
 	if (run->must_leave_nothing)
 	{
 		run->left = true;
@@ -398,8 +398,8 @@ activity_keep(void *arg)
 }
 
 /*
- * Durations are learned by function.  For SQL texts the text stands in for it; it
- * may share its number with a function, which then is only a wrong hint.
+ * Durations are learned for each function.  For call_sql() the hash of the text is used.
+ * It may be the same number as a function's, which only causes a wrong estimate.
  */
 static Oid
 duration_key(Oid function, const Jsonb *input)

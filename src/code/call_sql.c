@@ -6,7 +6,9 @@
  * The types of $1, $2 and so on are those that the statement gives them, as with
  * PREPARE without types; the members of params are converted to them.
  *
- * Called by: activity.c, inside the activity's subtransaction, as the owner
+ * Owns:	nothing
+ * Called by: activity.c, inside the activity's subtransaction, as the owner; wait_until.c
+ * Locks:	those that the statement takes
  * Memory:	result in the context that is current at the call
  *
  *-------------------------------------------------------------------------
@@ -98,7 +100,7 @@ durable_call_sql(const Jsonb *input)
 	return result;
 }
 
-/* What the statement makes of $1, $2 ...; one statement only. */
+/* Finds the types that the statement gives to $1, $2 and so on.  There must be one statement only. */
 static int
 parameter_types(const char *query, Oid **types)
 {
@@ -114,7 +116,7 @@ parameter_types(const char *query, Oid **types)
 				 errdetail("It contains %d statements.", list_length(statements))));
 	raw = linitial_node(RawStmt, statements);
 
-	/* Utility commands take none. */
+	/* Utility commands have no parameters. */
 	if (!analyze_requires_snapshot(raw))
 		return 0;
 
@@ -128,7 +130,7 @@ parameter_types(const char *query, Oid **types)
 	return count;
 }
 
-/* An object has one member of a name: the other column would be lost. */
+/* An object has only one member of each name, so the other column would be lost. */
 static void
 check_columns(TupleDesc desc)
 {

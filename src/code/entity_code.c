@@ -6,7 +6,7 @@
  * The function is called directly, as those of orchestrations and activities are, with
  * the state, the name of the operation and its input.
  *
- * Called by: entity_run.c (calls), registration_api.c (the check)
+ * Called by: entity_run.c (calls), registration_api.c and entity_api.c (the check)
  * Locks:	none
  * Memory:	a context for each call, deleted at its end; results in call->context
  *

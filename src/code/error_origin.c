@@ -1,24 +1,26 @@
 /*-------------------------------------------------------------------------
  *
  * error_origin.c
- *		Decides whether an error is the server's, or that of the code that ran.
+ *		Decides whether the server or the code that ran has caused an error.
  *
  * An error of the server's, such as a deadlock, a cancel or a full disk, does not
  * depend on the code: the code is run again, and no attempt is used up.  The SQLSTATE
- * does not distinguish the two kinds: RAISE can have any, dblink passes on those of
+ * does not distinguish the two kinds: RAISE can use any code, dblink passes on those of
  * another server, and a file that pg_read_file() does not find has the class of a disk
- * that fails.  So the place counts as well.  Every error knows the source file in
+ * failure.  So the place counts as well.  Every error has the name of the source file in
  * which it was raised, and the server raises each of these errors in few files.  An
  * error from another file is an error of the code.
  *
  * PL/pgSQL passes an error on as it is.  PL/Python raises it anew, and a foreign
- * server's conflict is raised by the library that has received it.  For conflicts,
- * whose SQLSTATE means that the transaction is to be repeated, the origin is open
- * then: the caller repeats them a limited number of times.
+ * server's conflict is raised by the library that has received it.  In these cases the
+ * origin of a conflict, whose SQLSTATE means that the transaction is to be repeated, is
+ * not known: the caller repeats the code a limited number of times.
  *
  * This file also adds hints to errors that are due to the way in which the engine runs code.
  *
- * Called by:	activity.c, turn.c, the *_calls.c, execution.c
+ * Owns:		nothing
+ * Called by:	activity.c, turn.c, activity_calls.c, start_calls.c, orchestration_code.c,
+ *				entity_run.c, external.c
  * Locks:		none
  * Memory:		none
  *
@@ -33,11 +35,11 @@
 
 /*
  * Source files.  The lists come from a search of the sources of PostgreSQL 15.18 and 18.6 for
- * each of these codes, and for errcode_for_file_access().  What both releases have
- * is taken to be in those between them.  Left out are files whose errors a worker cannot
- * meet (recovery, replication, whole commands that no function can call) and those that raise
- * the code for what their caller has named or passed: genfile.c, dfmgr.c, copyto.c, formatting.c,
- * and contrib.
+ * each of these codes, and for errcode_for_file_access().  Files that both releases have
+ * are assumed to be in the releases between them.  Left out are files whose errors a worker
+ * cannot get (recovery, replication, whole commands that no function can call) and files that
+ * raise the code because of their caller's arguments: genfile.c, dfmgr.c, copyto.c,
+ * formatting.c, and contrib.
  */
 typedef const char *const *Files;
 
@@ -50,7 +52,7 @@ static const char *const serializing[] = {
 	"postgres.c", "entity_api.c", NULL
 };
 
-/* class 53, and 58030: no room, no file descriptor, or a disk that fails; the cluster's files */
+/* class 53, and 58030: no space, no file descriptor, or a disk failure; the cluster's files */
 static const char *const storing[] = {
 	"md.c", "bufmgr.c", "localbuf.c", "fd.c", "buffile.c", "logtape.c", "tuplestore.c",
 	"sharedtuplestore.c", "nodeHashjoin.c", "nodeAgg.c", "slru.c", "xlog.c", "xlogutils.c",
@@ -58,8 +60,8 @@ static const char *const storing[] = {
 };
 
 /*
- * 58P01 and 58P02: a file of the cluster that is not there, or is there already.  fd.c is none
- * of these: it is fd.c that reports a directory which pg_ls_dir() does not find.
+ * 58P01 and 58P02: a file of the cluster is missing, or exists already.  fd.c is not in the
+ * list, because it reports the directories that pg_ls_dir() does not find.
  */
 static const char *const missing[] = {
 	"md.c", "slru.c", "xlog.c", "xlogutils.c", "relmapper.c", "buffile.c", "sharedtuplestore.c",
@@ -74,7 +76,7 @@ static const char *const allocating[] = {
 	"pg_locale_libc.c", "cryptohash_openssl.c", "hmac_openssl.c", NULL
 };
 
-/* pages and rows that cannot be right */
+/* corrupt pages and rows */
 static const char *const reading[] = {
 	"md.c", "bufmgr.c", "bufpage.c", "storage.c", "heapam.c", "heapam_handler.c", "heaptoast.c",
 	"toast_compression.c", "multixact.c", "relmapper.c", "relcache.c", "inv_api.c",
@@ -82,7 +84,7 @@ static const char *const reading[] = {
 	"brin_revmap.c", NULL
 };
 
-/* Raises what the code asks it to raise. */
+/* These files raise the errors that the code asks for. */
 static const char *const raising[] = {"pl_exec.c", "plpy_plpymodule.c", NULL};
 
 static Files files_that_raise(int sqlerrcode);
@@ -111,8 +113,8 @@ durable_error_is_infrastructure(const ErrorData *error)
 }
 
 /*
- * Where the server raises errors with that code; NULL where they are the code's in
- * any case.  It is the code that goes beyond temp_file_limit.
+ * Returns the files in which the server raises errors with that SQLSTATE; NULL if such
+ * errors are always caused by the code, as when it exceeds temp_file_limit.
  */
 static Files
 files_that_raise(int sqlerrcode)

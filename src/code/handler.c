@@ -1,19 +1,20 @@
 /*
  * handler.c
- *		Functions that users write, known by their signatures.
+ *		Finds and caches functions that users write, by their signatures.
  *
  * A handler is stored as text, schema-qualified and with its argument types, so that
  * dumps and upgrades carry it.  This file makes that text, finds the function for it
  * again, and caches the result, because every turn and every activity needs it.
  *
- * An entry is good until the system catalogs say that its function, its schema or one
- * of its types changed; the callbacks only mark it.  The next look-up makes a new
- * entry, and stale ones live on until the transaction ends, because a function further
- * up the stack may be in the middle of calling one.
+ * An entry is valid until the system catalogs report that its function, its schema or one
+ * of its types has changed; the callbacks only mark it.  The next look-up makes a new
+ * entry, and stale ones are kept until the transaction ends, because a function further
+ * up the stack may be calling one.
  *
  * Owns:		the cache of handlers of this process
- * Called by:	client API, durable calls, turn, registry
- * Locks:		none; a function that is dropped while it runs is PostgreSQL's own matter
+ * Called by:	client API, durable calls, turns, activities and entities; orchestration_code.c,
+ *				kept_code.c, ddl_code.c, probe.c, companion_main.c
+ * Locks:		none, as PostgreSQL itself locks no function while it runs
  * Memory:		one context for each entry, under CacheMemoryContext
  */
 #include "postgres.h"
@@ -41,8 +42,8 @@
 #include "utils/varlena.h"
 
 /*
- * What the cache knows of a handler beyond what others see.  The hash values are
- * those that invalidation messages carry.
+ * The fields of a handler that only the cache uses.  The hash values are those of
+ * invalidation messages.
  */
 typedef struct CachedHandler
 {
@@ -54,11 +55,11 @@ typedef struct CachedHandler
 	uint32	   *type_hashes;	/* parameters, then result */
 }			CachedHandler;
 
-#define BUCKETS 256				/* there are dozens of handlers; thousands are fine, too */
+#define BUCKETS 256				/* enough for dozens of handlers, and for thousands */
 
 static dlist_head buckets[BUCKETS];
 static bool callbacks_registered = false;
-static uint64 invalidations = 0;	/* how many there were, of any kind */
+static uint64 invalidations = 0;	/* number of invalidations of any kind */
 
 static dlist_head *cache_bucket(const char *signature);
 static CachedHandler *cache_find(const char *signature);
@@ -174,10 +175,10 @@ durable_handler_check_privilege(const Handler *handler)
 }
 
 /*
- * The body of an SQL-standard function is a tree full of object identifiers, so
- * its text is taken, with every name in it qualified: the same code has the same
- * hash after a dump and restore, and in every session.  64 bits are enough to tell
- * one version of a function from the next.
+ * The body of an SQL-standard function is a tree that contains object identifiers.  So
+ * its text is used, with every name in it qualified: the same code has the same hash
+ * after a dump and restore, and in every session.  64 bits are enough to distinguish the
+ * versions of a function.
  */
 int64
 durable_handler_code_hash(const Handler *handler)
@@ -211,7 +212,7 @@ durable_handler_code_hash(const Handler *handler)
 		bool		isnull;
 		Datum		value = SysCacheGetAttr(PROCOID, tuple, parts[i].column, &isnull);
 
-		/* a part cannot run into the next: each has its length in front */
+		/* the length is put before each part, so that the boundaries of parts count */
 		if (isnull)
 			appendStringInfoString(&code, "-:");
 		else
@@ -268,7 +269,7 @@ cache_find(const char *signature)
 	return NULL;
 }
 
-/* Takes out what is stale.  Somebody may be using it in this transaction, so it is freed after that. */
+/* Removes stale entries.  They may be in use in this transaction, so they are freed at its end. */
 static void
 cache_sweep(void)
 {
@@ -380,7 +381,7 @@ handler_build(Oid function, const char *kind)
 	entry = handler_from_tuple(tuple, context);
 	ReleaseSysCache(tuple);
 
-	/* something may have changed while we looked it up: then it serves this once */
+	/* if anything has changed during the look-up, the entry is used only once */
 	entry->stale = invalidations != before;
 	MemoryContextSetParent(context, CacheMemoryContext);
 	MemoryContextSetIdentifier(context, entry->handler.signature);
@@ -410,10 +411,10 @@ handler_from_tuple(HeapTuple tuple, MemoryContext context)
 	fill_parameters(handler, tuple, context);
 
 	/*
-	 * A function's call information belongs to one query: functions keep there
-	 * what they may forget at its end, and those in SQL plan anew in each
-	 * transaction.  PL/pgSQL is known to check what it finds there each time, and
-	 * is where a look-up saved counts.
+	 * A function's call information belongs to one query: functions keep data there
+	 * that is not valid after its end, and those in SQL plan anew in each transaction.
+	 * PL/pgSQL is known to check its data there at each call, and it is the language
+	 * for which a saved look-up matters.
 	 */
 	handler->has_call = strcmp(language, "plpgsql") == 0;
 	if (handler->has_call)
@@ -476,7 +477,7 @@ durable_handler_objection(Oid function)
 	return result;
 }
 
-/* Can it be called with values made of jsonb, and does it give one value back? */
+/* Can the function be called with values converted from jsonb, and does it return a single value? */
 static const char *
 objection_to(Form_pg_proc function)
 {
@@ -508,10 +509,10 @@ objection_to(Form_pg_proc function)
 /* --- signatures -------------------------------------------------------------------------------------------------------------- */
 
 /*
- * Reads a signature back by writing those of all functions of that name, and
- * comparing.  So there is one rule for what a signature looks like, no search_path
- * has a say in it, and a schema that the current user may not look into is no
- * obstacle: whether he may call the function is asked when he does.
+ * Finds the function of a signature by writing the signatures of all functions of that
+ * name, and comparing.  So there is one rule for the form of a signature, which no
+ * search_path influences, and schemas on which the current user has no USAGE privilege
+ * are searched too: privileges are checked when the function is called.
  */
 static Oid
 function_with_signature(const char *signature)
@@ -535,8 +536,8 @@ function_with_signature(const char *signature)
 }
 
 /*
- * The function of that name whose first parameters are those of the signature, and
- * whose others have defaults.  Invalid if there is none, and if there are several.
+ * Returns the function of that name whose first parameters are those of the signature, and
+ * whose other parameters have defaults; invalid if there is none, or several.
  */
 static Oid
 function_grown_from(const char *signature, int *given)
@@ -618,7 +619,7 @@ signature_of(Form_pg_proc function)
 	return signature_up_to(function, function->pronargs);
 }
 
-/* As if it had only its first parameters. */
+/* Returns the signature that the function would have with only its first parameters. */
 static char *
 signature_up_to(Form_pg_proc function, int nargs)
 {
@@ -634,7 +635,7 @@ signature_up_to(Form_pg_proc function, int nargs)
 	return signature.data;
 }
 
-/* Qualified unless it is a type of PostgreSQL's own. */
+/* Returns a type's name, qualified unless it is a type of pg_catalog. */
 static char *
 qualified_type(Oid type)
 {

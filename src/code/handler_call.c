@@ -1,12 +1,15 @@
 /*
  * handler_call.c
- *		Calling a function that a user wrote, with jsonb.
+ *		Calls a function that a user wrote, with jsonb.
  *
- * The function is called directly, not through SQL: a turn takes a few microseconds.
- * So this file does what SQL would do around the call: the check of EXECUTE,
- * strictness, defaults, function statistics, and the hook for access to functions.
+ * The function is called directly and not through SQL, because a turn takes only a few
+ * microseconds.  So this file repeats the work of SQL around the call: the check of the
+ * EXECUTE privilege, strictness, defaults, function statistics, and the hook for access
+ * to functions.
  *
- * Called by:	turn, activity (call), client API (check of an input)
+ * Owns:		nothing
+ * Called by:	turn.c, activity.c, entity_run.c (call); start_api.c, start_calls.c,
+ *				context_calls.c, external.c, probe.c (check of an input)
  * Locks:		none
  * Memory:		a context for each call, deleted at its end; the result goes to the
  *				caller's
@@ -29,13 +32,13 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
-/* What is being converted, for errors. */
+/* The input that is being converted, for the errors. */
 typedef struct Binding
 {
 	Handler    *handler;
 	int			parameter;		/* -1: the input as a whole */
-	int			given;			/* so many parameters the input is for; the others take their defaults */
-	bool		evaluate;		/* defaults too, for a call; else it is only a check */
+	int			given;			/* number of parameters that the input is for; the others get their defaults */
+	bool		evaluate;		/* true for a call, which needs the defaults; false for a check of the input */
 	NullableDatum *args;
 }			Binding;
 
@@ -109,8 +112,8 @@ invoke(Handler *handler, FunctionCallInfo fcinfo, MemoryContext caller)
 }
 
 /*
- * The errors of input functions know neither handler nor parameter, so they are
- * added.  Nothing happens between catching the error and raising it again.
+ * The errors of input functions contain neither handler nor parameter, so these are
+ * added.  No other code runs between catching the error and raising it again.
  */
 const Jsonb *
 durable_handler_check_input(Handler *handler, const Jsonb *input)
@@ -140,7 +143,7 @@ durable_handler_check_input(Handler *handler, const Jsonb *input)
 		error = CopyErrorData();
 		FlushErrorState();
 		if (durable_usercall_get_stage() != STAGE_CODE && binding->parameter >= 0)
-			durable_usercall_set_stage(STAGE_VALUE);	/* a function that is looked up */
+			durable_usercall_set_stage(STAGE_VALUE);	/* the error is from the look-up of a function */
 		/* Input functions quote the input, which may be megabytes. */
 		error->message = durable_clip(error->message);
 		if (error->detail == NULL && binding->parameter >= 0)
@@ -159,7 +162,7 @@ durable_handler_check_input(Handler *handler, const Jsonb *input)
 	return pinned;
 }
 
-/* The input, with the values of parameters that are to be pinned as they were read. */
+/* Returns the input with pinned values, which are written from the values as they were read. */
 static const Jsonb *
 pin_input(const Binding *binding, const Jsonb *input)
 {
@@ -182,7 +185,7 @@ pin_input(const Binding *binding, const Jsonb *input)
 		return member ? member : input;
 	}
 
-	/* Members that are containers come as a whole. */
+	/* The iterator returns members that are containers as a whole. */
 	iterator = JsonbIteratorInit(unconstify(JsonbContainer *, &input->root));
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 	{
@@ -214,7 +217,7 @@ must_pin(const HandlerParameter *parameter)
 		(parameter->reader.kind == JSON_READ_RECORD && durable_json_must_pin(parameter->reader.type));
 }
 
-/* As it was read, or NULL if it may stay as it is. */
+/* Returns the value as it was read, or NULL if the input may stay unchanged. */
 static const Jsonb *
 pin_value(const Binding *binding, int i)
 {
@@ -288,7 +291,7 @@ bind_one(Binding *binding, const Jsonb *input)
 	bind_rest(binding);
 }
 
-/* The others take their defaults. */
+/* The other parameters get their defaults. */
 static void
 bind_rest(Binding *binding)
 {
@@ -303,7 +306,7 @@ bind_object(Binding *binding, const Jsonb *input)
 	JsonbContainer *root = unconstify(JsonbContainer *, &input->root);
 	int			used = 0;
 
-	/* members that fit nothing first: a typo is the likeliest reason for one that is missing */
+	/* unknown members are reported first, because a typing error is the likeliest reason for a missing one */
 	for (int i = 0; i < handler->nargs; i++)
 	{
 		JsonbValue	value;

@@ -1,6 +1,6 @@
 /*
  * handler_find.c
- *		Functions that users write, found by their names.
+ *		Finds functions that users write, by their names.
  *
  * A name is looked up once, when an instance is started, an activity is scheduled or a
  * function is registered; the engine stores the signature.
@@ -13,7 +13,10 @@
  * The search_path follows.  pg_catalog comes last, although it is searched first by
  * default, so that its function of the same name does not get in the way of a user's.
  *
- * Called by:	client API, durable calls
+ * Owns:		nothing
+ * Called by:	start_api.c, registration_api.c, code_api.c; the durable calls; activity.c,
+ *				dispatch.c, external.c, probe.c
+ * Locks:		none
  * Memory:		CurrentMemoryContext
  */
 #include "postgres.h"
@@ -44,10 +47,10 @@
 
 #define MAX_VERSIONS_SHOWN	10
 
-/* What was written, taken apart. */
+/* The parts of a name as it was written. */
 typedef struct Written
 {
-	const char *name;			/* all of it */
+	const char *name;			/* the whole name */
 	const char *kind;
 	List	   *names;			/* [schema,] function */
 	const char *arguments;		/* from the parenthesis on, or NULL */
@@ -139,7 +142,7 @@ durable_handler_no_version(const char *name, const Registration *newest, const c
 			 errhint("Omit the version, or register it with durable.register_orchestration().")));
 }
 
-/* Whatever its arguments are: what is written as a function is left to durable_handler_find. */
+/* Is there a function of that name, whatever its arguments?  durable_handler_find decides among them. */
 static bool
 is_function(const char *name, const char *kind, Oid extra_namespace)
 {
@@ -177,9 +180,9 @@ any_suitable(FuncCandidateList candidates)
 }
 
 /*
- * False when it cannot be the name of a function.  That is no error of its own:
- * names of registrations look any way they like, so it is just one that does not
- * exist.
+ * Returns false if the text cannot be the name of a function.  This is not an error of
+ * its own: names of registrations can have any form, so the name is reported as one that
+ * does not exist.
  */
 static bool
 parse(Written *written, const char *name, const char *kind)
@@ -244,7 +247,7 @@ function_of_signature(const char *signature)
 	return fcinfo->isnull ? InvalidOid : DatumGetObjectId(function);
 }
 
-/* --- without ------------------------------------------------------------------------------------------------------------- */
+/* --- without an argument list -------------------------------------------------------------------------------------------- */
 
 static Oid
 find_by_name(Written *written, Oid extra_namespace)
@@ -270,8 +273,8 @@ find_by_name(Written *written, Oid extra_namespace)
 }
 
 /*
- * Any that is unsuitable is taken only if there is no suitable one, for the sake
- * of the error that tells why.
+ * An unsuitable function is returned only if there is no suitable one, so that the error
+ * can tell the reason.
  */
 static Oid
 choose(Written *written, FuncCandidateList candidates)
@@ -344,7 +347,7 @@ not_found(Written *written, const char *name, const char *kind, Oid extra_namesp
 			names = functions_in(extra_namespace, false, names);
 	}
 
-	/* one that needs quotes to be a function's name has them already */
+	/* a name that needs quotes as a function's name has them already */
 	if (like == NULL)
 		like = durable_suggest(name, names);
 	ereport(ERROR,
@@ -360,7 +363,7 @@ not_found(Written *written, const char *name, const char *kind, Oid extra_namesp
 			 : errhint("Did you mean \"%s\"?", like)));
 }
 
-/* A function that has this very name, in another schema or with other arguments; NULL if there is none. */
+/* Finds a function with exactly this name, in another schema or with other arguments; NULL if there is none. */
 static const char *
 same_name(Written *written)
 {
@@ -403,7 +406,7 @@ clipped(const char *name)
 	return psprintf("%.*s...", pg_mbcliplen(name, length, 100), name);
 }
 
-/* Adds what can be called, written as it must be written. */
+/* Adds the names of functions that can be called, in the form in which they must be written. */
 static List *
 functions_in(Oid namespace, bool qualified, List *names)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * kept_code.c
- *		Copies of functions that were replaced while instances were running them.
+ *		Keeps copies of functions that were replaced while instances were running them.
  *
  * A copy is an ordinary function in schema durable_code.  It belongs to the owner of
  * the original, has the same privileges, and pg_dump dumps it like any other.  It has
@@ -13,13 +13,14 @@
  * The schemas belong to the owner of the extension, no other role can create objects
  * in them, and a schema that belongs to another role is skipped.  The owner of a copy
  * can alter and drop it.  A copy is run only if its code has the hash that its row
- * has, so an instance cannot get into code that it did not begin with.
+ * has, so an instance cannot run code that it did not begin with.
  *
  * Neither the schemas nor the copies are members of the extension: a dump contains an
  * extension only by its name, and not its objects.
  *
  * Owns:	the schemas durable_code, durable_code_2 and so on
- * Called by: ddl_code.c (keep), execution.c and companion_main.c (resolve), code_api.c (drop)
+ * Called by: ddl_code.c (keep), orchestration_code.c (resolve), code_api.c (drop),
+ *			doctor_findings.c
  * Locks:	a transaction that keeps code waits for no other one, except for one that is
  *			dropping the very copy, as drop_unused_code does.  Names in the schemas are
  *			taken by locks of their own: where another open transaction has the name, the
@@ -59,7 +60,7 @@
 
 #define SCHEMA	"durable_code"
 
-/* Sets the locks apart from those of pg_advisory_lock(), which have 1 and 2. */
+/* Distinguishes these locks from those of pg_advisory_lock(), which have 1 and 2. */
 #define NAME_LOCK	0xD0DE
 
 static Handler *lock_copy(const char *copy);
@@ -77,7 +78,7 @@ durable_kept_code_remember(Oid function)
 	OldCode    *old;
 	Handler    *handler;
 
-	/* No instance can have run what this transaction has made. */
+	/* No instance can have run code that this transaction has created. */
 	if (!HeapTupleIsValid(tuple) || durable_handler_objection(function) != NULL ||
 		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data)))
 		return NULL;
@@ -144,7 +145,7 @@ copy_context(void *arg)
 			   ((OldCode *) arg)->signature);
 }
 
-/* NULL: it is gone.  Else it stays until the end of the transaction. */
+/* Returns NULL if the copy has been dropped.  Otherwise it cannot be dropped until the end of the transaction. */
 static Handler *
 lock_copy(const char *copy)
 {
@@ -180,11 +181,11 @@ take_name(const char *schema, const char *function, const oidvector *arguments)
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (hash >> 32), (uint32) hash, NAME_LOCK);
 	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
 		return false;
-	AcceptInvalidationMessages();	/* what the one before has committed */
+	AcceptInvalidationMessages();	/* the changes that the last holder of the lock has committed */
 	return true;
 }
 
-/* The first schema of ours in which there is no function of that name and of these arguments. */
+/* Returns the engine's first schema in which there is no function of that name with these arguments. */
 static Oid
 schema_for(HeapTuple original)
 {
@@ -243,7 +244,7 @@ make_copy(HeapTuple original, Oid schema)
 	for (int i = 0; i < Natts_pg_proc; i++)
 		values[i] = attribute(original, i + 1, &nulls[i]);
 
-	/* Without its validator: the code may be such that it could not be created any more. */
+	/* The validator is not called, because it might refuse old code today. */
 	address = ProcedureCreate(NameStr(function->proname), schema, false, function->proretset,
 							  function->prorettype, function->proowner, function->prolang, InvalidOid,
 							  TEXT(prosrc), TEXT(probin), (Node *) TREE(prosqlbody),
@@ -259,7 +260,7 @@ make_copy(HeapTuple original, Oid schema)
 	return address.objectId;
 }
 
-/* Who may execute the original may execute the copy; default privileges do not apply. */
+/* Roles that may execute the original may execute the copy; default privileges do not apply. */
 static void
 copy_privileges(Oid copy, HeapTuple original)
 {
@@ -305,7 +306,7 @@ durable_kept_code_resolve(const char *copy, int64 hash, const char *signature)
 				 errdetail("It keeps the code with which unfinished instances of %s began, and has been altered.", signature),
 				 errhint("Undo that with ALTER FUNCTION, or move the instances to the code of today with durable.repin().")));
 
-	/* A right that was taken from the original is gone. */
+	/* Privileges that were revoked from the original are not granted on the copy. */
 	if (original != NULL)
 		durable_handler_check_privilege(original);
 	return durable_handler_at_home(handler, signature);

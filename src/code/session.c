@@ -4,7 +4,7 @@
  *
  * Owns: the settings of the engine's processes; the removal of session state that
  *			user code leaves.
- * Called by: worker.c, coordinator.c.
+ * Called by: worker.c, coordinator.c, companion_main.c; usercall.c.
  * Locks: advisory locks of the session are released, after the commit.
  * Memory: none.
  *
@@ -13,8 +13,8 @@
  * activity must not behave differently because of code that ran before.  Settings that
  * user code changes are restored after each call already; this is a second protection.
  *
- * What cannot be removed (loaded libraries, global variables of procedural
- * languages) goes when the worker is replaced: durable.worker_max_units.
+ * State that cannot be removed (loaded libraries, global variables of procedural
+ * languages) ends when the worker is replaced: see durable.worker_max_units.
  */
 #include "durable.h"
 #include "session.h"
@@ -35,7 +35,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-/* For messages, as they were when the process connected. */
+/* The names for messages, as they were when the process connected. */
 static NameData user_name = {"?"};
 static NameData database_name = {"?"};
 
@@ -46,8 +46,8 @@ void
 durable_session_connect(Oid database, Oid owner)
 {
 	/*
-	 * What the server's configuration says.  The owner's own setting for it
-	 * must not weaken what other owners' workflows rely on when messages are
+	 * This is the value of the server's configuration.  The owner's own setting must
+	 * not weaken a guarantee that other owners' workflows rely on when messages are
 	 * passed between them.
 	 */
 	char	   *synchronous_commit = pstrdup(GetConfigOption("synchronous_commit", false, false));
@@ -83,10 +83,9 @@ durable_session_may_go_on(void)
 }
 
 /*
- * The owner's (or the database's) settings of other things stay: user code
- * shall find them as in a session of its owner.  statement_timeout is among
- * them; nothing arms it in a background process, activities have a limit of
- * their own.
+ * Other settings of the owner or the database stay, so that user code runs with the
+ * same settings as in a session of its owner.  statement_timeout is one of them; it
+ * has no effect in a background process, where activities have a limit of their own.
  */
 void
 durable_process_settings(const char *application_name)
@@ -98,7 +97,7 @@ durable_process_settings(const char *application_name)
 	pin("default_transaction_deferrable", "off");
 	pin("idle_in_transaction_session_timeout", "0");
 	if (GetConfigOption("transaction_timeout", true, false) != NULL)
-		pin("transaction_timeout", "0");	/* from 17 on; it would end the process */
+		pin("transaction_timeout", "0");	/* since PostgreSQL 17; it would end the process */
 }
 
 /* An error context must not read catalogs. */
@@ -160,9 +159,9 @@ pin(const char *name, const char *value)
 }
 
 /*
- * Cursors WITH HOLD have to go before the commit, which would run their queries
- * to the end.  The others cost next to nothing when there is nothing.  Locks stay
- * until the commit has made visible the changes that they protect.
+ * Cursors WITH HOLD must be closed before the commit, which would run their queries
+ * to the end.  The other steps cost almost nothing if there is no such state.  Locks
+ * stay until the commit has made the changes visible that they protect.
  */
 void
 durable_session_before_commit(void)
@@ -174,7 +173,7 @@ durable_session_before_commit(void)
 	ResetAllOptions();
 }
 
-/* PostgreSQL itself has released those of the transaction. */
+/* PostgreSQL itself has released the transaction's locks. */
 void
 durable_session_after_commit(void)
 {
@@ -188,8 +187,8 @@ durable_session_left_something(void)
 }
 
 /*
- * Temporary tables.  Not in the unit's transaction: a table that cannot be
- * dropped would take the unit with it.
+ * Drops temporary tables.  This is not done in the unit's transaction, because a table
+ * that cannot be dropped would make the unit fail.
  */
 void
 durable_session_reset(void)

@@ -14,12 +14,13 @@
  * so that their failure is the failure of this call and not of the rest of the unit.
  *
  * Owns:	the engine's timeout
- * Called by: turn.c, activity.c; files that look up a name of user code
- *			(start_calls.c, execution.c, task_unit.c) or make a call that may fail without
- *			harm (companion.c)
+ * Called by: turn.c, activity.c, entity_run.c; files that look up a name of user code
+ *			(start_calls.c, orchestration_code.c, external.c, task_unit.c) or make a call that
+ *			may fail without harm (companion.c); determinism.c and ddl.c (settings and
+ *			constraints that code has changed)
  * Locks:	none of its own
  * Memory:	result and error are in the context that was current at the call;
- *			garbage of user code goes with the subtransaction's context
+ *			other memory of user code is freed with the subtransaction's context
  *
  *-------------------------------------------------------------------------
  */
@@ -42,10 +43,10 @@
 #include "session.h"
 #include "usercall.h"
 
-/* A limit that was reached is signalled again, in case the code swallows it. */
+/* After a limit the signal is repeated at this interval, in case the code catches the error. */
 #define TIMEOUT_REPEAT_MS	1000
 
-/* Code that must stop may swallow so many of these signals. */
+/* The number of these signals that code may ignore before its process ends. */
 #define MAX_SWALLOWED		1
 
 static void arm_timeout(int64 timeout_us);
@@ -61,7 +62,7 @@ static volatile sig_atomic_t swallowed = 0;
 static bool active = false;
 static TimestampTz deadline = 0;	/* of the call that runs; 0: none */
 
-/* What the innermost call that runs has done. */
+/* The state of the innermost call that runs. */
 static bool changed_settings = false;
 static bool set_constraints = false;
 static CallStage stage = STAGE_CODE;
@@ -145,7 +146,7 @@ durable_usercall_run(UserCall *call)
 
 	PG_TRY();
 	{
-		/* Restored by the end of the subtransaction. */
+		/* The end of the subtransaction restores this. */
 		if (call->read_only)
 			XactReadOnly = true;
 		else if (call->within_turn)
@@ -175,7 +176,7 @@ durable_usercall_run(UserCall *call)
 	active = was_active;
 	call->stage = stage;
 	stage = outer_stage;
-	swallowed = outer_swallowed;	/* what a call within it does is no sign of its coming to an end */
+	swallowed = outer_swallowed;	/* signals that an inner call has ignored do not count for the outer one */
 	must_stop = outer_must_stop;
 	deadline = outer_deadline;
 	call->timed_out = call->timeout_us > 0 && timeout_fired;
@@ -185,7 +186,7 @@ durable_usercall_run(UserCall *call)
 	call->kept = call->returned && (!call->read_only || (call->may_keep && !set_constraints)) &&
 		(call->keep == NULL || call->keep(call->arg));
 
-	/* Settings are put back, modes of constraints only by a rollback. */
+	/* Settings are restored; modes of constraints are restored only by a rollback. */
 	changed_settings = had_changed_settings;
 	set_constraints = had_set_constraints || (call->kept && call->set_constraints);
 
@@ -198,7 +199,7 @@ durable_usercall_run(UserCall *call)
 
 	call->notified = call->kept && has_notifications();
 
-	/* What ran within another call has taken its timeout's place. */
+	/* A call within another call has replaced the timeout of the outer one. */
 	if (deadline != 0 && call->timeout_us > 0)
 		enable_timeout_every(timeout_id, deadline, TIMEOUT_REPEAT_MS);
 
@@ -218,7 +219,7 @@ run_body(UserCall *call, MemoryContext outer)
 	result = call->body(call->arg);
 	PopActiveSnapshot();
 
-	/* The result has to outlive the subtransaction. */
+	/* The result must live longer than the subtransaction. */
 	MemoryContextSwitchTo(outer);
 	if (result != NULL)
 	{
@@ -233,9 +234,8 @@ run_body(UserCall *call, MemoryContext outer)
 }
 
 /*
- * Are there notifications in this transaction?  PostgreSQL tells in no other way
- * than by refusing to prepare it.  That check takes nothing that would have to be
- * given back.
+ * Are there notifications in this transaction?  The only way to find out is that
+ * PostgreSQL refuses to prepare it.  That check acquires no resources.
  */
 static bool
 has_notifications(void)
@@ -283,8 +283,8 @@ disarm_timeout(void)
 }
 
 /*
- * In a signal handler: flags and the latch only.  A cancel that is no longer pending
- * has become an error, and the code that goes on has caught it.
+ * Runs in a signal handler, so it only sets flags and the latch.  A cancel that is no
+ * longer pending has become an error, and code that still runs has caught it.
  */
 static void
 timeout_handler(void)

@@ -2,10 +2,10 @@
  *
  * wait_until.c
  *		The built-in activity behind durable.wait_until(): runs the query and finds out
- *		whether the orchestration has to wait on.
+ *		whether the orchestration has to continue waiting.
  *
  * The condition holds when the query returns a row.  A single row with a single column
- * of type boolean has to be true: so "SELECT count(*) > 5 FROM t" means what it says.
+ * of type boolean has to be true, so that "SELECT count(*) > 5 FROM t" can be used.
  *
  * The query runs as the owner, in a read-only subtransaction.  Before its snapshot is
  * taken the watched tables are armed (watch.c).  A partitioned table is watched with all
@@ -73,7 +73,7 @@ number(int64 value)
 	return JsonbValueToJsonb(&result);
 }
 
-/* Names, and not OIDs: the instance may be dumped, and the query has names, too. */
+/* The input has names and not OIDs, because it may be dumped, and the query has names, too. */
 static Jsonb *
 names_of(const Oid *relations, int nrelations)
 {
@@ -93,7 +93,7 @@ names_of(const Oid *relations, int nrelations)
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
 }
 
-/* Can its changes be seen, and may the owner see its rows? */
+/* Can changes of the table be detected, and may the owner see its rows? */
 static void
 check_relation(Oid relation)
 {
@@ -136,7 +136,7 @@ durable_wait_until_look(const Jsonb *input, WaitUntil *wait)
 	wait->timeout_us = get_us(input, "timeout_us");
 	watch(input, wait);
 
-	/* Not older than the watch. */
+	/* The snapshot must not be older than the watch. */
 	PushActiveSnapshot(GetTransactionSnapshot());
 	rows = durable_call_sql(input);
 	PopActiveSnapshot();
@@ -144,7 +144,7 @@ durable_wait_until_look(const Jsonb *input, WaitUntil *wait)
 	return rows;
 }
 
-/* The input may have been made by hand: call_activity takes any. */
+/* The input may have been written by a user, because call_activity accepts any. */
 static int64
 get_us(const Jsonb *input, const char *member)
 {
@@ -195,7 +195,7 @@ watch_one(WaitUntil *wait, Oid relation)
 {
 	MemoryContext old = MemoryContextSwitchTo(wait->context);
 
-	/* Without room the changes are found by the next look. */
+	/* If there is no room, the changes are found at the recheck interval. */
 	(void) durable_watch_arm(relation);
 	if (wait->relations == NULL)
 		wait->relations = palloc(sizeof(Oid));
