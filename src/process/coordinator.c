@@ -4,7 +4,7 @@
  *
  * Owns: the times at which the tables are looked at; the states UNKNOWN, ACTIVE
  * and ABSENT of its database.
-* Called by: the postmaster, at the launcher's request.
+ * Called by: the postmaster, at the launcher's request.
  * Locks: in a look AccessShareLock on the extension; no lock while it waits.
  * Memory: a context that is reset in each round.
  *

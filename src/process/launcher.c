@@ -6,7 +6,7 @@
  * Called by: the postmaster, when recovery has ended: never on a standby, and
  * immediately after a promotion.
  * Locks: those of a scan of pg_database; the LWLock of shared memory.
-* Memory: a context that is reset in each round; data that must last is in
+ * Memory: a context that is reset in each round; data that must last is in
  * TopMemoryContext.
  *
  * The launcher is connected to no database and looks at pg_database only.  A

@@ -17,7 +17,7 @@
  * looked at when a worker has left and at the slow recheck: one probe of an index for
  * each owner, however many rows there are.
  *
-* An owner whose workers cannot start, or fail, or find no work although the
+ * An owner whose workers cannot start, or fail, or find no work although the
  * tables show some, gets the next one at increasing intervals.
  */
 #include "durable.h"

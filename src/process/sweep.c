@@ -8,7 +8,7 @@
  * the newest) that have news are looked up one by one: a sweep from there would visit the
  * dead rows of all younger ones, which takes long when an old snapshot prevents their
  * removal.  For the same reason the regular look at everything is a separate walk for
-* which the others do not wait.  Batches alternate between the walks that find messages.
+ * which the others do not wait.  Batches alternate between the walks that find messages.
  *
  * Owns: the positions of this process.
  * Called by: worker.c

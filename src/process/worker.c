@@ -3,10 +3,10 @@
  *		The process that runs the workflows of one owner in one database.
  *
  * Owns: the transactions around units of work.
-* Called by: the postmaster, at a coordinator's request.
+ * Called by: the postmaster, at a coordinator's request.
  * Locks: AccessShareLock on the extension for each unit; the locks of the unit.
  *			None while it waits.
-* Memory: a context that is reset for each unit, and the contexts of the transaction.
+ * Memory: a context that is reset for each unit, and the contexts of the transaction.
  *
  * The worker connects as the owner, so session user, settings, row security and RESET
  * ROLE are the owner's, and user code can run as no other role.  The engine's own

@@ -1,6 +1,6 @@
 /*
  * worker_supply.c
-*		Starts workers for the owners that need them; a part of the coordinator.
+ *		Starts workers for the owners that need them; a part of the coordinator.
  *
  * Owns: reserving slots; the handles of the processes it has registered.
  * Called by: coordinator.c only.
@@ -58,7 +58,7 @@ static void make_room(Oid owner, Need need, int nwaiting);
 static int	count_all_workers(Oid database, Oid owner);
 
 /*
-* Does one round.  running is false when the engine is paused, held or switched off.
+ * Does one round.  running is false when the engine is paused, held or switched off.
  */
 long
 durable_supply_workers(bool running)
