@@ -29,14 +29,14 @@
 #include "lease.h"
 #include "sql.h"
 
-/* Of a queue, so many begin in one step. */
+/* Tasks of one queue that one step starts at most. */
 #define STEP_LIMIT		1000
 
-/* An answer may be repeated for so long. */
+/* An answer may be repeated for this time. */
 #define REMEMBERED_US	(5 * USECS_PER_MINUTE)
 #define FORGET_LIMIT	5000
 
-/* Somebody has the queue locked: so long until the next try. */
+/* Time until the next try when another process has the queue locked. */
 #define BUSY_US			(10 * 1000)
 
 static DurableSql queues = {
@@ -45,7 +45,7 @@ static DurableSql queues = {
 	0
 };
 
-/* What counts towards the limits and has no task any more: it went with its instance. */
+/* Rows that count towards the limits, and whose tasks were deleted with their instances. */
 static DurableSql delete_left = {
 	"DELETE FROM durable.queued_task t USING (SELECT q.key, q.id FROM durable.queued_task q WHERE q.queue = $1 "
 	"AND q.state = 'l' AND q.kind = 's' AND NOT EXISTS (SELECT FROM durable.task_queue k "
@@ -82,7 +82,7 @@ durable_admission_unit(Oid owner, UnitScan *scan)
 	return busy ? UNIT_FULL : begun > 0 ? UNIT_SOME : UNIT_NOTHING;
 }
 
-/* busy: another process has a queue locked. */
+/* *busy: whether another process has a queue locked. */
 static int
 step(TimestampTz *next, bool *busy)
 {
@@ -194,7 +194,7 @@ make_tasks(List *queued, TimestampTz now)
 		durable_task_insert(owner, rows);
 }
 
-/* True: there are more. */
+/* Returns true when there are more. */
 static bool
 forget_answers(TimestampTz now)
 {

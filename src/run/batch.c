@@ -6,8 +6,8 @@
  * batch_read.c fills it, execution.c and what it calls add to it, batch_store.c
  * writes it.
  *
- * Called by: unit.c, task_unit.c; dispatch.c, outcome.c and straight_through.c add to it,
- *			the other batch_*.c store it
+ * Called by: unit.c, task_unit.c; dispatch.c, outcome.c, rewind.c, straight_through.c and
+ *			entity_*.c add to it, the other batch_*.c store it
  * Locks:	none
  * Memory:	a context of its own, batch->context
  *
@@ -23,8 +23,8 @@
 #include "guc.h"
 
 /*
- * A batch ends after durable.batch_limit in user code, and so many subtransactions
- * that wrote: a backend caches 64 of them for other sessions' snapshots.
+ * A batch ends after durable.batch_limit in user code, or after this number of writing
+ * subtransactions: a backend caches 64 of them for other sessions' snapshots.
  */
 #define BATCH_WRITES	60
 

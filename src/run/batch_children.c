@@ -4,12 +4,12 @@
  *		Makes the instances that orchestrations start: sub-orchestrations and detached
  *		ones.
  *
- * An id may be taken.  If the owner has an instance of that id, that is the failure of the
- * sub-orchestration (WF002), and of a detached one there is a line in the log.  If
- * another transaction is just making or deleting such an instance, it may stay open for
- * hours, so it is not waited for: the start becomes a row of durable.task_queue, which
- * outlives the unit, the worker and, for a detached orchestration, the parent.  It is
- * tried again later, by a worker that finds it as it finds an activity, in a unit of its own.
+ * An id may be taken.  If the owner has an instance of that id, the sub-orchestration
+ * fails (WF002); for a detached one a line is logged.  A transaction that is creating or
+ * deleting such an instance may stay open for hours, so the unit does not wait for it:
+ * the start becomes a row of durable.task_queue, which outlives the unit, the worker
+ * and, for a detached orchestration, the parent.  A worker that finds it, as it finds an
+ * activity, tries it again later in a unit of its own.
  *
  *	start --id is free--> instance
  *	  |  \--id is taken--> WF002 to the parent, or a line in the log
@@ -140,7 +140,7 @@ start_child(Batch * batch, NewInstance *child)
 		durable_batch_send(batch, child->key, MESSAGE_START, 1, 0, 0, NULL, NULL);
 }
 
-/* A retry would find the id taken, too, or run another instance than was asked for. */
+/* A retry would find the id taken, too, or run another instance than the requested one. */
 static void
 report_taken(Batch * batch, const NewInstance *child)
 {
@@ -175,7 +175,7 @@ put_off(Batch * batch, const NewInstance *child)
 	durable_json_push_member(&state, "start_at", durable_history_number(child->start_at));
 	durable_json_push_member(&state, "since", durable_history_number(since));
 
-	/* What outlives its parent is nobody's task: the end of the parent deletes its tasks. */
+	/* The task of a start that outlives its parent has no instance: the end of the parent deletes its tasks. */
 	row->key = child->abandoned ? 0 : child->parent_key;
 	row->execution = child->parent_execution;
 	row->task = child->parent_task;

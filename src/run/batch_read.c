@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * batch_read.c
- *		The histories of the instances that a unit of work has locked.
+ *		Reads the histories of the instances that a unit of work has locked.
  *
  * Called by: unit.c
  * Locks:	none; the caller holds the instances' row locks
@@ -16,7 +16,7 @@
 #include "recall.h"
 #include "utils/memutils.h"
 
-/* No further history is read once those that were read take so much memory. */
+/* No further history is read once the histories read so far take this much memory. */
 #define MAX_BYTES	(64 * 1024 * 1024)
 
 void

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * batch_statements.c
- *		Writes what few units write: events for others, tasks, terminations.
+ *		Writes the less frequent rows: events for other instances, tasks, terminations.
  *
  * These are one statement for all rows, with an array for each column.  An array
  * cannot be larger than 1 GB, and a unit's payloads together can: then there are
@@ -25,7 +25,7 @@
 #include "waiting.h"
 #include "wakeup.h"
 
-/* A statement gets no more rows once their payloads take so many bytes. */
+/* A statement gets no more rows once their payloads take this many bytes. */
 #define STATEMENT_BYTES	(64 * 1024 * 1024)
 
 static void in_pieces(Batch * batch, List *rows, Size (*size) (const void *row),
@@ -105,7 +105,7 @@ insert_events(Batch * batch, List *rows)
 	durable_inbox_send_events(batch->owner, values, batch->clock);
 }
 
-/* Few orchestrations do that, and not for many children at once: a statement for each. */
+/* Few orchestrations do that, and for few children at once, so each takes a statement. */
 void
 durable_batch_cancel_children(Batch * batch)
 {
@@ -120,7 +120,7 @@ durable_batch_cancel_children(Batch * batch)
 	}
 }
 
-/* Terminated instances: their tasks go, running ones are stopped, children follow. */
+/* For terminated instances: deletes their tasks, stops the running ones, terminates children. */
 void
 durable_batch_terminate(Batch * batch)
 {
@@ -140,7 +140,7 @@ durable_batch_terminate(Batch * batch)
 	terminate_children(batch, parents, "parent was terminated");
 }
 
-/* Instances that have come to their end by themselves: what they have started as part of them is stopped. */
+/* For instances that have ended by themselves: stops the tasks and sub-orchestrations they have started. */
 void
 durable_batch_close(Batch * batch)
 {
@@ -168,7 +168,7 @@ terminate_children(Batch * batch, List *parents, const char *reason)
 		durable_inbox_terminate_children(batch->owner, durable_batch_keys(parents), reason, batch->clock);
 }
 
-/* Stores the rows with as many statements as their size asks for. */
+/* Stores the rows with as many statements as their size requires. */
 static void
 in_pieces(Batch * batch, List *rows, Size (*size) (const void *row),
 		  void (*store) (Batch * batch, List *rows))

@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * batch_store.c
- *		Writes what a unit of work has done, one table after the other.
+ *		Writes the results of a unit of work, one table after the other.
  *
- * Called by: unit.c, task_unit.c
+ * Called by: unit.c, task_unit.c; doctor_tables.c (durable_batch_check_tables)
  * Locks:	of the rows it writes; the caller has locked the instances
  * Memory:	batch->context
  *
@@ -44,13 +44,13 @@ durable_batch_store(Batch * batch)
 	if (batch->children != NIL)
 		durable_batch_store_children(batch);
 	if (batch->gone_tasks != NIL)
-		durable_batch_terminate(batch);	/* after the children: it may be that of a retry */
+		durable_batch_terminate(batch);	/* after the children: it may belong to a retry */
 	if (batch->closed_parents != NIL)
 		durable_batch_close(batch);
 	if (batch->sends != NIL)
 		durable_batch_store_sends(batch);
 	if (batch->child_cancels != NIL)
-		durable_batch_cancel_children(batch);	/* after the children: it may be new */
+		durable_batch_cancel_children(batch);	/* after the children: the target may be a new one */
 	if (batch->changed != NIL)
 	{
 		discard_histories(batch);
@@ -77,7 +77,7 @@ durable_batch_store(Batch * batch)
 		durable_batch_store_tasks(batch);
 	if (batch->new_queued != NIL)
 		durable_batch_store_queued(batch);
-	hold_and_release(batch);	/* after the new tasks: they are held, too */
+	hold_and_release(batch);	/* after the new tasks, because they are held, too */
 	if (batch->outbox != NIL)
 		durable_inbox_insert(batch->outbox);
 	durable_sql_finish();
@@ -86,7 +86,7 @@ durable_batch_store(Batch * batch)
 	MemoryContextSwitchTo(old);
 }
 
-/* Of instances that have continued as new. */
+/* For instances that have continued as new. */
 static void
 discard_histories(Batch * batch)
 {
@@ -100,7 +100,7 @@ discard_histories(Batch * batch)
 		durable_history_discard(durable_batch_keys(discarded));
 }
 
-/* Those that have ended in this unit, and those that had and were rewound. */
+/* For instances that have ended in this unit, and ended ones that were rewound. */
 static void
 store_finished(Batch * batch)
 {
@@ -143,7 +143,7 @@ store_finished(Batch * batch)
 	}
 }
 
-/* For durable.stat_orchestrations: how long it took, by the clock and in code. */
+/* For durable.stat_orchestrations: elapsed time, and time in user code. */
 static void
 count_end(const Instance *instance)
 {
@@ -161,7 +161,7 @@ count_end(const Instance *instance)
 	durable_stats_add(STATS_ORCHESTRATION, instance->owner, instance->name, &counters);
 }
 
-/* Events that came when their instances had ended, in this unit or before. */
+/* Events that arrived after their instances had ended, in this unit or before. */
 static void
 store_dropped(Batch * batch)
 {
@@ -177,7 +177,7 @@ store_dropped(Batch * batch)
 		durable_instance_count_dropped(batch->late);
 }
 
-/* Once for each execution whose history becomes long. */
+/* Logged once for each execution whose history becomes long. */
 static void
 warn_of_length(Batch * batch)
 {

@@ -11,11 +11,11 @@
  * and then, instead of unwinding, sends the activities it asks for to the worker and
  * waits for their answers.  The worker runs, records and commits them as always.
  *
- * The companion decides nothing.  It only sends calls of activities and log lines.
- * When the orchestration does anything else, ends, or waits for something that is
- * not there, the companion's run is over and its last calls are dropped; the worker
- * then runs an ordinary turn over the whole history, and that counts.  So replay
- * stays the truth, and a companion that is lost costs nothing but time.
+ * The companion makes no decisions.  It only sends calls of activities and log lines.
+ * When the orchestration does anything else, ends, or waits for an event that has not
+ * arrived, the companion's run is over and its last calls are dropped; the worker then
+ * runs an ordinary turn over the whole history, and only its result counts.  So replay
+ * stays authoritative, and the loss of a companion costs only time.
  *
  * Owns:	the process and the link to it
  * Called by: execution.c
@@ -41,10 +41,10 @@
 #include "slot.h"
 #include "usercall.h"
 
-/* A process that could not be had is not asked for again so soon; in milliseconds. */
+/* After a failure to start a process, no other is requested for this time; in milliseconds. */
 #define RETRY_AFTER		1000
 
-/* A companion is to save time; with this much to be copied it does not. */
+/* A companion that has to copy this much does not save time. */
 #define MESSAGE_BYTES	(64 * 1024 * 1024)
 
 typedef struct Peer
@@ -56,7 +56,7 @@ typedef struct Peer
 	bool		running;
 	int64		key;
 	int32		execution;
-	int			seen;			/* events the companion has */
+	int			seen;			/* events that the companion has */
 }			Peer;
 
 static bool start_process(void);
@@ -92,7 +92,7 @@ durable_companion_begin(Instance *instance, Handler *handler)
 
 		if (GetBackgroundWorkerPid(peer->process, &pid) == BGWH_STOPPED)
 			drop_link();
-		return false;			/* not yet; go on without */
+		return false;			/* not ready yet; go on without it */
 	}
 
 	if (!send_message(MESSAGE_BEGIN, describe_run(instance, handler)))
@@ -141,7 +141,7 @@ durable_companion_step(Instance *instance, TimestampTz clock)
 			peer->running = false;
 			return false;
 		default:
-			/* Lost, or it has not answered in time. */
+			/* The companion is lost, or has not answered in time. */
 			drop_link();
 			return false;
 	}
@@ -160,7 +160,7 @@ durable_companion_stop(void)
 		drop_link();
 }
 
-/* Are these events more than what should go over in one message?  (One jsonb has 256 MB at most.) */
+/* Are these events too large for one message?  (One jsonb has 256 MB at most.) */
 static bool
 is_large(const Replay *replay, int from)
 {
@@ -171,7 +171,7 @@ is_large(const Replay *replay, int from)
 	return bytes > MESSAGE_BYTES;
 }
 
-/* Its calls become ours: events of the history. */
+/* The companion's calls become events of the history. */
 static void
 take_calls(Instance *instance, const Jsonb *body)
 {
@@ -195,7 +195,7 @@ take_calls(Instance *instance, const Jsonb *body)
 	{
 		JsonbValue	value;
 
-		/* JSON null stands for none here: a status of null says the same. */
+		/* JSON null stands for no status here: a status of null has the same meaning. */
 		if (JsonbExtractScalar(&instance->custom_status->root, &value) && value.type == jbvNull)
 			instance->custom_status = NULL;
 	}
@@ -246,7 +246,7 @@ push_number(JsonbParseState **state, const char *key, int64 value)
 	durable_json_push_member(state, key, durable_history_number(value));
 }
 
-/* The link and the process.  Ready some milliseconds later. */
+/* Makes the link and starts the process, which is ready some milliseconds later. */
 static bool
 start_process(void)
 {
@@ -280,7 +280,7 @@ start_process(void)
 
 	if (!RegisterDynamicBackgroundWorker(&worker, &peer->process))
 	{
-		/* All slots taken: long bursts are slower, that is all. */
+		/* All slots are taken: the only effect is that long bursts are slower. */
 		drop_link();
 		MemoryContextSwitchTo(old);
 		return false;
@@ -295,7 +295,7 @@ start_process(void)
 	return true;
 }
 
-/* Where shared memory is short, as in many a container, making a segment raises. */
+/* Where shared memory is short, as in many containers, making a segment raises an error. */
 static bool
 create_link(void)
 {
@@ -351,7 +351,7 @@ drop_link_at_exit(int code, Datum arg)
 	drop_link();
 }
 
-/* False when the companion has gone; then the link is dropped. */
+/* Returns false, and drops the link, when the companion has exited. */
 static bool
 send_message(char kind, const Jsonb *body)
 {

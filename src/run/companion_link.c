@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * companion_link.c
- *		Messages between a worker and its companion, through shared memory.
+ *		Passes messages between a worker and its companion through shared memory.
  *
  * In a burst each side waits for the other at each step, mostly for some microseconds.
  * To sleep and to be woken takes longer than that, so a side polls for a while before
@@ -29,13 +29,13 @@
 
 #define QUEUE_SIZE		(256 * 1024)
 
-/* To sleep and be woken costs about as much: at worst we pay twice. */
+/* Sleeping and waking take about as long, so a vain poll doubles the cost at worst. */
 #define LOOK_US			50
 /*
- * After looking in vain, so many waits without; twice as many each time, and half as
- * many again after so many times in a row that were not in vain.  Beside a full load
- * every second look finds something, and to look costs the time in which the other
- * side could have had the processor.
+ * After a poll in vain, this many waits follow without a poll: twice as many each time,
+ * and half as many again after a number of successful polls in a row.  Beside a full
+ * load every second poll succeeds, and a poll takes the time in which the other side
+ * could have had the processor.
  */
 #define MAX_PATIENCE	1024
 #define GOOD_STREAK		8
@@ -155,7 +155,7 @@ durable_link_receive(CompanionLink *link, Jsonb **body, long timeout_ms)
 	return *(char *) data;
 }
 
-/* Without sleeping. */
+/* Polls without sleeping. */
 static shm_mq_result
 look(CompanionLink *link, Size *length, void **data)
 {

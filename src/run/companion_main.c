@@ -8,7 +8,7 @@
  * any worker.  It lives as long as its worker does, or until it has been idle for a
  * while.
  *
- * Called by: the postmaster; turn.c, through turn->at_frontier
+ * Called by: the postmaster, at companion.c's request; turn.c, through turn->at_frontier
  * Locks:	none; its transaction holds a snapshot during a run
  * Memory:	the link in TopMemoryContext; a run's in its transaction
  *
@@ -38,7 +38,7 @@
 
 #define IDLE_MS			10000
 
-/* A run holds a snapshot: it ends when its worker does other things for so long. */
+/* A run holds a snapshot, so it ends when its worker does other work for this time. */
 #define RUN_IDLE_MS		1000
 
 static void run_instance(const Jsonb *description);
@@ -86,15 +86,15 @@ durable_companion_main(Datum arg)
 				break;
 			case MESSAGE_ANSWER:
 			case MESSAGE_STOP:
-				/* For a run that had ended when it was sent: the worker waits for this. */
+				/* The answer to a request whose run had ended already: the worker waits for it. */
 				break;
 			default:
-				proc_exit(0);	/* the worker has gone, or has nothing for us */
+				proc_exit(0);	/* the worker has exited, or has no work for us */
 		}
 	}
 }
 
-/* One run, in a transaction that leaves nothing. */
+/* Does one run, in a transaction that leaves no effects. */
 static void
 run_instance(const Jsonb *description)
 {
@@ -147,7 +147,7 @@ run_instance(const Jsonb *description)
 		proc_exit(0);
 }
 
-/* NULL if it is other code now than the worker has found it to be. */
+/* Returns NULL if the code is not the same as that which the worker has found. */
 static Handler *
 find_handler(const Jsonb *description)
 {
@@ -159,7 +159,7 @@ find_handler(const Jsonb *description)
 	return durable_handler_at_home(handler, durable_json_get_text(description, "home"));
 }
 
-/* NULL if there is none; a JSON null is one. */
+/* Returns NULL if there is no value; a JSON null is a value. */
 static Jsonb *
 input_of(const Jsonb *description)
 {
@@ -171,9 +171,9 @@ input_of(const Jsonb *description)
 }
 
 /*
- * The orchestration waits and has seen all of its history.  If it has asked for
- * activities since: has the worker run them, and says true once there is more to
- * see.
+ * The orchestration waits and has seen all of its history.  If it has called
+ * activities since, requests them from the worker, and returns true once there are
+ * further events.
  */
 static bool
 at_frontier(Turn *turn)
@@ -206,8 +206,8 @@ at_frontier(Turn *turn)
 	}
 
 	/*
-	 * When the worker has gone, the run ends and then the process, see run_instance.  An
-	 * exit right here, within user code, would be reported as that code's doing.
+	 * When the worker has exited, the run ends and then the process, see run_instance.  An
+	 * exit right here, within user code, would be attributed to that code.
 	 */
 	if (!durable_link_send(&to_worker, MESSAGE_CALLS,
 						   JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL))))
@@ -222,7 +222,7 @@ at_frontier(Turn *turn)
 	return true;
 }
 
-/* Since the worker last heard of it: nothing but activities, log lines and changes of the code? */
+/* Are there only activities, log lines and changes of the code since the last message to the worker? */
 static bool
 only_activities(const Instance *instance)
 {

@@ -3,12 +3,13 @@
  * compensation.c
  *		Undoes the steps of an instance that has failed or was terminated.
  *
- * What an orchestration has recorded with durable.compensate_with is in its history.  The
- * unit that ends the instance as Failed or Terminated starts an instance of
+ * The compensations that an orchestration records with durable.compensate_with are in its
+ * history.  The unit that ends the instance as Failed or Terminated starts an instance of
  * durable.run_compensations in the same commit, with these activities in reverse order as
- * its input.  So a crash cannot separate the end from the compensations, and a crash between
- * two of them is that of any orchestration.  That instance is no sub-orchestration: it has
- * to go on when the ended instance or its parents are terminated or purged.
+ * its input.  So a crash cannot separate the end from the compensations, and after a crash
+ * between two of them that instance continues as any orchestration does.  It is no
+ * sub-orchestration: it has to go on when the ended instance or its parents are terminated
+ * or purged.
  *
  * continue_as_new takes compensations along as events that are no calls.
  *
@@ -39,7 +40,7 @@ static Jsonb *with_member(Jsonb *object, const char *member, const Jsonb *value)
 static bool
 is_compensation(const HistoryEvent *event)
 {
-	/* A call that was refused has its failure instead of a handler. */
+	/* A refused call has its failure instead of a handler. */
 	return (event->type == HISTORY_COMPENSATION_ADDED || event->type == HISTORY_COMPENSATION_KEPT) &&
 		durable_json_get_member(event->extra, "handler") != NULL;
 }
@@ -58,7 +59,7 @@ durable_compensation_start(Batch * batch, Instance *instance, Jsonb *failure)
 	return with_member(failure, "compensation", durable_json_text(decision.instance_id));
 }
 
-/* The last one first; NULL: there are none. */
+/* Returns the compensations, the last one first; NULL if there are none. */
 static Jsonb *
 steps_of(const Replay *replay)
 {

@@ -9,8 +9,8 @@
  * batch has used up its share of time or of writing subtransactions, the instance
  * sends itself a message to continue.
  *
- * Called by: execution.c, outcome.c
- * Locks:	whatever inline activities take
+ * Called by: execution.c, outcome.c, external.c
+ * Locks:	the locks that inline activities take
  * Memory:	instance->context; rows to be written in batch->context
  *
  *-------------------------------------------------------------------------
@@ -33,7 +33,7 @@
 #include "retry.h"
 #include "verbatim.h"
 
-/* Keys are in an index; bytes. */
+/* The largest key, in bytes, because keys are in an index. */
 #define MAX_SHARE	256
 
 static bool run_activity(Batch * batch, Instance *instance, const Decision *decision, ActivityTarget * target,
@@ -46,11 +46,11 @@ static void make_task(Batch * batch, Instance *instance, const Decision *decisio
 					TimestampTz run_at, int attempt, const Jsonb *failure);
 
 /*
- * Carries out the activities a turn has asked for: runs the short ones, makes
- * tasks of the others.  Returns true when the orchestration should be run again
- * now.  When the batch is exhausted, what is left is put off.  An execution that is
- * ending can put off nothing: what it has scheduled and not waited for is run now,
- * or becomes a task.
+ * Carries out the activities that a turn has called: runs the short ones, and makes
+ * the others tasks.  Returns true when the orchestration should be run again now.
+ * When the batch is exhausted, the remaining activities are postponed.  An execution
+ * that is ending cannot postpone: an activity that it has scheduled and not awaited is
+ * run now, or becomes a task.
  */
 bool
 durable_dispatch_run(Batch * batch, Instance *instance, Oid namespace, bool ending)
@@ -93,7 +93,7 @@ durable_dispatch_run(Batch * batch, Instance *instance, Oid namespace, bool endi
 }
 
 /*
- * What the name of an activity means.  In an external orchestration a name that is not
+ * Resolves the name of an activity.  In an external orchestration a name that is not
  * registered means work outside of the database, and no function; and an activity in SQL
  * gets the value that the text of its input denotes.
  */
@@ -119,7 +119,7 @@ target_of(Batch * batch, const Instance *instance, Decision *decision, Oid names
 	return target;
 }
 
-/* Runs it inline; returns whether it has an answer now. */
+/* Runs an activity inline; returns whether it has an answer now. */
 static bool
 run_activity(Batch * batch, Instance *instance, const Decision *decision, ActivityTarget * target, bool ending)
 {
@@ -178,7 +178,7 @@ run_activity(Batch * batch, Instance *instance, const Decision *decision, Activi
 			return cannot_call(batch, instance, decision, ending, run.problem, run.payload);
 
 		case ACTIVITY_TRY_LATER:
-		case ACTIVITY_NOT_YET:	/* it is always a task */
+		case ACTIVITY_NOT_YET:	/* it always becomes a task */
 		case ACTIVITY_STOPPED:
 			make_task(batch, instance, decision, target, batch->clock, 1, run.payload);
 			return false;
@@ -187,9 +187,9 @@ run_activity(Batch * batch, Instance *instance, const Decision *decision, Activi
 }
 
 /*
- * There is no such function, or it does not take the input, or the owner may not call
- * it.  The instance is suspended until somebody has put that right, and goes on with
- * this very activity.  An execution that is ending does not wait for that.
+ * The function does not exist, or does not take the input, or the owner may not call
+ * it.  The instance is suspended until the problem has been corrected, and then goes on
+ * with this activity.  An execution that is ending does not wait for that.
  */
 static bool
 cannot_call(Batch * batch, Instance *instance, const Decision *decision, bool ending,
@@ -262,7 +262,7 @@ make_task(Batch * batch, Instance *instance, const Decision *decision, ActivityT
 	MemoryContextSwitchTo(old);
 }
 
-/* The key that its queue shares out by; NULL: its owner is the key. */
+/* The key by which its queue is shared; NULL: the key is its owner. */
 static const char *
 share_of(const ActivityTarget * target, const Jsonb *input)
 {
@@ -276,8 +276,8 @@ share_of(const ActivityTarget * target, const Jsonb *input)
 /*
  * The batch is exhausted: go on in the next one.  The message only makes the instance
  * runnable.  Activities that are still to be run inline are the calls behind
- * instance->dispatched, which is stored with the instance, so whatever makes it run
- * next, be it another message that was read first, finds them.
+ * instance->dispatched, which is stored with the instance, so the next run of the
+ * instance finds them, even if another message causes it.
  */
 void
 durable_dispatch_put_off(Batch * batch, Instance *instance)

@@ -1,28 +1,28 @@
 /*-------------------------------------------------------------------------
  *
  * entity_batch.c
- *		The entities that a unit of work has to do with: locking them, their messages,
- *		and writing them.
+ *		The entities that a unit of work affects: locks them, takes their messages,
+ *		and writes them.
  *
  * Entities are reached in two ways.  A batch finds messages for them in the inbox, as it finds
  * those for instances.  Or an instance of the batch calls them, and then the operation runs
  * at once, in the same transaction, if the entity can be locked and has nothing else to do
  * first (entity_dispatch.c).  Both lock the row, and keep it locked until the commit, so
- * that operations never overlap, and what an entity has become is one commit with its answers.
+ * that operations never overlap, and an entity's new state and its answers are one commit.
  *
  * Order.  Messages of one sender have ascending numbers and are taken in their order.  An
  * operation that an instance of this batch sends must not overtake those that it has sent
  * before, so the entity's messages are taken first.  If there are too many, it becomes a message
- * behind them.  What cannot be taken now, because another instance has the entity
- * locked, or its function cannot be called, is parked in durable.entity_operation, where no
- * scan of the inbox passes it again and again; and as long as something is parked,
- * everything that comes is parked behind it.
+ * behind them.  An operation that cannot be taken now, because another instance has the
+ * entity locked, or its function cannot be called, is parked in durable.entity_operation,
+ * where scans of the inbox do not visit it repeatedly.  As long as an operation is parked,
+ * all operations that arrive are parked behind it.
  *
  *	message --taken--> operation has run
  *	   \--entity is locked, or held--> parked --free again: a message "k"--> operation has run
  *	for later --timer is due--> operation has run, or parked
  *
- * Called by: unit.c, batch_store.c, entity_dispatch.c, entity_lock.c
+ * Called by: unit.c, batch_store.c, entity_dispatch.c, entity_lock.c, entity_run.c, entity_api.c
  * Locks:	rows of durable.entity, with SKIP LOCKED, until the caller commits
  * Memory:	batch->context
  *
@@ -38,7 +38,7 @@
 #include "flight.h"
 #include "wakeup.h"
 
-/* So many messages of one entity, or operations that wait, are looked at in one unit. */
+/* Messages of one entity, or waiting operations, that one unit looks at. */
 #define MESSAGES_AT_ONCE	500
 
 static BatchEntity * find(Batch * batch, const char *id);
@@ -51,7 +51,7 @@ static List *ids_of(Batch * batch, int64 key, List *messages, bool *looks);
 static void answer(Batch * batch, const Message *message, const EntityAnswer * answer);
 static bool is_nothing(const EntityRow *row);
 
-/* The entities of the batch that runs in this process; NULL: there are none. */
+/* The entities of the batch that runs in this process; NULL if there are none. */
 static HTAB *entities_of_batch = NULL;
 
 /* --- locking ------------------------------------------------------------------------------ */
@@ -122,7 +122,7 @@ durable_entity_ready(Batch * batch, const char *id)
 
 /* --- messages ----------------------------------------------------------------------------- */
 
-/* With a snapshot taken when the row was locked already: whoever had it has committed. */
+/* With a snapshot taken after the row was locked: the previous holder has committed. */
 static void
 read_messages(Batch * batch, BatchEntity * entity)
 {
@@ -160,7 +160,7 @@ has_seen(const BatchEntity * entity, const Message *message)
 	return false;
 }
 
-/* Those that have been read, as far as the time of the batch allows. */
+/* Takes the messages that have been read, as far as the time of the batch allows. */
 static void
 take_messages(Batch * batch, BatchEntity * entity, bool alone)
 {
@@ -192,15 +192,15 @@ take_messages(Batch * batch, BatchEntity * entity, bool alone)
 			answer(batch, message, &result);
 		batch->consumed = lappend(batch->consumed, message);
 		if (alone && (message->kind == MESSAGE_SIGNAL || message->kind == MESSAGE_CALL))
-			batch->closed = true;	/* what runs next may be the one, or end the process, too */
+			batch->closed = true;	/* the next operation may be the culprit, or end the process, too */
 	}
 	entity->reading = false;
 	MemoryContextSwitchTo(old);
 }
 
 /*
- * Operations that wait, when the entity is free again, and those that were for later and
- * are due.  What is not taken now is looked at by another unit.
+ * Takes waiting operations when the entity is free again, and delayed ones that are
+ * due.  Operations that are not taken now are left to another unit.
  */
 static void
 drain(Batch * batch, BatchEntity * entity, bool alone)
@@ -211,7 +211,7 @@ drain(Batch * batch, BatchEntity * entity, bool alone)
 
 	if (entity->drained)
 	{
-		/* The rows that have been taken are still there. */
+		/* The rows of the operations that have been taken are still in the table. */
 		if (entity->row.locked_by == 0)
 			durable_entity_again(batch, entity);
 		return;
@@ -238,7 +238,7 @@ drain(Batch * batch, BatchEntity * entity, bool alone)
 		}
 		result = durable_entity_try(batch, entity, message, true, NULL);
 		if (result.outcome == ENTITY_WAITS && waited)
-			continue;			/* it stays */
+			continue;			/* the operation stays */
 		batch->unparked = lappend(batch->unparked, message);
 		if (waited)
 		{
@@ -286,7 +286,7 @@ durable_entities_claim(Batch * batch, int64 key, List *messages)
 	return any;
 }
 
-/* Is one of them to be tried again that had a problem?  It may take long. */
+/* Is one that had a problem to be tried again?  It may take long. */
 bool
 durable_entities_run_alone(Batch * batch, int64 key, List *messages)
 {
@@ -304,8 +304,8 @@ durable_entities_run_alone(Batch * batch, int64 key, List *messages)
 }
 
 /*
- * The ids that the messages name.  A timer names none: it is for operations that are due.  looks:
- * operations that wait are to be looked at.
+ * Collects the ids that the messages name.  A timer names none: it is for operations
+ * that are due.  looks: whether waiting operations are to be looked at.
  */
 static List *
 ids_of(Batch * batch, int64 key, List *messages, bool *looks)
@@ -391,7 +391,7 @@ durable_entities_take(Batch * batch, int64 key, List *messages, bool alone)
 		take_messages(batch, entity, alone);
 		if (entity->row.crashes != 0 && !entity->behind && entity->row.parked == 0)
 		{
-			/* Not before: the one that has ended a process may have been behind the first. */
+			/* Not earlier: the operation that has ended a process may have been behind the first. */
 			entity->row.crashes = 0;
 			entity->changed = true;
 		}
@@ -399,7 +399,7 @@ durable_entities_take(Batch * batch, int64 key, List *messages, bool alone)
 			result = ENTITY_WORK_LEFT;
 	}
 
-	/* A timer has done its duty when what is due has been looked at, or another unit is told to. */
+	/* A timer is done when the due operations have been looked at, or another unit has been told to. */
 	foreach(cell, messages)
 	{
 		if (((Message *) lfirst(cell))->kind != MESSAGE_TIMER || result == ENTITY_WORK_SUSPECT)
@@ -511,7 +511,7 @@ durable_entities_store(Batch * batch)
 		durable_entity_delete(deleted);
 }
 
-/* What is left of it says nothing that the absence of a row does not say. */
+/* The remaining row has no more information than the absence of a row. */
 static bool
 is_nothing(const EntityRow *row)
 {

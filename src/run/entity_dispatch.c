@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * entity_dispatch.c
- *		Carries out what an orchestration asks of entities.
+ *		Carries out the operations on entities that an orchestration calls.
  *
- * Operations run at once where that can be, between two turns, as short activities do: what
- * they have done, their answer, and the next steps of the orchestration are one commit.
- * Where the entity is another unit's at this moment, or the batch has used up its time,
- * they become messages, and the answer comes as a message.
+ * Operations run at once where possible, between two turns, as short activities do: their
+ * effects, their answer, and the next steps of the orchestration are one commit.  Where
+ * another unit has the entity locked, or the batch has used up its time, they become
+ * messages, and the answer comes as a message.
  *
- * Called by: execution.c, outcome.c
+ * Called by: execution.c, outcome.c, rewind.c
  * Locks:	rows of durable.entity, by entity_batch.c
  * Memory:	instance->context; rows to be written in batch->context
  *
@@ -182,7 +182,7 @@ durable_entities_resume_section(Batch * batch, Instance *instance)
 	pfree(answered);
 }
 
-/* always_sends: to entities as well that are not locked, because the request may be under way. */
+/* always_sends: also to entities that are not locked, because the request may be under way. */
 static void
 release(Batch * batch, Instance *instance, const HistoryEvent *request, bool always_sends)
 {

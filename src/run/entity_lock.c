@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * entity_lock.c
- *		Critical sections: one instance has several entities to itself.
+ *		Critical sections: one instance locks several entities for its own use.
  *
  * A request names its entities in sorted order.  If all are free, all are locked in one
  * transaction.  If one is not, the request waits in that entity's line, with those before
@@ -16,11 +16,11 @@
  *
  * Orphans.  The end of an execution frees what it has locked: at once if it can lock the
  * row, else by a message.  A request that is still under way when its execution ends must not lock
- * anything any more.  So whoever takes a request from a line, with the entity's row locked, looks whether the
- * execution goes on.  If it does, then its end is yet to be committed, and so is
- * the message that frees the entity, which is taken after this transaction has given the
- * row back.  An execution that ends sends that message also to entities that it has not
- * locked yet.
+ * anything any more.  So the unit that takes a request from a line, with the entity's row
+ * locked, checks whether the execution still runs.  If it does, then its end is yet to be
+ * committed, and so is the message that frees the entity, which is taken after this
+ * transaction has unlocked the row.  An execution that ends sends that message also to
+ * entities that it has not locked yet.
  *
  * Called by: entity_run.c, entity_dispatch.c
  * Locks:	rows of durable.entity, by entity_batch.c

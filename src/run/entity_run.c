@@ -4,18 +4,19 @@
  *		Runs an operation of an entity.
  *
  * An operation is a call of the entity's handler in a subtransaction of its own.  If it
- * raises an error, nothing of it is left: neither what it wrote to tables nor the state that
- * it would have had.  The caller gets the failure; that of a signal is kept with the entity and
- * logged.
+ * raises an error, its writes to tables are rolled back and the state of the entity does
+ * not change.  The caller gets the failure; the failure of a signal is kept with the entity
+ * and logged.
  *
- * An error that is not the handler's does not use up the operation.  If the handler is
- * not there, cannot be called, or the server could not run it, the entity is held: its
- * operations are parked, and the first one is tried again, ever later.  So is an operation
- * that takes long, for example because it waits for another transaction: others in its
- * batch must not wait for it, so it is rolled back, and run in a batch of its own.
+ * An error that is not the handler's does not consume the operation.  If the handler does
+ * not exist, cannot be called, or the server could not run it, the entity is held: its
+ * operations are parked, and the first one is tried again at increasing intervals.  An
+ * operation that takes long, for example because it waits for another transaction, is
+ * held, too: others in its batch must not wait for it, so it is rolled back, and run in a
+ * batch of its own.
  *
  * Called by: entity_batch.c, entity_dispatch.c
- * Locks:	the caller has the entity's row locked; whatever the operation takes
+ * Locks:	the caller has the entity's row locked; the locks that the operation takes
  * Memory:	results in batch->context
  *
  *-------------------------------------------------------------------------
@@ -35,7 +36,7 @@
 #include "unit.h"
 #include "usercall.h"
 
-/* An operation that takes so many times the inline limit is rolled back, and run alone. */
+/* An operation that takes this many times the inline limit is rolled back, and run alone. */
 #define INLINE_OVERRUN	20
 
 /* An entity that is held is tried again after a quarter of the time since, within these limits. */
@@ -115,7 +116,7 @@ run(Batch * batch, BatchEntity * entity, const Message *message, const Instance 
 	batch->user_us += call.elapsed_us;
 	if (call.wrote)
 		batch->writes++;
-	/* As for an activity, see dispatch.c. */
+	/* The same as for an activity, see dispatch.c. */
 	if (call.notified || (MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) || (call.kept && call.set_constraints))
 		batch->closed = true;
 
@@ -190,7 +191,7 @@ fail(Batch * batch, BatchEntity * entity, const Message *message, const char *op
 	return (EntityAnswer) {ENTITY_FAILED, failure};
 }
 
-/* It has ended its process, or the server, too often. */
+/* The operation has ended its process, or the server, too often. */
 static EntityAnswer
 convict(Batch * batch, BatchEntity * entity, const Message *message)
 {

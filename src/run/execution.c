@@ -22,7 +22,7 @@
  * been answered at once, the orchestration is replayed past them, until no such
  * activity is left.
  *
- * Called by: unit.c; outcome.c, to suspend an instance
+ * Called by: unit.c; outcome.c, dispatch.c and orchestration_code.c, to suspend an instance
  * Locks:	the caller holds the instance's row lock
  * Memory:	instance->context; rows to be written in batch->context
  *
@@ -53,31 +53,31 @@
 #include "verbatim.h"
 #include "waiting.h"
 
-/* So often in one batch a turn may end with an error of the server's. */
+/* Turns in one batch that may end with an error of the server's. */
 #define ERROR_TRIES		5
 
-/* So often a turn is run again because its function has just been changed. */
+/* Times that a turn is run again because its function has just been changed. */
 #define STALE_TRIES		10
 
-/* Going through in so few turns is going straight; see straight_through.c. */
+/* Completing in at most this many turns suits straight_through.c, which learns that. */
 #define STRAIGHT_TURNS	30
 
 /*
- * A burst is so many turns in one unit, or a second turn over so long a history, or
- * one that an earlier unit had no time for.
+ * A burst is this number of turns in one unit, or a second turn over a history of this
+ * length, or a turn that an earlier unit had no time for.
  */
 #define BURST_TURNS		16
 #define BURST_EVENTS	200
 
-/* A companion that had less to do, or a piece that did not pay, is not tried again for so many turns. */
+/* After a companion with less work, or a piece that did not pay, this many turns are run without one. */
 #define WORTH_STEPS		16
 #define BACK_OFF		256
 
-/* Of one instance in one unit. */
+/* The state of one instance in one unit. */
 typedef struct Progress
 {
 	int			turns;
-	bool		in_burst;		/* replaying each step is too dear */
+	bool		in_burst;		/* replaying each step is too expensive */
 	int			straight_from;	/* not tried in turns before these */
 	int			companion_from;
 }			Progress;
@@ -130,21 +130,21 @@ durable_execution_park(Batch * batch, Instance *instance, const char *reason)
 
 /*
  * Messages become events, and change the status.  Returns whether there is a turn to
- * run: what comes before the start waits for it, and so does what comes while the
- * instance is suspended.  One that waits for many tasks is not run for each of them.
+ * run: messages that arrive before the start, or while the instance is suspended, do not
+ * cause one.  An instance that waits for many tasks is not run for each of them.
  */
 static bool
 absorb(Batch * batch, Instance *instance, List *messages)
 {
 	ListCell   *cell;
 	bool		runnable = false;
-	bool		forced = false; /* run it, however much it waits for */
+	bool		forced = false; /* run it, however many tasks it waits for */
 
 	foreach(cell, messages)
 	{
 		Message    *message = lfirst(cell);
 
-		/* What comes after the end is too late, and dropped, except what a rewind needs. */
+		/* Messages after the end are dropped, except those that a rewind needs. */
 		if (instance->status == STATUS_FAILED)
 		{
 			if (message->kind == MESSAGE_REWIND)
@@ -177,7 +177,7 @@ absorb(Batch * batch, Instance *instance, List *messages)
 		(instance->status == STATUS_PENDING || instance->status == STATUS_RUNNING);
 }
 
-/* Returns whether the instance has something to run for. */
+/* Returns whether the message is a reason to run the instance. */
 static bool
 absorb_message(Batch * batch, Instance *instance, Message *message)
 {
@@ -257,7 +257,7 @@ absorb_message(Batch * batch, Instance *instance, Message *message)
 	return false;
 }
 
-/* From now on it may run; if it is suspended, after that. */
+/* From now on it may run; a suspended instance runs after it has been resumed. */
 static void
 start(Batch * batch, Instance *instance)
 {
@@ -276,7 +276,7 @@ absorb_answer(Batch * batch, Instance *instance, Message *message)
 	bool		is_child;
 	bool		failed = message->kind == MESSAGE_FAILED;
 
-	/* Something of an earlier execution, or of a turn that was taken back. */
+	/* It belongs to an earlier execution, or to a turn that was rolled back. */
 	if (message->execution != instance->execution ||
 		message->task < 1 || message->task > replay->ncalls)
 		return false;
@@ -313,7 +313,7 @@ absorb_answer(Batch * batch, Instance *instance, Message *message)
 
 /*
  * A failed sub-orchestration with attempts left is started again under an id of
- * its own.  Nothing of it is in the history: that has one child and one answer.
+ * its own.  The history does not show that: it has one child and one answer.
  */
 static bool
 retry_child(Batch * batch, Instance *instance, Message *message, HistoryEvent *call)
@@ -353,7 +353,7 @@ child_is_canceled(const Instance *instance, int32 task)
 	return false;
 }
 
-/* Returns false when the instance is parked: it waits for what it has waited for before. */
+/* Returns false when the instance is parked: it still waits for the same events. */
 static bool
 run_turns(Batch * batch, Instance *instance)
 {
@@ -377,7 +377,7 @@ run_turns(Batch * batch, Instance *instance)
 	turn.clock = batch->clock;
 	turn.fresh_events = instance->stored_events;
 
-	/* Activities that an earlier batch had no time for. */
+	/* The activities that an earlier batch had no time for. */
 	if (durable_turn_next_activity(instance) != NULL)
 	{
 		progress.in_burst = instance->replay.nevents >= BURST_EVENTS;
@@ -390,7 +390,7 @@ run_turns(Batch * batch, Instance *instance)
 		if (!run_turn(batch, instance, handler, &turn, &progress))
 			break;
 
-		/* Replaced just now: what has run is not known to be the code of this instance. */
+		/* The function was just replaced: the code that ran may not be the code of this instance. */
 		if (durable_handler_is_stale(handler) && turn.discarded)
 		{
 			if (++stale > STALE_TRIES)
@@ -439,8 +439,8 @@ run_turns(Batch * batch, Instance *instance)
 }
 
 /*
- * One turn, with its activities within it if that may be; or after a companion's
- * run, if that pays.  False: the batch has had enough.
+ * Runs one turn, with its activities within it if possible, or after a companion's
+ * run, if that pays.  Returns false when the batch is exhausted.
  */
 static bool
 run_turn(Batch * batch, Instance *instance, Handler *handler, Turn *turn, Progress *progress)
@@ -476,7 +476,7 @@ run_turn(Batch * batch, Instance *instance, Handler *handler, Turn *turn, Progre
 
 		if (!run_steps(batch, instance, handler, &steps))
 			return false;
-		/* It had little to do; do not ask for it again soon. */
+		/* The companion had little to do; do not request it again soon. */
 		progress->companion_from = progress->turns + (steps < WORTH_STEPS ? BACK_OFF : 1);
 	}
 
@@ -490,9 +490,9 @@ run_turn(Batch * batch, Instance *instance, Handler *handler, Turn *turn, Progre
 }
 
 /*
- * Lets the companion run the orchestration and carries out what it asks for, until
- * it does something else than calling activities, or the batch has had enough (then
- * false: it goes on in the next one).
+ * Lets the companion run the orchestration and carries out the activities it calls,
+ * until it does anything else, or the batch is exhausted.  In the latter case it returns
+ * false, and the instance goes on in the next batch.
  */
 static bool
 run_steps(Batch * batch, Instance *instance, Handler *handler, int *steps)
@@ -528,8 +528,8 @@ run_steps(Batch * batch, Instance *instance, Handler *handler, int *steps)
 }
 
 /*
- * A conflict is gone when the turn is run again: it has written nothing.  But code can
- * bring it about each time.  Every other error that reaches this point is the server's.
+ * A conflict is gone when the turn is run again, because the turn has written nothing.  But
+ * code can cause it each time.  Every other error that reaches this point is the server's.
  */
 static bool
 may_be_raised(const ErrorData *error)

@@ -90,7 +90,7 @@ durable_external_go_on(Batch * batch, Instance *instance)
 	instance->waiting = durable_waiting_of_history(instance);
 }
 
-/* Is there an event that no completed turn has seen? */
+/* Returns whether there is an event that no completed turn has seen. */
 static bool
 has_news(const Instance *instance)
 {
@@ -170,7 +170,10 @@ durable_external_apply(Batch * batch, Instance *instance, const Message *message
 		end(batch, instance, ending, message->task);
 }
 
-/* How many events the turn saw, and the time that it saw, as turn_api.c computes it; and what the worker wants back with the next one. */
+/*
+ * The number of events that the turn saw, its time, as turn_api.c computes it, and the
+ * data that the worker wants to have back with the next turn.
+ */
 static void
 add_started(Batch * batch, Instance *instance, const Message *message)
 {
@@ -201,7 +204,7 @@ add_call(Batch * batch, Instance *instance, HistoryEvent *call)
 
 /*
  * The name of a sub-orchestration is that of a registration, or else of an external
- * orchestration in the same queue.  What goes wrong is the failure of the call.
+ * orchestration in the same queue.  A problem is the failure of the call.
  */
 static void
 resolve_child(Batch * batch, Instance *instance, HistoryEvent *call)
@@ -308,7 +311,7 @@ end(Batch * batch, Instance *instance, const Jsonb *ending, int seen)
 	(void) durable_outcome_apply(batch, instance, &result, InvalidOid);
 }
 
-/* The events that the orchestration wants to keep, and those that came while the turn was out. */
+/* The events that the orchestration keeps, and those that arrived while the turn was out. */
 static void
 carry_over(TurnResult *result, const Instance *instance, const Jsonb *carryover, int seen)
 {

@@ -5,7 +5,7 @@
  *
  * Owns:	instance.status of the instances in a batch; the states are drawn in
  *			execution.c
- * Called by: execution.c, dispatch.c, straight_through.c, outcome.c
+ * Called by: unit.c, execution.c and the files that it calls
  * Locks:	the caller holds the instance's row lock
  * Memory:	CurrentMemoryContext, which is instance->context
  *
@@ -29,7 +29,7 @@ durable_instance_add_event(Batch * batch, Instance *instance, HistoryType type, 
 	durable_replay_add(&instance->replay, event);
 }
 
-/* Which attempt it was is recorded for those who read the history; a replay does not look at it. */
+/* The number of the attempt is recorded for readers of the history; a replay ignores it. */
 void
 durable_instance_add_answer(Batch * batch, Instance *instance, HistoryType type, int32 task,
 							int32 attempt, const Jsonb *payload)
@@ -60,7 +60,7 @@ durable_instance_reopen(Instance *instance)
 	instance->status = STATUS_RUNNING;
 }
 
-/* The only place that changes the status, but for the one above. */
+/* The only function that changes the status, except the one above. */
 void
 durable_instance_set_status(Instance *instance, char status, const char *reason)
 {

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * lease.c
- *		Taking work from queues, and ending leases.
+ *		Takes work from queues, and ends leases.
  *
  * A lease is a committed state of a row and no lock, so no lock is held while work is
  * leased.  Its end makes the task ready again for another worker, as the same attempt.
- * A task that has lost three leases, because it ends its workers perhaps, waits
+ * A task that has lost three leases, perhaps because it ends its workers, waits
  * longer before each further one.  The end of an activity's timeout is a failure of
  * the attempt.
  *
@@ -13,7 +13,7 @@
  * so that limits are exact.  That transaction is a user's.  Therefore no function here
  * waits for the lock: the caller tries again.
  *
- * Called by: work_api.c, queues.c
+ * Called by: work_api.c, work_wait.c, turn_api.c, admission.c
  * Locks:	rows of durable.queue and durable.queued_task, with SKIP LOCKED
  * Memory:	CurrentMemoryContext
  *
@@ -31,14 +31,14 @@
 #include "retry.h"
 #include "sql.h"
 
-/* Leases that end are looked at so many at a time. */
+/* Leases that end are looked at in groups of this size. */
 #define EXPIRED_LIMIT	200
 
-/* After so many leases without an answer a task waits between 2 s and a minute. */
+/* After this number of leases without an answer a task waits between 2 s and a minute. */
 #define LOST_WITHOUT_DELAY	3
 #define LONGEST_LOST_US		(60 * USECS_PER_SEC)
 
-/* A task of an instance that is just being suspended or resumed. */
+/* For a task of an instance that is being suspended or resumed. */
 #define UNDECIDED_US	(100 * 1000)
 
 static bool is_wanted(QueuedTask * task, TimestampTz now);
@@ -91,7 +91,7 @@ durable_lease_take(QueuedWanted * wanted, bool *busy)
 	return taken;
 }
 
-/* How many of the limit may be taken now. */
+/* Returns the number of tasks that the limit allows to take now. */
 static int
 room(QueueRow *queue, int limit, TimestampTz now, TimestampTz *next)
 {
@@ -101,7 +101,7 @@ room(QueueRow *queue, int limit, TimestampTz now, TimestampTz *next)
 	return Max(limit, 0);
 }
 
-/* A leased task is not handed out when its instance does not want it; then it is put aside. */
+/* A task is not handed out when its instance has ended or is suspended; it is deleted or held. */
 static bool
 is_wanted(QueuedTask * task, TimestampTz now)
 {

@@ -105,7 +105,7 @@ find_code(HandlerTarget * target)
 	}
 }
 
-/* Looking up a function that is gone raises, so it is done like user code. */
+/* Looking up a dropped function raises an error, so the look-up runs like user code. */
 static bool
 attempt(HandlerTarget * target)
 {
@@ -132,7 +132,7 @@ resolve_body(void *arg)
 {
 	HandlerTarget *target = arg;
 
-	/* The context that is current is the call's. */
+	/* The current memory context is the call's. */
 	MemoryContextSwitchTo(GetMemoryChunkContext(target));
 	if (target->copy != NULL)
 		target->handler = durable_kept_code_resolve(target->copy, target->code_hash, target->signature);

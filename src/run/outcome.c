@@ -8,8 +8,8 @@
  * notifies its parent and waiting sessions, and one that continues as new passes on
  * the events that have not been consumed.
  *
- * Called by: execution.c
- * Locks:	none
+ * Called by: execution.c, external.c; compensation.c and rewind.c, to start instances
+ * Locks:	the caller holds the instance's row lock
  * Memory:	instance->context; rows to be written in batch->context
  *
  *-------------------------------------------------------------------------
@@ -81,7 +81,7 @@ durable_outcome_apply(Batch * batch, Instance *instance, const TurnResult *resul
 	return false;
 }
 
-/* Entities and activities: whether there are answers with which the orchestration can go on now. */
+/* Carries out entity operations and activities; returns whether answers let the orchestration go on. */
 static bool
 carry_out_calls(Batch * batch, Instance *instance, Oid namespace)
 {
@@ -94,7 +94,7 @@ carry_out_calls(Batch * batch, Instance *instance, Oid namespace)
 	return answered && !instance->put_off && instance->replay.nevents >= instance->runs_at;
 }
 
-/* Decisions in events that are new become rows; those of activities are dispatch.c's. */
+/* Decisions in new events become rows; dispatch.c carries out those for activities. */
 void
 durable_outcome_carry_out(Batch * batch, Instance *instance)
 {
@@ -181,7 +181,7 @@ apply_decision(Batch * batch, Instance *instance, const Decision *decision, cons
 	}
 }
 
-/* Timers that were made and given up since decisions were last carried out: they leave no row. */
+/* Timers that were made and cancelled since decisions were last carried out leave no row. */
 static Bitmapset *
 canceled_at_once(const Instance *instance)
 {
@@ -244,8 +244,8 @@ durable_outcome_start(Batch * batch, Instance *instance, const Decision *decisio
 }
 
 /*
- * The execution ends: its decisions are carried out, and its timers go.  Those that it
- * has made since decisions were last carried out have never been rows.
+ * The execution ends: its decisions are carried out, and its timers are deleted.  Timers
+ * that it has made since decisions were last carried out have never been rows.
  */
 static void
 give_up_timers(Batch * batch, Instance *instance)
@@ -281,7 +281,7 @@ give_up_timers(Batch * batch, Instance *instance)
 			continue;
 		}
 
-		/* Seen from the end: answers before the calls. */
+		/* Read from the end, answers come before their calls. */
 		if (closed == NULL)
 			closed = palloc0(replay->ncalls * sizeof(bool));
 		if (task >= 1 && task <= replay->ncalls)
@@ -363,7 +363,7 @@ may_have_children(const Instance *instance)
 	return unanswered > 0 || instance->execution > 1;
 }
 
-/* For the parent, with the reason that was given. */
+/* The failure for the parent, with the reason that was given. */
 static Jsonb *
 termination_failure(const Instance *instance)
 {
@@ -377,7 +377,7 @@ termination_failure(const Instance *instance)
 	return durable_json_failure(&error, NULL, 0);
 }
 
-/* Same id, next execution, empty history; events nobody consumed come along. */
+/* Same id, next execution, empty history; events that were not consumed are kept. */
 static void
 continue_as_new(Batch * batch, Instance *instance, const TurnResult *result)
 {
@@ -396,7 +396,7 @@ continue_as_new(Batch * batch, Instance *instance, const TurnResult *result)
 			unconsumed[replay->buffered[i]] = true;
 		for (int i = replay->cursor; i < replay->nevents; i++)
 			unconsumed[i] = replay->events[i]->type == HISTORY_EVENT_RAISED;
-		/* A wait took it, but the orchestration has never looked. */
+		/* A wait consumed it, but the orchestration has never read it. */
 		for (int i = 0; i < replay->ntasks; i++)
 			if (replay->tasks[i].kind == HISTORY_EVENT_WAIT_CREATED &&
 				replay->tasks[i].done && !replay->tasks[i].seen)
@@ -418,7 +418,7 @@ continue_as_new(Batch * batch, Instance *instance, const TurnResult *result)
 	instance->discard_history |= instance->stored_events > 0;
 	instance->stored_events = instance->applied = 0;
 	instance->execution++;
-	instance->code_hash = 0;	/* what begins anew runs the code of today */
+	instance->code_hash = 0;	/* a new execution runs the present code */
 	instance->input = result->payload;
 	instance->input_changed = true;
 	instance->dispatched = 0;

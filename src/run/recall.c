@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * recall.c
- *		Long histories that this process has in memory from its last units.
+ *		Keeps long histories in memory for the next units of this process.
  *
  * The whole history of an instance that runs again and again, in a long burst or for
  * one event after the other, would be read and decoded in each unit.  The process that
@@ -19,7 +19,7 @@
  * Owns:	entries[]
  * Called by: batch_read.c (recall), unit.c (keep)
  * Locks:	none; the caller holds the instance's row lock
- * Memory:	a context for each entry, in TopMemoryContext; so many entries and bytes at most
+ * Memory:	a context for each entry, in TopMemoryContext; entries and bytes are limited
  *
  *-------------------------------------------------------------------------
  */
@@ -30,13 +30,13 @@
 
 #include "recall.h"
 
-/* Shorter ones are read in no time. */
+/* Shorter histories are not kept, as reading them is fast. */
 #define WORTH_EVENTS	100
 
 #define NENTRIES		32
 #define MAX_BYTES		(64 * 1024 * 1024)
 
-/* One that was of no use in so many units gives its place away. */
+/* An entry that was not used in this number of units may be replaced. */
 #define STALE_UNITS		32
 
 typedef struct Entry
@@ -44,10 +44,10 @@ typedef struct Entry
 	MemoryContext context;		/* NULL: free */
 	int64		key;
 	TimestampTz created_at;
-	bool		valid;			/* else it only waits to be forgotten */
+	bool		valid;			/* if false, the entry only waits for its removal */
 	int32		execution;
 	Replay		replay;			/* events and calls only */
-	uint64		used;			/* when last, in units of this process */
+	uint64		used;			/* last use, counted in units of this process */
 }			Entry;
 
 static Entry *find_entry(const Instance *instance);
@@ -67,7 +67,7 @@ static void end_of_subtransaction(SubXactEvent event, SubTransactionId subid,
 static Entry entries[NENTRIES];
 static uint64 units = 0;
 
-/* The subtransaction in which something was kept, until it is committed. */
+/* The subtransaction in which an entry was kept, until it is committed. */
 static SubTransactionId kept_in = InvalidSubTransactionId;
 
 void
@@ -95,8 +95,8 @@ durable_recall_history(Instance *instance)
 }
 
 /*
- * First what is known already, and then what is new: to make room may free what an
- * instance of this very unit was given.
+ * Known histories first, and then new ones: making room may free a history that an
+ * instance of this unit uses.
  */
 void
 durable_recall_keep(List *instances)
@@ -125,7 +125,7 @@ durable_recall_keep(List *instances)
 	{
 		Instance   *instance = lfirst(cell);
 
-		/* Of one that has begun anew, or was changed elsewhere, the next unit will know. */
+		/* The next unit notices if it has begun a new execution or was changed elsewhere. */
 		if (!STATUS_IS_FINISHED(instance->status) && !instance->discard_history &&
 			instance->replay.nevents >= WORTH_EVENTS && find_entry(instance) == NULL)
 		{
@@ -149,7 +149,7 @@ find_entry(const Instance *instance)
 	return NULL;
 }
 
-/* A free place, or that of one that is not used any more; NULL: all are needed. */
+/* Returns a free entry, or one that is not used any more; NULL if all are needed. */
 static Entry *
 make_entry(const Instance *instance)
 {
@@ -187,14 +187,14 @@ least_used(void)
 	return least;
 }
 
-/* As the instance is now. */
+/* Stores the present state of the instance. */
 static void
 append(Entry *entry, const Instance *instance)
 {
 	MemoryContext old = MemoryContextSwitchTo(entry->context);
 	Replay	   *known = &entry->replay;
 
-	/* First: should there be no memory for one of them, all is forgotten. */
+	/* Done first: if memory runs out for one of them, all entries are discarded. */
 	kept_in = Max(kept_in, GetCurrentSubTransactionId());
 	while (known->nevents < instance->replay.nevents)
 		durable_replay_add(known, copy_event(instance->replay.events[known->nevents]));
@@ -245,7 +245,7 @@ forget(Entry *entry)
 	memset(entry, 0, sizeof(Entry));
 }
 
-/* --- what is rolled back has not been --------------------------------------- */
+/* --- rollback ---------------------------------------------------------------- */
 
 static void
 forget_all(void)

@@ -97,13 +97,13 @@ durable_rewind_apply(Batch * batch, Instance *instance, const Message *message)
 	event->extra = taken_back;
 	durable_replay_take_back(&instance->replay, event);
 
-	/* Its end has freed them.  It does not run before it has them again (execution.c). */
+	/* Its end has freed the locks.  It does not run before it has them again (execution.c). */
 	section = durable_replay_open_section(&instance->replay);
 	if (section != NULL)
 		durable_entities_call_again(batch, instance, section);
 }
 
-/* Numbers of the events, as in durable.history; and their work is put on its way again. */
+/* Returns the numbers of the events, as in durable.history, and schedules their work again. */
 static Jsonb *
 take_back_failures(Batch * batch, Instance *instance, const Jsonb *reason)
 {
@@ -147,7 +147,7 @@ take_back_failures(Batch * batch, Instance *instance, const Jsonb *reason)
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
 }
 
-/* Of each task the index of its last answer. */
+/* For each task the index of its last answer. */
 static int *
 last_answers(const Replay *replay)
 {
@@ -163,7 +163,7 @@ last_answers(const Replay *replay)
 	return last;
 }
 
-/* False: somebody has terminated it, or it goes on, so its failure stands. */
+/* Returns false when a user has terminated it, or it goes on, so its failure stands. */
 static bool
 rewind_child(Batch * batch, Instance *instance, HistoryEvent *call, const Jsonb *reason)
 {

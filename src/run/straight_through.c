@@ -18,7 +18,7 @@
  * and other instances of the same batch wait for the piece no longer than for the
  * replay.  A limit bounds the time for which the row lock and the snapshot are held.
  *
- * As a whole (TURN_WHOLE) orchestrations run whose activities write.  If the
+ * An orchestration whose activities write runs as a whole (TURN_WHOLE).  If the
  * orchestration returns, all effects are kept.  If it waits or raises an error, an
  * activity fails or is slow, or the batch's time is over, all of it is rolled back,
  * and it is run again turn by turn, as if the attempt had not been made.  The method
@@ -37,7 +37,7 @@
  *
  * Owns:	the scores of orchestrations in this process, see scores[]
  * Called by: execution.c
- * Locks:	whatever the activities take
+ * Locks:	the locks that the activities take
  * Memory:	instance->context
  *
  *-------------------------------------------------------------------------
@@ -61,8 +61,8 @@
 #include "usercall.h"
 
 /*
- * Tried after so many times in a row; after a failure so many more are needed, and in
- * bursts so many occasions are passed over.
+ * The method is tried after this number of suitable runs in a row.  After a failure that
+ * many more are needed, and in bursts that many occasions are skipped.
  */
 #define SCORE_TRIED		3
 #define SCORE_FAILED	(-200)
@@ -71,8 +71,8 @@
 #define NSCORES			256
 
 /*
- * The longest piece, in batch limits.  By default an inline activity that waits for
- * somebody holds up its batch for longer than this.
+ * The longest piece, in batch limits.  By default an inline activity that waits for a
+ * lock delays its batch for longer than this.
  */
 #define PIECE_BATCHES	20
 
@@ -84,7 +84,7 @@ typedef struct Score
 	bool		leaves;			/* its activities leave something in the database */
 }			Score;
 
-/* Under what code runs. */
+/* The environment in which code runs. */
 typedef struct Setting
 {
 	Oid			user;
@@ -129,7 +129,7 @@ durable_straight_learn(const Turn *turn, bool wrote)
 {
 	Score	   *score = score_of(turn->handler->function);
 
-	/* PL/pgSQL prepares an expression once for each transaction, so the next time it may go unseen. */
+	/* PL/pgSQL prepares an expression once for each transaction, so the next use may not be noticed. */
 	if (turn->changed_settings)
 		score->score = SCORE_FAILED;
 	else if (score->score < SCORE_TRIED)
@@ -191,7 +191,7 @@ durable_straight_run(Batch * batch, Instance *instance, Handler *handler, Turn *
 }
 
 /*
- * The orchestration waits.  Runs the activities it has asked for since, and says
+ * The orchestration waits.  Runs the activities it has called since, and returns
  * true if all of them have been answered.
  */
 static bool
@@ -254,7 +254,7 @@ run_activity(Turn *turn, HistoryEvent *call)
 	if (durable_activity_run(&run) != ACTIVITY_COMPLETED ||
 		(MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) || run.set_constraints)
 	{
-		/* It is going to be run once more: a pity where it is not one of many. */
+		/* It is going to be run once more, which is wasteful unless it is one of many. */
 		if (run.left)
 			attempt->score->leaves = true;
 		else if (!attempt->in_burst)

@@ -3,10 +3,10 @@
  * task_unit.c
  *		The other unit of work: one activity in a transaction of its own.
  *
- * The row of durable.task_queue stays locked while the activity runs; a worker that is
- * lost unlocks it by that.  The activity's effects, the deletion of the row and
- * the message to its instance are one commit.  Attempts are counted in the row
- * and are no part of the history.
+ * The row of durable.task_queue stays locked while the activity runs; the end of the
+ * worker unlocks it.  The activity's effects, the deletion of the row and the message
+ * to its instance are one commit.  Attempts are counted in the row and are no part of
+ * the history.
  *
  * Called by: worker.c, testing_api.c
  * Locks:	the task's row
@@ -39,16 +39,16 @@
 #include "watch.h"
 
 /*
- * After a deadlock and the like it is tried again: soon at first, then after a
- * quarter of the time that it has been due.
+ * After a deadlock or a similar error a task is tried again: soon at first, then after
+ * a quarter of the time that it has been due.
  */
 #define TRY_AGAIN_MIN_US	(100 * INT64CONST(1000))
 #define TRY_AGAIN_MAX_US	(60 * USECS_PER_SEC)
 
-/* Looks at data take at most such a part of the time, however often the data changes. */
+/* Looks at data take at most this part of the time, however often the data changes. */
 #define REST_AFTER_LOOK		10
 
-/* Without a recheck interval; infinity is for tasks of suspended instances. */
+/* Used without a recheck interval; infinity is for tasks of suspended instances. */
 #define LOOK_LATEST_US		(100 * INT64CONST(365) * USECS_PER_DAY)
 
 static UnitResult end_batch(Batch * batch, const TaskRow *task, MemoryContext old);
@@ -85,7 +85,7 @@ durable_unit_task(Oid owner, UnitScan *scan)
 		task = claim_task(owner, scan, now, true);
 	else
 	{
-		/* What waits for its turn is passed over, unlocked, and stays due. */
+		/* A task that must wait is skipped without a lock, and stays due. */
 		TimestampTz due = scan->task_due;
 
 		task = claim_task(owner, scan, now, false);
@@ -94,7 +94,7 @@ durable_unit_task(Oid owner, UnitScan *scan)
 	if (task != NULL && task->crashes > 0 && !durable_suspect_may_run())
 	{
 		end_batch(batch, NULL, old);
-		return UNIT_FULL;		/* another one was faster; the next unit looks for others */
+		return UNIT_FULL;		/* another worker was faster; the next unit looks for other tasks */
 	}
 	if (task != NULL)
 	{
@@ -130,20 +130,20 @@ end_batch(Batch * batch, const TaskRow *task, MemoryContext old)
 }
 
 /*
- * The oldest task that is due and that nobody runs; moves scan->task_due.  suspects:
- * one that has ended its process before may be it.
+ * Locks the oldest due task that no process runs; moves scan->task_due.  suspects:
+ * whether a task that has ended its process before may be taken.
  */
 static TaskRow *
 claim_task(Oid owner, UnitScan *scan, TimestampTz now, bool suspects)
 {
 	TaskRow    *task = durable_task_claim(owner, scan->task_due, now, suspects);
 
-	/* Others may be due since the same moment. */
+	/* Other tasks may be due at the same time. */
 	scan->task_due = task != NULL ? Min(task->run_at, now) : durable_task_next(owner, now);
 	return task;
 }
 
-/* A terminated instance wants nothing any more; one that has ended otherwise let it go on. */
+/* A terminated instance needs no tasks any more; one that has ended otherwise lets them go on. */
 static bool
 is_wanted(char status)
 {
@@ -151,8 +151,8 @@ is_wanted(char status)
 }
 
 /*
- * A task that its instance's suspension has not found idle: it was running then, and is
- * to be tried again.  A resumption must find it held, or not find it suspended; so the
+ * For a task that was running when its instance was suspended, and is to be tried again.
+ * A resumption must find the task held, or find the instance not suspended.  So the
  * instance is locked, and while another unit has it locked the task waits.
  */
 static void
@@ -172,7 +172,7 @@ hold_task(Oid owner, const TaskRow *task, TimestampTz now)
 		durable_task_postpone(owner, task, now + TRY_AGAIN_MIN_US, task->attempt, task->last_failure);
 }
 
-/* It comes back no more, and makes room for another one of its queue. */
+/* The task is finished, and makes room for another one of its queue. */
 static void
 end_task(const TaskRow *task)
 {
@@ -183,7 +183,7 @@ end_task(const TaskRow *task)
 	durable_wakeup_engine();
 }
 
-/* In a queue it takes no place while it waits for the next attempt. */
+/* While it waits for the next attempt it does not count towards its queue's limits. */
 static void
 try_again(Oid owner, const TaskRow *task, TimestampTz run_at, int attempt, const Jsonb *failure)
 {
@@ -196,7 +196,7 @@ try_again(Oid owner, const TaskRow *task, TimestampTz run_at, int attempt, const
 	durable_queued_give_back(task, QUEUED_DELAYED, run_at, attempt, failure);
 }
 
-/* No activity, but the start of an orchestration that was put off (batch_children.c). */
+/* Not an activity, but the postponed start of an orchestration (batch_children.c). */
 static void
 start_again(Batch * batch, const TaskRow *task)
 {
@@ -243,7 +243,7 @@ run_task(Batch * batch, TaskRow *task, UnitScan *scan)
 
 	durable_slot_begin_task(task->key, task->task);
 
-	/* A termination that was committed since the first look found nobody to cancel. */
+	/* A termination that was committed since the first look found no process to cancel. */
 	HOLD_CANCEL_INTERRUPTS();
 	wanted = is_wanted(durable_instance_status(task->key));
 	RESUME_CANCEL_INTERRUPTS();
@@ -311,9 +311,9 @@ run_task(Batch * batch, TaskRow *task, UnitScan *scan)
 }
 
 /*
- * The data is not yet as the orchestration wants it.  The task looks again when a table
- * changes that it watches, after the recheck interval, and for the last time at the end of
- * its timeout.
+ * The condition of the orchestration is not met yet.  The task looks again when a table
+ * that it watches changes, after the recheck interval, and for the last time at the end
+ * of its timeout.
  */
 static void
 wait_on(Batch * batch, const TaskRow *task, const ActivityRun *run)
@@ -337,9 +337,9 @@ wait_on(Batch * batch, const TaskRow *task, const ActivityRun *run)
 }
 
 /*
- * The function of the task cannot be called.  Its instance is suspended until somebody
- * has put that right, and the task is tried now and then.  False: the instance has
- * ended.
+ * The function of the task cannot be called.  Its instance is suspended until the problem
+ * has been corrected, and the task is tried now and then.  Returns false when the instance
+ * has ended.
  */
 static bool
 suspend_instance(Batch * batch, const TaskRow *task, const char *problem)
@@ -369,8 +369,8 @@ later(const TaskRow *task, TimestampTz now)
 }
 
 /*
- * Something that the activity has left for the commit made that fail: there was no
- * room for its notification, for example.  Where it stands in the queue it would be
+ * Work that the activity has left for the commit made the commit fail: for example,
+ * there was no room for its notification.  At its place in the queue the task would be
  * the next one again, and all others of its owner would wait behind it.
  */
 UnitResult
@@ -383,14 +383,14 @@ durable_unit_put_off(Oid owner, UnitScan *scan)
 	return UNIT_SOME;
 }
 
-/* Code may swallow the cancel and go on to its end: that is no completion. */
+/* Code may catch the cancel and go on to its end: that does not count as completion. */
 static bool
 keep_effects(void *arg)
 {
 	return durable_slot_cancel_reason() == CANCEL_NONE;
 }
 
-/* For learning how long it takes; 0 when it is gone, which running it will tell. */
+/* Used to learn how long it takes; 0 when the function does not exist, which the call reports. */
 static Oid
 function_of(const char *handler)
 {

@@ -50,8 +50,8 @@
 typedef struct Work
 {
 	int64		key;
-	Instance   *instance;		/* NULL: could not be locked, or */
-	bool		is_entity;		/* ... an entity's messages */
+	Instance   *instance;		/* NULL: it could not be locked, or */
+	bool		is_entity;		/* these are an entity's messages */
 	bool		is_claimed;		/* entity: it could be locked */
 	bool		runs_alone;		/* entity: its operation may take long */
 	List	   *messages;		/* in order of time */
@@ -79,8 +79,8 @@ static bool run_entity(Batch * batch, UnitScan *scan, Work * work);
 static bool may_run_entity(UnitScan *scan, Work * work);
 
 /*
- * One that has ended its process or the server before: alone, and with its activities as
- * tasks, so that what it does next is told apart from what the others do.
+ * Runs an instance that has ended its process or the server before: alone, and with its
+ * activities as tasks, so that its next failure can be told from those of others.
  */
 UnitResult
 durable_unit_suspect(Oid owner, UnitScan *scan)
@@ -136,7 +136,7 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 			continue;
 		}
 		if (durable_report_holds_instance(work->key))
-			continue;			/* whoever counts that tells us to look at everything */
+			continue;			/* the coordinator that counts it tells us to look at everything */
 		if (work->is_entity)
 		{
 			if (run_entity(batch, scan, work))
@@ -161,7 +161,7 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 		run_work(batch, work);
 		if (scan->only_key != 0 && batch->new_tasks == NIL && batch->new_queued == NIL && batch->outbox == NIL &&
 			!work->instance->put_off)
-			work->instance->crashes = 0;	/* it has come past what it did before */
+			work->instance->crashes = 0;	/* it has passed the point of its last failure */
 	}
 
 	durable_batch_store(batch);
@@ -181,7 +181,7 @@ is_loaded(const Instance *instance)
 	return instance->replay.nevents == instance->stored_events || STATUS_IS_FINISHED(instance->status);
 }
 
-/* Instances that are locked, with messages that are still there. */
+/* Locked instances that still have messages. */
 static List *
 claim(Batch * batch, UnitScan *scan, bool *full)
 {
@@ -207,7 +207,7 @@ claim(Batch * batch, UnitScan *scan, bool *full)
 
 	attach_instances(batch, works);
 
-	/* Who had them before us may have begun later than we did, and time must not go back. */
+	/* The previous unit may have begun later than this one, and time must not go back. */
 	batch->clock = Max(batch->clock, durable_clock_now());
 	foreach(cell, works)
 	{
@@ -242,8 +242,8 @@ claim(Batch * batch, UnitScan *scan, bool *full)
 }
 
 /*
- * Messages and due timers, and where the next scan starts.  A worker takes its own
- * part of the instances first, and when there is little of it, anything.
+ * Reads messages and due timers, and notes where the next scan starts.  A worker takes
+ * its own part of the instances first, and when that has little work, any instance.
  */
 static List *
 read_messages(Batch * batch, UnitScan *scan, int limit, bool *full)
@@ -304,8 +304,8 @@ messages_of(List *messages, int64 key)
 }
 
 /*
- * From there on, and moves that on.  Notes how long it took, too: mostly a walk over
- * remains that cannot be cleaned up yet.
+ * Scans from that position, and moves it.  Also notes how long the scan took: mostly a
+ * walk over dead rows that cannot be removed yet.
  */
 static List *
 read_inbox(Batch * batch, UnitScan *scan, int64 *from, int nparts, int limit)
@@ -323,8 +323,8 @@ read_inbox(Batch * batch, UnitScan *scan, int64 *from, int nparts, int limit)
 }
 
 /*
- * A timer is to be found there, in the order of time and instance.  When that is before
- * the place up to which timers were passed over, that place is forgotten.
+ * Notes the position of a timer, in the order of time and instance.  If it is before the
+ * position up to which timers were skipped, the latter is discarded.
  */
 void
 durable_unit_timers_from(UnitScan *scan, TimestampTz due, int64 key)
@@ -334,7 +334,7 @@ durable_unit_timers_from(UnitScan *scan, TimestampTz due, int64 key)
 		scan->passed_due = DT_NOBEGIN;
 }
 
-/* Something is to be found from that key on. */
+/* There are messages from that key on. */
 static void
 look_from(UnitScan *scan, int64 key)
 {
@@ -343,8 +343,8 @@ look_from(UnitScan *scan, int64 key)
 }
 
 /*
- * All that could be read at once belongs to instances that could not be locked:
- * without this the next scan would read just the same.  Timers are passed over in
+ * All rows that could be read at once belong to instances that could not be locked:
+ * without this the next scan would read the same rows.  Timers are skipped in
  * the order of time and instance, since thousands may be due at the same moment.
  */
 static void
@@ -379,7 +379,7 @@ pass_over(UnitScan *scan, List *works, const Message *timer_left)
 		}
 	}
 
-	/* One that found no place in the batch may be due before the last of those that did. */
+	/* A timer that found no place in the batch may be due before the last one that did. */
 	if (timer_left != NULL)
 	{
 		due = timer_left->at;
@@ -469,8 +469,8 @@ attach_instances(Batch * batch, List *works)
 }
 
 /*
- * Messages that were committed after their instance had been purged.  Nobody can
- * lock it, so nobody would ever take them.
+ * Deletes messages that were committed after their instance had been purged.  No unit
+ * can lock it, so no unit would ever take them.
  */
 static void
 discard_orphans(Batch * batch, List *works)
@@ -492,7 +492,7 @@ discard_orphans(Batch * batch, List *works)
 	}
 }
 
-/* This unit has read the messages, but another one is to take them. */
+/* This unit has read the messages, but another unit shall take them. */
 static void
 leave_for_later(UnitScan *scan, Work * work)
 {
@@ -510,7 +510,7 @@ leave_for_later(UnitScan *scan, Work * work)
 }
 
 /*
- * The order in which things happened.  Messages of one sender keep theirs: they
+ * The chronological order.  Messages of one sender keep their order: they
  * carry the time of the sender's statement, and ids break ties.
  */
 static int
@@ -528,7 +528,7 @@ compare_messages(const ListCell *a, const ListCell *b)
 	return x->task - y->task;
 }
 
-/* A batch leaves one for the next unit; the others are found when that has been run. */
+/* A batch leaves one suspect for the next unit; the others are found after that has run. */
 static void
 note_suspect(UnitScan *scan, Work * work)
 {
@@ -565,8 +565,8 @@ look_again(UnitScan *scan, int64 key)
 /*
  * Solo mode: a worker was lost in a unit.  Notes the instance before it runs, so
  * that the next worker knows, and parks it when that has happened too often.
- * blamed: its code has ended a process or the server.  When it is resumed after that,
- * it starts afresh.
+ * blamed: whether its code has ended a process or the server.  The count starts again
+ * when it is resumed.
  */
 static bool
 may_run(Batch * batch, Work * work, bool blamed)
@@ -595,9 +595,9 @@ may_run(Batch * batch, Work * work, bool blamed)
 		durable_execution_park(batch, work->instance, reason);
 		batch->changed = lappend(batch->changed, work->instance);
 	}
-	durable_suspect_leave(work->key);	/* when it is resumed, it starts afresh */
+	durable_suspect_leave(work->key);	/* the count starts again when it is resumed */
 	work->instance->crashes = 0;
-	batch->closed = true;		/* what runs next may take the worker down, and this with it */
+	batch->closed = true;		/* the next code may end the worker, and this change would be lost */
 	return false;
 }
 
@@ -610,7 +610,7 @@ run_work(Batch * batch, Work * work)
 	{
 		ListCell   *cell;
 
-		/* Too late: messages go, and events leave a trace. */
+		/* The instance has ended: messages are deleted, and events are counted as dropped. */
 		foreach(cell, work->messages)
 			if (((Message *) lfirst(cell))->kind == MESSAGE_EVENT)
 				durable_instance_drop_event(batch, work->instance, lfirst(cell));

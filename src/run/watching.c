@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * watching.c
- *		Has the queries of durable.wait_until run again whose tables have changed.
+ *		Requests a new run of the queries of durable.wait_until whose tables have changed.
  *
  * watch.c tells which tables these are.  Their tasks become due, and workers run them.  A
- * task that is running is passed over: its worker compares when it has committed.
+ * task that is running is skipped: its worker compares when it has committed.
  *
  * Called by: coordinator.c, testing_api.c
  * Locks:	rows of durable.task_queue, with SKIP LOCKED
@@ -19,7 +19,7 @@
 #include "watch.h"
 #include "watching.h"
 
-/* So many tables, and so many tasks, in one transaction. */
+/* The number of tables, and of tasks, in one transaction. */
 #define STEP_TABLES		100
 #define STEP_TASKS		5000
 
