@@ -4,12 +4,12 @@
  *		Durable calls of activities, and code that all durable calls share.
  *
  * Each durable call takes the next number of the instance's calls and is matched with
- * the call that history has under that number.  Only a call that is new looks at its
- * arguments; one that is replayed needs just its answer.
+ * the call that history has under that number.  Only a new call reads its arguments; a
+ * call that is replayed needs only its answer.
  *
  * Called by: user code, in a turn; the other *_calls.c
  * Locks:	none
- * Memory:	what is recorded goes to the instance's context (turn.c)
+ * Memory:	recorded events are in the instance's context (turn.c)
  *
  *-------------------------------------------------------------------------
  */
@@ -130,7 +130,7 @@ sql_input(FunctionCallInfo fcinfo)
 	return result;
 }
 
-/* Waits for the task; its result, or its failure raised. */
+/* Waits for the task, and returns its result or raises its failure. */
 Datum
 durable_call_answer(FunctionCallInfo fcinfo, Turn *turn, int task)
 {
@@ -151,9 +151,9 @@ durable_call_raise(Turn *turn, const Jsonb *failure)
 }
 
 /*
- * A call whose arguments are refused has its place in the history, with the
- * failure: nobody looks at them in the next replay, and what they depended on
- * (durable.max_payload, an input function) may be different then.
+ * A call whose arguments are refused is recorded in the history with the failure.  The
+ * next replay does not check the arguments again, because the result of the check may
+ * have changed (durable.max_payload, an input function).
  */
 void
 durable_call_read(NewCall *call, HistoryType type, void (*read) (NewCall *call))
@@ -186,7 +186,7 @@ durable_call_read(NewCall *call, HistoryType type, void (*read) (NewCall *call))
 	PG_END_TRY();
 }
 
-/* Raises the failure with which a call was recorded; nothing if it was not refused. */
+/* Raises the failure with which a call was recorded; does nothing if it was not refused. */
 void
 durable_call_refuse_again(Turn *turn, int task, const HistoryEvent *recorded)
 {
@@ -196,7 +196,7 @@ durable_call_refuse_again(Turn *turn, int task, const HistoryEvent *recorded)
 	MemoryContextSwitchTo(old);
 	if (failure == NULL)
 		return;
-	/* It is nothing that could be waited for. */
+	/* A refused call has no task that could be waited for. */
 	durable_replay_cancel(&turn->instance->replay, task);
 	durable_call_raise(turn, failure);
 }

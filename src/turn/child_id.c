@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * child_id.c
- *		Ids that the engine makes for instances.
+ *		Makes ids of instances.
  *
  * The default is a UUID as 32 hexadecimal digits.  It has no hyphens: there may be
  * millions of instances, and without them an entry of the index on (instance_id, owner)
  * takes 8 bytes less.
  *
- * An id of a sub-orchestration must be a new one in each life of the parent: the parent of the same id may
- * have been purged or replaced, and its former children may still be there.  So the
+ * The id of a sub-orchestration must be new even if an earlier parent had the same id: that
+ * parent may have been purged or replaced, and its children may still exist.  So the
  * id contains the key of the parent, which no other instance of the database ever has,
  * with the execution and the number of the call.  It is made once and recorded with the
  * call, so a replay does not make it again.
@@ -21,7 +21,7 @@
  * The key is written to the base of 36.
  *
  * Owns:	the form of these ids
- * Called by: start_calls.c, execution.c, start_api.c
+ * Called by: start_calls.c, execution.c, compensation.c, external.c, rewind.c, start_api.c
  * Locks:	none
  * Memory:	CurrentMemoryContext
  *

@@ -4,11 +4,11 @@
  *		The durable call that says how to undo a step: compensate_with.
  *
  * The call only records the activity and its input.  If the instance fails or is
- * terminated, compensation.c starts an orchestration that runs what was recorded.
+ * terminated, compensation.c starts an orchestration that runs the recorded activities.
  *
  * Called by: user code, in a turn
  * Locks:	none
- * Memory:	what is recorded goes to the instance's context (turn.c)
+ * Memory:	recorded events are in the instance's context (turn.c)
  *
  *-------------------------------------------------------------------------
  */
@@ -62,7 +62,7 @@ read_compensation(NewCall *call)
 	call->extra = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
-/* The activity's name for an orchestration in another schema.  Raises 42883 if there is none. */
+/* Returns the activity's name for an orchestration in another schema.  Raises 42883 if there is none. */
 static const char *
 lasting_name(const char *name, Oid namespace)
 {

@@ -4,11 +4,11 @@
  *		Durable calls about the instance itself.
  *
  * The time, identifiers and random numbers that are the same in every replay,
- * the custom status, the log, changes of the code, and starting anew.
+ * the custom status, the log, changes of the code, and continuing as a new execution.
  *
- * Called by: user code, in a turn
+ * Called by: user code, in a turn; start_calls.c (random numbers)
  * Locks:	none
- * Memory:	what is recorded goes to the instance's context (turn.c)
+ * Memory:	recorded events are in the instance's context (turn.c)
  *
  *-------------------------------------------------------------------------
  */
@@ -69,7 +69,10 @@ durable_now(PG_FUNCTION_ARGS)
 	PG_RETURN_TIMESTAMPTZ(turn->instance->replay.now);
 }
 
-/* In an activity its attempt; in an orchestration that of the call that made it, the same in each replay. */
+/*
+ * Returns the attempt of an activity; in an orchestration, the attempt of the call that has
+ * started it, which is the same in each replay.
+ */
 Datum
 durable_attempt(PG_FUNCTION_ARGS)
 {
@@ -108,9 +111,9 @@ durable_random(PG_FUNCTION_ARGS)
 }
 
 /*
- * The next of the instance's random numbers: SHA-256 of what is the same in every
- * replay and differs between instances, executions and draws.  Bytes are those of
- * a UUID of version 8.  They can be guessed: nothing for secrets.
+ * Returns the next of the instance's random numbers: SHA-256 of values that are the same
+ * in every replay and differ between instances, executions and draws.  The bytes are those
+ * of a UUID of version 8.  They can be guessed, so they must not be used for secrets.
  */
 void
 durable_call_draw(Turn *turn, uint8 *bytes)
@@ -151,7 +154,7 @@ durable_parent_instance_id(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(turn->instance->parent_instance_id));
 }
 
-/* Is this part of the run known from an earlier one? */
+/* Does this part of the run replay the history? */
 Datum
 durable_is_replaying(PG_FUNCTION_ARGS)
 {
@@ -208,7 +211,7 @@ durable_log(PG_FUNCTION_ARGS)
 		durable_call_read(&call, HISTORY_LOG_WRITTEN, read_message);
 	task = durable_turn_record(turn, HISTORY_LOG_WRITTEN, NULL, NULL, call.payload, &recorded);
 	durable_call_refuse_again(turn, task, recorded);
-	/* A companion leaves it to its worker. */
+	/* In a turn of a companion, its worker writes to the log. */
 	if (recorded == NULL && turn->at_frontier == NULL && !turn->dry)
 		durable_turn_log(turn->instance,
 						 turn->instance->replay.events[turn->instance->replay.nevents - 1]);

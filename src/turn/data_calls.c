@@ -4,12 +4,12 @@
  *		The durable call that waits for data: wait_until.
  *
  * In the history it is one activity with one answer, however often its query has been
- * run: what a look found that was in vain is nowhere but in the row of its task
- * (task_unit.c).
+ * run.  The result of a query that did not meet the condition is only in the row of the
+ * task (task_unit.c).
  *
  * Called by: user code, in a turn
  * Locks:	none
- * Memory:	what is recorded goes to the instance's context (turn.c)
+ * Memory:	recorded events are in the instance's context (turn.c)
  *
  *-------------------------------------------------------------------------
  */
@@ -24,7 +24,7 @@
 #include "retry.h"
 #include "wait_until.h"
 
-/* Names of so many tables are looked up for each look. */
+/* The limit on watched tables, because their names are looked up for each run of the query. */
 #define MAX_WATCHED		100
 
 static void read_wait(NewCall *call);

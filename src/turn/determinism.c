@@ -7,25 +7,26 @@
  * - ExecutorStart: queries that read a table.  System catalogs are allowed, since
  *   casts and lookups of names use them.
  * - object access: calls of functions that give another answer each time.  The
- *   hook sees a call when the expression is prepared, in PL/pgSQL once for each
- *   transaction; so a helper function that an activity of the same transaction has
- *   used before can escape it.
- * - ProcessUtility: statements that a read-only transaction may run, and that reach
- *   others or read tables.
- * - post-parse analysis: CURRENT_TIMESTAMP and its like are no function calls; and
- *   'now'::timestamptz is a constant afterwards, for as long as the session has the plan.
+ *   hook is called when the expression is prepared, in PL/pgSQL once for each
+ *   transaction; so a call in a helper function that an activity of the same
+ *   transaction has used before may not be detected.
+ * - ProcessUtility: statements that a read-only transaction may run, and that affect
+ *   other sessions or read tables.
+ * - post-parse analysis: CURRENT_TIMESTAMP and similar expressions are not function calls,
+ *   and 'now'::timestamptz is a constant afterwards, for as long as the session has the plan.
  *
  * These are the cases that the hooks can detect and report with a hint.  Requests for
- * the time that they cannot see, because the code was parsed before (a view, a body in
+ * the time that they cannot detect, because the code was parsed before (a view, a body in
  * standard SQL, a helper function that an activity has used), get the turn's time: see
  * clock.c.
  *
  * The remaining cases are detected by the replay: an instance whose calls do not match
  * is suspended.
  *
- * Called by: the hooks, which durable.c has it install
+ * Owns:	the hooks
+ * Called by: PostgreSQL, through the hooks; durable.c, which has them installed
  * Locks:	none
- * Memory:	none that stays
+ * Memory:	no memory is kept
  *
  *-------------------------------------------------------------------------
  */
@@ -52,11 +53,11 @@
 #include "turn.h"
 #include "usercall.h"
 
-/* Why it is forbidden. */
+/* The reasons why something is forbidden. */
 #define COULD_DIFFER	"The result could differ when the orchestration is replayed."
 #define DONE_AGAIN		"It would be repeated whenever the orchestration is replayed."
 
-/* Functions of pg_catalog, and what to call instead. */
+/* Functions of pg_catalog, and the functions to call instead. */
 static const struct
 {
 	const char *name;
@@ -171,13 +172,13 @@ check_query(QueryDesc *queryDesc, int eflags)
 												 foreach_current_index(cell) + 1);
 			Oid			namespace;
 
-			/* The tables of a view are in the list themselves. */
+			/* The tables of a view have entries of their own in the list. */
 			if (rte->rtekind != RTE_RELATION || rte->relkind == RELKIND_VIEW)
 				continue;
 			namespace = get_rel_namespace(rte->relid);
 			if (namespace == PG_CATALOG_NAMESPACE || namespace == PG_TOAST_NAMESPACE)
 				continue;
-			/* The transaction is read-only, which stops all but temporary tables. */
+			/* The transaction is read-only, which allows writes to temporary tables only. */
 			if (writes && get_rel_persistence(rte->relid) != RELPERSISTENCE_TEMP)
 				continue;
 			complain(psprintf("orchestration %s table \"%s\"",
@@ -285,7 +286,7 @@ find_time_value(Node *node, void *context)
 	return expression_tree_walker(node, find_time_value, context);
 }
 
-/* Does the type have 'now', or is it made of one that does? */
+/* Is it a type with the input 'now', or an array or range of one? */
 static bool
 is_time(Oid type)
 {
@@ -308,14 +309,14 @@ is_time(Oid type)
 	}
 }
 
-/* The words of datetime.c for what depends on the present time, in the literal that begins there. */
+/* Does the literal contain a word that datetime.c replaces by the present time? */
 static bool
 says_now(const char *literal)
 {
 	static const char *const words[] = {"now", "today", "tomorrow", "yesterday"};
 	const char *end = strchr(literal, literal[0] == '$' ? '$' : '\'');
 
-	/* A name may follow the first dollar; what the literal ends with is as good as its end. */
+	/* A tag may follow the first dollar, so the search ends at the next dollar, which is close enough. */
 	if (end == NULL)
 		return false;
 	end = strchr(end + 1, *end);

@@ -4,13 +4,13 @@
  *		Durable calls that concern entities.
  *
  * A critical section begins when the locks have been granted and ends with
- * unlock_entities().  In it, entities that it has locked can be called, and no others.  What
- * is forbidden depends on the calls that the orchestration has made, so an error here is the same in
- * every replay and is not recorded.
+ * unlock_entities().  In it, only the entities that it has locked can be called.  Whether a
+ * call is forbidden depends on the calls that the orchestration has made before, so an error
+ * here is the same in every replay and is not recorded.
  *
- * Called by: user code, in a turn
+ * Called by: user code, in a turn; entity_api.c (signal_entity)
  * Locks:	none
- * Memory:	what is recorded goes to the instance's context (turn.c)
+ * Memory:	recorded events are in the instance's context (turn.c)
  *
  *-------------------------------------------------------------------------
  */
@@ -30,7 +30,7 @@
 #include "registry.h"
 #include "suggest.h"
 
-/* A section has at most so many entities. */
+/* The maximum number of entities in a critical section. */
 #define MAX_LOCKS	100
 
 static void read_operation(NewCall *call);
@@ -140,7 +140,7 @@ read_operation(NewCall *call)
 	call->extra = durable_decision_extra(&decision, call->name);
 }
 
-/* The name of the operation has been compared with the history; the entity is in the event, too. */
+/* The name of the operation has been compared with the history; this compares the entity as well. */
 static void
 check_target(Turn *turn, const char *id, const HistoryEvent *recorded, bool is_call)
 {
@@ -183,7 +183,7 @@ durable_lock_entities(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* unlock_entities(): nothing outside of a critical section */
+/* unlock_entities(): has no effect outside of a critical section */
 Datum
 durable_unlock_entities(PG_FUNCTION_ARGS)
 {
@@ -218,7 +218,7 @@ has_locked(const Turn *turn, const char *id)
 	return findJsonbValueFromContainer(ids, JB_FARRAY, &value) != NULL;
 }
 
-/* In the order in which all sections lock, each once. */
+/* Sorts the ids in the order in which all sections lock, and removes duplicates. */
 static char **
 lock_set(FunctionCallInfo fcinfo, Turn *turn, int *nids)
 {
@@ -259,7 +259,7 @@ compare_ids(const void *a, const void *b)
 	return strcmp(*(char *const *) a, *(char *const *) b);
 }
 
-/* For people; and for the comparison with the history. */
+/* Joins the ids into a text, which is displayed, and compared with the history. */
 static char *
 join(char **ids, int nids)
 {

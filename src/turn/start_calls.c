@@ -7,7 +7,7 @@
  *
  * Called by: user code, in a turn
  * Locks:	none
- * Memory:	what is recorded goes to the instance's context (turn.c)
+ * Memory:	recorded events are in the instance's context (turn.c)
  *
  *-------------------------------------------------------------------------
  */
@@ -33,7 +33,7 @@ typedef struct StartLookup
 {
 	Turn	   *turn;
 	const char *name;
-	const Jsonb *input;			/* in the end as the function's parameters have read it */
+	const Jsonb *input;			/* at the end in the form in which the function's parameters have read it */
 	char	   *registered_name;
 	char	   *handler;
 	char	   *version;
@@ -98,7 +98,7 @@ record_sub_orchestration(Turn *turn, FunctionCallInfo fcinfo)
 	if (recorded != NULL)
 		return task;
 
-	/* A name that means nothing is the failure of this call, now and in each replay. */
+	/* A name that does not exist is the failure of this call, now and in each replay. */
 	if (failure != NULL)
 		durable_turn_answer(turn, HISTORY_SUB_FAILED, task, failure);
 	return task;
@@ -132,7 +132,7 @@ read_sub_orchestration(NewCall *call)
 	}
 }
 
-/* True for abandon. */
+/* Returns true for "abandon". */
 static bool
 read_close_policy(FunctionCallInfo fcinfo, int argno)
 {
@@ -180,7 +180,7 @@ durable_start_orchestration(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(durable_json_get_text(event->extra, "id")));
 }
 
-/* The durable_call_draw comes first: a replay counts it, whatever becomes of the other arguments. */
+/* durable_call_draw comes first, because a replay counts it even if the other arguments are refused. */
 static void
 read_start(NewCall *call)
 {
@@ -227,8 +227,8 @@ read_event(NewCall *call)
 }
 
 /*
- * Finds the function and sees whether the input fits.  In a subtransaction of its
- * own: what goes wrong has to be recorded, and then is the call's failure.
+ * Finds the function and checks whether the input fits.  This runs in a subtransaction
+ * of its own, because an error has to be recorded as the call's failure.
  */
 static bool
 look_up_start(StartLookup *lookup, Jsonb **failure)
@@ -245,7 +245,7 @@ look_up_start(StartLookup *lookup, Jsonb **failure)
 		ReThrowError(call.error);
 	if (call.stage == STAGE_BINDING)
 	{
-		/* Not the call's failure: the instance is suspended, and the call made again after that. */
+		/* This is not the call's failure: the instance is suspended, and makes the call again when resumed. */
 		MemoryContextSwitchTo(lookup->turn->instance->context);
 		lookup->turn->result.mismatch = durable_handler_problem("orchestration", lookup->name, call.error);
 		durable_turn_stop(lookup->turn, TURN_MISMATCH);
@@ -299,7 +299,7 @@ look_up_body(void *arg)
 	return NULL;
 }
 
-/* Without a handler, of one that does not exist. */
+/* Makes the event's extra member, without a handler if the orchestration does not exist. */
 static Jsonb *
 start_extra(const StartLookup *lookup, const NewCall *call, DecisionKind kind)
 {

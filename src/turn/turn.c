@@ -13,13 +13,14 @@
  * that write have run within the turn and it has gone straight through
  * (straight_through.c).  The decisions of the orchestration are kept in memory outside
  * of it, as new events of the history; execution.c has them carried out and stored.  A
- * turn that does not match its history leaves no trace: its events are taken back, and
+ * turn that does not match its history has no effect: its events are removed again, and
  * execution.c suspends the instance.  runner.h describes the input and the result of a
  * turn.
  *
  * Owns:	the current turn
- * Called by: execution.c, straight_through.c and companion_main.c run turns; dispatch.c,
- *			outcome.c and companion.c use their results; the *_calls.c make calls
+ * Called by: execution.c, straight_through.c, companion_main.c, external.c and verify.c run
+ *			turns; dispatch.c, outcome.c and companion.c use their results; the *_calls.c
+ *			make calls; determinism.c, client.c and entity_api.c ask for the current turn
  * Locks:	none; in a worker the caller holds the instance's row lock
  * Memory:	events in instance->context; the replay's state in a
  *			context that lives for the turn
@@ -69,7 +70,7 @@ durable_turn_install(void)
 	RegisterSubXactCallback(watch_rollback, NULL);
 }
 
-/* An error that got past us must not leave the session inside a turn. */
+/* An error that this file does not catch must not leave the session inside a turn. */
 static void
 forget_turn(XactEvent event, void *arg)
 {
@@ -80,9 +81,9 @@ forget_turn(XactEvent event, void *arg)
 
 /*
  * A block of the orchestration with an exception handler has been rolled back.  If
- * activities had run in it, so have they been, and in the history they have
- * completed.  Subtransactions are numbered as they begin: one that still runs and
- * is not younger than the one in which the activity ran contains it.
+ * activities had run in it, they have been rolled back too, although the history says
+ * that they have completed.  Subtransactions are numbered as they begin: one that still
+ * runs and is not younger than that of the activity contains the activity.
  */
 static void
 watch_rollback(SubXactEvent event, SubTransactionId subid, SubTransactionId parent, void *arg)
@@ -118,7 +119,7 @@ durable_turn_current(const char *function)
 		CHECK_FOR_INTERRUPTS();
 	if (current_turn->stopped)
 		durable_turn_stop(current_turn, current_turn->result.outcome);
-	current_turn->awaited = NULL;	/* of a call that has been left by an error */
+	current_turn->awaited = NULL;	/* may be set by a call that ended with an error */
 	current_turn->nawaited = 0;
 	return current_turn;
 }
@@ -163,7 +164,7 @@ durable_turn_run(Turn *turn)
 	call.body = turn_body;
 	call.arg = turn;
 	call.read_only = true;
-	/* A companion also waits for its worker, which watches the time. */
+	/* A companion has no limit here: it also waits for its worker, which enforces the limit. */
 	call.timeout_us = turn->at_frontier && turn->mode == TURN_STEPWISE ? 0 :
 		(int64) durable_turn_timeout * 1000;
 	call.must_stop = true;
@@ -186,7 +187,7 @@ durable_turn_run(Turn *turn)
 
 	if (turn->stopped)
 	{
-		/* The flag counts, not what the function made of the error. */
+		/* The flag decides, even if the function has caught the error. */
 		if (result->outcome == TURN_WAITS)
 			leftover = durable_replay_leftover(replay, "waits");
 		else if (result->outcome == TURN_CONTINUED_AS_NEW)
@@ -217,9 +218,9 @@ durable_turn_run(Turn *turn)
 		result->mismatch = leftover;
 	}
 	/*
-	 * The time of activities is not the orchestration's, so the limit says nothing.  A
-	 * function that has changed since it was found may have run as other code than the
-	 * instance's.
+	 * The limit does not apply if activities have run, because their time is not the
+	 * orchestration's.  A function that has changed since its look-up may have run with
+	 * other code than the instance's.
 	 */
 	turn->discarded = durable_handler_is_stale(turn->handler) ||
 		result->outcome == TURN_MISMATCH || result->outcome == TURN_ERROR ||
@@ -235,7 +236,7 @@ durable_turn_run(Turn *turn)
 	instance->custom_status = result->custom_status;
 	turn->fresh_events = replay->nevents;
 
-	/* The replay's state stays readable until the caller is done with the turn. */
+	/* The replay's state stays readable until the caller ends the turn. */
 	MemoryContextSwitchTo(old);
 	return result->outcome;
 }
@@ -246,7 +247,7 @@ durable_turn_next_is_new(const Turn *turn)
 	return durable_replay_at_end(&turn->instance->replay);
 }
 
-/* Of the next call, which is new. */
+/* Checks the limits for the next call, which is new. */
 static void
 check_limits(Turn *turn)
 {
@@ -338,7 +339,7 @@ durable_turn_next_activity(Instance *instance)
 	{
 		HistoryEvent *call = replay->events[replay->calls[instance->dispatched]];
 
-		/* One whose arguments were refused has its answer. */
+		/* A call whose arguments were refused has its answer. */
 		if (call->type == HISTORY_TASK_SCHEDULED &&
 			(call->extra == NULL || durable_json_get_member(call->extra, "failure") == NULL))
 			return call;
@@ -419,7 +420,7 @@ durable_turn_advance(Turn *turn)
 	while (!durable_replay_advance(replay))
 		if (turn->at_frontier == NULL || !turn->at_frontier(turn))
 		{
-			/* From the cursor: activities within the turn may have been answered behind it. */
+			/* This counts from the cursor, because activities within the turn may have been answered after it. */
 			if (turn->nawaited > 1)
 				turn->instance->runs_at = replay->cursor +
 					count_unanswered(replay, turn->awaited, turn->nawaited);
@@ -446,8 +447,8 @@ count_unanswered(Replay *replay, const int *tasks, int ntasks)
 }
 
 /*
- * Code that asks PostgreSQL what time it is, where determinism.c cannot see it, gets
- * what durable.now() says.
+ * Code that reads the time from PostgreSQL, where determinism.c cannot detect it, gets the
+ * time of durable.now().
  */
 static void
 show_time(const Turn *turn)
@@ -480,7 +481,7 @@ went_straight(void *arg)
 void
 durable_turn_leave(Turn *turn)
 {
-	/* Whatever raises from here on ends the turn, also if user code catches it. */
+	/* Every error from here on ends the turn, even if user code catches it. */
 	turn->stopped = true;
 	turn->result.outcome = TURN_WAITS;
 	current_turn = NULL;
@@ -508,8 +509,8 @@ turn_body(void *arg)
 }
 
 /*
- * Code can catch every error, but not the end of its process.  Whoever runs the
- * instance next must not go through the same again.
+ * Code can catch every error, but not the end of its process.  The next process that
+ * runs the instance must not run this code again.
  */
 static void
 condemn_at_exit(int code, Datum arg)
@@ -523,7 +524,7 @@ condemn_at_exit(int code, Datum arg)
 			 errdetail("Instance \"%s\" will be suspended.", current_turn->instance->instance_id)));
 }
 
-/* Takes back what a discarded turn has recorded. */
+/* Removes the events that a discarded turn has recorded. */
 static void
 take_back(Turn *turn, int nevents, int dispatched)
 {
@@ -575,8 +576,8 @@ interpret_error(Turn *turn, UserCall *call)
 }
 
 /*
- * Is it what a durable call raised, from the history?  An activity may have failed
- * for lack of memory, but that was then and would be the same in every replay.
+ * Has a durable call raised this error from the history?  An activity may have failed
+ * for lack of memory, but a failure from the history is the same in every replay.
  */
 static bool
 is_failure_of_call(const Turn *turn, const ErrorData *error)
@@ -594,8 +595,8 @@ is_failure_of_call(const Turn *turn, const ErrorData *error)
 }
 
 /*
- * The line at which PL/pgSQL stood in that function, from an error's context:
- * the last "PL/pgSQL function name(args) line N at" is the outermost frame, the
+ * Returns the line of that PL/pgSQL function, from an error's context.  The last
+ * "PL/pgSQL function name(args) line N at" is the outermost frame, which is the
  * orchestration itself.
  */
 static int

@@ -3,11 +3,11 @@
  * wait_calls.c
  *		Durable calls that wait: timers, events, when_all, when_any, result.
  *
- * Waiting is moving the cursor of the replay on (replay.c), or ending the turn.
+ * A call that waits moves the cursor of the replay on (replay.c), or ends the turn.
  *
  * Called by: user code, in a turn
  * Locks:	none
- * Memory:	what is recorded goes to the instance's context (turn.c)
+ * Memory:	recorded events are in the instance's context (turn.c)
  *
  *-------------------------------------------------------------------------
  */
@@ -155,7 +155,7 @@ durable_wait_for_external_event(PG_FUNCTION_ARGS)
 		due = durable_time_after(replay->now, PG_GETARG_INTERVAL_P(1), "timeout");
 	wait = record_wait(turn, name);
 
-	/* An event that is there already needs no timer. */
+	/* If the event has arrived already, no timer is needed. */
 	if (PG_ARGISNULL(1) || durable_replay_task(replay, wait)->done)
 		return durable_call_answer(fcinfo, turn, wait);
 
@@ -172,14 +172,14 @@ durable_wait_for_external_event(PG_FUNCTION_ARGS)
 		durable_turn_advance(turn);
 	}
 
-	/* Too late: this wait must never take an event. */
+	/* The timeout has come first, so this wait must never take an event. */
 	cancel_task(turn, wait);
 	if (PG_ARGISNULL(2))
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(PG_GETARG_DATUM(2));
 }
 
-/* NULL: none. */
+/* Returns NULL if there is no label. */
 static char *
 get_label(FunctionCallInfo fcinfo, int argno)
 {
@@ -207,7 +207,7 @@ record_wait(Turn *turn, const char *name)
 	return task;
 }
 
-/* Gives up a timer or a wait; nothing if it has been answered, or given up. */
+/* Cancels a timer or a wait; does nothing if it has been answered or canceled. */
 static void
 cancel_task(Turn *turn, int task)
 {
@@ -227,8 +227,8 @@ cancel_task(Turn *turn, int task)
 }
 
 /*
- * Asks a sub-orchestration to end; nothing if it has answered.  Its task goes on until
- * the answer comes: a failure with the reason, or the output if that was faster.
+ * Asks a sub-orchestration to end; does nothing if it has answered.  Its task stays open
+ * until the answer comes: a failure with the reason, or the output if that was faster.
  */
 static void
 cancel_child(Turn *turn, int task, const char *reason)
@@ -307,7 +307,7 @@ durable_when_any(PG_FUNCTION_ARGS)
 		}
 		if (first != 0)
 		{
-			/* Who knows that it came has got it, whether he reads its data or not. */
+			/* A task that when_any has returned counts as consumed, whether its result is read or not. */
 			durable_replay_task(&turn->instance->replay, first)->seen = true;
 			PG_RETURN_INT64(first);
 		}
@@ -329,7 +329,7 @@ durable_result(PG_FUNCTION_ARGS)
 	return durable_call_answer(fcinfo, turn, (int) PG_GETARG_INT64(0));
 }
 
-/* A task of a kind that can be waited for. */
+/* Returns a task of a kind that can be waited for. */
 static TaskState *
 get_task(Turn *turn, int64 task)
 {
@@ -355,7 +355,7 @@ get_task(Turn *turn, int64 task)
 	return state;
 }
 
-/* One that has been given up would never be answered. */
+/* Refuses a task that has been canceled, because it would never be answered. */
 static TaskState *
 get_open_task(Turn *turn, int64 task)
 {
@@ -382,7 +382,7 @@ get_tasks(FunctionCallInfo fcinfo, Turn *turn, int *ntasks)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("tasks must not be null")));
 	array = PG_GETARG_ARRAYTYPE_P(0);
-	/* Its elements are of the domain durable.task. */
+	/* The array's elements are of the domain durable.task. */
 	deconstruct_array(array, ARR_ELEMTYPE(array), 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &values, &nulls, ntasks);
 	tasks = palloc(Max(*ntasks, 1) * sizeof(int));
 	for (int i = 0; i < *ntasks; i++)

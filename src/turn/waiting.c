@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * waiting.c
- *		The compact form on disk of what an instance waits for.
+ *		Encodes the list of things that an instance waits for, in a compact form.
  *
  * durable.instance.waiting is a text, because most existing instances wait, and wait
  * for a long time: as jsonb it was a third of their row.  It is text and not bytea,
@@ -22,11 +22,12 @@
  * since is in seconds after the base, which is the time the execution has begun, or
  * before that the time the instance was made, and left out when it is 0; due in
  * seconds after since, for timers and starts; line is that of the PL/pgSQL statement
- * that waits.  A quote in a name is doubled.  So "t1+60/3" is an instance that has
- * gone to sleep for a minute in line 3 of its function, in its first turn.
+ * that waits.  A quote in a name is doubled.  So "t1+60/3" is an instance that sleeps
+ * for a minute in line 3 of its function, since its first turn.
  *
  * Owns:	the encoding of durable.instance.waiting
- * Called by: execution.c, outcome.c, batch_children.c, start_api.c; the views (durable.waits)
+ * Called by: execution.c, external.c, outcome.c, batch_children.c, start_api.c; the views
+ *			(durable.waits)
  * Locks:	none
  * Memory:	CurrentMemoryContext
  *
@@ -43,7 +44,7 @@
 #include "verbatim.h"
 #include "waiting.h"
 
-/* A fan-out may wait for thousands; nobody reads them all. */
+/* A fan-out may wait for thousands of tasks, so the list is cut. */
 #define MAX_LISTED	20
 
 #define WAITS_COLUMNS	6
@@ -82,12 +83,12 @@ durable_waiting_build(Instance *instance)
 	int			listed = 0;
 	int			more = 0;
 
-	/* Answers that have come since the last turn. */
+	/* Moves the cursor over the answers that have arrived since the last turn. */
 	while (durable_replay_advance(replay))
-		 /* see them all */ ;
+		 /* pass all of them */ ;
 
 	initStringInfo(&out);
-	/* A turn that was taken back may have made more calls than are recorded. */
+	/* A discarded turn may have made more calls than are recorded. */
 	for (int i = 0; i < Min(replay->ntasks, replay->ncalls); i++)
 	{
 		const TaskState *task = &replay->tasks[i];
@@ -132,7 +133,7 @@ durable_waiting_of_history(const Instance *instance)
 	int			listed = 0;
 	int			more = 0;
 
-	/* Before it has started it waits for that, which is not in its history. */
+	/* Before its start the instance waits for the start, which is not in its history. */
 	if (instance->started_at == 0)
 		return durable_waiting_keep(instance);
 	for (int i = 0; i < replay->nevents; i++)
@@ -210,7 +211,7 @@ durable_waiting_keep(const Instance *instance)
 	return result_of(&out);
 }
 
-/* From now on times count from another base, and there is no start to wait for. */
+/* The instance starts: from now on times count from another base, and the wait for the start is over. */
 char *
 durable_waiting_start(const Instance *instance, TimestampTz started)
 {
@@ -225,7 +226,7 @@ durable_waiting_start(const Instance *instance, TimestampTz started)
 	return result_of(&out);
 }
 
-/* Of an instance that waits for its start. */
+/* Returns the text for an instance that waits for its start. */
 char *
 durable_waiting_for_start(TimestampTz created, TimestampTz due)
 {
@@ -238,8 +239,8 @@ durable_waiting_for_start(TimestampTz created, TimestampTz due)
 }
 
 /*
- * When an instance that has not run yet is to start, DT_NOEND if it does not wait
- * for a time: the timer of its start is not in its history.
+ * Returns the time at which an instance that has not run yet is to start; DT_NOEND if it
+ * does not wait for a time.  The timer of its start is not in its history.
  */
 TimestampTz
 durable_waiting_start_due(const Instance *instance)
@@ -348,8 +349,8 @@ put_event(StringInfo out, TimestampTz base, const HistoryEvent *event, int index
 }
 
 /*
- * Differences wrap around, here and in get_seconds: a timer that is never due is
- * further away than fits.
+ * Differences wrap around, here and in get_seconds, because the difference to the time of
+ * a timer that is never due may overflow.
  */
 static void
 put_seconds(StringInfo out, char mark, TimestampTz from, TimestampTz to)
@@ -367,7 +368,7 @@ put_seconds(StringInfo out, char mark, TimestampTz from, TimestampTz to)
 	}
 }
 
-/* Nothing is NULL. */
+/* Returns NULL if there are no items. */
 static char *
 result_of(StringInfo out)
 {
@@ -376,7 +377,7 @@ result_of(StringInfo out)
 
 /* --- reading -------------------------------------------------------------------------- */
 
-/* The item at the cursor, which may be NULL, and the cursor to the one after it. */
+/* Reads the item at the cursor, which may be NULL, and moves the cursor to the next one. */
 static bool
 next(const char **cursor, TimestampTz base, Wait *item)
 {
@@ -391,7 +392,7 @@ next(const char **cursor, TimestampTz base, Wait *item)
 	return true;
 }
 
-/* False: there is none. */
+/* Returns false if there is none. */
 static bool
 parse(const char **cursor, TimestampTz base, Wait *item)
 {
