@@ -1,6 +1,6 @@
 /*
  * guc.c
- *		Settings of the engine.
+ *		Defines the settings of the engine.
  *
  * Owns: every variable named durable.*
  * Called by: _PG_init.
@@ -38,7 +38,7 @@ char	   *durable_retention = NULL;
 Interval	durable_retention_interval = {0};
 bool		durable_retention_set = false;
 
-/* As the user says it: milliseconds, with fractions. */
+/* The setting as the user writes it: milliseconds, with fractions. */
 static double inline_limit_ms = 10.0;
 static double batch_limit_ms = 5.0;
 
@@ -193,7 +193,7 @@ set_retention(const char *value, void *extra)
 	durable_retention_set = value[0] != '\0' && parse_interval(value, &durable_retention_interval);
 }
 
-/* As interval_in does, but without raising: a check hook must not. */
+/* Like interval_in, but without raising an error, because a check hook must not do that. */
 static bool
 parse_interval(const char *text, Interval *result)
 {

@@ -1,14 +1,17 @@
 /*
  * suggest.c
- *		Hints "Did you mean": finds the names that are most similar to one that does not
- *		exist.
+ *		Makes hints "Did you mean": finds the names that are most similar to one that does
+ *		not exist.
  *
  * Differences of case and between _, - and blanks are the most frequent mistakes, so
  * they are ignored.  Otherwise names are similar up to a Levenshtein distance of a
  * third of the length, and at most 5.  No name is similar to a name of one or two
  * letters.
  *
- * Called by:	handler_find.c, handler_call.c, retry.c, registration_api.c
+ * Owns:		nothing
+ * Called by:	handler_find.c, handler_call.c, retry.c, entity_calls.c, registration_api.c,
+ *				doctor_walk.c
+ * Locks:		none
  * Memory:		CurrentMemoryContext
  */
 #include "postgres.h"
@@ -17,7 +20,7 @@
 
 #include "utils/varlena.h"
 
-/* The limit of varstr_levenshtein is 255 characters; nobody mistypes so much. */
+/* The limit of varstr_levenshtein is 255 characters, which is more than needed here. */
 #define MAX_LENGTH		120
 #define MAX_DISTANCE	5
 
@@ -28,7 +31,7 @@ durable_suggest(const char *written, const List *names)
 {
 	const char *best = NULL;
 	int			length = strlen(written);
-	/* two letters that are exchanged are a distance of two, also in a short word */
+	/* two transposed letters count as a distance of two, which is allowed in short words, too */
 	int			limit = length < 4 ? length / 3 : Min(MAX_DISTANCE, Max(length / 3, 2));
 	char	   *wanted;
 	ListCell   *cell;
@@ -49,7 +52,7 @@ durable_suggest(const char *written, const List *names)
 												 1, 1, 1, limit, true);
 		if (distance <= limit)
 		{
-			/* from now on only something better will do */
+			/* from now on only better matches count */
 			best = name;
 			limit = distance - 1;
 			if (limit < 0)
@@ -60,7 +63,7 @@ durable_suggest(const char *written, const List *names)
 	return best;
 }
 
-/* ASCII only: what is left of other letters' cases counts as one character each. */
+/* Folds ASCII letters only: another letter in the other case counts as one different character. */
 static char *
 folded(const char *name)
 {

@@ -1,9 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * columns.c
- *		Rows as one array for each column, for unnest() in the engine's statements.
+ *		Makes one array for each column of some rows, for unnest() in the engine's
+ *		statements.
  *
- * Called by: finished.c and the *_table.c of store/
+ * Owns:	nothing
+ * Called by: finished.c, message_rows.c and the *_table.c of store/; files of run/ and api/
  * Locks:	none
  * Memory:	CurrentMemoryContext
  *

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * cron.c
- *		Cron expressions: five fields, or a word such as @daily.
+ *		Reads cron expressions: five fields, or a word such as @daily.
  *
  * The fields are minute, hour, day of month, month and day of week.  A field is a
  * list of *, n, n-m, each with an optional /step.  Months and days of the week may be
@@ -93,7 +93,7 @@ durable_cron_parse(const char *text, CronSpec *spec)
 	spec->hours = (uint32) bits[1];
 	spec->month_days = (uint32) bits[2];
 	spec->months = (uint16) bits[3];
-	/* 7 is Sunday, too */
+	/* 7 also means Sunday */
 	spec->week_days = (uint8) ((bits[4] | bits[4] >> 7) & 0x7f);
 	spec->any_month_day = any[2];
 	spec->any_week_day = any[4];
@@ -126,7 +126,7 @@ parse_item(const char **text, const CronField *field, uint64 *bits)
 	{
 		(*text)++;
 		low = field->lowest;
-		/* Sunday once */
+		/* Sunday counts once */
 		high = field->words == day_words ? 6 : field->highest;
 	}
 	else
@@ -173,7 +173,7 @@ parse_value(const char **text, const CronField *field, int *value)
 	return parse_number(text, value);
 }
 
-/* Three digits are more than any field has. */
+/* No field has values of three digits. */
 static bool
 parse_number(const char **text, int *value)
 {

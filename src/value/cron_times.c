@@ -1,22 +1,22 @@
 /*-------------------------------------------------------------------------
  *
  * cron_times.c
- *		At which times a cron expression matches in a time zone.
+ *		Finds the times at which a cron expression matches in a time zone.
  *
- * There are two ways to look for the next time.  Where the hours are restricted, the
- * local times are gone through, day by day, and each is converted to the instant that
- * AT TIME ZONE gives.  Local times that the clock skips give the same instants as later
- * ones, so the order of the instants is not that of the local times; candidates of three
- * hours more are looked at, which is further than any clock is put forward.  (Samoa left
- * out a day once.  A time of such a day is found only from before that day.)
+ * There are two ways to find the next time.  If the hours are restricted, the search goes
+ * through the local times, day by day, and converts each to the instant that AT TIME ZONE
+ * gives.  Local times that the clock skips give the same instants as later ones, so the
+ * order of the instants is not that of the local times.  Therefore the candidates of three
+ * more hours are considered, which is further than any clock is put forward.  (Samoa
+ * skipped a whole day once.  A time of such a day is found only from before that day.)
  *
- * Where every hour is meant, the instants are gone through, hour by hour, and their
- * local times looked at.
+ * If every hour matches, the search goes through the instants, hour by hour, and checks
+ * their local times.
  *
  * Owns:	nothing
  * Called by: schedule_api.c, schedule_tick.c, clock_job.c
  * Locks:	none
- * Memory:	the result of durable_cron_for_clock
+ * Memory:	the result of durable_cron_for_clock is in CurrentMemoryContext
  *
  *-------------------------------------------------------------------------
  */
@@ -35,7 +35,7 @@
 #define MARGIN_MINUTES	(3 * MINS_PER_HOUR)
 #define MINUTES_OF_DAY	(HOURS_PER_DAY * MINS_PER_HOUR)
 
-/* The 29th of February on a given day of the week, may be further away than this. */
+/* The next 29th of February on a given day of the week may be further away than this. */
 #define SEARCH_DAYS		(12 * 366)
 
 static TimestampTz next_by_local_time(const CronSpec *spec, pg_tz *zone, TimestampTz after);
@@ -82,7 +82,7 @@ next_by_local_time(const CronSpec *spec, pg_tz *zone, TimestampTz after)
 	if (!local_time(after, zone, &tm))
 		return DT_NOEND;
 	day = date2j(tm.tm_year, tm.tm_mon, tm.tm_mday);
-	/* minutes of local time, from here and as far as this */
+	/* the range of the search, in minutes of local time */
 	first = (int64) day * MINUTES_OF_DAY + tm.tm_hour * MINS_PER_HOUR + tm.tm_min - MARGIN_MINUTES;
 	last = (int64) (day + SEARCH_DAYS) * MINUTES_OF_DAY;
 
@@ -146,7 +146,7 @@ next_by_elapsed_time(const CronSpec *spec, pg_tz *zone, TimestampTz after)
 		}
 		else
 			minute = MINS_PER_HOUR;
-		/* A clock may be put forward in the middle of an hour; so what is found is looked at, too. */
+		/* A clock may be put forward in the middle of an hour, so the local time of the result is checked, too. */
 		at += (minute - tm.tm_min) * USECS_PER_MINUTE;
 	}
 	return DT_NOEND;
@@ -174,7 +174,7 @@ local_time(TimestampTz at, pg_tz *zone, struct pg_tm *tm)
 	return timestamp2tm(at, &offset, tm, &fraction, NULL, zone) == 0;
 }
 
-/* As AT TIME ZONE has it. */
+/* Converts in the same way as AT TIME ZONE. */
 static TimestampTz
 instant(pg_tz *zone, int julian_day, int minute_of_day)
 {
@@ -221,8 +221,9 @@ durable_cron_for_clock(const CronSpec *spec, pg_tz *zone, pg_tz *clock_zone, Tim
 	append_field(&text, minutes, 0, 59);
 	append_field(&text, hours, 0, 23);
 	/*
-	 * The day may be another one there.  And where one of two restrictions is enough, one that
-	 * every day meets makes the other one worthless; but it would be written as an asterisk.
+	 * The day may be a different one in the other zone.  A day matches if it meets one of
+	 * the two restrictions, so one that every day meets makes the other one ineffective; but
+	 * it would be written as an asterisk.
 	 */
 	if (!same_days)
 		appendStringInfoString(&text, "* * *");
@@ -240,7 +241,7 @@ durable_cron_for_clock(const CronSpec *spec, pg_tz *zone, pg_tz *clock_zone, Tim
 	return text.data;
 }
 
-/* By how many minutes local times differ in the two zones, each difference once. */
+/* Returns the differences in minutes between local times of the two zones, each of them once. */
 static int
 collect_offsets(pg_tz *zone, pg_tz *clock_zone, TimestampTz from, int *offsets, int max)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * decision.c
- *		What an orchestration has decided, to and from the event that records it.
+ *		Converts decisions of an orchestration to and from the events that record them.
  *
  * The event has the name under which something was called and the input.  The rest
  * is in its extra member:
@@ -16,14 +16,14 @@
  *		EntityOperationSignaled, EntityOperationCalled
  *						{"id": entity's id, "due": time, optional}
  *		TerminationSent	{"id": instance id, "alone": true if its sub-orchestrations go on}
- * Those of an external orchestration have "event_id", the number that it has given the call, and
- * may have "version", "tags" and "trace"; that of a timer is the event's payload.
+ * Calls of an external orchestration have "event_id", the number that it has given the call,
+ * and may have "version", "tags" and "trace"; for a timer this is the event's payload.
  * A call that was refused has {"failure": failure} there, and a sub-orchestration that
- * does not exist has no handler; both have decided nothing.
+ * does not exist has no handler; neither of them leads to an action.
  *
  * Owns:	the encoding of HistoryEvent.extra of calls
- * Called by: the *_calls.c of turn/ (writing); dispatch.c, straight_through.c,
- *			outcome.c, execution.c (reading)
+ * Called by: the *_calls.c of turn/ (writing); dispatch.c, entity_dispatch.c,
+ *			straight_through.c, outcome.c, execution.c, rewind.c (reading)
  * Locks:	none
  * Memory:	CurrentMemoryContext
  *

@@ -1,14 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * entity_id.c
- *		Ids of entities, "@name@key", and the numbers that stand for them.
+ *		Makes ids of entities, "@name@key", and the numbers that stand for them.
  *
- * A message needs a number of the instance or entity that it is for, and a sender must
- * not have to look for the entity, which may not exist yet, or make it, which might have to
+ * A message needs the number of the instance or entity that it is for.  A sender must not
+ * have to look for the entity, which may not exist yet, or create it, which might have to
  * wait for another transaction that does the same.  So the number is computed from the id.
  * Two ids with the same number are rare and do no harm: a message has the id, too.
  *
- * Called by: entity_calls.c, entity_api.c, the entity_*.c of run/
+ * Owns:	the form of these ids and numbers
+ * Called by: entity_calls.c, entity_api.c, entity_table.c, registration_api.c, the entity_*.c
+ *			of run/
  * Locks:	none
  * Memory:	results in CurrentMemoryContext
  *
@@ -19,7 +21,7 @@
 #include "entity_id.h"
 #include "utils/formatting.h"
 
-/* Of FNV-1a, and of the finalizer of MurmurHash3, which spreads its bits. */
+/* The constants of FNV-1a, and of the finalizer of MurmurHash3, which mixes its bits. */
 #define FNV_BASIS	UINT64CONST(0xcbf29ce484222325)
 #define FNV_PRIME	UINT64CONST(0x100000001b3)
 #define MURMUR_1	UINT64CONST(0xff51afd7ed558ccd)
@@ -71,7 +73,7 @@ durable_entity_name(const char *id)
 	return pnstrdup(id + 1, separator - id - 1);
 }
 
-/* Byte by byte, so that it is the same on every machine: keys are stored, and dumped. */
+/* Hashes byte by byte, so that the number is the same on every machine: keys are stored and dumped. */
 int64
 durable_entity_key(const char *id)
 {
@@ -83,7 +85,7 @@ durable_entity_key(const char *id)
 	hash = (hash ^ (hash >> 33)) * MURMUR_2;
 	hash ^= hash >> 33;
 
-	/* PG_INT64_MAX means nowhere (unit.h). */
+	/* PG_INT64_MAX has a special meaning (unit.h). */
 	return Min((int64) (hash >> 2) | DURABLE_FIRST_ENTITY_KEY, PG_INT64_MAX - 1);
 }
 

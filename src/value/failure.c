@@ -1,12 +1,15 @@
 /*
  * failure.c
- *		Errors as values: an ErrorData to jsonb, and back to an error.
+ *		Converts errors to values, ErrorData to jsonb, and raises them again.
  *
- * A failed activity is remembered as jsonb and raised again in the orchestration, at
+ * The failure of an activity is stored as jsonb and raised again in the orchestration, at
  * each replay, with all fields that users handle and read: SQLSTATE, message, detail,
  * hint, the names of the objects that the error is about, and where it was raised.
  *
- * Called by:	usercall and turn (recording), durable calls (raising)
+ * Owns:		the form of failures
+ * Called by:	activity.c, turn.c, files of run/ and api/ (recording); the durable calls and
+ *				run_api.c (raising)
+ * Locks:		none
  * Memory:		results in CurrentMemoryContext
  */
 #include "postgres.h"
@@ -16,7 +19,7 @@
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 
-/* Error texts may hold user data of any size; history keeps so many bytes of them. */
+/* Error texts may contain user data of any size; this is the number of bytes that history keeps. */
 #define MAX_MESSAGE		8192
 #define MAX_DETAIL		8192
 #define MAX_HINT		2048
@@ -112,9 +115,8 @@ durable_clip(const char *text)
 }
 
 /*
- * A failure may come from outside (an external worker, a restored dump), so its
- * code is not taken on trust: one that is malformed, or that does not stand for
- * an error, becomes XX000.
+ * A failure may come from outside (an external worker, a restored dump), so its code is
+ * checked: one that is malformed, or that does not stand for an error, becomes XX000.
  */
 static int
 sqlstate_from_text(const char *text)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * history.c
- *		Events of an instance to and from their form on disk.
+ *		Converts events of an instance to and from their form on disk.
  *
  * One row of durable.history holds all events that one unit of work appended to an
  * instance.  One row for each event cost a heap insert and an index insert per event,
@@ -32,13 +32,13 @@
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 
-/* What an event's number says besides its type, which is below the first of them. */
-#define TYPE_FOLLOWS	31			/* instead of a type: that is a number of its own, the next one */
+/* The flags and the task in an event's number; the type is below the first of these. */
+#define TYPE_FOLLOWS	31			/* in the place of a type: the type is the next number */
 #define HAS_TIME	32
 #define HAS_NAME	64
 #define HAS_EXTRA	128
 #define HAS_PAYLOAD	256
-#define TASK_UNIT	512			/* the rest is the task */
+#define TASK_UNIT	512			/* the remaining bits are the task */
 
 static void push_int64(JsonbParseState **state, int64 value);
 static void push_jsonb(JsonbParseState **state, const Jsonb *value);
@@ -158,7 +158,7 @@ durable_history_decode(const Jsonb *row, char format, TimestampTz at,
 	JsonbIterator *it = JsonbIteratorInit(unconstify(JsonbContainer *, &row->root));
 	JsonbValue	value;
 
-	/* Format 2 is the same, but has no types that follow. */
+	/* Format 2 is the same, but has no types in numbers of their own. */
 	if (format != HISTORY_FORMAT && format != '2')
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -231,7 +231,7 @@ has_due_time(HistoryType type)
 	return type == HISTORY_TIMER_CREATED || type == HISTORY_TIMER_CANCELED;
 }
 
-/* They wrap around: a timer that is never due is further away than fits. */
+/* Differences wrap around, because the difference to the time of a timer that is never due may overflow. */
 static int64
 difference(int64 time, int64 from)
 {

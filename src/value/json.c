@@ -1,18 +1,20 @@
 /*
  * json.c
- *		Values of any type to jsonb and back.
+ *		Converts values of any type to jsonb and back.
  *
- * Inputs, results and events cross the border between SQL types and jsonb here, and
- * only here.  The common types have paths of their own, because a turn does this for
- * every call; everything else goes through to_jsonb and jsonb_to_record, so that the
- * rules are those of PostgreSQL.
+ * Inputs, results and events are converted between SQL types and jsonb only in this file.
+ * The common types have code of their own, because a turn does this for every call; all
+ * other types are converted by to_jsonb and jsonb_to_record, so that the rules are those
+ * of PostgreSQL.
  *
  * to_jsonb itself follows the session's settings for a few types; json_pin.c prevents
  * this.
  *
- * Called by:	durable calls and client API (inputs), handler_call.c
- * Memory:		results in CurrentMemoryContext, along with what the conversion
- *				functions leave behind
+ * Owns:		nothing
+ * Called by:	files of all higher layers
+ * Locks:		none
+ * Memory:		results in CurrentMemoryContext, along with memory that the conversion
+ *				functions do not free
  */
 #include "postgres.h"
 
@@ -193,7 +195,7 @@ numeric_to_jsonb(Numeric number)
 	return JsonbValueToJsonb(&value);
 }
 
-/* digits: the shortest that read back as the same number, whatever extra_float_digits says. */
+/* Writes the shortest digits that are read as the same number, independently of extra_float_digits. */
 static Jsonb *
 float_to_jsonb(double number, char *digits)
 {
@@ -214,7 +216,7 @@ other_to_jsonb(Datum value, Oid type)
 	Datum		result;
 	int			level;
 
-	/* the function asks the call's expression what the type of its argument is */
+	/* the function gets the type of its argument from the call's expression */
 	fmgr_info(F_TO_JSONB, &function);
 	argument = makeNullConst(type, -1, InvalidOid);
 	fmgr_info_set_expr((Node *) makeFuncExpr(F_TO_JSONB, JSONBOID, list_make1(argument),
@@ -319,9 +321,9 @@ durable_json_read(JsonReader *reader, JsonbValue *value, bool *isnull)
 }
 
 /*
- * As SELECT v FROM jsonb_to_record('{"v": ...}') AS r(v type) does, without the
- * SELECT.  What that function looks up it looks up again each time: a kept copy
- * would not notice when a composite type changes.
+ * Does the same as SELECT v FROM jsonb_to_record('{"v": ...}') AS r(v type), without the
+ * SELECT.  The function's look-ups are repeated each time, because a kept result would
+ * not notice that a composite type has changed.
  */
 static Datum
 read_as_record(JsonReader *reader, JsonbValue *value, bool *isnull)
@@ -363,7 +365,7 @@ read_as_record(JsonReader *reader, JsonbValue *value, bool *isnull)
 	return heap_getattr(&tuple, 1, result_info.expectedDesc, isnull);
 }
 
-/* What an input function gets to read. */
+/* Returns the text for an input function. */
 static char *
 value_to_cstring(JsonbValue *value)
 {

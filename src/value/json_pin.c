@@ -1,6 +1,6 @@
 /*
  * json_pin.c
- *		Fixes the settings that to_jsonb follows while it runs.
+ *		Fixes the settings on which the result of to_jsonb depends, while it runs.
  *
  * For a few types, the result of to_jsonb depends on the session.  For these types the
  * settings are pinned in a GUC nest level, which an error undoes with the
@@ -11,7 +11,9 @@
  * '01/02/2026' as a date.  Such a value is stored as it was read, and not as it was
  * written.
  *
- * Called by:	json.c, handler.c
+ * Owns:		nothing
+ * Called by:	json.c, handler.c, handler_call.c
+ * Locks:		none
  * Memory:		none
  */
 #include "postgres.h"
@@ -36,9 +38,9 @@
 /* How a text of a type is read. */
 #define READ_SAME		0
 #define READ_BY_SETTINGS 1		/* or by the search_path */
-#define READ_UNKNOWN	2		/* to_jsonb may write something that its input function does not read */
+#define READ_UNKNOWN	2		/* the type's input function may not accept the output of to_jsonb */
 
-/* What the text of a type depends on. */
+/* The settings on which the text of a type depends. */
 #define PIN_NOTHING		0
 #define PIN_SETTINGS	1		/* DateStyle, TimeZone, ... */
 #define PIN_PATH		2		/* search_path: names of tables, types, functions */
@@ -162,7 +164,7 @@ pins_of_row(TupleDesc row)
 	return pins;
 }
 
-/* The GUC nest level to leave afterwards, 0 if nothing had to be set. */
+/* Returns the GUC nest level to leave afterwards; 0 if no setting was changed. */
 static int
 pin_settings(int pins)
 {
@@ -261,7 +263,7 @@ reading_of_type(Oid type)
 	}
 }
 
-/* to_jsonb uses such a cast of types that are not built in; without one it writes what their output function writes. */
+/* to_jsonb uses this cast for types that are not built in; without a cast it uses their output function. */
 static bool
 has_cast_to_json(Oid type)
 {
@@ -269,7 +271,7 @@ has_cast_to_json(Oid type)
 		SearchSysCacheExists2(CASTSOURCETARGET, ObjectIdGetDatum(type), ObjectIdGetDatum(JSONOID));
 }
 
-/* One member that cannot be written safely is enough to leave all of it as it is. */
+/* If one member cannot be written safely, the whole value is left unchanged. */
 static int
 reading_of_row(TupleDesc row)
 {

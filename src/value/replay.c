@@ -8,9 +8,9 @@
  * again from the top.  The n-th call is matched with the n-th recorded call, wherever
  * that stands in the list.  Answers are seen through a cursor: a call that has to wait
  * moves it on, one event at a time, until its answer has been passed.  Events beyond
- * the cursor have no influence.  So what an orchestration can observe depends only on
- * the calls it has made, not on what has arrived since, and the same calls give the
- * same answers in every run.
+ * the cursor have no influence.  So the answers that an orchestration gets depend only on
+ * the calls it has made, and not on later events, and the same calls give the same
+ * answers in every run.
  *
  * External events go through the cursor, too.  When it passes an event, the newest
  * open wait for that name takes it; if there is none, the event is buffered, and the
@@ -18,14 +18,14 @@
  * takes nothing.
  *
  * A change of the code is recorded as a call, too, when durable.patched() is asked about
- * it behind all recorded calls.  No other call is matched with such a record: it is passed
- * over, so code that asks no more (because every instance that matters has the change)
- * still matches.
+ * it after all recorded calls.  No other call is matched with such a record: the record is
+ * skipped, so code from which the question was removed (because every remaining instance
+ * has the change) still matches.
  *
  * This file is pure: it takes a history and calls, and touches no database.
  *
  * Owns:	struct Replay
- * Called by: turn.c and the *_calls.c (runs); all files that add events
+ * Called by: turn.c and the *_calls.c (runs); all files that add or inspect events
  * Locks:	none
  * Memory:	events and calls in the context current when they are added;
  *			the run's state in replay->run
@@ -154,7 +154,7 @@ durable_replay_call(Replay *replay, HistoryType type, const char *name,
 		HistoryEvent *event = replay->events[replay->calls[task - 1]];
 		bool		same = event->type == type;
 
-		/* The label of a timer is for people. */
+		/* The label of a timer is not compared. */
 		if (type == HISTORY_TIMER_CREATED || type == HISTORY_TIMER_CANCELED)
 			 /* nothing else to compare */ ;
 		else if (same && type == HISTORY_EVENT_WAIT_CREATED)
@@ -204,7 +204,7 @@ new_task(Replay *replay, HistoryType type, const char *name)
 	return task;
 }
 
-/* They are calls with a number, and no other call is matched with them. */
+/* Records of patches are calls with a number, and no other call is matched with them. */
 static void
 pass_over_patches(Replay *replay)
 {
@@ -237,8 +237,8 @@ durable_replay_patched(Replay *replay, const char *change_id, bool *is_new)
 			return patch->patched;
 
 	/*
-	 * Wherever the record stands: the same code asks first at the call that recorded it,
-	 * and code that asks elsewhere by now has the change there, too.
+	 * The place of the record does not matter: unchanged code asks first at the call that
+	 * recorded it, and code that asks at another place now has the change there, too.
 	 */
 	recorded = find_patch(replay, change_id) != NULL;
 	*is_new = !recorded && durable_replay_at_end(replay);
@@ -288,7 +288,7 @@ durable_replay_open_wait(Replay *replay, int task)
 				(replay->nbuffered - i - 1) * sizeof(int));
 		replay->nbuffered--;
 		answer(replay, task, index, false);
-		/* It became this task's answer only now, not when it was passed. */
+		/* The event has become this task's answer now, and not when the cursor passed it. */
 		state->answered_at = 2 * replay->cursor;
 		return;
 	}
@@ -414,8 +414,8 @@ see_event(Replay *replay, int index)
 }
 
 /*
- * An answer can stand before the call in no valid history, so the task is
- * known; but one that was canceled keeps being open for ever.
+ * In a valid history an answer never stands before its call, so the task is known.  A
+ * task that was canceled stays open forever.
  */
 static void
 answer(Replay *replay, int task, int index, bool failed)
@@ -432,7 +432,7 @@ answer(Replay *replay, int task, int index, bool failed)
 	close_wait(replay, task);
 }
 
-/* The task is answered or canceled: it takes no more events. */
+/* A task that has been answered or canceled takes no more events. */
 static void
 close_wait(Replay *replay, int task)
 {

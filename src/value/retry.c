@@ -1,13 +1,17 @@
 /*
  * retry.c
- *		Retry policies: what durable.retry() makes, and what follows from it.
+ *		Makes, reads and applies retry policies.
  *
- * Pure: takes values, returns values.  A policy travels as jsonb, in calls, in
- * registrations and in history, and may be written by hand, so it is checked
- * whenever it is read.  Numbers saturate: a wait that grew out of bounds is
- * max_interval, and no time is later than the last timestamp.
+ * This file is pure: its functions take and return values.  A policy is jsonb in calls,
+ * registrations and history, and may be written by hand, so it is checked whenever it is
+ * read.  Numbers saturate: a wait that exceeds max_interval is max_interval, and no time
+ * is later than the last timestamp.
  *
- * Called by:	durable calls and registration_api.c (check), execution and task (next)
+ * Owns:		the form of policies
+ * Called by:	durable calls, registration_api.c and probe.c (check); execution.c, dispatch.c,
+ *				activity.c, task_unit.c, lease.c, work_api.c (next attempt); files that use
+ *				its arithmetic of intervals
+ * Locks:		none
  * Memory:		CurrentMemoryContext
  */
 #include "postgres.h"
@@ -61,7 +65,7 @@ durable_retry_next(const RetryPolicy *policy, int attempt, TimestampTz first_sch
 	if (!is_retryable(policy, sqlerrcode))
 		return false;
 
-	/* compared as numbers that may be infinite, before it becomes one that may not */
+	/* the numbers are compared as floats, which may be infinite, before the conversion to an integer */
 	wait = policy->first_us == 0 ? 0 : policy->first_us * pow(policy->backoff, attempt - 1);
 	delay = wait < (double) policy->max_us ? (int64) wait : policy->max_us;
 	delay = Min(delay, END_TIMESTAMP - 1 - now);
@@ -157,7 +161,7 @@ durable_retry_parse(const Jsonb *retry, RetryPolicy *policy)
 	parse_codes(retry, policy);
 }
 
-/* A misspelt member would be a policy that silently does something else. */
+/* Unknown members are refused, because a misspelt one would have no effect. */
 static void
 check_members(const Jsonb *retry)
 {
@@ -222,7 +226,7 @@ get_member(const Jsonb *retry, const char *member, Oid type, bool *isnull)
 	return result;
 }
 
-/* Here JSON null says something: no limit. */
+/* Here JSON null means that there is no limit. */
 static void
 parse_attempts(const Jsonb *retry, RetryPolicy *policy)
 {
@@ -303,7 +307,7 @@ parse_codes(const Jsonb *retry, RetryPolicy *policy)
 	}
 }
 
-/* --- making one -------------------------------------------------------------------------------------------------------------- */
+/* --- making a policy --------------------------------------------------------------------------------------------------------- */
 
 /* durable.retry(max_attempts, first_interval, backoff, max_interval, timeout, non_retryable) */
 PG_FUNCTION_INFO_V1(durable_retry);
@@ -327,7 +331,7 @@ durable_retry(PG_FUNCTION_ARGS)
 	PG_RETURN_JSONB_P(result);
 }
 
-/* What is NULL is left out, except for the number of attempts, where it means: no limit. */
+/* Arguments that are NULL are left out, except for the number of attempts, where NULL means no limit. */
 static void
 push_member(JsonbParseState **state, FunctionCallInfo fcinfo, int argno, Oid type)
 {

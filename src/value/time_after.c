@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * time_after.c
- *		Times that are an interval away, for intervals that users choose.
+ *		Computes times that are an interval away, for intervals that users choose.
  *
  * PostgreSQL says "timestamp out of range" where there is no such time, which
  * names neither the parameter nor its value.
@@ -35,7 +35,7 @@ durable_time_before(TimestampTz start, Interval *interval, const char *parameter
 	return compute(timestamptz_mi_interval, start, interval, parameter);
 }
 
-/* The functions compute and raise, and hold nothing that an error would leave behind. */
+/* These functions only compute or raise an error, and hold no resources that an error would have to release. */
 static TimestampTz
 compute(PGFunction function, TimestampTz start, Interval *interval, const char *parameter)
 {

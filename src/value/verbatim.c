@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * verbatim.c
- *		Payloads of external orchestrations: texts that are kept byte for byte.
+ *		Stores payloads of external orchestrations, which are texts, byte for byte.
  *
  * A text is converted to jsonb where it goes from an external orchestration to SQL.  That
  * happens in units of work, which must not fail because of a text that a program has
@@ -24,7 +24,7 @@
 #include "json.h"
 #include "verbatim.h"
 
-/* What is deeper, or has longer numbers, stays a string. */
+/* A text that is deeper, or has longer numbers, stays a string. */
 #define DEEPEST			500
 #define LONGEST_NUMBER	300
 #define LARGEST_EXPONENT	300
@@ -97,7 +97,7 @@ durable_verbatim_convert(const Jsonb *payload, bool is_text, bool wants_text)
 	return wants_text ? durable_verbatim_from_json(payload) : durable_verbatim_to_json(payload);
 }
 
-/* --- what is JSON ------------------------------------------------------------------------- */
+/* --- the check for JSON ------------------------------------------------------------------- */
 
 static bool
 is_json(const char *text)
@@ -135,7 +135,7 @@ value(const char **c, int depth)
 	}
 }
 
-/* Of an object or an array. */
+/* Checks the members of an object or an array. */
 static bool
 members(const char **c, char end, int depth)
 {
@@ -193,7 +193,7 @@ string(const char **c)
 	return first_half == 0;
 }
 
-/* At the character after the backslash; stays at the last one of the escape. */
+/* Begins at the character after the backslash, and ends at the last one of the escape. */
 static bool
 escape(const char **c, int *first_half)
 {
