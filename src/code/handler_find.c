@@ -16,7 +16,7 @@
  * Owns:		nothing
  * Called by:	start_api.c, registration_api.c, code_api.c; the durable calls; activity.c,
  *				dispatch.c, external.c, probe.c
- * Locks:		none
+ * Locks:		AccessShareLock on pg_proc while it looks for similar names
  * Memory:		CurrentMemoryContext
  */
 #include "postgres.h"

@@ -276,7 +276,7 @@ disarm_timeout(void)
 
 	/*
 	 * The limit may have been reached when the code had just ended: the cancel
-	 * must not hit what runs next.
+	 * must not affect the code that runs next.
 	 */
 	if (timeout_fired)
 		QueryCancelPending = false;

@@ -24,7 +24,7 @@
 static void set_start(TimestampTz transaction, TimestampTz statement);
 
 static bool showing = false;
-static TimestampTz shown;		/* while showing; what was so before: */
+static TimestampTz shown;		/* while showing; the times before that: */
 static TimestampTz transaction_start;
 static TimestampTz statement_start;
 

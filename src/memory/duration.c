@@ -27,7 +27,7 @@ durable_duration_get(Oid function)
 {
 	Duration   *entry = find_duration(function, false);
 
-	/* us is kept as value + 1, so that a new entry reads as unknown */
+	/* a duration is stored as its value + 1, so that a new entry is read as unknown */
 	return entry ? (int64) pg_atomic_read_u64(&entry->us) - 1 : -1;
 }
 

@@ -3,7 +3,7 @@
  *		Limits the number of unfinished instances of an owner, and the rate at which the
  *		owner starts them.
  *
- * Owns: quotas[] in shared memory, and what the current transaction has started.
+ * Owns: quotas[] in shared memory, and the numbers of starts of the current transaction.
  * Called by: start_api.c for clients, batch_store.c for units of work; only for owners
  * that have a quota.
  * Locks: quota_mutex, a spinlock.
@@ -199,7 +199,7 @@ find_state(Oid owner, bool add)
 	return victim;
 }
 
-/* --- what this transaction has done --------------------------------------------------- */
+/* --- starts of this transaction ------------------------------------------------------- */
 
 static PendingQuota *
 pending_of(Oid owner)

@@ -20,7 +20,8 @@
  * Owns:	durable.finished
  * Called by: batch_store.c, batch_children.c (inserting), retention.c, client.c,
  *			purge_api.c (deleting)
- * Locks:	rows of finished instances and of their tasks
+ * Locks:	FOR UPDATE on rows of finished instances, with SKIP LOCKED for retention; FOR UPDATE
+ *			SKIP LOCKED on rows of their tasks and of durable.finished
  * Memory:	CurrentMemoryContext
  *
  *-------------------------------------------------------------------------

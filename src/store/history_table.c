@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * history_table.c
- *		The table durable.history: what happened in each instance.
+ *		The table durable.history: the events of each instance.
  *
  * A row holds the events that one unit appended to one execution of an instance; it
  * is several rows when they are large.  Rows are never updated.  value/history.c owns

@@ -12,7 +12,8 @@
  *			single rows of it, and finished.c deletes them
  * Called by: unit.c, task_unit.c, batch_store.c, batch_children.c, entity_lock.c, lease.c,
  *			start_api.c, turn_api.c, code_api.c, code_table.c, blame.c
- * Locks:	FOR NO KEY UPDATE SKIP LOCKED on rows
+ * Locks:	FOR NO KEY UPDATE SKIP LOCKED on rows, FOR SHARE SKIP LOCKED to keep a status;
+ *			only durable_instance_wait_for waits for a lock
  * Memory:	a context for each Instance; other results in CurrentMemoryContext
  *
  *-------------------------------------------------------------------------
@@ -349,7 +350,7 @@ read_status(DurableSql *sql, int64 key)
 	return status;
 }
 
-/* --- what a unit writes ------------------------------------------------------------------- */
+/* --- updates by a unit -------------------------------------------------------------------- */
 
 void
 durable_instance_update(List *instances, TimestampTz now)

@@ -24,7 +24,7 @@
  *
  * Owns:	durable.queued_task; work_api.c writes answers, finished.c deletes rows together with their instances
  * Called by: batch_statements.c, batch_store.c, lease.c, admission.c, task_unit.c
- * Locks:	row locks with SKIP LOCKED
+ * Locks:	FOR UPDATE SKIP LOCKED on rows
  * Memory:	rows in CurrentMemoryContext
  *
  *-------------------------------------------------------------------------

@@ -7,7 +7,7 @@
  * Called by:	worker.c, companion_main.c, testing_api.c (load); client API (load and look
  *				up); batch_store.c, entity_run.c, external.c, handler_find.c and the durable
  *				calls (look up)
- * Locks:		none
+ * Locks:		those that a SELECT takes
  * Memory:		one context for all of a load, under CacheMemoryContext; a later load
  *				frees it when the transaction ends
  *

@@ -7,7 +7,7 @@
  *
  * Owns:	durable.schedule
  * Called by: schedule_api.c, schedule_tick.c
- * Locks:	row locks of durable.schedule.  No unit of work touches the table.
+ * Locks:	FOR UPDATE on rows of durable.schedule.  No unit of work uses the table.
  * Memory:	rows are copied into the caller's context
  *
  *-------------------------------------------------------------------------

@@ -28,7 +28,7 @@
  * Called by: instance_table.c, code_table.c, code_api.c, batch_store.c (differences), fold.c
  *			(sums); tally_ranges.c (reading); finished.c writes the differences of
  *			deletions in its own statement
- * Locks:	none; rows that are replaced are deleted by the coordinator only
+ * Locks:	none on existing rows, except that the coordinator alone deletes rows that it replaces
  * Memory:	the differences in an array that is kept; their names in TopTransactionContext
  *
  *-------------------------------------------------------------------------

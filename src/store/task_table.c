@@ -9,7 +9,7 @@
  * Owns:	durable.task_queue; finished.c deletes its rows together with their instances
  * Called by: task_unit.c, batch_statements.c, batch_store.c, queued_table.c, admission.c,
  *			watching.c, blame.c
- * Locks:	row locks, described at the functions
+ * Locks:	FOR UPDATE SKIP LOCKED on rows
  * Memory:	rows in CurrentMemoryContext
  *
  *-------------------------------------------------------------------------

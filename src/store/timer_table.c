@@ -9,7 +9,7 @@
  *
  * Owns:	durable.timer
  * Called by: unit.c, batch_store.c, start_api.c, entity_api.c
- * Locks:	none on what it reads; those of the rows that it writes
+ * Locks:	none on rows that it reads; row locks on those that it deletes
  * Memory:	rows in CurrentMemoryContext
  *
  *-------------------------------------------------------------------------
