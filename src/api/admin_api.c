@@ -31,7 +31,7 @@
 #include "sql.h"
 #include "wakeup.h"
 
-/* Several rows say the same, see client.c; pausing must pause them all. */
+/* Several rows may have the same contents, see client.c; pausing must pause all of them. */
 static DurableSql set_paused = {
 	.text = "UPDATE durable.engine SET paused = $1",
 	.nargs = 1,
@@ -86,7 +86,7 @@ change_paused(bool paused)
 
 /*
  * Accepts that the instances in these tables run here: they came with a dump or a
- * clone, and somebody has made sure that they do not run where they came from.
+ * clone, and the administrator has made sure that they do not run at their origin.
  */
 Datum
 durable_adopt(PG_FUNCTION_ARGS)
@@ -104,7 +104,7 @@ durable_adopt(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Of the library; durable.doctor() compares it with that of the SQL objects. */
+/* The library's version; durable.doctor() compares it with that of the SQL objects. */
 Datum
 durable_version(PG_FUNCTION_ARGS)
 {

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * client.c
- *		Code that the functions for clients share: arguments, finding an instance and
- *		checking the privilege, sending it a message.
+ *		Code that the functions for clients share: it reads arguments, finds instances,
+ *		checks privileges and sends messages.
  *
  * A client never touches the row of an instance that is not finished: it reads it, and
  * puts messages into the inbox.  So it waits for no other transaction, and no unit
@@ -14,8 +14,7 @@
  * discards messages for instances that are finished or purged.
  *
  * Owns:	durable.engine (with admin_api.c)
- * Called by: start_api.c, control_api.c, wait_api.c, history_api.c, purge_api.c,
- *			admin_api.c
+ * Called by: most files of src/api
  * Locks:	those of plain inserts and reads; purging locks finished instances
  * Memory:	results in CurrentMemoryContext
  *
@@ -60,11 +59,11 @@ static DurableSql insert_engine = {
 /* The extension whose durable.engine is known to hold a committed row. */
 static Oid	seeded_extension = InvalidOid;
 
-/* The one that this transaction seeds, if that happened outside of subtransactions. */
+/* The extension that this transaction seeds, if that happened outside of subtransactions. */
 static Oid	seeding_extension = InvalidOid;
 static TransactionId seeding_transaction = InvalidTransactionId;
 
-/* For whom a view is read, when that is not the current user. */
+/* The role for which a view is read, when that is not the current user. */
 static Oid	asking_role = InvalidOid;
 
 static bool looks_like_json(const char *text);
@@ -205,7 +204,7 @@ durable_client_status_word(char status)
 	}
 }
 
-/* No lock is left behind: durable.wait looks before it sleeps. */
+/* Holds no lock afterwards: durable.wait looks before it sleeps. */
 bool
 durable_client_look_up(Oid owner, const char *instance_id, ClientInstance *instance)
 {
@@ -238,7 +237,7 @@ durable_client_require_visible(const char *instance_id, ClientInstance *instance
 	find(instance_id, durable_client_may_see, instance);
 }
 
-/* The caller's own instance of that id, else the only one of the owners that are allowed. */
+/* The caller's own instance of that id, else the only one of the permitted owners. */
 static void
 find(const char *instance_id, bool (*allowed) (Oid owner), ClientInstance *instance)
 {
@@ -257,7 +256,7 @@ find(const char *instance_id, bool (*allowed) (Oid owner), ClientInstance *insta
 	{
 		Oid			owner = durable_scan_oid(&scan, INSTANCE_OWNER);
 
-		own = owner == GetUserId(); /* started just now */
+		own = owner == GetUserId(); /* it has just been started */
 		if (!own && !allowed(owner))
 			continue;
 		take(&scan, instance);
@@ -385,13 +384,13 @@ durable_client_purge(int64 key)
 /* --- identity ------------------------------------------------------------------------- */
 
 /*
- * The first start writes down which cluster and database the tables belong to.
- * Not the install script: a restored dump brings its own row, and that it is not
- * ours is how a copy is recognised.
+ * The first start writes down which cluster and database the tables belong to.  The
+ * install script does not: a restored dump brings its own row, and a copy is recognised
+ * by a row of another database.
  *
- * Two first starts at the same moment write a row each, and the rows say the
- * same.  A unique index would make one wait for the other's transaction, which
- * may be an open psql session of somebody at lunch.
+ * Two first starts at the same moment write a row each, with the same contents.  A
+ * unique index would make one wait for the other's transaction, which may be an idle
+ * session with an open transaction.
  */
 void
 durable_client_seed_engine(void)
@@ -413,7 +412,7 @@ durable_client_seed_engine(void)
 		bool		isnull;
 		TransactionId inserted_by = DatumGetTransactionId(durable_sql_datum(0, 1, &isnull));
 
-		/* What this transaction wrote may yet be rolled back. */
+		/* The row that this transaction wrote may still be rolled back. */
 		if (!TransactionIdIsCurrentTransactionId(inserted_by))
 			seeded_extension = extension;
 	}

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * clock_job.c
- *		Jobs of pg_cron, which is the clock of schedules.
+ *		Maintains the jobs of pg_cron that call schedules at their times.
  *
  * Each schedule has a job of the same owner, which calls durable.tick_schedule at the
  * times that may be times of the schedule; durable.tick_schedule decides whether they
@@ -14,7 +14,7 @@
  * cron is that of pg_cron, which is checked first.
  *
  * Owns:	the jobs of cron.job whose names begin with "durable "
- * Called by: schedule_api.c, schedule_tick.c
+ * Called by: schedule_api.c
  * Locks:	those of inserts into cron.job
  * Memory:	the caller's
  *
@@ -127,7 +127,7 @@ durable_clock_job_refresh(const ScheduleRow *row)
 		durable_clock_job_set(row);
 }
 
-/* The row of the schedule is gone. */
+/* The row of the schedule has been deleted. */
 void
 durable_clock_job_remove(Oid owner, const char *name)
 {
@@ -189,7 +189,7 @@ job_name(const char *schedule)
 	return strcmp(schedule, AT_START) == 0 ? "durable" : psprintf(JOB_PREFIX "%s", schedule);
 }
 
-/* pg_cron goes by UTC, since version 1.5 unless a setting says otherwise. */
+/* pg_cron uses UTC; since version 1.5 a setting can change that. */
 static char *
 expression(const ScheduleRow *row)
 {
@@ -228,8 +228,8 @@ look_up(Oid owner, const char *name, int64 *id, char **schedule, bool *active)
 }
 
 /*
- * What is different is made anew, because the functions that change a job differ between
- * versions of pg_cron.
+ * A job that differs is deleted and made again, because the functions that change a job
+ * differ between versions of pg_cron.
  */
 static void
 ensure(Oid owner, const char *name, const char *schedule, const char *command, bool active)

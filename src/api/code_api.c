@@ -13,7 +13,7 @@
  * Owns:	column code_hash for clients, through code_table.c
  * Called by: SQL
  * Locks:	verify_replay none; repin and repin_all the rows of the instances, as a unit does
- * Memory:	a context for each instance, deleted behind it
+ * Memory:	a context for each instance, deleted after it
  *
  *-------------------------------------------------------------------------
  */
@@ -35,15 +35,15 @@
 #include "verbatim.h"
 #include "verify.h"
 
-/* Instances that are looked for at once. */
+/* Instances that one query fetches. */
 #define CHUNK	1000
 
-/* A handler that was looked up for the instances of a name: mostly there is one. */
+/* A handler that was looked up for the instances of a name; mostly there is only one. */
 typedef struct Code
 {
 	Handler    *handler;
 	int64		hash;
-	const char *version;		/* NULL: not that of a version */
+	const char *version;		/* NULL: it is not the handler of a version */
 }			Code;
 
 static char *orchestration_name(FunctionCallInfo fcinfo);
@@ -188,7 +188,7 @@ durable_repin(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* repin_all(name, version) -> how many were moved */
+/* repin_all(name, version) -> number of moved instances */
 Datum
 durable_repin_all(PG_FUNCTION_ARGS)
 {
@@ -204,7 +204,7 @@ durable_repin_all(PG_FUNCTION_ARGS)
 	name = orchestration_name(fcinfo);
 	if (version != NULL)
 		code = code_of_version(name, version, GetUserId());
-	/* Those that have not begun take the present code anyway, but not that of another version. */
+	/* Instances that have not begun take the present code anyway, but not another version's. */
 	while ((keys = durable_instance_find_unfinished(GetUserId(), name, version == NULL, last, CHUNK)) != NIL)
 	{
 		last = *(int64 *) llast(keys);
@@ -226,7 +226,7 @@ durable_repin_all(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(moved);
 }
 
-/* False: the code does not fit. */
+/* Returns false when the code does not match the history. */
 static bool
 move(Instance *instance, const Code *code, Verdict *verdict)
 {
@@ -284,7 +284,7 @@ code_of(const char *signature)
 	return code;
 }
 
-/* As instances have it; also that of a registration or a function that is gone. */
+/* The form that instances have; also for a registration or a function that was dropped. */
 static char *
 orchestration_name(FunctionCallInfo fcinfo)
 {
@@ -297,7 +297,7 @@ orchestration_name(FunctionCallInfo fcinfo)
 	return pstrdup(durable_handler_find(name, "orchestration", InvalidOid)->name);
 }
 
-/* drop_unused_code() -> how many copies are gone */
+/* drop_unused_code() -> number of deleted copies */
 Datum
 durable_drop_unused_code(PG_FUNCTION_ARGS)
 {

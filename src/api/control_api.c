@@ -4,9 +4,8 @@
  *		durable.raise_event, terminate, suspend, resume: messages to an instance.
  *
  * Each of them is one row in the inbox and takes effect in the instance's next
- * turn.  Whether the instance is finished is looked at here so that the caller
- * hears of it; one that finishes before the caller's commit has the message
- * discarded by the engine.
+ * turn.  A finished instance is reported to the caller here.  If the instance finishes
+ * before the caller's commit, the engine discards the message.
  *
  * Owns:	nothing
  * Called by: clients

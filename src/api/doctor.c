@@ -47,7 +47,7 @@
 /* A coordinator that waits for its turn for longer is a finding; in ms. */
 #define LONG_AWAITED_MS		10000
 
-/* Processes were short lately; in ms. */
+/* Time for which a recent lack of processes is reported; in ms. */
 #define REFUSED_LATELY_MS	60000
 
 static void check_preloaded(Doctor *doctor);
@@ -82,7 +82,7 @@ durable_doctor(PG_FUNCTION_ARGS)
 										   ALLOCSET_DEFAULT_SIZES);
 
 	run(&doctor, check_preloaded);
-	/* Tables of another version may not have what the other checks look at. */
+	/* Tables of another version may lack columns that the other checks read. */
 	if (!version_is_right(&doctor))
 	{
 		durable_sql_finish();
@@ -227,7 +227,7 @@ durable_doctor_attempt(void (*body) (void *arg), void *arg)
 	return error;
 }
 
-/* Seconds are enough. */
+/* Formats the time since then in seconds. */
 static char *
 ago(TimestampTz since)
 {
@@ -236,7 +236,7 @@ ago(TimestampTz since)
 	return psprintf(INT64_FORMAT " s ago", seconds);
 }
 
-/* What has ended its process or the server, and waits for being counted or for its next turn. */
+/* Work that has ended its process or the server, and waits to be counted or for its next turn. */
 static void
 check_held_back(Doctor *doctor)
 {
@@ -385,8 +385,8 @@ check_workers(Doctor *doctor, const DurableDatabaseInfo *info)
 }
 
 /*
- * Processes that count against max_worker_processes are those of no kind that
- * the server has by itself.
+ * The processes that count against max_worker_processes are those whose kind is none
+ * of the server's own.
  */
 static void
 check_worker_slots(Doctor *doctor, const DurableDatabaseInfo *info)
@@ -407,15 +407,15 @@ check_worker_slots(Doctor *doctor, const DurableDatabaseInfo *info)
 	if (!ok)
 		detail = psprintf("%s; no process was available for a durable worker or coordinator %s", detail, ago(info->refused_at));
 
-	/* The launcher, that of logical replication, a coordinator each, and the workers. */
+	/* Two launchers (one is that of logical replication), a coordinator each, and the workers. */
 	durable_doctor_say(doctor, "worker_slots", ok, detail,
 					   psprintf("Workflows have to wait for a process. Run ALTER SYSTEM SET max_worker_processes = %d; and restart the server.",
 								Max(max_worker_processes + 4, 2 + info->databases + durable_max_workers)));
 }
 
 /*
- * Read from the table and not from shared memory: this must tell the truth also
- * when there is no coordinator that would have looked.
+ * The state is read from the table and not from shared memory, because it must be
+ * correct also when no coordinator has looked at the table.
  */
 static void
 check_identity(Doctor *doctor)

@@ -23,7 +23,7 @@
 #include "doctor.h"
 #include "sql.h"
 
-/* One that is held for a moment, because of a full disk for example, is no finding; s. */
+/* An entity held for a shorter time, because of a full disk for example, is no finding; s. */
 #define HELD_FOR	10
 
 void

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * doctor_findings.c
- *		Puts into words what durable.doctor has found in the instances.
+ *		Describes the findings of durable.doctor in the instances.
  *
  * Owns:	nothing
  * Called by: doctor_walk.c
@@ -33,7 +33,7 @@ static void say_stuck(Walk *walk);
 static void say_orphans(Walk *walk);
 static void resolve_code(void *arg);
 
-/* Not by key, so not with the plans of engine SQL: one pass over the timers. */
+/* This does not search by key, so it does not use the plans of engine SQL: one pass over the timers. */
 static const char *const timers_of_keys =
 "SELECT DISTINCT t.key FROM durable.timer t WHERE t.key = ANY ($1)";
 
@@ -50,8 +50,8 @@ durable_doctor_say_walk(Walk *walk)
 }
 
 /*
- * Not having looked at everything is not a fault, so it is ok; the detail says what
- * the answer does not cover.
+ * An incomplete walk is not a fault, so the check is ok; the detail says how many
+ * instances the answer does not cover.
  */
 static void
 say_coverage(Walk *walk)
@@ -121,7 +121,7 @@ say_owners(Walk *walk)
 					   n == 0 ? "workers can connect as all owners of unfinished instances" : detail.data, hint);
 }
 
-/* Everything that names a function: does it still exist, is it still the same code? */
+/* Checks for each name of a function whether it still exists and has the same code. */
 static void
 say_codes(Walk *walk)
 {
@@ -157,7 +157,7 @@ say_codes(Walk *walk)
 					   "These instances continue to run as long as the new code makes the same durable calls. An instance whose calls differ is suspended; SELECT * FROM durable.verify_replay(name); shows these instances and the first difference.");
 }
 
-/* What does not exist, or whether it is other code than it was and nobody has kept that. */
+/* Returns which function does not exist, or has other code than before without a kept copy. */
 static void
 resolve_code(void *arg)
 {
@@ -208,7 +208,7 @@ say_mistyped(Walk *walk)
 
 /*
  * Every instance that is not finished must have something that will move it: a
- * message, a timer, an activity, a child, or an event that somebody may raise.
+ * message, a timer, an activity, a child, or an event that a client may raise.
  */
 static void
 say_stuck(Walk *walk)
@@ -247,7 +247,7 @@ say_stuck(Walk *walk)
 								quote_literal_cstr(example)));
 }
 
-/* Somebody has ended the parent alone, or has purged it, on purpose: shown, and no fault. */
+/* A user has ended only the parent, or has purged it: this is shown, but is no fault. */
 static void
 say_orphans(Walk *walk)
 {

@@ -35,7 +35,7 @@ durable_doctor_check_queues(Doctor *doctor)
 	check_lost(doctor);
 }
 
-/* A queue whose next external task has waited for a minute, while nothing of it is out. */
+/* A queue whose next external task has waited for a minute, while none of its tasks is leased. */
 static void
 check_fetched(Doctor *doctor)
 {

@@ -26,7 +26,7 @@
 #include "sql.h"
 #include "xid_time.h"
 
-/* A snapshot older than this keeps VACUUM from doing its work. */
+/* A snapshot older than this is reported, because it keeps VACUUM from removing rows. */
 #define OLD_SNAPSHOT_MINUTES	10
 
 /* --- replication ------------------------------------------------------------------------ */
@@ -93,9 +93,10 @@ durable_doctor_known_until(void)
 /* --- what keeps VACUUM from cleaning the queues ---------------------------------------- */
 
 /*
- * A session and a prepared transaction say since when they hold a snapshot.  A
- * standby with hot_standby_feedback, and a replication slot, say only its xmin:
- * shared memory knows when transaction ids were given out, every ten seconds.
+ * For a session and a prepared transaction the server shows since when they hold a
+ * snapshot.  For a standby with hot_standby_feedback, and a replication slot, it shows
+ * only the xmin: shared memory records every ten seconds which transaction ids have been
+ * assigned.
  */
 void
 durable_doctor_check_oldest_snapshot(Doctor *doctor)

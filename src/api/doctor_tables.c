@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * doctor_tables.c
- *		What durable.doctor finds in the engine's tables without looking at each
- *		instance: triggers and the like that others have added, and work that is due.
+ *		The checks of durable.doctor for the engine's tables that do not look at each
+ *		instance: triggers and other objects that users have added, and due work.
  *
  * Owns:	nothing
  * Called by: doctor.c
@@ -30,10 +30,10 @@
 #include "slot.h"
 #include "sql.h"
 
-/* So many of the latest failures of each role are counted. */
+/* Number of the latest failures of each role that are counted. */
 #define FAILURES_COUNTED	2000
 
-/* What is due for longer than this is stuck somewhere. */
+/* Work that is due for longer than this is stuck. */
 #define LATE_SECONDS	60
 
 static void check_writes(Doctor *doctor);
@@ -54,7 +54,7 @@ durable_doctor_check_tables(Doctor *doctor)
 	check_failed(doctor);
 }
 
-/* --- what others have added ----------------------------------------------------------- */
+/* --- objects that users have added ---------------------------------------------------- */
 
 static void
 check_writes(Doctor *doctor)
@@ -73,7 +73,7 @@ check_writable(void *arg)
 	durable_batch_check_tables();
 }
 
-/* --- work that is due ----------------------------------------------------------------- */
+/* --- due work ------------------------------------------------------------------------- */
 
 static void
 check_queue(Doctor *doctor)
@@ -131,7 +131,7 @@ check_queue(Doctor *doctor)
 		appendStringInfo(&detail, "; the next timer in " INT64_FORMAT " s", (next - now) / USECS_PER_SEC);
 	SPI_freetuptable(SPI_tuptable);
 
-	/* A standby that lags behind does not know yet what has been done. */
+	/* A standby that lags behind does not know yet which work has been done. */
 	ok = nothing || (durable_doctor_known_until() - oldest) / USECS_PER_SEC < LATE_SECONDS;
 	durable_doctor_say(doctor, "queue", ok, detail.data,
 					   RecoveryInProgress() ?
@@ -255,11 +255,11 @@ check_compensations(Doctor *doctor)
 /* --- failures ---------------------------------------------------------------------------- */
 
 /*
- * An instance that fails for a reason of its own business, such as RAISE EXCEPTION in its
- * code, has done its work.  These failures are shown, and the check stays ok: it would
- * be not ok for ever where some orders are refused every hour.  An error of class 42 (a
- * name, type or right that is missing) or XX is a fault of the code or the deployment,
- * which is mended, and then the instances can go on by a rewind.
+ * An instance that fails by the logic of its own code, such as RAISE EXCEPTION, has worked
+ * as intended.  These failures are shown, and the check stays ok: otherwise it would never
+ * be ok where some orders are refused every hour.  An error of class 42 (a missing name,
+ * type or privilege) or XX is a fault of the code or the deployment.  When that has been
+ * corrected, a rewind continues the instances.
  */
 #define IS_FAULT_OF_CODE	"(i.failure ->> 'sqlstate') ~ '^(42|XX)'"
 

@@ -43,7 +43,7 @@
 /* Instances of one range. */
 #define RANGE_SIZE		1000
 
-/* How many of a kind are remembered and examined. */
+/* Number of findings of a kind that are remembered and examined. */
 #define MAX_CODES		500
 #define MAX_BUFFERED	1000
 #define MAX_STUCK		1000
@@ -99,7 +99,7 @@ static DurableSql codes_of_range = {
 	RANGE_ARGS
 };
 
-/* A reason may quote what the instance was doing: only for those who may read that. */
+/* A reason may quote data of the instance, so it is shown only to roles that may read that. */
 static DurableSql suspended_of_range = {
 	.text = "SELECT instance_id, suspend_reason, coalesce(updated_at, started_at, created_at), count(*) OVER ()"
 	" FROM durable.instance i WHERE " IN_RANGE " AND status = 'S' AND suspend_reason IS NOT NULL"
@@ -116,8 +116,8 @@ static DurableSql buffered_of_range = {
 };
 
 /*
- * Instances without a message, task, child, awaited event or the timer that they say
- * they wait for.  A timer for another purpose is looked for later, in doctor_findings.c:
+ * Instances without a message, task, child or awaited event, and without the timer that
+ * they wait for.  doctor_findings.c looks for a timer with another purpose later:
  * there is no index by which it would be found here.
  */
 static DurableSql stuck_of_range = {
@@ -135,8 +135,8 @@ static DurableSql stuck_of_range = {
 };
 
 /*
- * Sub-orchestrations whose parent has ended, or is gone, and which nobody has told to
- * end.  Those that close_policy lets go on are meant to.
+ * Sub-orchestrations whose parent has ended or was purged, and that have not been told to
+ * end.  Those that close_policy lets go on are not among them.
  */
 static DurableSql orphans_of_range = {
 	.text = "SELECT i.instance_id, p.instance_id, count(*) OVER ()"
@@ -175,7 +175,7 @@ durable_doctor_walk(Doctor *doctor)
 
 /* --- the walk --------------------------------------------------------------------------- */
 
-/* False when no instance is left between the two ends. */
+/* Returns false when no instance is left between the two ends. */
 static bool
 next_range(Walk *walk, bool newest, Range *range)
 {
@@ -329,8 +329,8 @@ find_suspended(Walk *walk, const Range *range)
 }
 
 /*
- * An event that nobody waits for, while its instance waits for one whose name is
- * much like it: somebody has mistyped.
+ * An event that is not awaited, while its instance waits for an event with a similar
+ * name: probably a name was mistyped.
  */
 static void
 find_mistyped(Walk *walk, const Range *range)
@@ -350,7 +350,7 @@ find_mistyped(Walk *walk, const Range *range)
 			const char *raised = lfirst(cell);
 			const char *meant = durable_suggest(raised, awaited);
 
-			/* The same name: the wait was opened for the next one. */
+			/* The same name: the wait was opened for the next event. */
 			if (meant == NULL || pg_strcasecmp(meant, raised) == 0)
 				continue;
 			if (walk->nmistyped++ == 0)

@@ -151,7 +151,7 @@ durable_apply_entity(PG_FUNCTION_ARGS)
 	lock_entity(id, &row);
 	result = apply(id, durable_registry_entity(durable_entity_name(id), GetUserId()), operation, input, &row);
 
-	/* A unit that has met the locked row has passed over the entity's messages. */
+	/* A unit that found the row locked has skipped the messages of the entity. */
 	durable_wakeup_inbox(GetUserId(), row.key);
 	if (result == NULL)
 		PG_RETURN_NULL();
@@ -159,8 +159,8 @@ durable_apply_entity(PG_FUNCTION_ARGS)
 }
 
 /*
- * Waits for other transactions, as an UPDATE would.  Of a batch that has the entity's state
- * in memory this may be an activity: it is run again, in a transaction of its own.
+ * Waits for other transactions, as an UPDATE would.  The caller may be an activity of a
+ * batch that has the entity's state in memory: it is run again, in a transaction of its own.
  */
 static void
 lock_entity(const char *id, EntityRow *row)
@@ -184,7 +184,7 @@ lock_entity(const char *id, EntityRow *row)
 		refuse_in_use(id);
 }
 
-/* Until this transaction has the row locked.  Makes it where there is none, and returns whether it has. */
+/* Waits until this transaction has locked the row.  Returns whether it had to insert the row. */
 static bool
 wait_for_row(const char *id)
 {
@@ -283,7 +283,7 @@ durable_purge_entity(PG_FUNCTION_ARGS)
 	purged |= durable_sql_run(&purge_signals, values, NULL, false, 0) > 0;
 	durable_sql_finish();
 
-	/* A unit that has met the locked row has passed over the entity's messages. */
+	/* A unit that found the row locked has skipped the messages of the entity. */
 	durable_wakeup_inbox(GetUserId(), DatumGetInt64(values[2]));
 	PG_RETURN_BOOL(purged);
 }
@@ -320,7 +320,7 @@ id_argument(FunctionCallInfo fcinfo)
 	return durable_entity_id(name, text_to_cstring(PG_GETARG_TEXT_PP(1)));
 }
 
-/* A role whose entities the current user may read; himself by default. */
+/* Returns a role whose entities the current user may read; by default the current user. */
 static Oid
 owner_argument(FunctionCallInfo fcinfo, int argno)
 {

@@ -44,7 +44,7 @@ static DurableSql stored_history = {
 	.argtypes = {INT8OID}
 };
 
-/* How the column handler is written: instance_table.c. */
+/* The form of the column handler, see instance_table.c. */
 static DurableSql source_of_function = {
 	.text = "SELECT p.prosrc FROM durable.instance i CROSS JOIN LATERAL"
 	" (SELECT CASE WHEN starts_with(i.handler, '(') THEN i.name || i.handler ELSE i.handler END AS signature) f"
@@ -91,7 +91,7 @@ durable_calls(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* The body of the function that the instance runs, or of its copy; NULL when it is gone. */
+/* The body of the function that the instance runs, or of its copy; NULL if there is none. */
 Datum
 durable_source(PG_FUNCTION_ARGS)
 {
@@ -142,7 +142,7 @@ read_history(int64 key, Replay *replay)
 	}
 }
 
-/* As an orchestration does that makes the calls of the history. */
+/* Proceeds like an orchestration that makes the calls of the history. */
 static void
 go_through(Replay *replay)
 {

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * history_api.c
- *		durable.history: what happened in an instance, one row for each event.
+ *		durable.history: the events of an instance, one row for each.
  *
- * The stored history begins with the first durable call.  That the execution
- * began, and how it ended, is in the instance's own row; it is shown here as the
- * events ExecutionStarted (number 0) and ExecutionCompleted, ExecutionFailed or
+ * The stored history begins with the first durable call.  The start and the end of
+ * the execution are in the instance's own row; they are shown here as the events
+ * ExecutionStarted (number 0) and ExecutionCompleted, ExecutionFailed or
  * ExecutionTerminated (the last number).
  *
  * Owns:	nothing
@@ -67,14 +67,14 @@ static DurableSql attempt_rows = {
 	.argtypes = {INT8OID, INT4OID}
 };
 
-/* Where the rows go, and whether the caller may read payloads. */
+/* The destination of the rows, and whether the caller may read payloads. */
 typedef struct HistoryOutput
 {
 	ReturnSetInfo *result;
 	bool		payloads;
 }			HistoryOutput;
 
-/* What the instance's row says. */
+/* The contents of the instance's row. */
 typedef struct HistoryFrame
 {
 	int64		key;
@@ -175,7 +175,7 @@ put_events(HistoryOutput *output, const HistoryFrame *frame)
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextSwitchTo(context);
 
-		/* What is behind the end came after it. */
+		/* Events behind the end arrived after it. */
 		if (!ended && STATUS_IS_FINISHED(frame->status) && durable_sql_int4(i, 2) > frame->events)
 		{
 			put_end(output, frame);
@@ -198,7 +198,7 @@ put_end(HistoryOutput *output, const HistoryFrame *frame)
 		frame->end_payload, frame->completed_at, NULL);
 }
 
-/* Of tasks that have failed and are to be tried again; no part of the history, so without a number. */
+/* Attempts of tasks that have failed and are to be tried again.  They are not in the history: no number. */
 static void
 put_attempts(HistoryOutput *output, const HistoryFrame *frame)
 {
@@ -273,7 +273,7 @@ end_type(char status)
 	}
 }
 
-/* What is kept beside the payload, with names for what are just numbers in the history. */
+/* The attributes that are kept beside the payload, with names for the numbers in the history. */
 static const Jsonb *
 detail_of(const HistoryEvent *event)
 {

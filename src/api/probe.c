@@ -1,11 +1,10 @@
 /*
  * probe.c
- *		Doors to the pure parts, for the regression tests.
+ *		Makes the pure functions callable from the regression tests.
  *
  * Values to jsonb and back, histories, handlers and retry policies take values and return
  * values, so they are tested without a workflow around them.  The extension has no
- * SQL function for any of these: a test makes its own, for which one has to be
- * superuser.
+ * SQL function for any of these: a test creates its own, as a superuser.
  *
  * Called by:	sql/json_values.sql, sql/history_format.sql, sql/handlers.sql, sql/retry_policies.sql
  * Memory:		the caller's
@@ -138,7 +137,7 @@ durable_probe_history_encode(PG_FUNCTION_ARGS)
 	PG_RETURN_JSONB_P(durable_history_encode(events, 1, 0));
 }
 
-/* (row jsonb, format "char") returns text: what its events are */
+/* (row jsonb, format "char") returns text: a description of its events */
 PG_FUNCTION_INFO_V1(durable_probe_history_decode);
 
 Datum

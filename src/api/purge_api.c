@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * purge_api.c
- *		durable.purge and durable.purge_history: deleting finished instances.
+ *		durable.purge and durable.purge_history: delete finished instances.
  *
  * purge_history goes through the instances in the order of their keys, a batch at a
  * time, all in the caller's transaction.  Instances that another transaction has

@@ -53,10 +53,10 @@
 
 #define MAX_PAGE		10000
 
-/* Each search of ranges that has not filled the page is followed by one so much larger. */
+/* A search of ranges that has not filled the page is followed by one larger by this factor. */
 #define MORE_RANGES		4
 
-/* Cursors of another form are refused: the number is that of the form. */
+/* The number of the cursor's form; cursors of another form are refused. */
 #define CURSOR_PREFIX	"d1."
 
 /*
@@ -75,7 +75,7 @@ static Oid	types_of_parameters[NPARAMETERS] = {
 };
 
 /*
- * Between which keys instances of some time of creation lie; see above.  Without
+ * The keys between which instances of some time of creation lie; see above.  Without
  * "+ 0" the planner would walk through the primary key for the first match.
  */
 static Oid	time_types[1] = {TIMESTAMPTZOID};
@@ -327,7 +327,7 @@ has_index(const char *nulls)
 	return (nulls[BY_STATUSES] == 'n' && nulls[BY_NAME] == 'n') || nulls[BY_PREFIX] != 'n' || nulls[BY_TAGS] != 'n';
 }
 
-/* How many of a range have the name is not known: its instances are taken to be spread evenly. */
+/* The number with that name in a range is not known: an even distribution is assumed. */
 static void
 spread(QueryRanges * ranges, const char *name)
 {
@@ -353,7 +353,7 @@ add_found(Found * page, Datum *values, const char *nulls)
 
 /* --- the statement -------------------------------------------------------------------- */
 
-/* Which instances there are may be seen without the right to read their tags. */
+/* The existence of instances is visible without the privilege to read their tags. */
 static char *
 statement_for(const char *nulls)
 {
@@ -385,7 +385,7 @@ statement_for(const char *nulls)
 	return text.data;
 }
 
-/* The last column of what was found is the key, that of the result the cursor. */
+/* The last column of the rows found is the key; the last column of the result is the cursor. */
 static void
 put_rows(ReturnSetInfo *result)
 {

@@ -11,7 +11,7 @@
  * reads inputs and writes results of the activities in it.
  *
  * Owns:	durable.queue, with queue_table.c; durable.queue_grant
- * Called by: clients; registration_api.c, work_api.c
+ * Called by: clients; registration_api.c, start_api.c, turn_api.c, work_*.c
  * Locks:	the queue's row, until the caller's transaction ends
  * Memory:	the caller's
  *
@@ -31,7 +31,7 @@
 #include "sql.h"
 #include "wakeup.h"
 
-/* Within the period of a rate there are parts of at least so many microseconds. */
+/* The period of a rate is divided into parts of at least this many microseconds. */
 #define SHORTEST_PERIOD_US	(QUEUE_PARTS * 1000)
 #define LONGEST_PERIOD_US	(366 * USECS_PER_DAY)
 
@@ -107,7 +107,7 @@ PG_FUNCTION_INFO_V1(durable_unpause_queue);
 PG_FUNCTION_INFO_V1(durable_grant_queue);
 PG_FUNCTION_INFO_V1(durable_revoke_queue);
 
-/* --- who may do what ---------------------------------------------------------------------- */
+/* --- privileges ------------------------------------------------------------------------------ */
 
 void
 durable_queue_require_or_make(const char *name)
@@ -119,9 +119,9 @@ durable_queue_require_or_make(const char *name)
 	{
 		run(&insert_queue, values, NULL);
 		if (!durable_queue_read(name, &queue))
-			return;				/* another one makes it just now, and this snapshot does not see it */
+			return;				/* another transaction is creating it, and this snapshot does not see it */
 	}
-	/* A superuser may act for every role, and would give the work of all to whoever has taken the name first. */
+	/* A superuser may act for every role, and would give all work to the role that took the name first. */
 	if (queue.owner == GetUserId() || superuser_arg(queue.owner) ||
 		queue.owner == durable_extension_owner() ||
 		(!superuser() && durable_client_may_act_for(queue.owner)))
@@ -318,7 +318,7 @@ durable_grant_queue(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Leaves the right to call the functions, which are of no use without a queue. */
+/* Keeps the privilege to call the functions, which are of no use without a queue. */
 Datum
 durable_revoke_queue(PG_FUNCTION_ARGS)
 {
@@ -342,12 +342,12 @@ role_argument(FunctionCallInfo fcinfo, int argno)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("role must not be null")));
-	/* Raises when there is no such role. */
+	/* Raises an error when the role does not exist. */
 	(void) GetUserNameFromId(PG_GETARG_OID(argno), false);
 	return PG_GETARG_OID(argno);
 }
 
-/* The schema, and what a worker calls, unless the role has that already. */
+/* Grants the schema and a worker's functions, unless the role has these privileges already. */
 static void
 grant_functions(Oid role)
 {

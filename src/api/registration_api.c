@@ -4,9 +4,9 @@
  *
  * A registration gives a function a name and options.  It belongs to the role that
  * made it; making it again replaces it.  An orchestration may have several versions, each
- * with a registration of its own; that which was made last for the first time is the
- * newest.  registry.c, which reads registrations, decides
- * to which other roles one applies.
+ * with a registration of its own; the newest version is the one whose first registration
+ * is the latest.  registry.c, which reads registrations, decides to which other roles a
+ * registration applies.
  *
  * Owns:		writing of durable.orchestration and durable.activity
  * Called by:	SQL
@@ -33,7 +33,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-/* So long what has ended can be kept, unless it is kept for good. */
+/* The longest time for which ended instances are kept, unless they are never deleted. */
 #define LONGEST_RETENTION_YEARS	1000
 #define LONGEST_RETENTION_US	(LONGEST_RETENTION_YEARS * 366 * USECS_PER_DAY)
 
@@ -260,7 +260,7 @@ unregister(FunctionCallInfo fcinfo, const char *kind, const char *version, Durab
 
 	values[0] = ObjectIdGetDatum(GetUserId());
 	values[1] = CStringGetTextDatum(name);
-	/* A role that is gone cannot do it any more, and its name nobody can take. */
+	/* A dropped role cannot do it any more, and no other role could take its name. */
 	values[2] = BoolGetDatum(superuser() || GetUserId() == durable_extension_owner());
 	values[3] = text_or_null(version, &nulls[3]);
 	durable_sql_connect();
@@ -334,7 +334,7 @@ check_handler_is_given(FunctionCallInfo fcinfo, const char *name, bool is_extern
 				 errhint("Specify a function with its argument types, for example 'app.send_mail(jsonb)', or use execution => 'external' with a queue.")));
 }
 
-/* NULL: none.  A queue that does not exist yet is made, without limits. */
+/* NULL: no queue.  A queue that does not exist yet is made, without limits. */
 static char *
 queue_argument(FunctionCallInfo fcinfo, const char *name, const char *execution)
 {
@@ -404,7 +404,7 @@ turn_queue_argument(FunctionCallInfo fcinfo, const char *name)
 	return queue;
 }
 
-/* Longer ones would lead to times that there are not. */
+/* Longer intervals would lead to times out of range. */
 static void
 check_retention(FunctionCallInfo fcinfo, int argno)
 {

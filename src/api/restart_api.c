@@ -6,7 +6,7 @@
  *
  * The new instance belongs to the owner of the old one, not to the calling role, which
  * has the owner's privileges.  It is started as durable.start does it, as that owner:
- * names, rights and inputs are checked anew.
+ * names, privileges and inputs are checked again.
  *
  * Owns:	nothing
  * Called by: clients
@@ -33,7 +33,7 @@ static DurableSql what_it_was = {
 	.argtypes = {INT8OID}
 };
 
-/* Those whose parents have failed are rewound with them. */
+/* Instances whose parents have failed are rewound with them. */
 static DurableSql failed_instances = {
 	.text = "SELECT i.key, i.owner FROM durable.finished f JOIN durable.instance i ON i.key = f.key "
 	"WHERE f.status <> 'C' AND f.status = 'F' AND i.status = 'F' AND i.failure ->> 'compensation' IS NULL AND ($1 IS NULL OR f.name = $1) "
@@ -143,7 +143,7 @@ durable_rewind(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* What its compensations have undone is not there any more for the steps that would follow. */
+/* The effects that its compensations have undone are missing for the steps that would follow. */
 static void
 refuse_undone(const char *instance_id, int64 key)
 {

@@ -12,7 +12,7 @@
  * the end, so it polls every tenth of a second.
  *
  * Owns:	nothing
- * Called by: clients
+ * Called by: clients; work_wait.c
  * Locks:	none while sleeping
  * Memory:	results in the context of the call
  *
@@ -119,7 +119,7 @@ durable_wait_for(PG_FUNCTION_ARGS)
 	else
 		wait_until_finished(instance.key, instance_id, deadline, &result);
 
-	/* As in durable.instances, payloads are for those who may act for the owner. */
+	/* As in durable.instances, only roles that may act for the owner see payloads. */
 	values[0] = CStringGetTextDatum(durable_client_status_word(result.status));
 	if (durable_client_may_act_for(instance.owner))
 	{
@@ -144,7 +144,7 @@ durable_wait_require_nonatomic(FunctionCallInfo fcinfo, const char *function, co
 }
 
 /*
- * Commits, and again after each look.  The slot is taken before the first commit,
+ * Commits first, and after each look.  The slot is taken before the first commit,
  * so the instance cannot finish unnoticed and the first look can wait.
  */
 static void
@@ -182,7 +182,7 @@ wait_until_finished(int64 key, const char *instance_id, TimestampTz deadline, Ru
 	MemoryContextSwitchTo(caller);
 }
 
-/* Into the current memory context. */
+/* The result is in the current memory context. */
 static void
 read_result(int64 key, const char *instance_id, RunResult *result)
 {

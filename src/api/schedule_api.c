@@ -102,7 +102,7 @@ durable_schedule(PG_FUNCTION_ARGS)
 	return next_time(&row, fcinfo);
 }
 
-/* The same arguments; what is NULL stays as it is. */
+/* The same arguments; those that are NULL leave the schedule's value unchanged. */
 Datum
 durable_alter_schedule(PG_FUNCTION_ARGS)
 {
@@ -170,7 +170,7 @@ durable_unpause_schedule(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* A run out of turn; also of a schedule that is paused. */
+/* Starts an extra run; also for a paused schedule. */
 Datum
 durable_trigger_schedule(PG_FUNCTION_ARGS)
 {
@@ -186,7 +186,7 @@ durable_trigger_schedule(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(instance_id));
 }
 
-/* The times from one to another, both included, whatever overlap says: they are past. */
+/* Runs the times from one to another, both included.  These are past, so overlap does not apply. */
 Datum
 durable_backfill(PG_FUNCTION_ARGS)
 {
@@ -393,8 +393,8 @@ check_interval(const Interval *interval, const char *parameter)
 }
 
 /*
- * As a start would, so that an error is reported to the caller and not to the log of pg_cron.
- * On error the abort of the (sub)transaction gives the role back.
+ * Checks the same as a start, so that an error is reported to the caller and not only to the
+ * log of pg_cron.  On error the abort of the (sub)transaction restores the role.
  */
 static void
 check_orchestration(ScheduleRow *row)

@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * schedule_tick.c
- *		What a schedule does when its clock ticks.
+ *		Starts the runs of a schedule when its job calls it.
  *
- * A tick looks at the times of the schedule since the last one that is done with
+ * A tick looks at the times of the schedule after the last one that was processed
  * (seen_until), in order.  Those longer ago than catch_up are missed; each other one is
- * a run.  The instance id says schedule and time, so a run is started once even if
- * seen_until was lost.
+ * a run.  The instance id contains the schedule and the time, so a run is started once
+ * even if seen_until was lost.
  *
- * A run that finds others of its schedule unfinished is treated as overlap says.  With
+ * overlap decides about a run that finds others of its schedule unfinished.  With
  * skip, allow and terminate_other the tick starts instances itself.  With buffer_one and
  * cancel_other a run may have to wait for the end of the one before; no process waits
  * for that, but an instance does, which is called the runner: it gets each run as an
@@ -17,7 +17,7 @@
  *
  * running lists instances of the schedule that had not ended when it was last looked, in
  * the order of their runs.  One that is not there (yet) waits in the runner, or was
- * purged: it was if the runner is past it, which its custom status says.
+ * purged: it was purged if the custom status of the runner shows a later one.
  *
  * Owns:	nothing
  * Called by: schedule_api.c
@@ -44,10 +44,10 @@
 #include "sql.h"
 #include "wakeup.h"
 
-/* pg_cron may be late by that much; a time that it has just announced is not missed. */
+/* pg_cron may be late by this much; a time that it has just announced is not missed. */
 #define PUNCTUAL_US		USECS_PER_MINUTE
 
-/* More runs wait for the next tick; more times that were missed are not counted. */
+/* Further runs wait for the next tick; further missed times are not counted. */
 #define MAX_RUNS		1000
 #define MAX_MISSED		100000
 
@@ -185,7 +185,7 @@ durable_schedule_run(ScheduleRow *row, TimestampTz time, bool is_scheduled)
 			return start_now(row, time, start_at);
 
 		case OVERLAP_BUFFER_ONE:
-			/* The runner does not know of one that was started under another setting. */
+			/* The runner does not know an instance that was started under another setting. */
 			if (!has_direct && list_length(others) < 2)
 				return hand_over(row, time, start_at, false);
 			break;
@@ -235,7 +235,7 @@ durable_schedule_instance_id(const char *name, TimestampTz time)
 
 /* --- others of the schedule --------------------------------------------------------------- */
 
-/* Those that have not ended, in the order of their runs; the row's list is brought up to date. */
+/* Returns the unfinished ones in the order of their runs, and updates the row's list. */
 static List *
 unfinished(ScheduleRow *row)
 {
@@ -284,7 +284,7 @@ unfinished(ScheduleRow *row)
 			runs = lappend(runs, run);
 		MemoryContextSwitchTo(spi);
 
-		/* The runner is past all that have been handed over before. */
+		/* The runner has finished all runs that were handed over before. */
 		if (last_begun && strcmp(run->instance_id, last_begun) == 0)
 		{
 			List	   *left = NIL;
@@ -307,7 +307,7 @@ unfinished(ScheduleRow *row)
 	return runs;
 }
 
-/* Of the runner that goes on, and the id of the last instance that it has begun, or NULL. */
+/* The running runner, and the id of the last instance that it has begun, or NULL. */
 static bool
 find_runner(const ScheduleRow *row, ClientInstance *runner, char **last_begun)
 {
@@ -359,7 +359,7 @@ start_now(ScheduleRow *row, TimestampTz time, TimestampTz start_at)
 	return row->last_instance;
 }
 
-/* The run becomes an event of the runner, which is started if it is not there. */
+/* The run becomes an event of the runner, which is started if it does not exist. */
 static char *
 hand_over(ScheduleRow *row, TimestampTz time, TimestampTz start_at, bool replace)
 {
@@ -422,7 +422,7 @@ object(const char *const *members, const char *const *values, int n)
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
-/* By chance, but the same however often it is asked. */
+/* Pseudo-random, but the same value for the same arguments. */
 static TimestampTz
 jittered(const ScheduleRow *row, TimestampTz time)
 {

@@ -68,8 +68,8 @@ PG_FUNCTION_INFO_V1(durable_unsubscribe_instance);
 PG_FUNCTION_INFO_V1(durable_publish);
 
 /*
- * Starts the instance unless it is there, and sends it the event: one or the other
- * is always true when the statement has ended, whoever else does the same.
+ * Starts the instance unless it exists, and sends it the event.  After the statement the
+ * instance exists and has the event, also if other sessions do the same concurrently.
  */
 Datum
 durable_start_with_event(PG_FUNCTION_ARGS)
@@ -162,7 +162,7 @@ durable_publish(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(publish(topic, data));
 }
 
-/* How many instances get it.  A thousand subscribers at a time. */
+/* Returns the number of instances that get the event.  Takes a thousand subscribers at a time. */
 static int64
 publish(const char *topic, const Jsonb *data)
 {

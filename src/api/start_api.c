@@ -19,7 +19,7 @@
  * are looked up each time: the registry has a cache of its own.
  *
  * Owns:	inserting into durable.instance and durable.timer for clients
- * Called by: clients; wait_api.c (durable.run)
+ * Called by: clients; run_api.c, restart_api.c, schedule_*.c, signal_api.c
  * Locks:	a unique index entry for the instance id
  * Memory:	the remembered name in a context that is reset when it changes
  *
@@ -56,11 +56,11 @@
 /* The end of a version 7 UUID; two bits of it are fixed. */
 #define RANDOM_PER_ID	8
 
-/* What a name stands for. */
+/* The result of looking up a name. */
 typedef struct StartTarget
 {
 	const char *name;			/* as stored */
-	const char *version;		/* of the registration, or NULL: it has none */
+	const char *version;		/* of the registration; NULL if it has none */
 	bool		is_registered;
 	Handler    *handler;		/* NULL: it is external */
 	const char *queue;			/* of its turns, if it is external */
@@ -153,7 +153,7 @@ durable_start_external(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(durable_client_start(&request, &key)));
 }
 
-/* Those that both functions have. */
+/* The arguments that both functions have. */
 static void
 read_arguments(FunctionCallInfo fcinfo, StartRequest *request)
 {
@@ -203,7 +203,7 @@ durable_client_start_or_get(const StartRequest *request, int64 *key, bool *is_ne
 	return instance_id;
 }
 
-/* On error the abort of the (sub)transaction gives the role back. */
+/* On error the abort of the (sub)transaction restores the role. */
 char *
 durable_client_start_as(Oid owner, const StartRequest *request, bool *is_new)
 {
@@ -312,7 +312,7 @@ admit(const StartRequest *request, Oid owner)
 
 	if (quota == NULL)
 		return;
-	/* Nothing is started; or the instance is replaced, and then this is asked again. */
+	/* No instance is started, or one is replaced, and then this is checked again. */
 	if (request->instance_id && durable_client_look_up(owner, request->instance_id, &present))
 		return;
 	while ((answer = durable_quota_take(quota, &value)) == QUOTA_MUST_COUNT)
@@ -345,7 +345,7 @@ check_target(const StartRequest *request, StartTarget *target)
 	if (handler != NULL)
 		durable_handler_check_privilege(handler);
 
-	/* Other types say themselves that the input does not fit, or take a text. */
+	/* The input functions of other types report that the input does not fit, or take a text. */
 	if (handler != NULL && request->is_json_text && handler->nargs == 1 &&
 		(handler->parameters[0].reader.type == JSONBOID || handler->parameters[0].reader.type == JSONOID))
 		durable_client_warn_of_json_text("input");
@@ -355,7 +355,7 @@ check_target(const StartRequest *request, StartTarget *target)
 	durable_json_check_size(target->input, "input");
 }
 
-/* --- what the name stands for --------------------------------------------------------- */
+/* --- looking up the name -------------------------------------------------------------- */
 
 static void
 resolve(const StartRequest *request, Oid owner, StartTarget *target)
@@ -432,7 +432,7 @@ remember_function(const char *name, Oid owner, const Handler *handler)
 	last_function.valid = true;
 }
 
-/* A function, schema, right to a schema or membership has changed: look again. */
+/* A function, schema, privilege on a schema or membership has changed: look again. */
 static void
 forget_function(Datum arg, int cacheid, uint32 hashvalue)
 {
@@ -491,7 +491,7 @@ draw_random(unsigned char *bytes)
 	memcpy(bytes, supply + left, RANDOM_PER_ID);
 }
 
-/* False if the instance id is taken. */
+/* Returns false if the instance id is taken. */
 static bool
 insert(const StartRequest *request, const StartTarget *target, Oid owner,
 	   const char *instance_id, int64 *key)
@@ -539,8 +539,8 @@ insert(const StartRequest *request, const StartTarget *target, Oid owner,
 }
 
 /*
- * The owner has an instance of that id.  True: the caller gets it.  False: the id is free
- * now, insert again.
+ * The owner has an instance of that id.  Returns true if the caller gets it, and false if
+ * the id is free now, so that the caller inserts again.
  */
 static bool
 settle_conflict(const StartRequest *request, Oid owner, int64 *key)
@@ -560,7 +560,7 @@ settle_conflict(const StartRequest *request, Oid owner, int64 *key)
 	if (strcmp(request->on_conflict, "replace_finished") == 0 &&
 		STATUS_IS_FINISHED(instance.status))
 	{
-		/* Another session may have done it first: the id is free, or in use again. */
+		/* Another session may have replaced it first: the id is free, or in use again. */
 		durable_client_purge(instance.key);
 		return false;
 	}

@@ -70,7 +70,7 @@ durable_stats(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(durable_stat_reset);
 
-/* Those of roles whose privileges the caller has. */
+/* Only statistics of roles whose privileges the caller has. */
 Datum
 durable_stat_reset(PG_FUNCTION_ARGS)
 {

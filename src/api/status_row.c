@@ -5,13 +5,13 @@
  *
  * A session that waits for a workflow gets its row of durable.instances in the end.
  * Running the view for it costs as much as the rest of the wait, because the view
- * shows what an instance waits for, when it is due, and its parent.  One that has
- * ended and has no parent has none of these, so its row is made here from one read of
+ * shows the calls that an instance waits for, its due time, and its parent.  An ended
+ * instance without a parent has none of these, so its row is made here from one read of
  * the table.  All other rows are read from the view.  Both must give the same result,
  * which a test verifies (client_status).
  *
  * Called by: wait_api.c
- * Locks:	none that stays
+ * Locks:	none that is kept
  * Memory:	the row in CurrentMemoryContext
  *
  *-------------------------------------------------------------------------
@@ -66,7 +66,7 @@ durable_status_of_ended(const ClientInstance *instance, TupleDesc desc, Datum *r
 		memset(row.nulls, true, sizeof(row.nulls));
 		fill(&row, &scan);
 
-		/* Here, where large values can still be fetched. */
+		/* Done at this point, where TOASTed values can still be fetched. */
 		*result = HeapTupleGetDatum(heap_form_tuple(desc, row.values, row.nulls));
 	}
 	durable_scan_close_latest(&scan);

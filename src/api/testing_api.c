@@ -3,8 +3,8 @@
  * testing_api.c
  *		Testing aids: units of work in this session, and a clock that can be moved.
  *
- * With durable.max_workers = 0 nothing but drain runs anything, so a test sees
- * the same in every run, and advance_clock makes hours pass at once.
+ * With durable.max_workers = 0 only drain runs units, so the results of a test are
+ * reproducible, and advance_clock makes hours pass at once.
  *
  * Called by: SQL, with durable.testing = on
  * Locks:	those of the units
@@ -39,7 +39,7 @@
 static UnitResult run(UnitResult (*unit) (Oid owner, UnitScan *scan), Oid owner, UnitScan *scan);
 static void require_testing(const char *function);
 
-/* So that times that are computed from it, such as the end of a retention, are times. */
+/* The limit keeps times computed from it, such as the end of a retention, in range. */
 #define CLOCK_YEARS		250000
 #define LATEST_CLOCK	((TimestampTz) CLOCK_YEARS * 366 * USECS_PER_DAY)
 #define EARLIEST_CLOCK	((TimestampTz) -2000 * 365 * USECS_PER_DAY)
@@ -76,10 +76,10 @@ durable_drain(PG_FUNCTION_ARGS)
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 
-	/* What was committed before must be visible, whatever called us has seen. */
+	/* Rows committed before must be visible, whatever snapshot the caller has. */
 	SPI_commit();
 
-	/* A paused engine, or a copy's, runs nothing here either. */
+	/* A paused engine, or that of a copy, runs no units here either. */
 	may_run = durable_engine_check(&paused, &held);
 	SPI_commit();
 	while (may_run)
@@ -89,8 +89,8 @@ durable_drain(PG_FUNCTION_ARGS)
 		bool		passed_over = scan.passed_over;
 
 		/*
-		 * In the middle of many batches too: what is learned from the first
-		 * activities lets the others run inline.
+		 * A task runs between full batches, too: the durations learned from the first
+		 * activities let the others run inline.
 		 */
 		if (result == UNIT_NOTHING || passed_over)
 			result = run(durable_unit_task, owner, &scan);
@@ -104,11 +104,11 @@ durable_drain(PG_FUNCTION_ARGS)
 		}
 		durable_suspect_ran();
 
-		/* What a unit has sent may be anywhere: at the end, look everywhere again. */
+		/* A unit may have sent messages to any instance: at the end, look everywhere again. */
 		if (result != UNIT_NOTHING || watching != UNIT_NOTHING)
 			look_again = true;
 		else if (passed_over)
-			;					/* go on behind what others hold */
+			;					/* go on behind the rows that others have locked */
 		else if (look_again)
 		{
 			/* The coordinator lets activities of queues begin, too: wait for its commit. */
@@ -160,7 +160,7 @@ durable_advance_clock(PG_FUNCTION_ARGS)
 				 errmsg("step must not be null")));
 	step = PG_GETARG_INTERVAL_P(0);
 
-	/* From the time it shows, so that what it shows then is a time, too. */
+	/* Starts from the time that the clock shows, so that the new time is in range, too. */
 	now = durable_clock_now();
 	moved = durable_time_after(now, step, "step");
 	if (moved > LATEST_CLOCK || moved < EARLIEST_CLOCK)

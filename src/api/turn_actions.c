@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * turn_actions.c
- *		The actions of a completed turn, from JSON to events of the history.
+ *		Converts the actions of a completed turn from JSON to events of the history.
  *
- * Everything that can be wrong with an action is refused here, while the worker waits for
- * the answer.  The unit of work that applies the turn gets the calls in the encoding of the
+ * Every invalid action is refused here, while the worker waits for the answer.  The
+ * unit of work that applies the turn gets the calls in the encoding of the
  * history (run/external.c).
  *
  * Owns:	the JSON form of actions; docs/external.md describes it
@@ -161,7 +161,7 @@ read_call(const Jsonb *action, const char *type, int number, TimestampTz now)
 	return call;
 }
 
-/* As run/external.c reads it. */
+/* In the form that run/external.c reads. */
 static Jsonb *
 read_end(const Jsonb *action, int number, TimestampTz now)
 {

@@ -4,8 +4,8 @@
  *		For workers that run external orchestrations: durable.fetch_turns, turn_events,
  *		complete_turn, complete_turns.
  *
- * A turn that is ready is a row of durable.queued_task, which is leased as a task is.  What a
- * worker sees are the events that the instance has at that moment.  Completing the turn deletes
+ * A turn that is ready is a row of durable.queued_task, which is leased as a task is.  A
+ * worker sees the events that the instance has at that moment.  Completing the turn deletes
  * the row and sends the actions to the instance in one transaction; the unit that takes this
  * message applies them (run/external.c).
  *
@@ -38,7 +38,7 @@
 #include "turn_api.h"
 #include "work_token.h"
 
-/* So long a fetch waits for another one from the same limited queue to commit. */
+/* A fetch waits for this time for the commit of another one from the same limited queue. */
 #define BUSY_WAIT_US		(1000 * 1000)
 #define BUSY_STEP_US		2000
 
@@ -140,7 +140,7 @@ put_turn(ReturnSetInfo *result, const QueuedTask * task, int64 nonce, bool with_
 	int			nnew = 0;
 
 	if (instance == NULL)
-		return;					/* it was purged just now */
+		return;					/* it has just been purged */
 	events = durable_turn_events(instance, task->attempt, time_of(instance, task->attempt, task->leased_at));
 	foreach(cell, events)
 	{
@@ -173,7 +173,7 @@ put_turn(ReturnSetInfo *result, const QueuedTask * task, int64 nonce, bool with_
 	MemoryContextDelete(instance->context);
 }
 
-/* With its history; NULL: it is gone, or has fewer events. */
+/* Returns the instance with its history; NULL if it was purged, or has fewer events. */
 static Instance *
 load(Oid owner, int64 key, int seen)
 {
@@ -199,7 +199,7 @@ load(Oid owner, int64 key, int seen)
 	return instance;
 }
 
-/* The time that the turn sees: not before its last event, and the same whenever it is asked for. */
+/* The time that the turn sees: not before its last event, and the same in each call. */
 static TimestampTz
 time_of(const Instance *instance, int seen, TimestampTz leased_at)
 {
@@ -333,7 +333,7 @@ texts_argument(FunctionCallInfo fcinfo, int argno, int n, const char *what, char
 		texts[i] = nulls[i] ? NULL : TextDatumGetCString(elements[i]);
 }
 
-/* How many tokens were good. */
+/* Returns the number of valid tokens. */
 static int
 complete(Tokens *tokens, Jsonb **actions, char **statuses, char **traces, bool skips)
 {
@@ -345,7 +345,7 @@ complete(Tokens *tokens, Jsonb **actions, char **statuses, char **traces, bool s
 	List	   *messages = NIL;
 	uint64		nrows;
 
-	/* First all that can be refused. */
+	/* First all checks that can refuse the call. */
 	for (int i = 0; i < tokens->n; i++)
 		(void) durable_turn_payload(actions[i], statuses[i], traces[i], now, now);
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * turn_events.c
- *		The history of an external orchestration, as its worker sees it.
+ *		Writes the history of an external orchestration in the form that its worker sees.
  *
  * The stored history has events in the order in which they came.  A worker has to see the
  * events of a turn before the calls of this turn, and events that arrived while the turn was
@@ -36,12 +36,12 @@
 
 #define EVENT_COLUMNS	18
 
-/* What is being written. */
+/* The state of the output. */
 typedef struct Story
 {
 	const Instance *instance;
 	List	   *events;
-	int			next;			/* events before this one that are no calls have been told */
+	int			next;			/* events before this one that are no calls have been written */
 	bool		has_begun;
 	bool	   *dropped;		/* calls of activities whose failures were taken back */
 	TurnEvent  *started;
@@ -128,7 +128,7 @@ begin_turn(Story * story, TimestampTz at, bool is_new)
 	event->parent = parent_json(instance);
 }
 
-/* Events before that one which are no calls. */
+/* Writes the events before that one that are no calls. */
 static void
 tell_until(Story * story, int until, bool is_new)
 {

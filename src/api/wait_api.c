@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * wait_api.c
- *		durable.status and durable.wait: the status of an instance, and waiting for its end.
+ *		durable.status and durable.wait: report the status of an instance, and wait for its end.
  *
  * A waiter takes a slot in shared memory first, then looks whether the instance is
  * finished, then sleeps: so the signal that the finishing transaction sends at its
@@ -19,7 +19,7 @@
  * is a virtual one.
  *
  * Owns:	nothing
- * Called by: clients
+ * Called by: clients; run_api.c, work_wait.c
  * Locks:	none while sleeping
  * Memory:	results in the context of the call
  *
@@ -51,8 +51,8 @@
 #define MAX_WAIT_ANY	100
 
 /*
- * How often a waiter looks without having been signalled; on a standby there is nobody
- * to do that.
+ * Interval of the looks of a waiter that is not signalled; on a standby no process
+ * signals it.
  */
 #define RECHECK_MS			1000
 #define STANDBY_RECHECK_MS	100
@@ -123,7 +123,7 @@ durable_wait(PG_FUNCTION_ARGS)
 	return status_datum(fcinfo, &instance);
 }
 
-/* The waiter may wonder why, and the reason may be that nothing runs here at all. */
+/* Tells a waiter that the instance has not begun to run, and how to find the reason. */
 static void
 notice_unless_begun(const char *instance_id)
 {
@@ -136,7 +136,7 @@ notice_unless_begun(const char *instance_id)
 				 errhint("It may have a start_at in the future. Otherwise SELECT * FROM durable.doctor() WHERE NOT ok; shows what keeps workflows from running.")));
 }
 
-/* Finished, and not about to go on: whoever has called durable.rewind waits for what comes of it. */
+/* Finished, and not about to go on: a caller of durable.rewind waits for the new end. */
 static bool
 is_over(const ClientInstance *instance)
 {
@@ -200,8 +200,8 @@ status_datum(FunctionCallInfo fcinfo, const ClientInstance *instance)
 }
 
 /*
- * Replay of the removal of rows waits for this query's snapshot, and what is waited for
- * comes behind it.
+ * Replay of the removal of rows waits for this query's snapshot, and the awaited end is
+ * replayed after it.
  */
 static void
 refuse_on_standby(const char *function, const char *instance_id, TimestampTz deadline)
@@ -321,7 +321,7 @@ ids_to_wait_for(FunctionCallInfo fcinfo, int *nids)
 	return ids;
 }
 
-/* False when the time is over.  A slot for each, so that any end wakes. */
+/* Returns false when the time is over.  Takes a slot for each instance, so that any end wakes it. */
 static bool
 sleep_until_any_finished(char **ids, int nids, TimestampTz deadline, ClientInstance *finished)
 {
@@ -367,7 +367,7 @@ sleep_until_any_finished(char **ids, int nids, TimestampTz deadline, ClientInsta
 	return found;
 }
 
-/* The first in the list that is finished; false: none.  The keys of all that come before it. */
+/* Finds the first finished one in the list, or returns false; and the keys of those before it. */
 static bool
 any_finished(char **ids, int nids, int64 *keys, ClientInstance *finished)
 {

@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * work_api.c
- *		For workers outside of the database: durable.fetch_work, complete_tasks, fail_task,
- *		extend_lease, release_work.
+ *		Functions for workers outside of the database: durable.fetch_work, complete_tasks,
+ *		fail_task, extend_lease, release_work.
  *
- * A token names a task, its attempt and, by a random number, the lease.  It is good for as
+ * A token names a task, its attempt and, by a random number, the lease.  It is valid for as
  * long as no other worker has got the task: a lease that has ended and was not taken over
- * can still be answered.  A token that is no longer good changes nothing, and says so
- * (WF008).  Answers are remembered for a while, so that a worker that did not hear whether
- * its answer has arrived repeats it and is answered as before.
+ * can still be answered.  A token that is no longer valid changes nothing and raises an
+ * error (WF008).  Answers are remembered for a while, so that a worker that has got no
+ * confirmation can repeat its answer and gets the same result.
  *
  * Owns:	nothing; writes answers into durable.queued_task
  * Called by: clients
@@ -38,7 +38,7 @@
 #include "sql.h"
 #include "work_token.h"
 
-/* So long a fetch waits for another one from the same limited queue to commit. */
+/* A fetch waits for this time for the commit of another one from the same limited queue. */
 #define BUSY_WAIT_US		(1000 * 1000)
 #define BUSY_STEP_US		2000
 
@@ -75,7 +75,7 @@ static DurableSql release = {
 	6, {INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
 };
 
-/* Of one token; what a repetition of a failure finds has another attempt. */
+/* The result for one token; a repeated failure finds the task with another attempt. */
 static DurableSql find_leased = {
 	"SELECT t.execution, t.task, t.owner, t.queue, t.name, t.retry, t.scheduled_at, t.state, t.attempt, " WANTED_STILL
 	" FROM durable.queued_task t WHERE t.key = $1 AND t.id = $2 AND t.nonce = $3 AND t.kind = 'e' FOR UPDATE",
@@ -279,7 +279,7 @@ results_argument(FunctionCallInfo fcinfo, int argno, int n)
 	return results;
 }
 
-/* fail_task(token, failure, retryable): is there to be another attempt? */
+/* fail_task(token, failure, retryable): returns whether there will be another attempt */
 Datum
 durable_fail_task(PG_FUNCTION_ARGS)
 {
@@ -416,7 +416,7 @@ durable_release_work(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(change(&release, &tokens, now + delay, now, true));
 }
 
-/* How many of the tokens were good. */
+/* Returns the number of valid tokens. */
 static int
 change(DurableSql *sql, Tokens *tokens, TimestampTz at, TimestampTz now, bool wakes)
 {

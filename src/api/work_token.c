@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * work_token.c
- *		Tokens of work that is out, and arguments that the functions of workers have in common.
+ *		Tokens of leased work, and arguments that the functions for workers have in common.
  *
  * Owns:	the form of tokens
  * Called by: work_api.c, turn_api.c
@@ -116,7 +116,7 @@ durable_work_stale(const char *token)
 			 errhint("Stop the work, and change nothing more for it.")));
 }
 
-/* Once for each queue that follows another one. */
+/* Checks a queue only when it differs from the previous one. */
 void
 durable_work_check_queue(const char *queue, char **checked)
 {
