@@ -90,7 +90,7 @@ durable_doctor_known_until(void)
 	return isnull ? durable_clock_now() : until + durable_clock_offset();
 }
 
-/* --- what keeps VACUUM from cleaning the queues ---------------------------------------- */
+/* --- snapshots that keep VACUUM from cleaning the queues ------------------------------- */
 
 /*
  * For a session and a prepared transaction the server shows since when they hold a

@@ -7,6 +7,7 @@
  * SQL function for any of these: a test creates its own, as a superuser.
  *
  * Called by:	sql/json_values.sql, sql/history_format.sql, sql/handlers.sql, sql/retry_policies.sql
+ * Locks:		none
  * Memory:		the caller's
  */
 #include "postgres.h"

@@ -67,7 +67,7 @@ typedef struct StartTarget
 	const Jsonb *input;			/* as its parameters have read it */
 }			StartTarget;
 
-/* The function that the last name was found to be, and what decided that. */
+/* The function found for the last name, and the state on which that depended. */
 static struct
 {
 	bool		valid;

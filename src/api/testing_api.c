@@ -129,7 +129,7 @@ durable_drain(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* One unit in one transaction, as in a worker whatever the session's defaults are. */
+/* Runs one unit in one transaction, as a worker does, independently of the session's defaults. */
 static UnitResult
 run(UnitResult (*unit) (Oid owner, UnitScan *scan), Oid owner, UnitScan *scan)
 {

@@ -36,8 +36,8 @@ durable_upgrade_code_hash(PG_FUNCTION_ARGS)
 }
 
 /*
- * upgrade_execute(statement): what the script does in this way is not recorded as the
- * extension's own.  pg_dump dumps privileges that are granted like this.
+ * upgrade_execute(statement): objects and privileges that the script makes in this way are
+ * not recorded as the extension's own.  pg_dump dumps privileges that are granted like this.
  */
 Datum
 durable_upgrade_execute(PG_FUNCTION_ARGS)

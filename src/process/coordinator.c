@@ -107,7 +107,7 @@ durable_coordinator_main(Datum arg)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
-			looked_at = 0;		/* for what may run now */
+			looked_at = 0;		/* start workers for the work that may run now */
 			delete_at = 0;
 		}
 		MemoryContextReset(round_context);

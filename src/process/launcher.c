@@ -473,7 +473,7 @@ by_need(const void *a, const void *b)
 	return x->since < y->since ? -1 : x->since > y->since;
 }
 
-/* Settings may have changed what may run. */
+/* Changed settings may let other databases run. */
 static void
 tell_left_coordinators(void)
 {

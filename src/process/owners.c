@@ -313,7 +313,7 @@ durable_owners_are_busy(void)
 	return busy;
 }
 
-/* --- who needs a worker ---------------------------------------------------------------- */
+/* --- the need for workers -------------------------------------------------------------- */
 
 static Workforce
 count_workers(Oid owner)

@@ -37,7 +37,7 @@
 #define SPARE_AFTER			1000	/* a worker idle for this time exits for another owner's second */
 #define SHORTAGE_POLL		50
 #define NO_PROCESS_DELAY	2000
-#define LEAVES_WITHIN		1000	/* a worker that was asked to exit does so within this time, unless its batch is stuck */
+#define LEAVES_WITHIN		1000	/* a worker that was asked to exit does so, unless its batch is stuck */
 
 /* Workers that were registered and have not attached yet. */
 typedef struct Start

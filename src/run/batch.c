@@ -3,7 +3,7 @@
  * batch.c
  *		The data that one unit of work has read and will write, in memory.
  *
- * batch_read.c fills it, execution.c and what it calls add to it, batch_store.c
+ * batch_read.c fills it, execution.c and the files it calls add to it, batch_store.c
  * writes it.
  *
  * Called by: unit.c, task_unit.c; dispatch.c, outcome.c, rewind.c, straight_through.c and

@@ -14,7 +14,7 @@
  *
  * While an entity is locked, calls of the holder are served, and everything else is parked.
  *
- * Orphans.  The end of an execution frees what it has locked: at once if it can lock the
+ * Orphans.  The end of an execution frees the entities it has locked: at once if it can lock the
  * row, else by a message.  A request that is still under way when its execution ends must not lock
  * anything any more.  So the unit that takes a request from a line, with the entity's row
  * locked, checks whether the execution still runs.  If it does, then its end is yet to be

@@ -25,8 +25,8 @@
  * is then not tried with that orchestration for a long time.
  *
  * Turn by turn, an activity runs outside of the orchestration: as the owner, under the
- * owner's settings, and its effects stay regardless of what the orchestration's code
- * does afterwards.  So no activity is run within the turn if a function with SECURITY
+ * owner's settings, and its effects stay regardless of the later actions of the
+ * orchestration's code.  So no activity is run within the turn if a function with SECURITY
  * DEFINER, or with settings of its own, is on the stack, or if the code has changed a
  * setting.  If a block with an exception handler is rolled back with activities in it,
  * the whole attempt is undone.  (In a piece they have left nothing that could be

@@ -5,8 +5,8 @@
  *
  * One transaction claims up to BATCH_INSTANCES runnable instances of one owner
  * with their messages and due timers, runs each until it waits, and writes
- * everything with one statement for each table.  See docs/design.md for what a
- * crash at each point leaves.  Messages for entities are found in the same inbox, and
+ * everything with one statement for each table.  docs/design.md describes the effects of
+ * a crash at each point.  Messages for entities are found in the same inbox, and
  * taken in the same batch (entity_batch.c).
  *
  * Positions.  Rows of the inbox are inserted and deleted at one place of its index,
