@@ -104,6 +104,7 @@ sub lines
 	my ($text) = @_;
 
 	$text =~ s/[ \t]+$//mg;
+	$text =~ s/^CONTEXT:  \KPL\/pgSQL expression/SQL expression/mg;	# 18 names the language
 	$text =~ s/\n+\z//;
 	return split /\n/, $text, -1;
 }
