@@ -117,7 +117,7 @@ is((ann('list', '-q', '--tag', 'n=17'))[1], "many-17\n", 'a tag that is a number
 is((ann('list', '-q', '--tag', 's="18"'))[1], "many-18\n", '... or a string');
 is((ann('list', '-q', '--failed', '--name', 'public.failing', '--since', '1 hour'))[1] =~ tr/\n//, 1, 'failed ones of an hour');
 is((ann('list', '-q', '--failed', '--since', '2099-01-01'))[1], '', '... and of the future');
-is((ann('list', '--status', 'completed,failed', '-q', '--prefix', 'a1'))[1], "a1\n", 'words for a status in any case');
+is((ann('list', '--status', 'completed,failed', '-q', '--name', 'public.asking', '--prefix', 'a1'))[1], "a1\n", 'words for a status in any case');
 ($code, $out, $err) = ann('list', '--limit', 3, '--prefix', 'many-');
 my ($cursor) = $err =~ /--after (\S+)/;
 like($out, qr/^ID +STATUS +NAME/, 'a table');
