@@ -35,8 +35,10 @@
 #include "wait_api.h"
 #include "waiter.h"
 
+/* The last column: a rewind that the failed instance has not taken yet. */
 static DurableSql result_row = {
-	.text = "SELECT status, output, failure, suspend_reason FROM durable.instance WHERE key = $1",
+	.text = "SELECT status, output, failure, suspend_reason, status = 'F' AND EXISTS (SELECT FROM durable.inbox m "
+	"WHERE m.owner = i.owner AND m.key = i.key AND m.kind = 'w') FROM durable.instance i WHERE key = $1",
 	.nargs = 1,
 	.argtypes = {INT8OID}
 };
@@ -45,6 +47,7 @@ static DurableSql result_row = {
 typedef struct RunResult
 {
 	char		status;
+	bool		is_over;		/* finished, and not about to be rewound */
 	Jsonb	   *output;
 	Jsonb	   *failure;
 	char	   *suspend_reason;
@@ -114,9 +117,8 @@ durable_wait_for(PG_FUNCTION_ARGS)
 	deadline = durable_wait_deadline(fcinfo, 1);
 
 	durable_client_require_visible(instance_id, &instance);
-	if (STATUS_IS_FINISHED(instance.status) || durable_wait_ms(deadline) <= 0)
-		read_result(instance.key, instance_id, &result);
-	else
+	read_result(instance.key, instance_id, &result);
+	if (!result.is_over && durable_wait_ms(deadline) > 0)
 		wait_until_finished(instance.key, instance_id, deadline, &result);
 
 	/* As in durable.instances, only roles that may act for the owner see payloads. */
@@ -169,7 +171,7 @@ wait_until_finished(int64 key, const char *instance_id, TimestampTz deadline, Ru
 
 			MemoryContextSwitchTo(caller);
 			read_result(key, instance_id, result);
-			if (STATUS_IS_FINISHED(result->status) || durable_wait_ms(deadline) <= 0)
+			if (result->is_over || durable_wait_ms(deadline) <= 0)
 				break;
 		}
 		SPI_finish();
@@ -189,6 +191,7 @@ read_result(int64 key, const char *instance_id, RunResult *result)
 	Datum		values[1] = {Int64GetDatum(key)};
 	MemoryContext context = CurrentMemoryContext;
 	bool		found;
+	bool		isnull;
 
 	durable_sql_connect();
 	found = durable_sql_run(&result_row, values, NULL, false, 1) > 0;
@@ -200,6 +203,7 @@ read_result(int64 key, const char *instance_id, RunResult *result)
 		result->output = durable_sql_jsonb(0, 2);
 		result->failure = durable_sql_jsonb(0, 3);
 		result->suspend_reason = durable_sql_text(0, 4);
+		result->is_over = STATUS_IS_FINISHED(result->status) && !DatumGetBool(durable_sql_datum(0, 5, &isnull));
 		MemoryContextSwitchTo(spi);
 	}
 	durable_sql_finish();

@@ -73,6 +73,15 @@ is($waiting->{out}, "Completed|2|\n", 'the end comes through');
 is($primary->safe_psql('postgres', "CALL durable.wait_for('three', '100 ms')"), 'Running||', 'after the timeout it says how things are');
 $primary->safe_psql('postgres', "SELECT durable.start('breaks', instance_id => 'broken')");
 like($primary->safe_psql('postgres', "CALL durable.wait_for('broken')"), qr/^Failed\|\|\{.*"sqlstate": "22012"/, 'a failure is shown, and not raised');
+
+# What is about to be rewound has not ended.
+$primary->safe_psql('postgres', 'CREATE OR REPLACE FUNCTION breaks() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1 / 1; END $$');
+$primary->safe_psql('postgres', $_) foreach ('SELECT durable.pause()', "SELECT durable.rewind('broken')");
+my $before = time;
+$primary->safe_psql('postgres', "CALL durable.wait_for('broken', '500 ms')");
+cmp_ok(time - $before, '>=', 0.5, 'durable.wait_for waits for the end of what is rewound');
+$primary->safe_psql('postgres', 'SELECT durable.unpause()');
+is($primary->safe_psql('postgres', "CALL durable.wait_for('broken')"), 'Completed|1|', '... which is another one');
 is($primary->safe_psql('postgres', "DO \$\$ DECLARE s text; o jsonb; f jsonb; BEGIN CALL durable.wait_for('one', '1 s', s, o, f); PERFORM set_config('t.result', s || o, false); END \$\$; SELECT current_setting('t.result')"),
 	'Completed"here"', 'PL/pgSQL can call it');
 (undef, undef, $err) = $primary->psql('postgres', "BEGIN; CALL durable.wait_for('three')");
