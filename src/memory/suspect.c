@@ -19,6 +19,8 @@
 #include "shared.h"
 
 #include "clock.h"
+#include "flight.h"
+#include "guc.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "utils/timestamp.h"
@@ -241,4 +243,10 @@ static void
 release_at_exit(int code, Datum arg)
 {
 	durable_suspect_ran();
+}
+
+bool
+durable_suspect_convicts(int crashes)
+{
+	return crashes >= durable_max_crashes * FLIGHT_CRASH;
 }

@@ -38,4 +38,7 @@ extern bool durable_suspect_may_run(void);
 extern bool durable_suspect_is_free(void);	/* would it be true, as it seems? */
 extern void durable_suspect_ran(void);
 
+/* Are these crashes, in fifths (flight.h), so many that the code does not run again? */
+extern bool durable_suspect_convicts(int crashes);
+
 #endif							/* DURABLE_SUSPECT_H */

@@ -56,7 +56,7 @@ extern bool durable_entity_is_in_batch(const char *id);
 extern BatchEntity * durable_entity_ready(Batch * batch, const char *id);
 
 /*
- * For unit.c: locks the entities that these messages and timers are for.  False: none
+ * For batch_claim.c: locks the entities that these messages and timers are for.  False: none
  * could be locked.  Then, when the messages have been found to be live, takes them.
  */
 extern bool durable_entities_claim(Batch * batch, int64 key, List *messages);

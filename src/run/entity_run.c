@@ -33,7 +33,7 @@
 #include "guc.h"
 #include "json.h"
 #include "registry.h"
-#include "unit.h"
+#include "suspect.h"
 #include "usercall.h"
 
 /* An operation that takes this many times the inline limit is rolled back, and run alone. */
@@ -97,7 +97,7 @@ run(Batch * batch, BatchEntity * entity, const Message *message, const Instance 
 
 	if (registration == NULL)
 		return hold(batch, entity, psprintf("entity \"%s\" is not registered", durable_entity_name(entity->id)));
-	if (of == NULL && durable_blame_convicts(entity->row.crashes))
+	if (of == NULL && durable_suspect_convicts(entity->row.crashes))
 		return convict(batch, entity, message);
 
 	durable_entity_address_read(message->name, &id, &name);

@@ -106,7 +106,7 @@ durable_unit_task(Oid owner, UnitScan *scan)
 			end_task(task);
 		else if (status == STATUS_SUSPENDED)
 			hold_task(owner, task, now);
-		else if (durable_blame_convicts(task->crashes))
+		else if (durable_suspect_convicts(task->crashes))
 			give_up(batch, task);
 		else
 			run_task(batch, task, scan);

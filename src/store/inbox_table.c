@@ -9,7 +9,7 @@
  * it takes no number from the sequence and has 0.
  *
  * Owns:	durable.inbox; finished.c deletes its rows together with their instances
- * Called by: unit.c, batch_store.c, batch_statements.c, entity_batch.c, lease.c, client.c,
+ * Called by: batch_claim.c, batch_store.c, batch_statements.c, entity_batch.c, lease.c, client.c,
  *			start_api.c, entity_api.c
  * Locks:	none on rows that it reads; row locks on those that it deletes
  * Memory:	rows in CurrentMemoryContext

@@ -8,7 +8,7 @@
  * instance has none.
  *
  * Owns:	durable.timer
- * Called by: unit.c, batch_store.c, start_api.c, entity_api.c
+ * Called by: batch_claim.c, batch_store.c, start_api.c, entity_api.c
  * Locks:	none on rows that it reads; row locks on those that it deletes
  * Memory:	rows in CurrentMemoryContext
  *
