@@ -188,3 +188,67 @@ SELECT durable.register_orchestration('x', 'app.child(jsonb)', execution => 'ext
 SELECT durable.register_orchestration('x', execution => 'maybe');
 SELECT durable.fetch_turns('nowhere');
 SELECT durable.turn_events('x');
+
+-- activities of external orchestrations: payload, version, tags and trace of the call; results byte for byte
+SELECT durable.start_external('texts', 'Texts', '{"b":1,  "a":1.0}', 'text');
+CALL durable.drain();
+SELECT durable.complete_turn(token, $$[{"type": "schedule_task", "id": 7, "name": "anything", "input": "{\"z\":1,  \"a\":1.0}", "version": "2", "tags": {"k": "v"}, "trace": "00-1"},
+    {"type": "schedule_task", "id": 9, "name": "anything", "input": "raw"}, {"type": "schedule_task", "id": 11, "name": "anything"}]$$)
+FROM durable.fetch_turns('texts');
+CALL durable.drain();
+CREATE TABLE texts AS SELECT * FROM durable.fetch_work('texts', max_tasks => 10);
+SELECT task_id, name, input, payload, version, tags, trace FROM texts ORDER BY task_id;
+SELECT durable.complete_tasks_text(array_agg(token ORDER BY task_id), '{"{\"y\":1,  \"y\":2}",plain}') FROM texts WHERE task_id <> 11;
+SELECT durable.complete_tasks_text(array_agg(token ORDER BY task_id), '{x,y}') FROM texts WHERE task_id <> 11;
+SELECT durable.complete_tasks_text(array_agg(token), '{x,y}') FROM texts WHERE task_id = 11;
+SELECT durable.complete_tasks_text('{1-1-1-1}', '{x}', on_stale => 'skip');
+SELECT durable.fail_task(token, '{"message": "out of order", "type": "RangeError", "stack": "at f", "non_retriable": true, "inner": {"message": "deep"}, "properties": {"n": 1}}')
+FROM texts WHERE task_id = 11;
+CALL durable.drain();
+CREATE TABLE text_turn AS SELECT * FROM durable.fetch_turns('texts');
+SELECT type, task_id, input, failure FROM durable.turn_events((SELECT token FROM text_turn)) WHERE is_new AND task_id IS NOT NULL;
+-- whoever does an activity of an orchestration in SQL gets its input as JSON, and may answer with a text
+CREATE FUNCTION app.asks(input jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN jsonb_build_array(durable.call_activity('asked', input), durable.call_activity('asked', '2'::jsonb));
+END $$;
+SELECT durable.register_activity('asked', execution => 'external', queue => 'asked');
+SELECT durable.start('app.asks', '{"b": 1}'::jsonb, 'asks');
+CALL durable.drain();
+SELECT name, input, payload, version, tags, trace, task_id FROM durable.fetch_work('asked', lease => '1 ms');
+SELECT durable.advance_clock('1 second') IS NOT NULL;
+SELECT durable.complete_tasks_text(array_agg(token), '{"{\"n\": [1]}"}') FROM durable.fetch_work('asked');
+CALL durable.drain();
+SELECT durable.complete_tasks_text(array_agg(token), '{no JSON}') FROM durable.fetch_work('asked');
+CALL durable.drain();
+SELECT output FROM durable.status('asks');
+
+-- for gateways: several states at once, and the whole history
+SELECT instance_id, owner = current_user::regrole AS own, name, version, runtime_status, is_external, execution, parent_instance_id, tags, failure ->> 'message' AS failure,
+    custom_status, input, output FROM durable.instance_states('{text,nobody,asks,two,NULL,one,child of sql,asks}');
+SELECT instance_id, runtime_status, custom_status, input, output, failure ->> 'message' AS failure FROM durable.instance_states('{one,four}', with_payloads => false);
+SELECT count(*) FROM durable.instance_states('{}');
+SELECT durable.instance_states(NULL);
+SELECT count(*) FROM durable.instance_states(array_fill('x'::text, '{10001}'));
+SELECT n, is_new, type, event_id, task_id, name, input FROM durable.external_history('text');
+SELECT durable.complete_turn(token, '[{"type": "complete", "id": 12, "status": "Completed", "output": "{\"x\":1,  \"x\":2}"}]') FROM text_turn;
+CALL durable.drain();
+SELECT n, is_new, type, event_id, task_id, name, input, status FROM durable.external_history('text') WHERE n > 8;
+SELECT type, status, input, failure ->> 'type' AS failure FROM durable.external_history('three') WHERE status IS NOT NULL
+UNION ALL SELECT type, status, input, failure ->> 'message' FROM durable.external_history('four') WHERE status IS NOT NULL;
+SELECT durable.external_history('asks');
+SELECT durable.external_history('nobody');
+-- other roles see neither
+CREATE ROLE regress_stranger LOGIN;
+SELECT durable.grant_usage('regress_stranger');
+SET ROLE regress_stranger;
+SELECT count(*) FROM durable.instance_states('{text,one}');
+SELECT durable.external_history('text');
+RESET ROLE;
+GRANT pg_monitor TO regress_stranger;
+SET ROLE regress_stranger;
+SELECT instance_id, runtime_status, input, output, tags FROM durable.instance_states('{text,two}');
+SELECT durable.external_history('text');
+RESET ROLE;
+DROP OWNED BY regress_stranger;
+DROP ROLE regress_stranger;

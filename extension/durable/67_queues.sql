@@ -1,8 +1,9 @@
 -- Queues: activities that programs outside of the database do, limits for these and for
 -- activities in SQL, and what is to be seen of them.
 
--- What a worker gets.  input is that of the call; idempotency_key is the same whenever the
--- same attempt is handed out again.
+-- What a worker gets.  input is that of the call, payload its text; idempotency_key is the same
+-- whenever the same attempt is handed out again.  version, tags and trace are those that an external
+-- orchestration has given its call, and task_id is the number of the call.
 CREATE TYPE durable.work AS (
     token           text,
     queue           text COLLATE "C",
@@ -12,7 +13,12 @@ CREATE TYPE durable.work AS (
     attempt         integer,
     idempotency_key text,
     leased_until    timestamptz,
-    scheduled_at    timestamptz
+    scheduled_at    timestamptz,
+    payload         text,
+    version         text,
+    tags            jsonb,
+    trace           text,
+    task_id         integer
 );
 
 CREATE FUNCTION durable.register_queue(
@@ -57,6 +63,9 @@ LANGUAGE C AS 'MODULE_PATHNAME', 'durable_wait_for_work';
 
 CREATE FUNCTION durable.complete_tasks(tokens text[], results jsonb[] DEFAULT NULL, on_stale text DEFAULT 'error')
 RETURNS integer LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_complete_tasks';
+
+CREATE FUNCTION durable.complete_tasks_text(tokens text[], results text[] DEFAULT NULL, on_stale text DEFAULT 'error')
+RETURNS integer LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_complete_tasks_text';
 
 CREATE FUNCTION durable.fail_task(token text, failure jsonb, retryable boolean DEFAULT true)
 RETURNS boolean LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_fail_task';
@@ -143,6 +152,32 @@ CREATE FUNCTION durable.complete_turns(
     on_stale        text   DEFAULT 'error')
 RETURNS integer LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_complete_turns';
 
+-- For gateways.  input, output and custom_status: the texts of an external orchestration, or JSON.
+CREATE TYPE durable.instance_state AS (
+    instance_id        text COLLATE "C",
+    owner              regrole,
+    name               text,
+    version            text,
+    runtime_status     text,
+    is_external        boolean,
+    created_time       timestamptz,
+    last_updated_time  timestamptz,
+    completed_time     timestamptz,
+    execution          integer,
+    parent_instance_id text COLLATE "C",
+    tags               jsonb,
+    failure            jsonb,
+    custom_status      text,
+    input              text,
+    output             text
+);
+
+CREATE FUNCTION durable.instance_states(instance_ids text[], with_payloads boolean DEFAULT true)
+RETURNS SETOF durable.instance_state LANGUAGE C STABLE ROWS 10 AS 'MODULE_PATHNAME', 'durable_instance_states';
+
+CREATE FUNCTION durable.external_history(instance_id text)
+RETURNS SETOF durable.turn_event LANGUAGE C STABLE ROWS 20 AS 'MODULE_PATHNAME', 'durable_external_history';
+
 -- Counts are of the whole queue; oldest: since when the task that has waited longest is ready.
 CREATE VIEW durable.queues WITH (security_barrier = true) AS
 SELECT q.name,
@@ -196,6 +231,8 @@ COMMENT ON PROCEDURE durable.wait_for_work(text, interval, boolean, text[], text
     'waits until durable.fetch_work or durable.fetch_turns would find something, and holds no transaction or snapshot meanwhile';
 COMMENT ON FUNCTION durable.complete_tasks(text[], jsonb[], text) IS
     'completes tasks with their results; returns how many tokens were good';
+COMMENT ON FUNCTION durable.complete_tasks_text(text[], text[], text) IS
+    'completes tasks with results that are texts, which an external orchestration gets byte for byte; returns how many tokens were good';
 COMMENT ON FUNCTION durable.fail_task(text, jsonb, boolean) IS
     'says that an attempt has failed; returns whether there is to be another one';
 COMMENT ON FUNCTION durable.extend_lease(text[], interval) IS
@@ -212,6 +249,11 @@ COMMENT ON FUNCTION durable.start_external(text, text, text, text, timestamptz, 
     'starts an external orchestration, which need not be registered, with a text that is kept byte for byte; returns the instance id';
 COMMENT ON FUNCTION durable.raise_event_text(text, text, text) IS
     'sends an event to an instance with a text that is kept byte for byte';
+COMMENT ON TYPE durable.instance_state IS 'an instance as gateways show it, with payloads that are texts';
+COMMENT ON FUNCTION durable.instance_states(text[], boolean) IS
+    'status of several instances, with payloads that are texts; ids that do not exist have no row';
+COMMENT ON FUNCTION durable.external_history(text) IS
+    'history of an external orchestration, in the form in which its worker sees it';
 COMMENT ON FUNCTION durable.fetch_turns(text, text, integer, interval, text[], boolean) IS
     'takes turns of external orchestrations from a queue and leases them for a while';
 COMMENT ON FUNCTION durable.turn_events(text) IS

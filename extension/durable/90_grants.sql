@@ -22,8 +22,8 @@ BEGIN ATOMIC
           'schedule_times', 'tick_schedule', 'tick_schedules', 'run_one_by_one',
           'register_queue', 'unregister_queue', 'pause_queue', 'unpause_queue', 'grant_queue', 'revoke_queue',
           -- workers outside of the database
-          'fetch_work', 'wait_for_work', 'complete_tasks', 'fail_task', 'extend_lease', 'release_work',
-          'fetch_turns', 'turn_events', 'complete_turn', 'complete_turns', 'start_external', 'raise_event_text',
+          'fetch_work', 'wait_for_work', 'complete_tasks', 'complete_tasks_text', 'fail_task', 'extend_lease', 'release_work',
+          'fetch_turns', 'turn_events', 'complete_turn', 'complete_turns', 'start_external', 'raise_event_text', 'instance_states', 'external_history',
           -- orchestrations
           'call_activity', 'schedule_activity', 'call_sql', 'wait_until', 'compensate_with', 'run_compensations',
           'call_sub_orchestrator', 'schedule_sub_orchestrator',
@@ -47,7 +47,7 @@ BEGIN ATOMIC
     SELECT p.oid::regprocedure
     FROM pg_proc p
     WHERE p.pronamespace = 'durable'::regnamespace
-      AND p.proname = ANY (ARRAY['fetch_work', 'wait_for_work', 'complete_tasks', 'fail_task', 'extend_lease',
+      AND p.proname = ANY (ARRAY['fetch_work', 'wait_for_work', 'complete_tasks', 'complete_tasks_text', 'fail_task', 'extend_lease',
                                  'release_work', 'fetch_turns', 'turn_events', 'complete_turn', 'complete_turns', 'version']::name[]);
 END;
 

@@ -10,7 +10,7 @@
  * message applies them (run/external.c).
  *
  * Owns:	nothing
- * Called by: clients
+ * Called by: clients; external_api.c
  * Locks:	rows of durable.queued_task until the caller's transaction ends; lease.c
  * Memory:	the caller's
  *
@@ -63,7 +63,6 @@ static DurableSql find_turn = {
 };
 
 static void put_turn(ReturnSetInfo *result, const QueuedTask * task, int64 nonce, bool with_events);
-static Instance *load(Oid owner, int64 key, int seen);
 static TimestampTz time_of(const Instance *instance, int seen, TimestampTz leased_at);
 static int	complete(Tokens *tokens, Jsonb **actions, char **statuses, char **traces, bool skips);
 static void texts_argument(FunctionCallInfo fcinfo, int argno, int n, const char *what, char **texts);
@@ -130,7 +129,7 @@ durable_fetch_turns(PG_FUNCTION_ARGS)
 static void
 put_turn(ReturnSetInfo *result, const QueuedTask * task, int64 nonce, bool with_events)
 {
-	Instance   *instance = load(task->owner, task->key, task->attempt);
+	Instance   *instance = durable_turn_load(task->owner, task->key, task->attempt);
 	Datum		values[TURN_COLUMNS];
 	bool		nulls[TURN_COLUMNS] = {0};
 	List	   *events;
@@ -173,9 +172,8 @@ put_turn(ReturnSetInfo *result, const QueuedTask * task, int64 nonce, bool with_
 	MemoryContextDelete(instance->context);
 }
 
-/* Returns the instance with its history; NULL if it was purged, or has fewer events. */
-static Instance *
-load(Oid owner, int64 key, int seen)
+Instance *
+durable_turn_load(Oid owner, int64 key, int seen)
 {
 	DurableScan instances;
 	DurableScan history;
@@ -246,7 +244,7 @@ durable_turn_events_of(PG_FUNCTION_ARGS)
 		durable_work_stale(text);
 	durable_work_check_queue(queue, &checked);
 
-	instance = load(owner, token.key, token.attempt);
+	instance = durable_turn_load(owner, token.key, token.attempt);
 	if (instance == NULL)
 		durable_work_stale(text);
 	InitMaterializedSRF(fcinfo, 0);

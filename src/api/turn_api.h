@@ -31,6 +31,9 @@ typedef struct TurnEvent
 	const char *status;
 }			TurnEvent;
 
+/* The instance with its history; NULL if it was purged, or has fewer events than the turn has seen. */
+extern Instance *durable_turn_load(Oid owner, int64 key, int seen);
+
 /* turn_events.c: never used again, and another one after continue_as_new and rewind. */
 extern char *durable_turn_execution_id(const Instance *instance);
 
@@ -39,6 +42,12 @@ extern char *durable_turn_execution_id(const Instance *instance);
  * those that it sees when it is handed out with that many events at that time.
  */
 extern List *durable_turn_events(const Instance *instance, int seen, TimestampTz at);
+
+/*
+ * The whole history of the instance, which is loaded.  is_new: no completed turn has seen the
+ * event.  The last one is ExecutionCompleted when the instance has ended.
+ */
+extern List *durable_turn_history(const Instance *instance);
 
 /* An array of those that are new, or of the others. */
 extern Jsonb *durable_turn_events_json(const List *events, bool is_new);

@@ -15,7 +15,7 @@
  * Failures that a rewind has taken back are left out, with the calls of the activities.
  *
  * Owns:	nothing
- * Called by: turn_api.c
+ * Called by: turn_api.c, external_api.c
  * Locks:	none
  * Memory:	CurrentMemoryContext
  *
@@ -53,7 +53,10 @@ static DurableSql parent_of = {
 	1, {INT8OID}
 };
 
+static void tell_turns(Story * story, int until);
 static void begin_turn(Story * story, TimestampTz at, bool is_new);
+static void begin_execution(Story * story, bool is_new);
+static void tell_end(Story * story);
 static void tell_until(Story * story, int until, bool is_new);
 static void tell(Story * story, const HistoryEvent *event, bool is_new);
 static TurnEvent *add(Story * story, const char *type, TimestampTz at, bool is_new);
@@ -87,35 +90,63 @@ execution_id(int64 key, int32 execution, int rewinds, TimestampTz created_at)
 List *
 durable_turn_events(const Instance *instance, int seen, TimestampTz at)
 {
-	const Replay *replay = &instance->replay;
-	Story		story = {.instance = instance, .dropped = find_dropped(replay)};
+	Story		story = {.instance = instance, .dropped = find_dropped(&instance->replay)};
 
-	for (int i = 0; i < seen; i++)
-	{
-		const HistoryEvent *event = replay->events[i];
-
-		if (event->type == HISTORY_TURN_STARTED)
-		{
-			begin_turn(&story, durable_history_get_number(durable_json_get_member(event->extra, "at")), false);
-			tell_until(&story, durable_history_get_number(durable_json_get_member(event->extra, "events")), false);
-			story.trace = durable_verbatim_unwrap(event->payload);
-		}
-		else if (durable_history_is_call(event->type))
-			tell(&story, event, false);
-	}
+	tell_turns(&story, seen);
 	begin_turn(&story, at, true);
 	tell_until(&story, seen, true);
 	story.started->orchestration_trace = story.trace;
 	return story.events;
 }
 
+List *
+durable_turn_history(const Instance *instance)
+{
+	Story		story = {.instance = instance, .dropped = find_dropped(&instance->replay)};
+	bool		is_over = STATUS_IS_FINISHED(instance->status);
+
+	tell_turns(&story, instance->replay.nevents);
+	if (instance->started_at != 0)
+		begin_execution(&story, !is_over);
+	tell_until(&story, instance->replay.nevents, !is_over);
+	if (is_over)
+		tell_end(&story);
+	return story.events;
+}
+
+/* Writes the turns that were completed, with their calls, from events before that one. */
+static void
+tell_turns(Story * story, int until)
+{
+	for (int i = 0; i < until; i++)
+	{
+		const HistoryEvent *event = story->instance->replay.events[i];
+
+		if (event->type == HISTORY_TURN_STARTED)
+		{
+			begin_turn(story, durable_history_get_number(durable_json_get_member(event->extra, "at")), false);
+			tell_until(story, durable_history_get_number(durable_json_get_member(event->extra, "events")), false);
+			story->trace = durable_verbatim_unwrap(event->payload);
+		}
+		else if (durable_history_is_call(event->type))
+			tell(story, event, false);
+	}
+}
+
 static void
 begin_turn(Story * story, TimestampTz at, bool is_new)
+{
+	(void) add(story, "OrchestratorStarted", at, is_new);
+	begin_execution(story, is_new);
+}
+
+/* The first time it is called. */
+static void
+begin_execution(Story * story, bool is_new)
 {
 	const Instance *instance = story->instance;
 	TurnEvent  *event;
 
-	(void) add(story, "OrchestratorStarted", at, is_new);
 	if (story->has_begun)
 		return;
 	story->has_begun = true;
@@ -126,6 +157,21 @@ begin_turn(Story * story, TimestampTz at, bool is_new)
 	event->instance_id = instance->instance_id;
 	event->execution_id = durable_turn_execution_id(instance);
 	event->parent = parent_json(instance);
+}
+
+static void
+tell_end(Story * story)
+{
+	const Instance *instance = story->instance;
+	TurnEvent  *event = add(story, "ExecutionCompleted", instance->completed_at, false);
+
+	event->status = durable_client_status_word(instance->status);
+	if (instance->status == STATUS_COMPLETED)
+		event->input = durable_verbatim_unwrap(instance->output);
+	else if (instance->status == STATUS_FAILED)
+		event->failure = instance->failure;
+	else if (instance->failure != NULL)
+		event->input = durable_json_get_text(instance->failure, "reason");
 }
 
 /* Writes the events before that one that are no calls. */

@@ -2,7 +2,7 @@
  *
  * work_api.c
  *		Functions for workers outside of the database: durable.fetch_work, complete_tasks,
- *		fail_task, extend_lease, release_work.
+ *		complete_tasks_text, fail_task, extend_lease, release_work.
  *
  * A token names a task, its attempt and, by a random number, the lease.  It is valid for as
  * long as no other worker has got the task: a lease that has ended and was not taken over
@@ -30,12 +30,14 @@
 #include "client.h"
 #include "clock.h"
 #include "columns.h"
+#include "history.h"
 #include "inbox_table.h"
 #include "json.h"
 #include "lease.h"
 #include "queue_api.h"
 #include "retry.h"
 #include "sql.h"
+#include "verbatim.h"
 #include "work_token.h"
 
 /* A fetch waits for this time for the commit of another one from the same limited queue. */
@@ -43,6 +45,7 @@
 #define BUSY_STEP_US		2000
 
 #define MOST_TASKS			10000
+#define WORK_COLUMNS		14
 
 #define TOKENS \
 	"unnest($1::int8[], $2::int8[], $3::int4[], $4::int8[]) WITH ORDINALITY AS u (key, id, attempt, nonce, n)"
@@ -78,17 +81,21 @@ static DurableSql release = {
 /* The result for one token; a repeated failure finds the task with another attempt. */
 static DurableSql find_leased = {
 	"SELECT t.execution, t.task, t.owner, t.queue, t.name, t.retry, t.scheduled_at, t.state, t.attempt, " WANTED_STILL
-	" FROM durable.queued_task t WHERE t.key = $1 AND t.id = $2 AND t.nonce = $3 AND t.kind = 'e' FOR UPDATE",
+	", t.call FROM durable.queued_task t WHERE t.key = $1 AND t.id = $2 AND t.nonce = $3 AND t.kind = 'e' FOR UPDATE",
 	3, {INT8OID, INT8OID, INT8OID}
 };
 
 static void put_work(ReturnSetInfo *result, const QueuedTask * task, int64 nonce);
-static Jsonb **results_argument(FunctionCallInfo fcinfo, int argno, int n);
+static void put_call(Datum *values, bool *nulls, const QueuedTask * task);
+static int32 complete_all(FunctionCallInfo fcinfo, bool is_text);
+static Jsonb **results_argument(FunctionCallInfo fcinfo, int argno, int n, bool is_text);
 static int	change(DurableSql *sql, Tokens *tokens, TimestampTz at, TimestampTz now, bool wakes);
-static Jsonb *failure_argument(FunctionCallInfo fcinfo, int argno, const QueuedTask * task, int *sqlerrcode);
+static Jsonb *failure_argument(FunctionCallInfo fcinfo, int argno, const QueuedTask * task, int *sqlerrcode,
+							   bool *retryable);
 
 PG_FUNCTION_INFO_V1(durable_fetch_work);
 PG_FUNCTION_INFO_V1(durable_complete_tasks);
+PG_FUNCTION_INFO_V1(durable_complete_tasks_text);
 PG_FUNCTION_INFO_V1(durable_fail_task);
 PG_FUNCTION_INFO_V1(durable_extend_lease);
 PG_FUNCTION_INFO_V1(durable_release_work);
@@ -149,25 +156,61 @@ durable_fetch_work(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* The columns of durable.work. */
+/*
+ * The columns of durable.work.  The input of an external orchestration's activity is stored as
+ * a text: the worker gets that text, and the value that it denotes.
+ */
 static void
 put_work(ReturnSetInfo *result, const QueuedTask * task, int64 nonce)
 {
-	Datum		values[9];
-	bool		nulls[9] = {0};
+	Datum		values[WORK_COLUMNS];
+	bool		nulls[WORK_COLUMNS] = {0};
+	const Jsonb *input = task->call ? durable_verbatim_to_json(task->input) : task->input;
 
 	values[0] = CStringGetTextDatum(durable_work_make_token(task, nonce));
 	values[1] = CStringGetTextDatum(task->queue);
 	values[2] = CStringGetTextDatum(task->name);
-	values[3] = JsonbPGetDatum(task->input);
-	nulls[3] = task->input == NULL;
+	values[3] = JsonbPGetDatum(input);
+	nulls[3] = input == NULL;
 	values[4] = CStringGetTextDatum(task->instance_id);
 	values[5] = Int32GetDatum(task->attempt);
 	values[6] = CStringGetTextDatum(psprintf("%s:" INT64_FORMAT ".%d.%d.%d", task->instance_id, task->key,
 											 task->execution, task->task, task->attempt));
 	values[7] = TimestampTzGetDatum(task->at);
 	values[8] = TimestampTzGetDatum(task->scheduled_at);
+	put_call(values, nulls, task);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* The columns from payload on, which an external orchestration has said about its call. */
+static void
+put_call(Datum *values, bool *nulls, const QueuedTask * task)
+{
+	char	   *text = NULL;
+	Jsonb	   *tags = NULL;
+	Jsonb	   *id = NULL;
+	char	   *version = NULL;
+	char	   *trace = NULL;
+
+	if (task->call == NULL && task->input != NULL)
+		text = JsonbToCString(NULL, &task->input->root, VARSIZE(task->input));
+	else if (task->call != NULL)
+	{
+		text = durable_verbatim_unwrap(task->input);
+		version = durable_json_get_text(task->call, "version");
+		tags = durable_json_get_member(task->call, "tags");
+		trace = durable_json_get_text(task->call, "trace");
+		id = durable_json_get_member(task->call, "event_id");
+	}
+	nulls[9] = text == NULL;
+	values[9] = text ? CStringGetTextDatum(text) : (Datum) 0;
+	nulls[10] = version == NULL;
+	values[10] = version ? CStringGetTextDatum(version) : (Datum) 0;
+	nulls[11] = tags == NULL;
+	values[11] = JsonbPGetDatum(tags);
+	nulls[12] = trace == NULL;
+	values[12] = trace ? CStringGetTextDatum(trace) : (Datum) 0;
+	values[13] = Int32GetDatum(id ? (int32) durable_history_get_number(id) : task->task);
 }
 
 /* --- answers ------------------------------------------------------------------------------ */
@@ -175,6 +218,22 @@ put_work(ReturnSetInfo *result, const QueuedTask * task, int64 nonce)
 /* complete_tasks(tokens, results, on_stale) */
 Datum
 durable_complete_tasks(PG_FUNCTION_ARGS)
+{
+	durable_client_enter("complete_tasks", "It is for workers outside of the database.");
+	PG_RETURN_INT32(complete_all(fcinfo, false));
+}
+
+/* complete_tasks_text(tokens, results, on_stale) */
+Datum
+durable_complete_tasks_text(PG_FUNCTION_ARGS)
+{
+	durable_client_enter("complete_tasks_text", "It is for workers outside of the database.");
+	PG_RETURN_INT32(complete_all(fcinfo, true));
+}
+
+/* Returns the number of valid tokens. */
+static int32
+complete_all(FunctionCallInfo fcinfo, bool is_text)
 {
 	Tokens		tokens;
 	Jsonb	  **results;
@@ -189,12 +248,11 @@ durable_complete_tasks(PG_FUNCTION_ARGS)
 	uint64		nrows;
 	int			ncompleted = 0;
 
-	durable_client_enter("complete_tasks", "It is for workers outside of the database.");
 	durable_work_tokens(fcinfo, 0, &tokens);
-	results = results_argument(fcinfo, 1, tokens.n);
+	results = results_argument(fcinfo, 1, tokens.n, is_text);
 	skips = durable_work_skips_stale(fcinfo, 2);
 	if (tokens.n == 0)
-		PG_RETURN_INT32(0);
+		return 0;
 	memcpy(values, tokens.values, sizeof(tokens.values));
 	values[4] = TimestampTzGetDatum(now);
 	done = palloc0(tokens.n * sizeof(bool));
@@ -217,6 +275,7 @@ durable_complete_tasks(PG_FUNCTION_ARGS)
 		message->task = durable_sql_int4(i, 6);
 		message->attempt = durable_sql_int4(i, 7);
 		message->payload = results[n];
+		message->is_text = is_text;
 		message->at = now;
 		messages = lappend(messages, message);
 	}
@@ -249,12 +308,12 @@ durable_complete_tasks(PG_FUNCTION_ARGS)
 		durable_queue_wake(checked);
 	if (messages != NIL)
 		durable_lease_send(messages);
-	PG_RETURN_INT32(ncompleted);
+	return ncompleted;
 }
 
 /* NULL for all of them is NULL for each. */
 static Jsonb **
-results_argument(FunctionCallInfo fcinfo, int argno, int n)
+results_argument(FunctionCallInfo fcinfo, int argno, int n, bool is_text)
 {
 	Jsonb	  **results = palloc0(Max(n, 1) * sizeof(Jsonb *));
 	Datum	   *elements;
@@ -263,7 +322,8 @@ results_argument(FunctionCallInfo fcinfo, int argno, int n)
 
 	if (PG_ARGISNULL(argno))
 		return results;
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(argno), JSONBOID, -1, false, TYPALIGN_INT, &elements, &nulls, &given);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(argno), is_text ? TEXTOID : JSONBOID, -1, false, TYPALIGN_INT,
+					  &elements, &nulls, &given);
 	if (given != n)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -273,7 +333,7 @@ results_argument(FunctionCallInfo fcinfo, int argno, int n)
 	{
 		if (nulls[i])
 			continue;
-		results[i] = DatumGetJsonbP(elements[i]);
+		results[i] = is_text ? durable_verbatim_wrap(TextDatumGetCString(elements[i])) : DatumGetJsonbP(elements[i]);
 		durable_json_check_size(results[i], "result of an activity");
 	}
 	return results;
@@ -292,6 +352,7 @@ durable_fail_task(PG_FUNCTION_ARGS)
 	bool		isnull;
 	bool		found;
 	bool		wanted = false;
+	bool		retryable = PG_ARGISNULL(2) || PG_GETARG_BOOL(2);
 	char		state = '\0';
 	char	   *checked = NULL;
 	MemoryContext context = CurrentMemoryContext;
@@ -321,6 +382,7 @@ durable_fail_task(PG_FUNCTION_ARGS)
 		state = durable_sql_char(0, 8);
 		task.attempt = durable_sql_int4(0, 9);
 		wanted = DatumGetBool(durable_sql_datum(0, 10, &isnull));
+		task.call = durable_sql_jsonb(0, 11);
 	}
 	durable_sql_finish();
 	MemoryContextSwitchTo(context);
@@ -334,15 +396,19 @@ durable_fail_task(PG_FUNCTION_ARGS)
 	if (task.attempt != token.attempt || !wanted || (state != QUEUED_LEASED && state != QUEUED_READY))
 		durable_work_stale(text);
 
-	failure = failure_argument(fcinfo, 1, &task, &sqlerrcode);
-	PG_RETURN_BOOL(durable_lease_fail(&task, failure, sqlerrcode, PG_ARGISNULL(2) || PG_GETARG_BOOL(2),
-									  durable_clock_now()));
+	failure = failure_argument(fcinfo, 1, &task, &sqlerrcode, &retryable);
+	PG_RETURN_BOOL(durable_lease_fail(&task, failure, sqlerrcode, retryable, durable_clock_now()));
 }
 
-/* A string is the message; an object has message, and perhaps sqlstate, detail, hint, context. */
+/*
+ * A string is the message; an object has message, and perhaps sqlstate, detail, hint, context.
+ * The members of a failure in docs/external.md are kept as they are.
+ */
 static Jsonb *
-failure_argument(FunctionCallInfo fcinfo, int argno, const QueuedTask * task, int *sqlerrcode)
+failure_argument(FunctionCallInfo fcinfo, int argno, const QueuedTask * task, int *sqlerrcode, bool *retryable)
 {
+	static const char *const kept[] = {"type", "stack", "non_retriable", "inner", "properties"};
+	JsonbParseState *state = NULL;
 	ErrorData	error = {.sqlerrcode = ERRCODE_DURABLE_EXTERNAL};
 	Jsonb	   *given;
 	JsonbValue	root;
@@ -381,7 +447,16 @@ failure_argument(FunctionCallInfo fcinfo, int argno, const QueuedTask * task, in
 				 errmsg("a failure must be a JSON string, or an object with a message"),
 				 errhint("For example {\"message\": \"the server is busy\", \"sqlstate\": \"WF010\"}.")));
 	*sqlerrcode = error.sqlerrcode;
-	return durable_json_failure(&error, task->name, task->attempt);
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; JB_ROOT_IS_OBJECT(given) && i < lengthof(kept); i++)
+		durable_json_push_member(&state, kept[i], durable_json_get_member(given, kept[i]));
+	if (JB_ROOT_IS_OBJECT(given) && durable_json_get_member(given, "non_retriable") != NULL &&
+		strcmp(durable_json_get_text(given, "non_retriable"), "true") == 0)
+		*retryable = false;
+	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat,
+											  JsonbPGetDatum(durable_json_failure(&error, task->name, task->attempt)),
+											  JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)))));
 }
 
 /* --- leases ------------------------------------------------------------------------------- */
