@@ -44,7 +44,7 @@
 #include "failpoint.h"
 #include "handler.h"
 #include "inbox_table.h"
-#include "instance_table.h"
+#include "instance_insert.h"
 #include "json.h"
 #include "queue_api.h"
 #include "registry.h"

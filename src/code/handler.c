@@ -1,10 +1,9 @@
 /*
  * handler.c
- *		Finds and caches functions that users write, by their signatures.
+ *		Caches functions that users write, by their signatures.
  *
- * A handler is stored as text, schema-qualified and with its argument types, so that
- * dumps and upgrades carry it.  This file makes that text, finds the function for it
- * again, and caches the result, because every turn and every activity needs it.
+ * A handler is stored as text (signature.c).  Every turn and every activity needs the
+ * function for it, so the results of look-ups are kept.
  *
  * An entry is valid until the system catalogs report that its function, its schema or one
  * of its types has changed; the callbacks only mark it.  The next look-up makes a new
@@ -20,9 +19,9 @@
 #include "postgres.h"
 
 #include "handler.h"
+#include "signature.h"
 
 #include "access/htup_details.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -32,14 +31,10 @@
 #include "lib/ilist.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/catcache.h"
-#include "utils/fmgroids.h"
-#include "utils/fmgrprotos.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
-#include "utils/varlena.h"
 
 /*
  * The fields of a handler that only the cache uses.  The hash values are those of
@@ -71,15 +66,6 @@ static void type_changed(Datum arg, int cacheid, uint32 hash);
 static Handler *handler_build(Oid function, const char *kind);
 static CachedHandler *handler_from_tuple(HeapTuple tuple, MemoryContext context);
 static void fill_parameters(Handler *handler, HeapTuple tuple, MemoryContext context);
-static const char *objection_to(Form_pg_proc function);
-static Oid	function_with_signature(const char *signature);
-static CatCList *functions_of_name(const char *signature, Oid *namespace);
-static Oid	function_grown_from(const char *signature, int *given);
-static List *signature_names(const char *signature);
-static char *name_of(Form_pg_proc function);
-static char *signature_of(Form_pg_proc function);
-static char *signature_up_to(Form_pg_proc function, int nargs);
-static char *qualified_type(Oid type);
 
 /* --- look-up ---------------------------------------------------------------------------------------------------------- */
 
@@ -105,7 +91,7 @@ durable_handler_lookup(const char *signature)
 	if (entry != NULL)
 		return &entry->handler;
 
-	function = function_with_signature(signature);
+	function = durable_signature_find(signature);
 	return OidIsValid(function) ? handler_build(function, "handler") : NULL;
 }
 
@@ -119,7 +105,7 @@ Handler *
 durable_handler_at_home(const Handler *handler, const char *signature)
 {
 	Handler    *copy = palloc(sizeof(Handler));
-	List	   *names = signature_names(signature);
+	List	   *names = durable_signature_names(signature);
 
 	*copy = *handler;
 	copy->namespace = names != NIL ? get_namespace_oid(linitial(names), true) : InvalidOid;
@@ -134,9 +120,9 @@ durable_handler_resolve_call(const char *signature, int *given)
 	Oid			function;
 
 	*given = -1;
-	if (cache_find(signature) != NULL || OidIsValid(function_with_signature(signature)))
+	if (cache_find(signature) != NULL || OidIsValid(durable_signature_find(signature)))
 		return durable_handler_resolve(signature);
-	function = function_grown_from(signature, given);
+	function = durable_signature_find_grown(signature, given);
 	if (!OidIsValid(function))
 		return durable_handler_resolve(signature);	/* raises */
 	return durable_handler_from_oid(function, "handler");
@@ -153,7 +139,7 @@ durable_handler_from_oid(Oid function, const char *kind)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
 				 errmsg("function with OID %u does not exist", function)));
-	signature = signature_of((Form_pg_proc) GETSTRUCT(tuple));
+	signature = durable_signature_of((Form_pg_proc) GETSTRUCT(tuple));
 	ReleaseSysCache(tuple);
 
 	entry = cache_find(signature);
@@ -172,77 +158,6 @@ durable_handler_check_privilege(const Handler *handler)
 				 errmsg("permission denied for function %s", handler->name),
 				 errhint("GRANT EXECUTE ON FUNCTION %s TO %s; gives the privilege.", handler->signature,
 						 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
-}
-
-/*
- * The body of an SQL-standard function is a tree that contains object identifiers.  So
- * its text is used, with every name in it qualified: the same code has the same hash
- * after a dump and restore, and in every session.  64 bits are enough to distinguish the
- * versions of a function.
- */
-int64
-durable_handler_code_hash(const Handler *handler)
-{
-	static const struct
-	{
-		AttrNumber	column;
-		Oid			output;
-	}			parts[] = {
-		{Anum_pg_proc_prosrc, F_TEXTOUT},
-		{Anum_pg_proc_probin, F_TEXTOUT},
-		{Anum_pg_proc_proconfig, F_ARRAY_OUT},
-		{Anum_pg_proc_provolatile, F_CHAROUT},
-		{Anum_pg_proc_prosecdef, F_BOOLOUT},
-		{Anum_pg_proc_proisstrict, F_BOOLOUT},
-	};
-	Datum		function = ObjectIdGetDatum(handler->function);
-	HeapTuple	tuple;
-	StringInfoData code;
-	bytea	   *hash;
-	int64		result = 0;
-	int			path;
-
-	tuple = SearchSysCache1(PROCOID, function);
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", handler->function);
-
-	initStringInfo(&code);
-	for (int i = 0; i < lengthof(parts); i++)
-	{
-		bool		isnull;
-		Datum		value = SysCacheGetAttr(PROCOID, tuple, parts[i].column, &isnull);
-
-		/* the length is put before each part, so that the boundaries of parts count */
-		if (isnull)
-			appendStringInfoString(&code, "-:");
-		else
-		{
-			char	   *text = OidOutputFunctionCall(parts[i].output, value);
-
-			appendStringInfo(&code, "%zu:%s", strlen(text), text);
-		}
-	}
-	appendStringInfo(&code, " %s",
-					 get_language_name(((Form_pg_proc) GETSTRUCT(tuple))->prolang, false));
-
-	path = durable_search_path_pin();
-	appendStringInfo(&code, " (%s) %s",
-					 TextDatumGetCString(OidFunctionCall1(F_PG_GET_FUNCTION_ARGUMENTS, function)),
-					 TextDatumGetCString(OidFunctionCall1(F_PG_GET_FUNCTION_RESULT, function)));
-	if (!heap_attisnull(tuple, Anum_pg_proc_prosqlbody, NULL))
-		appendStringInfo(&code, " %s",
-						 TextDatumGetCString(OidFunctionCall1(F_PG_GET_FUNCTION_SQLBODY, function)));
-	durable_search_path_unpin(path);
-
-	ReleaseSysCache(tuple);
-
-	/* SHA-256: a server in FIPS mode refuses MD5, and hash_bytes() depends on the byte order. */
-	hash = DatumGetByteaPP(DirectFunctionCall1(sha256_bytea,
-											   PointerGetDatum(cstring_to_text_with_len(code.data,
-																						code.len))));
-	for (int i = 0; i < sizeof(result); i++)
-		result = (result << 8) | (unsigned char) VARDATA_ANY(hash)[i];
-	return result | 1;			/* 0 is for none */
 }
 
 /* --- cache -------------------------------------------------------------------------------------------------------------- */
@@ -369,11 +284,11 @@ handler_build(Oid function, const char *kind)
 	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for function %u", function);
-	objection = objection_to((Form_pg_proc) GETSTRUCT(tuple));
+	objection = durable_handler_objection_to((Form_pg_proc) GETSTRUCT(tuple));
 	if (objection != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("cannot use %s as %s", signature_of((Form_pg_proc) GETSTRUCT(tuple)), kind),
+				 errmsg("cannot use %s as %s", durable_signature_of((Form_pg_proc) GETSTRUCT(tuple)), kind),
 				 errdetail_internal("%s", objection)));
 
 	/* an error leaves it to the transaction's end, success moves it */
@@ -402,8 +317,8 @@ handler_from_tuple(HeapTuple tuple, MemoryContext context)
 	handler->cached = handler;
 	handler->function = function->oid;
 	handler->namespace = function->pronamespace;
-	handler->signature = signature_of(function);
-	handler->name = name_of(function);
+	handler->signature = durable_signature_of(function);
+	handler->name = durable_signature_name(function);
 	handler->result = function->prorettype;
 	handler->nargs = function->pronargs;
 	handler->ndefaults = function->pronargdefaults;
@@ -461,186 +376,4 @@ fill_parameters(Handler *handler, HeapTuple tuple, MemoryContext context)
 		if (type_is_collatable(type))
 			handler->collation = DEFAULT_COLLATION_OID;
 	}
-}
-
-const char *
-durable_handler_objection(Oid function)
-{
-	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	const char *result;
-
-	if (!HeapTupleIsValid(tuple))
-		return "It does not exist.";
-
-	result = objection_to((Form_pg_proc) GETSTRUCT(tuple));
-	ReleaseSysCache(tuple);
-	return result;
-}
-
-/* Can the function be called with values converted from jsonb, and does it return a single value? */
-static const char *
-objection_to(Form_pg_proc function)
-{
-	if (function->prokind == PROKIND_PROCEDURE)
-		return "It is a procedure, but a function is required.";
-	if (function->prokind == PROKIND_AGGREGATE)
-		return "It is an aggregate function.";
-	if (function->prokind == PROKIND_WINDOW)
-		return "It is a window function.";
-	if (function->prorettype == TRIGGEROID || function->prorettype == EVENT_TRIGGEROID)
-		return "It is a trigger function.";
-	if (function->proretset)
-		return "It returns a set of rows, but a single value is required.";
-	if (get_typtype(function->prorettype) == TYPTYPE_PSEUDO &&
-		function->prorettype != VOIDOID && function->prorettype != RECORDOID)
-		return psprintf("It returns the pseudo-type %s.", format_type_be(function->prorettype));
-
-	for (int i = 0; i < function->pronargs; i++)
-		if (get_typtype(function->proargtypes.values[i]) == TYPTYPE_PSEUDO)
-			return psprintf("Parameter %d has the pseudo-type %s. Declare it with a concrete type, for example jsonb.",
-							i + 1, format_type_be(function->proargtypes.values[i]));
-
-	if (isAnyTempNamespace(function->pronamespace))
-		return "It is temporary, so other sessions cannot call it.";
-
-	return NULL;
-}
-
-/* --- signatures -------------------------------------------------------------------------------------------------------------- */
-
-/*
- * Finds the function of a signature by writing the signatures of all functions of that
- * name, and comparing.  So there is one rule for the form of a signature, which no
- * search_path influences, and schemas on which the current user has no USAGE privilege
- * are searched too: privileges are checked when the function is called.
- */
-static Oid
-function_with_signature(const char *signature)
-{
-	Oid			namespace;
-	CatCList   *candidates = functions_of_name(signature, &namespace);
-	Oid			result = InvalidOid;
-
-	if (candidates == NULL)
-		return InvalidOid;
-	for (int i = 0; i < candidates->n_members && !OidIsValid(result); i++)
-	{
-		Form_pg_proc function = (Form_pg_proc) GETSTRUCT(&candidates->members[i]->tuple);
-
-		if (function->pronamespace == namespace && strcmp(signature_of(function), signature) == 0)
-			result = function->oid;
-	}
-	ReleaseSysCacheList(candidates);
-
-	return result;
-}
-
-/*
- * Returns the function of that name whose first parameters are those of the signature, and
- * whose other parameters have defaults; invalid if there is none, or several.
- */
-static Oid
-function_grown_from(const char *signature, int *given)
-{
-	Oid			namespace;
-	CatCList   *candidates = functions_of_name(signature, &namespace);
-	Oid			result = InvalidOid;
-	int			count = 0;
-
-	if (candidates == NULL)
-		return InvalidOid;
-	for (int i = 0; i < candidates->n_members; i++)
-	{
-		Form_pg_proc function = (Form_pg_proc) GETSTRUCT(&candidates->members[i]->tuple);
-
-		if (function->pronamespace != namespace || objection_to(function) != NULL)
-			continue;
-		for (int nargs = function->pronargs - function->pronargdefaults; nargs < function->pronargs; nargs++)
-			if (strcmp(signature_up_to(function, nargs), signature) == 0)
-			{
-				result = function->oid;
-				*given = nargs;
-				count++;
-			}
-	}
-	ReleaseSysCacheList(candidates);
-
-	return count == 1 ? result : InvalidOid;
-}
-
-/* NULL if it cannot be a signature. */
-static CatCList *
-functions_of_name(const char *signature, Oid *namespace)
-{
-	bool		quoted = false;
-	const char *end;
-	List	   *names;
-
-	for (end = signature; *end != '\0' && (quoted || *end != '('); end++)
-		if (*end == '"')
-			quoted = !quoted;
-
-	if (!SplitIdentifierString(pnstrdup(signature, end - signature), '.', &names) ||
-		list_length(names) != 2)
-		return NULL;
-
-	*namespace = get_namespace_oid(linitial(names), true);
-	return SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(lsecond(names)));
-}
-
-/* Schema and function, without quotes; NIL if it is no signature. */
-static List *
-signature_names(const char *signature)
-{
-	bool		quoted = false;
-	const char *end;
-	List	   *names;
-
-	for (end = signature; *end != '\0' && (quoted || *end != '('); end++)
-		if (*end == '"')
-			quoted = !quoted;
-
-	if (!SplitIdentifierString(pnstrdup(signature, end - signature), '.', &names) ||
-		list_length(names) != 2)
-		return NIL;
-	return names;
-}
-
-static char *
-name_of(Form_pg_proc function)
-{
-	return quote_qualified_identifier(get_namespace_name(function->pronamespace),
-									  NameStr(function->proname));
-}
-
-static char *
-signature_of(Form_pg_proc function)
-{
-	return signature_up_to(function, function->pronargs);
-}
-
-/* Returns the signature that the function would have with only its first parameters. */
-static char *
-signature_up_to(Form_pg_proc function, int nargs)
-{
-	StringInfoData signature;
-
-	initStringInfo(&signature);
-	appendStringInfo(&signature, "%s(", name_of(function));
-	for (int i = 0; i < nargs; i++)
-		appendStringInfo(&signature, "%s%s", i > 0 ? "," : "",
-						 qualified_type(function->proargtypes.values[i]));
-	appendStringInfoChar(&signature, ')');
-
-	return signature.data;
-}
-
-/* Returns a type's name, qualified unless it is a type of pg_catalog. */
-static char *
-qualified_type(Oid type)
-{
-	static const char system[] = "pg_catalog.";
-	char	   *name = format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY);
-
-	return strncmp(name, system, strlen(system)) == 0 ? name + strlen(system) : name;
 }

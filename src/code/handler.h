@@ -2,13 +2,16 @@
  * handler.h
  *		Functions that users write: finding one by name, calling it with jsonb.
  *
- * handler.c knows functions by their signatures and caches the results of look-ups,
- * handler_find.c finds them by name, handler_call.c calls them.
+ * handler.c caches functions by their signatures, signature.c finds them by these,
+ * handler_find.c finds them by the name that a user wrote, handler_function.c checks and
+ * hashes them, handler_call.c calls them.
  */
 #ifndef DURABLE_HANDLER_H
 #define DURABLE_HANDLER_H
 
 #include "durable.h"
+
+#include "catalog/pg_proc.h"
 #include "json.h"
 
 /* An input parameter. */
@@ -99,8 +102,12 @@ extern bool durable_handler_is_stale(const Handler *handler);
  */
 extern Handler *durable_handler_at_home(const Handler *handler, const char *signature);
 
-/* Why that function cannot be a handler, as a sentence; NULL if it can. */
+/*
+ * Why that function cannot be a handler, as a sentence; NULL if it can.  A handler can be
+ * called with values converted from jsonb, and returns a single value.
+ */
 extern const char *durable_handler_objection(Oid function);
+extern const char *durable_handler_objection_to(Form_pg_proc function);
 
 /* A hash of what makes up the code: source, language, configuration, parameters... */
 extern int64 durable_handler_code_hash(const Handler *handler);

@@ -14,6 +14,7 @@
  */
 #include "durable.h"
 #include "clock.h"
+#include "shared.h"
 
 #include "access/parallel.h"
 #include "access/xact.h"
@@ -121,4 +122,48 @@ void
 durable_clock_pause(long ms)
 {
 	(void) WaitLatch(NULL, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms, PG_WAIT_EXTENSION);
+}
+
+int64
+durable_clock_offset(void)
+{
+	DurableDatabase *db = durable_my_database();
+
+	return db ? (int64) pg_atomic_read_u64(&db->clock_offset) : 0;
+}
+
+/*
+ * Moves the clock for all processes at once, independently of transactions; a process
+ * that sleeps until a certain time must look at the clock again.
+ */
+void
+durable_clock_advance(int64 us)
+{
+	DurableDatabase *db;
+	uint64		slots;
+
+	durable_shmem_require();
+	db = durable_database_add(MyDatabaseId);
+	if (db == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DURABLE_LIMIT),
+				 errmsg("too many databases use durable workflows"),
+				 errdetail("The maximum is %d databases.", DURABLE_MAX_DATABASES)));
+	pg_atomic_fetch_add_u64(&db->clock_offset, us);
+
+	slots = pg_atomic_read_u64(&db->slots);
+	for (int i = 0; i < DURABLE_MAX_SLOTS; i++)
+	{
+		DurableSlot *slot = &durable_shared->slots[i];
+		Latch	   *latch;
+
+		if ((slots & SLOT_BIT(i)) == 0)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		latch = slot->latch;
+		SpinLockRelease(&slot->mutex);
+		if (latch)
+			SetLatch(latch);
+	}
+	durable_coordinator_wake(db, true);
 }

@@ -10,7 +10,7 @@
 /* Wall clock plus the virtual clock's offset of this database. */
 extern TimestampTz durable_clock_now(void);
 
-/* The virtual clock (shmem.c): microseconds to add in this database. */
+/* The virtual clock: microseconds to add in this database. */
 extern int64 durable_clock_offset(void);
 extern void durable_clock_advance(int64 us);
 

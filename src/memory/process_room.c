@@ -4,7 +4,7 @@
  *
  * Owns: the fields of databases[] about a coordinator that has left, and the cap on
  * workers.
- * Called by: the launcher, the coordinators, shmem.c, worker_supply.c.
+ * Called by: the launcher, the coordinators, database_state.c, worker_supply.c.
  * Locks: the LWLock of shared memory, an entry's spinlock.
  * Memory: none.
  *

@@ -262,7 +262,7 @@ typedef struct DurableShared
 /* The only global of the engine that points into shared memory. NULL when not preloaded. */
 extern DurableShared *durable_shared;
 
-/* shmem.c: entries of databases */
+/* database.c: entries of databases */
 extern DurableDatabase *durable_database_find(Oid database);	/* NULL: no entry */
 extern DurableDatabase *durable_database_add(Oid database); /* NULL: no room */
 extern DurableDatabase *durable_my_database(void);	/* cached; NULL: no entry */
@@ -282,6 +282,7 @@ extern void durable_launcher_rescan(void);	/* ... and let it read pg_database */
  */
 extern bool durable_coordinator_reserve(DurableDatabase *db, TimestampTz *started);
 extern void durable_coordinator_release(DurableDatabase *db, TimestampTz started, bool failed);
+extern bool durable_coordinator_attach(DurableDatabase *db, Oid database, TimestampTz started);
 
 /*
  * process_room.c: processes are short.  Coordinators leave for others; as many as the
@@ -292,7 +293,6 @@ extern bool durable_coordinator_is_asked(DurableDatabase *db);
 extern void durable_coordinator_leave(DurableDatabase *db, TimestampTz back_at);
 extern bool durable_coordinator_make_room(const DurableDatabase *for_db, bool urgent);
 extern void durable_process_refused(int workers);	/* the server has none; logs that now and then */
-extern bool durable_coordinator_attach(DurableDatabase *db, Oid database, TimestampTz started);
 
 /* SIGTERM to all processes of that database; their pids into pids, if not NULL. */
 #define DATABASE_MAX_PROCESSES	(DURABLE_MAX_SLOTS + 1)
@@ -331,6 +331,7 @@ extern void durable_task_wake_denied(void);
 extern void durable_waiter_signal(int64 key);
 
 /* Parts of the initialization, called once with the memory zeroed. */
+extern void durable_database_init(void);
 extern void durable_waiter_init(void);
 extern void durable_slot_init(void);
 

@@ -1,8 +1,11 @@
 /*
  * shmem.h
- *		Shared memory of the engine: whether it is there, and the entries of
- *		databases.  All of it can be lost: everything in it is derived from the
- *		tables, or is a hint.  Its other parts: slot.h, waiter.h, duration.h, quota.h, suspect.h, flight.h.
+ *		Shared memory of the engine: whether it is there, and the state of this
+ *		process's database.
+ *
+ * All of it can be lost: everything in it is derived from the tables, or is a hint.  Its
+ * other parts are declared in slot.h, waiter.h, duration.h, quota.h, suspect.h, watch.h
+ * and flight.h.
  */
 #ifndef DURABLE_SHMEM_H
 #define DURABLE_SHMEM_H
@@ -17,37 +20,33 @@
 
 #define DURABLE_MAX_WANTED		32		/* owners a database can ask workers for at once */
 
-
 typedef enum DatabaseState
 {
 	DATABASE_UNUSED,			/* entry is free */
-	DATABASE_UNKNOWN,			/* not looked at: launcher must start a coordinator */
-	DATABASE_ABSENT,			/* looked at: extension is not there */
-	DATABASE_ACTIVE				/* extension is there */
+	DATABASE_UNKNOWN,			/* not examined yet: the launcher must start a coordinator */
+	DATABASE_ABSENT,			/* examined: the extension does not exist */
+	DATABASE_ACTIVE				/* the extension exists */
 }			DatabaseState;
 
-/* shmem.c owns these structs; others go through the functions below. */
+/* Layouts are in shared.h, for the files of this folder and the processes. */
 typedef struct DurableDatabase DurableDatabase;
 typedef struct DurableSlot DurableSlot;
 
 extern void durable_shmem_install_hooks(void);	/* from _PG_init */
 
-/* True in a server that preloaded us; else the error that says what to do. */
+/* Was the library preloaded?  require raises an error that says what to do if it was not. */
 extern bool durable_shmem_available(void);
 extern void durable_shmem_require(void);
 extern char *durable_shmem_preload_line(void);	/* for postgresql.conf */
 
-/*
- * For durable.doctor(): this process's database.  False when the launcher has
- * not heard of it yet.
- */
+/* Why the engine does not run in this database, although it is not paused. */
 typedef enum HeldReason
 {
 	HELD_NOT,
-	HELD_NO_IDENTITY,			/* instances, but no row in durable.engine: restored from a dump */
-	HELD_OTHER_CLUSTER,			/* the system identifier is another one */
-	HELD_OTHER_DATABASE,		/* same cluster, other database: a clone */
-	HELD_OTHER_VERSION			/* of the extension than the library is for */
+	HELD_NO_IDENTITY,			/* there are instances, but durable.engine has no row: restored from a dump */
+	HELD_OTHER_CLUSTER,			/* the row has the system identifier of another cluster */
+	HELD_OTHER_DATABASE,		/* the row is of another database of this cluster: a clone */
+	HELD_OTHER_VERSION			/* the version of the extension does not match the library */
 }			HeldReason;
 
 typedef struct DurableDatabaseInfo
@@ -62,27 +61,32 @@ typedef struct DurableDatabaseInfo
 	int			workers_total;	/* of the cluster */
 	TimestampTz short_since;	/* an owner waits for a free worker since then; 0: none does */
 	TimestampTz refused_at;		/* when the server last had no process for us; 0: never */
-	bool		coordinator_left;	/* it had nothing to do, and comes back when it has */
-	TimestampTz coordinator_back_at;	/* virtual time; DT_NOEND: not known of any */
-	TimestampTz coordinator_awaited_since;	/* it is needed and there is no room; 0: it is not */
+	bool		coordinator_left;	/* it had nothing to do, and is started again when it has */
+	TimestampTz coordinator_back_at;	/* virtual time at which it has; DT_NOEND: not known */
+	TimestampTz coordinator_awaited_since;	/* no process is free for it since then; 0: it is not needed */
 	int			coordinators;	/* of the cluster */
 	int			databases;		/* that have the extension */
 	int			coordinator_limit;
 	Oid			problem_owner;	/* a worker cannot connect as this role; InvalidOid: none known */
 	TimestampTz looked_at;		/* last time the coordinator looked at the tables */
 }			DurableDatabaseInfo;
+
+/* For durable.doctor().  False if the launcher has not seen this database yet. */
 extern bool durable_database_info(DurableDatabaseInfo *info);
 
 /* This process's database, as the coordinator (or durable_engine_check) last read it. */
 extern bool durable_database_paused(void);	/* paused, or held because the database is a copy */
 
-/* durable.pause() or unpause() has been committed. */
+/* For the commit of durable.pause() and durable.unpause(). */
 extern void durable_database_set_paused(bool paused);
 
-/* What has been read from the tables after flags was, unless somebody has paused the engine in between. */
+/*
+ * Sets what has been read from the tables, unless the engine was paused or unpaused since
+ * the flags were read.
+ */
 extern uint32 durable_database_flags(void);
 extern void durable_database_set_flags(uint32 flags, bool paused, uint32 held);
-extern void durable_database_look(void);	/* something may be due: look at its tables */
+extern void durable_database_look(void);	/* work may be due: the coordinator looks at the tables */
 extern uint64 durable_database_generation(void);	/* changes when registrations change */
 
 #endif							/* DURABLE_SHMEM_H */

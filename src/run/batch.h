@@ -7,7 +7,7 @@
 
 #include "durable.h"
 #include "inbox_table.h"
-#include "instance_table.h"
+#include "instance_insert.h"
 #include "nodes/pg_list.h"
 #include "task_table.h"
 #include "timer_table.h"

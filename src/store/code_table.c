@@ -4,8 +4,8 @@
  *		The table durable.code: the functions that hold replaced code.
  *
  * There is a row for each definition of a handler that was replaced or dropped while
- * instances of it were unfinished.  The hash is that of handler.c; an instance has the
- * hash of its code in instance.code_hash.
+ * instances of it were unfinished.  The hash is that of handler_function.c; an instance
+ * has the hash of its code in instance.code_hash.
  *
  * When a function is replaced, this file finds out from durable.tally which handlers
  * have unfinished instances, so that a million finished ones take no time.

@@ -3,14 +3,15 @@
  * instance_table.c
  *		The table durable.instance: one row for each run of an orchestration.
  *
- * Clients and units insert rows; the unit that has a row locked updates it.  Columns
+ * Clients and units insert rows (instance_insert.c); the unit that has a row locked
+ * updates it.  Columns
  * without a value yet are NULL, since millions of instances may be waiting.  The
  * column handler leaves out the function's name if the column name contains it: it
  * then begins with "(".
  *
  * Owns:	durable.instance; client.c, status_row.c, wait_api.c and history_api.c read
  *			single rows of it, and finished.c deletes them
- * Called by: batch_claim.c, task_unit.c, batch_store.c, batch_children.c, entity_lock.c, lease.c,
+ * Called by: batch_claim.c, task_unit.c, batch_store.c, instance_insert.c, entity_lock.c, lease.c,
  *			start_api.c, turn_api.c, code_api.c, code_table.c, blame.c
  * Locks:	FOR NO KEY UPDATE SKIP LOCKED on rows, FOR SHARE SKIP LOCKED to keep a status;
  *			only durable_instance_wait_for waits for a lock
@@ -26,6 +27,7 @@
 #include "utils/memutils.h"
 
 #include "columns.h"
+#include "instance_insert.h"
 #include "instance_table.h"
 #include "sql.h"
 #include "task_table.h"
@@ -75,16 +77,6 @@ DurableTable durable_instance_table = {
 };
 
 #define BIT(column)	DURABLE_COLUMN_BIT(INSTANCE_##column)
-
-/* The columns that a start sets; the others get their defaults. */
-static DurableWritable inserted = {
-	.table = &durable_instance_table,
-	.columns = BIT(KEY) | BIT(CREATED_AT) | BIT(OWNER) | BIT(ID) | BIT(NAME) | BIT(HANDLER) |
-	BIT(VERSION) | BIT(INPUT) | BIT(TAGS) | BIT(WAITING) | BIT(PARENT_KEY) | BIT(PARENT_EXECUTION) |
-	BIT(PARENT_TASK) | BIT(PARENT_ATTEMPT) | BIT(CLOSE_POLICY),
-	.sequence = "instance_key_seq",
-	.holds = true
-};
 
 /* The columns that a unit sets; the others keep their values. */
 static DurableWritable updated = {
@@ -147,21 +139,11 @@ static DurableSql set_crashes = {
 	2, {INT8OID, INT2OID}
 };
 
-static DurableSql insert_unless_taken = {
-	"INSERT INTO durable.instance "
-	"(key, instance_id, owner, name, handler, version, created_at, input, tags, waiting) "
-	"VALUES (nextval('durable.instance_key_seq'), $1, $2, $3, $4, $5, $6, $7, $8, $9) "
-	"ON CONFLICT (instance_id, owner) DO NOTHING RETURNING key",
-	9, {TEXTOID, REGROLEOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID, JSONBOID, TEXTOID}
-};
-
 static bool find(DurableScan *scan, int64 key);
 static Instance *read_instance(DurableScan *scan, Oid owner, MemoryContext parent);
 static char *parent_id(DurableScan *scan, const Instance *instance);
 static char read_status(DurableSql *sql, int64 key);
 static void set_changes(DurableWriter *writer, const Instance *instance, TimestampTz now);
-static void count_new(const NewInstance *row);
-static void set_new(DurableWriter *writer, NewInstance *row);
 
 /* --- reading ------------------------------------------------------------------------------ */
 
@@ -444,105 +426,10 @@ durable_instance_count_dropped(List *instances)
 	durable_sql_finish();
 }
 
-/* --- new instances ------------------------------------------------------------------------ */
-
-void
-durable_instance_insert(NewInstance *row)
-{
-	DurableWriter *writer = durable_writer_open(&inserted);
-
-	set_new(writer, row);
-	durable_writer_insert(writer);
-	durable_writer_close(writer);
-	row->created = true;
-	count_new(row);
-}
-
-static void
-count_new(const NewInstance *row)
-{
-	durable_tally_move(row->owner, row->name, durable_instance_shorten(row->handler, row->name),
-					   row->key, '\0', STATUS_PENDING);
-}
-
-static void
-set_new(DurableWriter *writer, NewInstance *row)
-{
-	row->key = durable_writer_next(writer);
-	durable_writer_set(writer, INSTANCE_KEY, Int64GetDatum(row->key));
-	durable_writer_set_text(writer, INSTANCE_ID, row->instance_id);
-	durable_writer_set(writer, INSTANCE_OWNER, ObjectIdGetDatum(row->owner));
-	durable_writer_set_text(writer, INSTANCE_NAME, row->name);
-	durable_writer_set_text(writer, INSTANCE_HANDLER, durable_instance_shorten(row->handler, row->name));
-	durable_writer_set_text(writer, INSTANCE_VERSION, row->version);
-	durable_writer_set(writer, INSTANCE_CREATED_AT, TimestampTzGetDatum(row->created_at));
-	durable_writer_set_jsonb(writer, INSTANCE_INPUT, row->input);
-	durable_writer_set_jsonb(writer, INSTANCE_TAGS, row->tags);
-	durable_writer_set_text(writer, INSTANCE_WAITING, row->waiting);
-	if (row->parent_key != 0)
-	{
-		durable_writer_set(writer, INSTANCE_PARENT_KEY, Int64GetDatum(row->parent_key));
-		durable_writer_set(writer, INSTANCE_PARENT_EXECUTION, Int32GetDatum(row->parent_execution));
-		durable_writer_set(writer, INSTANCE_PARENT_TASK, Int32GetDatum(row->parent_task));
-		durable_writer_set(writer, INSTANCE_PARENT_ATTEMPT, Int32GetDatum(row->parent_attempt));
-		if (row->abandoned)
-			durable_writer_set(writer, INSTANCE_CLOSE_POLICY, CharGetDatum(CLOSE_ABANDON));
-	}
-}
-
-void
-durable_instance_insert_unless_taken(NewInstance *row)
-{
-	Datum		values[9] = {
-		CStringGetTextDatum(row->instance_id),
-		ObjectIdGetDatum(row->owner),
-		CStringGetTextDatum(row->name),
-		CStringGetTextDatum(durable_instance_shorten(row->handler, row->name)),
-		row->version ? CStringGetTextDatum(row->version) : (Datum) 0,
-		TimestampTzGetDatum(row->created_at),
-		JsonbPGetDatum(row->input),
-		JsonbPGetDatum(row->tags),
-		row->waiting ? CStringGetTextDatum(row->waiting) : (Datum) 0
-	};
-	char		nulls[10] = "         ";
-
-	nulls[4] = row->version ? ' ' : 'n';
-	nulls[6] = row->input ? ' ' : 'n';
-	nulls[7] = row->tags ? ' ' : 'n';
-	nulls[8] = row->waiting ? ' ' : 'n';
-	row->created = durable_sql_run(&insert_unless_taken, values, nulls, false, 0) > 0;
-	if (!row->created)
-		return;
-	row->key = durable_sql_int8(0, 1);
-	count_new(row);
-}
-
-void
-durable_instance_insert_children(List *rows)
-{
-	DurableWriter *writer = durable_writer_open(&inserted);
-	ListCell   *cell;
-
-	foreach(cell, rows)
-	{
-		NewInstance *row = lfirst(cell);
-		KeyOutcome	outcome;
-
-		CHECK_FOR_INTERRUPTS();
-		set_new(writer, row);
-		outcome = durable_writer_insert_unless_taken(writer, INSTANCE_BY_ID);
-		row->created = outcome == KEY_INSERTED;
-		row->undecided = outcome == KEY_UNDECIDED;
-		if (row->created)
-			count_new(row);
-	}
-	durable_writer_close(writer);
-}
-
 void
 durable_instance_check_table(void)
 {
-	durable_writer_check(&inserted, true);
+	durable_instance_insert_check();
 	durable_writer_check(&updated, false);
 }
 

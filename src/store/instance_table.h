@@ -91,31 +91,6 @@ typedef struct Instance
 	bool		discard_history;	/* continued as new: delete the old execution's rows */
 }			Instance;
 
-/* An instance that is to be made. */
-typedef struct NewInstance
-{
-	int64		key;			/* given when it is written */
-	const char *instance_id;
-	Oid			owner;
-	const char *name;
-	const char *handler;		/* signature */
-	const char *version;		/* or NULL */
-	const Jsonb *input;			/* or NULL */
-	const Jsonb *tags;			/* or NULL */
-	TimestampTz start_at;		/* not before created_at: at once */
-	const char *waiting;		/* for its start (waiting.c), or NULL */
-	TimestampTz created_at;
-	int64		parent_key;		/* 0: none, and then the rest is nothing */
-	int32		parent_execution;
-	int32		parent_task;
-	int32		parent_attempt;
-	bool		abandoned;		/* it goes on when its parent ends */
-	bool		replaces;		/* an instance of that id that has ended */
-	bool		created;		/* false: the id is taken, or */
-	bool		undecided;		/* another transaction decides whether it is */
-	TimestampTz put_off_since;	/* batch_children.c; 0: it is tried for the first time */
-}			NewInstance;
-
 /*
  * The owner's instances of these keys that could be locked (FOR NO KEY UPDATE SKIP
  * LOCKED), as Instance, each in a memory context of its own in the given one.  Others
@@ -166,17 +141,6 @@ extern Instance *durable_instance_wait_for(Oid owner, int64 key, MemoryContext p
 
 /* Instance: writes what a unit may change of them. */
 extern void durable_instance_update(List *instances, TimestampTz now);
-
-/* Makes an instance with an id that nobody else can have. */
-extern void durable_instance_insert(NewInstance *row);
-
-/*
- * Makes instances with ids that may be taken: sets created.  The first waits for a
- * transaction that is just making or deleting such an instance, and its caller is in SPI;
- * the second makes many (NewInstance), waits for nobody and sets undecided instead.
- */
-extern void durable_instance_insert_unless_taken(NewInstance *row);
-extern void durable_instance_insert_children(List *rows);
 
 /* Raises 55000 when something was added to the table that keeps it from being written. */
 extern void durable_instance_check_table(void);

@@ -18,8 +18,8 @@
  * Cached information about a table is valid as long as that of table.c.
  *
  * Owns:	nothing
- * Called by: finished.c, tally.c, message_rows.c and the *_table.c, which own the tables;
- *			table_write_held.c, table_write_unique.c
+ * Called by: finished.c, tally.c, message_rows.c, instance_insert.c and the *_table.c, which
+ *			own the tables; table_write_held.c, table_write_unique.c
  * Locks:	RowExclusiveLock on table and indexes until the end of the transaction,
  *			as statements take it; on a partial index only for a row that belongs in it
  * Memory:	cached information about a table under CacheMemoryContext; a writer and

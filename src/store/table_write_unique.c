@@ -8,7 +8,7 @@
  * prepared transaction, and a unit of work must not wait for it.
  *
  * Owns:	nothing
- * Called by: instance_table.c, entity_table.c
+ * Called by: instance_insert.c, entity_table.c
  * Locks:	the lock of a speculative insertion, for its short duration; other
  *			insertions of the same key wait for it
  * Memory:	as in table_write.c

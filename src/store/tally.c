@@ -25,9 +25,9 @@
  * and no more.  Differences of a savepoint that is rolled back are discarded.
  *
  * Owns:	durable.tally, durable.name_range
- * Called by: instance_table.c, code_table.c, code_api.c, batch_store.c (differences), fold.c
- *			(sums); tally_ranges.c (reading); finished.c writes the differences of
- *			deletions in its own statement
+ * Called by: instance_table.c, instance_insert.c, code_table.c, code_api.c, batch_store.c
+ *			(differences); fold.c (sums); tally_ranges.c (reading); finished.c writes the
+ *			differences of deletions in its own statement
  * Locks:	none on existing rows, except that the coordinator alone deletes rows that it replaces
  * Memory:	the differences in an array that is kept; their names in TopTransactionContext
  *

@@ -12,15 +12,15 @@
  * The turn runs in a read-only subtransaction.  That is rolled back, unless activities
  * that write have run within the turn and it has gone straight through
  * (straight_through.c).  The decisions of the orchestration are kept in memory outside
- * of it, as new events of the history; execution.c has them carried out and stored.  A
- * turn that does not match its history has no effect: its events are removed again, and
- * execution.c suspends the instance.  runner.h describes the input and the result of a
- * turn.
+ * of it, as new events of the history (turn_record.c); execution.c has them carried out
+ * and stored.  A turn that does not match its history has no effect: its events are
+ * removed again, and execution.c suspends the instance.  runner.h describes the input
+ * and the result of a turn.
  *
  * Owns:	the current turn
- * Called by: execution.c, straight_through.c, companion_main.c, external.c and verify.c run
- *			turns; dispatch.c, outcome.c and companion.c use their results; the *_calls.c
- *			make calls; determinism.c, client.c and entity_api.c ask for the current turn
+ * Called by: execution.c, straight_through.c, companion_main.c and verify.c run turns; the
+ *			*_calls.c and turn_record.c wait in one or stop it; determinism.c, client.c,
+ *			entity_api.c and testing_api.c ask for the current turn
  * Locks:	none; in a worker the caller holds the instance's row lock
  * Memory:	events in instance->context; the replay's state in a
  *			context that lives for the turn
@@ -53,7 +53,6 @@ static void show_time(const Turn *turn);
 static Jsonb *turn_body(void *arg);
 static void condemn_at_exit(int code, Datum arg);
 static void take_back(Turn *turn, int nevents, int dispatched);
-static void check_limits(Turn *turn);
 static int	count_unanswered(Replay *replay, const int *tasks, int ntasks);
 static void interpret_error(Turn *turn, UserCall *call);
 static bool is_failure_of_call(const Turn *turn, const ErrorData *error);
@@ -239,146 +238,6 @@ durable_turn_run(Turn *turn)
 	/* The replay's state stays readable until the caller ends the turn. */
 	MemoryContextSwitchTo(old);
 	return result->outcome;
-}
-
-bool
-durable_turn_next_is_new(const Turn *turn)
-{
-	return durable_replay_at_end(&turn->instance->replay);
-}
-
-/* Checks the limits for the next call, which is new. */
-static void
-check_limits(Turn *turn)
-{
-	Instance   *instance = turn->instance;
-
-	if (instance->replay.nevents >= durable_history_limit)
-		ereport(ERROR,
-				(errcode(ERRCODE_DURABLE_LIMIT),
-				 errmsg("history of instance \"%s\" has reached the limit of %d events",
-						instance->instance_id, durable_history_limit),
-				 errhint("Use durable.continue_as_new() in orchestrations that run forever, divide large orchestrations into sub-orchestrations, or increase durable.history_limit.")));
-	if (durable_turn_calls_limit > 0 && turn->new_calls >= durable_turn_calls_limit)
-		ereport(ERROR,
-				(errcode(ERRCODE_DURABLE_LIMIT),
-				 errmsg("orchestration \"%s\" has made %d durable calls without waiting for any of them",
-						instance->name, durable_turn_calls_limit),
-				 errhint("Wait for some calls before you make more, divide the work among sub-orchestrations, or increase durable.turn_calls_limit.")));
-	turn->new_calls++;
-}
-
-int
-durable_turn_record(Turn *turn, HistoryType type, const char *name,
-					Jsonb *extra, Jsonb *payload, HistoryEvent **recorded)
-{
-	Instance   *instance = turn->instance;
-	char	   *mismatch;
-	int			task;
-	MemoryContext old = MemoryContextSwitchTo(instance->context);
-
-	task = durable_replay_call(&instance->replay, type, name, recorded, &mismatch);
-	if (mismatch != NULL)
-	{
-		turn->result.mismatch = mismatch;
-		durable_turn_stop(turn, TURN_MISMATCH);
-	}
-	if (*recorded == NULL)
-	{
-		HistoryEvent *event;
-
-		check_limits(turn);
-		event = palloc0(sizeof(HistoryEvent));
-		event->type = type;
-		event->task = task;
-		event->name = name ? pstrdup(name) : NULL;
-		event->time = turn->clock;
-		if (extra != NULL)
-		{
-			event->extra = palloc(VARSIZE(extra));
-			memcpy(event->extra, extra, VARSIZE(extra));
-		}
-		if (payload != NULL)
-		{
-			event->payload = palloc(VARSIZE(payload));
-			memcpy(event->payload, payload, VARSIZE(payload));
-		}
-		durable_replay_add(&instance->replay, event);
-		durable_replay_task(&instance->replay, task)->name = event->name;
-	}
-	MemoryContextSwitchTo(old);
-	return task;
-}
-
-void
-durable_turn_answer(Turn *turn, HistoryType type, int task, const Jsonb *payload)
-{
-	MemoryContext old = MemoryContextSwitchTo(turn->instance->context);
-	HistoryEvent *event = palloc0(sizeof(HistoryEvent));
-
-	event->type = type;
-	event->task = task;
-	event->time = turn->clock;
-	if (payload != NULL)
-	{
-		event->payload = palloc(VARSIZE(payload));
-		memcpy(event->payload, payload, VARSIZE(payload));
-	}
-	durable_replay_add(&turn->instance->replay, event);
-	MemoryContextSwitchTo(old);
-}
-
-HistoryEvent *
-durable_turn_next_activity(Instance *instance)
-{
-	Replay	   *replay = &instance->replay;
-
-	if (instance->dispatched < 0)
-		instance->dispatched = replay->ncalls;
-	for (; instance->dispatched < replay->ncalls; instance->dispatched++)
-	{
-		HistoryEvent *call = replay->events[replay->calls[instance->dispatched]];
-
-		/* A call whose arguments were refused has its answer. */
-		if (call->type == HISTORY_TASK_SCHEDULED &&
-			(call->extra == NULL || durable_json_get_member(call->extra, "failure") == NULL))
-			return call;
-	}
-	return NULL;
-}
-
-void
-durable_turn_adopt(Instance *instance, HistoryEvent **events, int nevents)
-{
-	MemoryContext old = MemoryContextSwitchTo(instance->context);
-
-	for (int i = 0; i < nevents; i++)
-	{
-		if (!durable_history_is_call(events[i]->type) ||
-			events[i]->task != instance->replay.ncalls + 1)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("runner of a turn of instance \"%s\" sent %s with number %d, but call %d was expected",
-							instance->instance_id, durable_history_type_name(events[i]->type),
-							events[i]->task, instance->replay.ncalls + 1)));
-		durable_replay_add(&instance->replay, events[i]);
-	}
-	MemoryContextSwitchTo(old);
-}
-
-void
-durable_turn_log(const Instance *instance, const HistoryEvent *event)
-{
-	JsonbValue	line;
-
-	if (event->payload == NULL ||
-		!JsonbExtractScalar(&event->payload->root, &line) || line.type != jbvString)
-		return;
-	ereport(LOG,
-			(errmsg("%s", durable_clip(pnstrdup(line.val.string.val, line.val.string.len))),
-			 errdetail("Orchestration \"%s\", instance \"%s\".",
-					   instance->name, instance->instance_id),
-			 errhidecontext(true)));
 }
 
 TaskState *
