@@ -143,6 +143,41 @@ SELECT durable.raise_event('parent', 'Go');
 CALL durable.drain();
 SELECT instance_id, version, output FROM durable.instances WHERE instance_id IN ('parent', 'child of parent', 'beside parent') ORDER BY 1;
 
+-- the call can ask for a version; while it does not exist, the instance is suspended
+CREATE FUNCTION chooser(n integer) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    one durable.task := durable.schedule_sub_orchestrator('Ship', 1, version => '1');
+    wrong text;
+BEGIN
+    PERFORM durable.start_orchestration('Ship', 1, 'chosen beside', version => '3');
+    PERFORM durable.sleep('1 second');
+    BEGIN
+        PERFORM durable.call_sub_orchestrator('Ship', 1, version => '');
+    EXCEPTION WHEN invalid_parameter_value THEN
+        wrong := SQLERRM;
+    END;
+    RETURN jsonb_build_array(wrong, durable.result(one), durable.call_sub_orchestrator('Ship', 1, 'chosen child', version => '77'),
+        durable.call_sub_orchestrator('Ship', 1, 'of parent'));
+END $$;
+SELECT durable.register_orchestration('Chooser', 'chooser(integer)', version => '0');
+SELECT durable.start('Chooser', 1, 'chooser');
+CALL durable.drain();
+SELECT durable.advance_clock('1 second') IS NOT NULL;
+CALL durable.drain();
+SELECT runtime_status, suspend_reason FROM durable.status('chooser');
+SELECT durable.register_orchestration('Ship', 'ship_3(integer)', version => '77');
+SELECT durable.resume('chooser');
+CALL durable.drain();
+SELECT output FROM durable.status('chooser');
+SELECT instance_id, version, output FROM durable.instances WHERE instance_id IN ('chosen beside', 'chosen child', 'of parent') ORDER BY 1;
+SELECT count(*) FROM durable.verify_replay('Chooser');
+-- a name that is a function's has no versions
+CREATE FUNCTION beside() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN durable.start_orchestration('ship_1', 1, version => '1'); END $$;
+SELECT durable.start('beside', instance_id => 'beside');
+CALL durable.drain();
+SELECT runtime_status, suspend_reason FROM durable.status('beside');
+SELECT durable.unregister_orchestration('Chooser'), durable.unregister_orchestration('Ship', '77');
+
 -- retention is that of the newest version that has one
 SELECT durable.register_orchestration('Ship', 'ship_1(integer)', version => '3', retention => '10 years');
 SELECT durable.register_orchestration('Ship', 'ship_3(integer)', version => '5', retention => '0');

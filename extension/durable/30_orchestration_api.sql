@@ -28,16 +28,16 @@ COMMENT ON FUNCTION durable.wait_until(text, interval, regclass[], jsonb, interv
 
 CREATE FUNCTION durable.call_sub_orchestrator(name text, input "any" DEFAULT NULL,
     instance_id text DEFAULT NULL, retry jsonb DEFAULT NULL,
-    close_policy text DEFAULT 'terminate')
+    close_policy text DEFAULT 'terminate', version text DEFAULT NULL)
 RETURNS jsonb LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_call_sub_orchestrator';
-COMMENT ON FUNCTION durable.call_sub_orchestrator(text, "any", text, jsonb, text) IS
+COMMENT ON FUNCTION durable.call_sub_orchestrator(text, "any", text, jsonb, text, text) IS
 'runs another orchestration as part of this one and waits for its output';
 
 CREATE FUNCTION durable.schedule_sub_orchestrator(name text, input "any" DEFAULT NULL,
     instance_id text DEFAULT NULL, retry jsonb DEFAULT NULL,
-    close_policy text DEFAULT 'terminate')
+    close_policy text DEFAULT 'terminate', version text DEFAULT NULL)
 RETURNS durable.task LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_schedule_sub_orchestrator';
-COMMENT ON FUNCTION durable.schedule_sub_orchestrator(text, "any", text, jsonb, text) IS
+COMMENT ON FUNCTION durable.schedule_sub_orchestrator(text, "any", text, jsonb, text, text) IS
 'runs another orchestration as part of this one without waiting for it; use durable.result() to wait for the task';
 
 CREATE FUNCTION durable.compensate_with(name text, input "any" DEFAULT NULL, retry jsonb DEFAULT NULL)
@@ -112,9 +112,9 @@ COMMENT ON FUNCTION durable.result(durable.task) IS
 'waits for a task and returns its result, or raises its failure';
 
 CREATE FUNCTION durable.start_orchestration(name text, input "any" DEFAULT NULL,
-    instance_id text DEFAULT NULL)
+    instance_id text DEFAULT NULL, version text DEFAULT NULL)
 RETURNS text LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_start_orchestration';
-COMMENT ON FUNCTION durable.start_orchestration(text, "any", text) IS
+COMMENT ON FUNCTION durable.start_orchestration(text, "any", text, text) IS
 'starts another orchestration that runs independently, and returns its instance id';
 
 CREATE FUNCTION durable.send_event(instance_id text, name text, data "any" DEFAULT NULL)

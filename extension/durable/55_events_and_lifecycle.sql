@@ -61,6 +61,17 @@ CREATE FUNCTION durable.wait_any(instance_ids text[], timeout interval DEFAULT '
 RETURNS durable.instance_status
 LANGUAGE c AS 'MODULE_PATHNAME', 'durable_wait_any';
 
+CREATE PROCEDURE durable.wait_for_any(
+    instance_ids         text[],
+    timeout              interval DEFAULT '30 s',
+    INOUT instance_id    text     DEFAULT NULL,
+    INOUT runtime_status text     DEFAULT NULL,
+    INOUT output         jsonb    DEFAULT NULL,
+    INOUT failure        jsonb    DEFAULT NULL)
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_wait_for_any';
+
+COMMENT ON PROCEDURE durable.wait_for_any(text[], interval, text, text, jsonb, jsonb) IS
+    'waits as durable.wait_any does, but ends the transaction first and holds no snapshot; works on a standby';
 COMMENT ON FUNCTION durable.restart(text, boolean) IS
     'starts the orchestration of an instance again with the same input and tags, either in place of the finished instance or under a new id, and returns the id';
 COMMENT ON FUNCTION durable.rewind(text, text) IS

@@ -12,7 +12,7 @@ BEGIN ATOMIC
           -- clients
           'start', 'start_or_get', 'run', 'raise_event', 'wait', 'wait_for', 'status', 'history', 'query', 'explain', 'calls', 'progress', 'source', 'shorten', 'mermaid_text',
           'terminate', 'suspend', 'resume', 'purge', 'purge_history', 'restart', 'rewind', 'rewind_all',
-          'start_with_event', 'publish', 'subscribe_instance', 'unsubscribe_instance', 'wait_any',
+          'start_with_event', 'publish', 'subscribe_instance', 'unsubscribe_instance', 'wait_any', 'wait_for_any',
           'version', 'doctor', 'retry', 'stat_reset',
           'verify_replay', 'repin', 'repin_all',
           'register_orchestration', 'register_activity',

@@ -34,6 +34,7 @@ $$;
 -- Functions whose parameters have changed.
 DROP FUNCTION durable.call_sub_orchestrator(text, "any", text, jsonb);
 DROP FUNCTION durable.schedule_sub_orchestrator(text, "any", text, jsonb);
+DROP FUNCTION durable.start_orchestration(text, "any", text);
 DROP FUNCTION durable.create_timer(timestamptz);
 DROP FUNCTION durable.sleep(interval);
 DROP FUNCTION durable.terminate(text, text);

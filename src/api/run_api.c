@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * run_api.c
- *		durable.run and durable.wait_for: procedures that wait for the end of an
- *		instance and hold no snapshot or lock meanwhile.
+ *		durable.run, durable.wait_for and durable.wait_for_any: procedures that wait for
+ *		the end of an instance and hold no snapshot or lock meanwhile.
  *
  * They commit before each sleep, so there is no transaction, snapshot or lock while
  * they wait: VACUUM is not held up, and on a standby replay is not.  That takes a
@@ -54,11 +54,13 @@ typedef struct RunResult
 }			RunResult;
 
 static void wait_until_finished(int64 key, const char *instance_id, TimestampTz deadline, RunResult *result);
+static bool wait_until_any_ended(char **ids, int nids, TimestampTz deadline, ClientInstance *ended);
 static void read_result(int64 key, const char *instance_id, RunResult *result);
 static void raise_unless_completed(const char *instance_id, const RunResult *result);
 
 PG_FUNCTION_INFO_V1(durable_run);
 PG_FUNCTION_INFO_V1(durable_wait_for);
+PG_FUNCTION_INFO_V1(durable_wait_for_any);
 
 Datum
 durable_run(PG_FUNCTION_ARGS)
@@ -133,6 +135,46 @@ durable_wait_for(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
+/* wait_for_any(instance_ids, timeout, instance_id, runtime_status, output, failure) */
+Datum
+durable_wait_for_any(PG_FUNCTION_ARGS)
+{
+	ClientInstance ended;
+	RunResult	result = {0};
+	TimestampTz deadline;
+	TupleDesc	desc;
+	Datum		values[4] = {0};
+	bool		nulls[4] = {true, true, true, true};
+	char	  **ids;
+	int			nids;
+
+	durable_client_refuse_in_turn("wait_for_any", "Use durable.when_any() with durable.schedule_sub_orchestrator().");
+	durable_shmem_require();
+	durable_wait_refuse_in_activity("wait_for_any");
+	durable_wait_require_nonatomic(fcinfo, "wait_for_any", "The procedure ends the transaction before it waits, so that it holds no snapshot.",
+								   "Use durable.wait_any().");
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	ids = durable_wait_ids(fcinfo, 0, &nids);
+	deadline = durable_wait_deadline(fcinfo, 1);
+
+	if (wait_until_any_ended(ids, nids, deadline, &ended))
+	{
+		read_result(ended.key, ended.instance_id, &result);
+		nulls[0] = nulls[1] = false;
+		values[0] = CStringGetTextDatum(ended.instance_id);
+		values[1] = CStringGetTextDatum(durable_client_status_word(result.status));
+		if (durable_client_may_act_for(ended.owner))
+		{
+			nulls[2] = result.output == NULL;
+			values[2] = JsonbPGetDatum(result.output);
+			nulls[3] = result.failure == NULL;
+			values[3] = JsonbPGetDatum(result.failure);
+		}
+	}
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
 void
 durable_wait_require_nonatomic(FunctionCallInfo fcinfo, const char *function, const char *detail, const char *hint)
 {
@@ -182,6 +224,58 @@ wait_until_finished(int64 key, const char *instance_id, TimestampTz deadline, Ru
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * As wait_until_finished, with a slot for each instance, so that any end wakes it.  Returns
+ * false when the time is over.
+ */
+static bool
+wait_until_any_ended(char **ids, int nids, TimestampTz deadline, ClientInstance *ended)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context;
+	int64	   *keys = palloc(nids * sizeof(int64));
+	int		   *waiters = palloc(nids * sizeof(int));
+	volatile int nwaiters = 0;
+	volatile bool found = durable_wait_any_ended(ids, nids, false, keys, ended);
+
+	if (found || durable_wait_ms(deadline) <= 0)
+		return found;
+	context = AllocSetContextCreate(caller, "durable wait", ALLOCSET_SMALL_SIZES);
+	PG_TRY();
+	{
+		for (; nwaiters < nids; nwaiters++)
+			waiters[nwaiters] = durable_waiter_begin(keys[nwaiters]);
+		if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+			elog(ERROR, "SPI_connect_ext failed");
+		for (;;)
+		{
+			long		ms = durable_wait_ms(deadline);
+
+			SPI_commit();
+			if (ms > 0)
+				durable_waiter_wait(waiters[0], ms);
+			CHECK_FOR_INTERRUPTS();
+			AcceptInvalidationMessages();
+
+			MemoryContextReset(context);
+			MemoryContextSwitchTo(context);
+			found = durable_wait_any_ended(ids, nids, false, keys, ended);
+			if (found || durable_wait_ms(deadline) <= 0)
+				break;
+		}
+		SPI_finish();
+	}
+	PG_FINALLY();
+	{
+		while (nwaiters > 0)
+			durable_waiter_end(waiters[--nwaiters]);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+	return found;
 }
 
 /* The result is in the current memory context. */

@@ -75,10 +75,8 @@ static void notice_unless_begun(const char *instance_id);
 static Datum status_datum(FunctionCallInfo fcinfo, const ClientInstance *instance);
 static void refuse_on_standby(const char *function, const char *instance_id, TimestampTz deadline);
 static void sleep_until_finished(const ClientInstance *instance, TimestampTz deadline);
-static char **ids_to_wait_for(FunctionCallInfo fcinfo, int *nids);
 static bool sleep_until_any_finished(char **ids, int nids, TimestampTz deadline,
 									 ClientInstance *finished);
-static bool any_finished(char **ids, int nids, int64 *keys, ClientInstance *finished);
 
 PG_FUNCTION_INFO_V1(durable_status);
 PG_FUNCTION_INFO_V1(durable_wait);
@@ -281,7 +279,7 @@ durable_wait_any(PG_FUNCTION_ARGS)
 	durable_client_refuse_in_turn("wait_any", "Use durable.when_any() with durable.schedule_sub_orchestrator().");
 	durable_shmem_require();
 	durable_wait_refuse_in_activity("wait_any");
-	ids = ids_to_wait_for(fcinfo, &nids);
+	ids = durable_wait_ids(fcinfo, 0, &nids);
 	deadline = durable_wait_deadline(fcinfo, 1);
 
 	if (!sleep_until_any_finished(ids, nids, deadline, &finished))
@@ -289,18 +287,18 @@ durable_wait_any(PG_FUNCTION_ARGS)
 	return status_datum(fcinfo, &finished);
 }
 
-static char **
-ids_to_wait_for(FunctionCallInfo fcinfo, int *nids)
+char **
+durable_wait_ids(FunctionCallInfo fcinfo, int argno, int *nids)
 {
 	Datum	   *elements;
 	bool	   *nulls;
 	char	  **ids;
 
-	if (PG_ARGISNULL(0))
+	if (PG_ARGISNULL(argno))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("instance_ids must not be null")));
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, nids);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(argno), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, nids);
 	if (*nids == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DURABLE_WAITS_FOREVER),
@@ -330,7 +328,7 @@ sleep_until_any_finished(char **ids, int nids, TimestampTz deadline, ClientInsta
 	int64	   *keys = palloc(nids * sizeof(int64));
 	int		   *waiters = palloc(nids * sizeof(int));
 	int			nwaiters = 0;
-	volatile bool found = any_finished(ids, nids, keys, finished);
+	volatile bool found = durable_wait_any_ended(ids, nids, true, keys, finished);
 
 	if (found)
 		return true;
@@ -349,7 +347,7 @@ sleep_until_any_finished(char **ids, int nids, TimestampTz deadline, ClientInsta
 
 			CHECK_FOR_INTERRUPTS();
 			MemoryContextReset(context);
-			found = any_finished(ids, nids, keys, finished);
+			found = durable_wait_any_ended(ids, nids, true, keys, finished);
 			if (found || ms <= 0)
 				break;
 			durable_waiter_wait(waiters[0], ms);
@@ -367,9 +365,8 @@ sleep_until_any_finished(char **ids, int nids, TimestampTz deadline, ClientInsta
 	return found;
 }
 
-/* Finds the first finished one in the list, or returns false; and the keys of those before it. */
-static bool
-any_finished(char **ids, int nids, int64 *keys, ClientInstance *finished)
+bool
+durable_wait_any_ended(char **ids, int nids, bool in_transaction, int64 *keys, ClientInstance *ended)
 {
 	for (int i = 0; i < nids; i++)
 	{
@@ -378,11 +375,11 @@ any_finished(char **ids, int nids, int64 *keys, ClientInstance *finished)
 		durable_client_require_visible(ids[i], &present);
 		if (is_over(&present))
 		{
-			*finished = present;
-			finished->instance_id = ids[i];
+			*ended = present;
+			ended->instance_id = ids[i];
 			return true;
 		}
-		if (TransactionIdIsCurrentTransactionId(present.inserted_by))
+		if (in_transaction && TransactionIdIsCurrentTransactionId(present.inserted_by))
 			ereport(ERROR,
 					(errcode(ERRCODE_DURABLE_WAITS_FOREVER),
 					 errmsg("instance \"%s\" was started in this transaction", ids[i]),

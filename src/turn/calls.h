@@ -24,6 +24,7 @@ typedef struct NewCall
 	int64		timeout_us;		/* activities */
 	char	   *instance_id;	/* orchestrations, events */
 	bool		abandons;		/* close_policy of a sub-orchestration */
+	char	   *version;		/* orchestrations: the version that was asked for, or NULL */
 }			NewCall;
 
 /* Runs read(call), which looks at the arguments; what it raises is recorded as the call's. */

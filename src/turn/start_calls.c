@@ -37,12 +37,14 @@ typedef struct StartLookup
 	char	   *registered_name;
 	char	   *handler;
 	char	   *version;
+	const char *wanted_version; /* NULL: none was asked for */
 	bool		is_child;		/* it gets the version of its parent, if there is one */
 }			StartLookup;
 
 static int record_sub_orchestration(Turn *turn, FunctionCallInfo fcinfo);
 static void read_sub_orchestration(NewCall *call);
 static bool read_close_policy(FunctionCallInfo fcinfo, int argno);
+static char *read_version(FunctionCallInfo fcinfo, int argno);
 static void read_start(NewCall *call);
 static void read_event(NewCall *call);
 static bool look_up_start(StartLookup *lookup, Jsonb **failure);
@@ -54,13 +56,13 @@ PG_FUNCTION_INFO_V1(durable_schedule_sub_orchestrator);
 PG_FUNCTION_INFO_V1(durable_start_orchestration);
 PG_FUNCTION_INFO_V1(durable_send_event);
 
-/* call_sub_orchestrator(name, input, instance_id, retry, close_policy) -> jsonb */
+/* call_sub_orchestrator(name, input, instance_id, retry, close_policy, version) -> jsonb */
 Datum
 durable_call_sub_orchestrator(PG_FUNCTION_ARGS)
 {
 	Turn	   *turn = durable_turn_current("call_sub_orchestrator");
 
-	durable_require_arguments(fcinfo, 5);
+	durable_require_arguments(fcinfo, 6);
 	return durable_call_answer(fcinfo, turn, record_sub_orchestration(turn, fcinfo));
 }
 
@@ -69,7 +71,7 @@ durable_schedule_sub_orchestrator(PG_FUNCTION_ARGS)
 {
 	Turn	   *turn = durable_turn_current("schedule_sub_orchestrator");
 
-	durable_require_arguments(fcinfo, 5);
+	durable_require_arguments(fcinfo, 6);
 	PG_RETURN_INT64(record_sub_orchestration(turn, fcinfo));
 }
 
@@ -87,6 +89,7 @@ record_sub_orchestration(Turn *turn, FunctionCallInfo fcinfo)
 	{
 		durable_call_read(&call, HISTORY_SUB_CREATED, read_sub_orchestration);
 		lookup.input = call.payload;
+		lookup.wanted_version = call.version;
 		(void) look_up_start(&lookup, &failure);
 		call.payload = unconstify(Jsonb *, lookup.input);
 		call.extra = start_extra(&lookup, &call, DECISION_CHILD);
@@ -124,6 +127,7 @@ read_sub_orchestration(NewCall *call)
 					 errhint("Specify instance_id.")));
 	}
 	call->abandons = read_close_policy(fcinfo, 4);
+	call->version = read_version(fcinfo, 5);
 	if ((call->retry = durable_call_jsonb(fcinfo, 3)) != NULL)
 	{
 		RetryPolicy policy;
@@ -146,7 +150,13 @@ read_close_policy(FunctionCallInfo fcinfo, int argno)
 	return strcmp(policy, "abandon") == 0;
 }
 
-/* start_orchestration(name, input, instance_id) -> text */
+static char *
+read_version(FunctionCallInfo fcinfo, int argno)
+{
+	return PG_ARGISNULL(argno) ? NULL : durable_call_name(fcinfo, argno, "orchestration version");
+}
+
+/* start_orchestration(name, input, instance_id, version) -> text */
 Datum
 durable_start_orchestration(PG_FUNCTION_ARGS)
 {
@@ -160,10 +170,12 @@ durable_start_orchestration(PG_FUNCTION_ARGS)
 	Jsonb	   *failure = NULL;
 	int			task;
 
+	durable_require_arguments(fcinfo, 4);
 	if (durable_turn_next_is_new(turn))
 	{
 		durable_call_read(&call, HISTORY_START_REQUESTED, read_start);
 		lookup.input = call.payload;
+		lookup.wanted_version = call.version;
 		(void) look_up_start(&lookup, &failure);
 		call.payload = unconstify(Jsonb *, lookup.input);
 		call.extra = failure != NULL ? durable_decision_refused(call.instance_id, failure) :
@@ -196,6 +208,7 @@ read_start(NewCall *call)
 	else
 		call->instance_id = durable_call_name(fcinfo, 2, "instance id");
 	call->payload = durable_json_from_any(fcinfo, 1, "input of an orchestration");
+	call->version = read_version(fcinfo, 3);
 }
 
 /* send_event(instance_id, name, data) */
@@ -265,7 +278,14 @@ look_up_body(void *arg)
 	const Registration *same = NULL;
 	Handler    *handler;
 
-	if (registration != NULL && lookup->is_child && lookup->turn->instance->version != NULL)
+	if (lookup->wanted_version != NULL)
+	{
+		if (registration != NULL)
+			same = durable_registry_version(registration, lookup->wanted_version);
+		if (same == NULL)
+			durable_handler_no_version(lookup->name, registration, lookup->wanted_version);
+	}
+	else if (registration != NULL && lookup->is_child && lookup->turn->instance->version != NULL)
 		same = durable_registry_version(registration, lookup->turn->instance->version);
 	if (same != NULL)
 		registration = same;

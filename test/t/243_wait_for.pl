@@ -89,9 +89,47 @@ like($err, qr/ERROR:  durable\.wait_for\(\) cannot be called inside a transactio
 (undef, undef, $err) = $primary->psql('postgres', "CALL durable.wait_for('nobody')");
 like($err, qr/ERROR:  instance "nobody" does not exist/, 'what is not there is an error');
 
+# --- one of several ------------------------------------------------------------------------------------------------------------
+
+$primary->safe_psql('postgres', "SELECT durable.start('patient', instance_id => 'any ' || n) FROM generate_series(1, 3) n");
+$primary->wait_for_catchup($standby);
+my @any = map { in_background($_, "CALL durable.wait_for_any('{any 1,any 2,any 3}', '2 min')") } $primary, $standby;
+foreach my $node ($primary, $standby)
+{
+	ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ '^CALL durable.wait_for_any' AND backend_xmin IS NULL AND backend_xid IS NULL AND wait_event IS NOT NULL"),
+		'durable.wait_for_any waits without a snapshot on the ' . $node->name);
+}
+$primary->safe_psql('postgres', $_) foreach ('INSERT INTO remains SELECT generate_series(1, 1000)', 'DELETE FROM remains');
+(undef, undef, $err) = $primary->psql('postgres', 'VACUUM VERBOSE remains');
+like($err, qr/tuples: 1000 removed, 0 remain/, 'VACUUM removes what has been deleted meanwhile');
+$primary->safe_psql('postgres', "SELECT durable.raise_event('any 2', 'Go', 22)");
+foreach my $session (@any)
+{
+	$session->{handle}->finish;
+	is($session->{out}, "any 2|Completed|22|\n", 'the end of one of them comes through');
+}
+is($primary->safe_psql('postgres', "CALL durable.wait_for_any('{any 3,one,any 2}')"), 'one|Completed|"here"|', 'of those that have ended it returns the first of the list');
+is($primary->safe_psql('postgres', "CALL durable.wait_for_any('{any 1,any 3}', '100 ms')"), '|||', 'after the timeout all results are null');
+is($primary->safe_psql('postgres', "DO \$\$ DECLARE id text; s text; o jsonb; f jsonb; BEGIN PERFORM durable.start('breaks', instance_id => 'any 4'); CALL durable.wait_for_any('{any 1,any 4}', '1 min', id, s, o, f); PERFORM set_config('t.result', concat_ws(' ', id, s, o), false); END \$\$; SELECT current_setting('t.result')"),
+	'any 4 Completed 1', 'an instance that this transaction has started is committed first');
+foreach ([ "'{}'", qr/instance_ids must not be empty/ ], [ 'NULL', qr/instance_ids must not be null/ ], [ "'{one,NULL}'", qr/instance id must not be null/ ],
+	[ "'{any 1,nobody}'", qr/instance "nobody" does not exist/ ], [ "array_fill('any 1'::text, '{101}')", qr/cannot wait for 101 instances at once/ ])
+{
+	(undef, undef, $err) = $primary->psql('postgres', "CALL durable.wait_for_any($_->[0])");
+	like($err, $_->[1], "durable.wait_for_any($_->[0])");
+}
+(undef, undef, $err) = $primary->psql('postgres', "BEGIN; CALL durable.wait_for_any('{one}')");
+like($err, qr/ERROR:  durable\.wait_for_any\(\) cannot be called inside a transaction block or a function\n.*HINT:  Use durable\.wait_any\(\)/s, 'it needs to be outside of a transaction block');
+# A session that is canceled gives its places back: 1024 are there.
+$primary->psql('postgres', "SET statement_timeout = '20 ms'; CALL durable.wait_for_any(array_fill('any 1'::text, '{100}'), '1 min')") for 1 .. 12;
+is($primary->safe_psql('postgres', "CALL durable.wait_for_any(array_fill('any 1'::text, '{100}'), '10 ms')"), '|||', 'canceled calls leave no place taken');
+
 # Who may see an instance, but not its payloads.
 $primary->safe_psql('postgres', 'GRANT EXECUTE ON PROCEDURE durable.wait_for TO watcher');
 is($primary->safe_psql('postgres', "SET SESSION AUTHORIZATION watcher; CALL durable.wait_for('one')"), 'Completed||', 'monitoring sees the status only');
+
+$primary->safe_psql('postgres', 'GRANT EXECUTE ON PROCEDURE durable.wait_for_any TO watcher');
+is($primary->safe_psql('postgres', "SET SESSION AUTHORIZATION watcher; CALL durable.wait_for_any('{one}')"), 'one|Completed||', '... and so it does of several');
 
 $standby->stop;
 $primary->stop;
