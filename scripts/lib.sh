@@ -29,7 +29,7 @@ done
 
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 OLDEST=15
-NEWEST=18
+NEWEST=19
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }

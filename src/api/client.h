@@ -67,7 +67,7 @@ extern void durable_client_require_visible(const char *instance_id, ClientInstan
 /* As require; raises WF004 when it is finished. */
 extern void durable_client_require_unfinished(const char *instance_id, ClientInstance *instance);
 
-extern pg_noreturn_compat void durable_client_no_instance(const char *instance_id);
+pg_noreturn_compat extern void durable_client_no_instance(const char *instance_id);
 
 /*
  * May the current user do what that role can (also when the role is gone)?  And

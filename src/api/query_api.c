@@ -43,6 +43,8 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
 #include "client.h"
 #include "columns.h"

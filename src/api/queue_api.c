@@ -92,7 +92,7 @@ static DurableSql grantees = {
 };
 
 static int64 run(DurableSql *sql, Datum *values, const char *nulls);
-static pg_noreturn_compat void no_queue(const char *name);
+pg_noreturn_compat static void no_queue(const char *name);
 static void require_owner(const char *name, QueueRow *queue);
 static void change_paused(FunctionCallInfo fcinfo, bool paused);
 static void check_limit(FunctionCallInfo fcinfo, int argno, const char *what);

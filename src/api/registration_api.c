@@ -46,7 +46,7 @@ static void check_retention(FunctionCallInfo fcinfo, int argno);
 static Datum text_or_null(const char *value, char *null);
 static void run(DurableSql *sql, Datum *values, const char *nulls);
 static void unregister(FunctionCallInfo fcinfo, const char *kind, const char *version, DurableSql *sql);
-static pg_noreturn_compat void not_registered(const char *name, const char *kind, const char *version);
+pg_noreturn_compat static void not_registered(const char *name, const char *kind, const char *version);
 
 #define OWNER_IS_GONE	"NOT EXISTS (SELECT 1 FROM pg_catalog.pg_roles AS r WHERE r.oid = owner)"
 

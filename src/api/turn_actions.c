@@ -41,7 +41,7 @@ static Jsonb *payload_of(const Jsonb *action, const char *member, int number);
 static TimestampTz due_of(const Jsonb *action, int number);
 static Jsonb *tags_of(const Jsonb *action, int number);
 static void push_text(JsonbParseState **state, const char *member, const char *value);
-static pg_noreturn_compat void bad_action(int number, const char *problem);
+pg_noreturn_compat static void bad_action(int number, const char *problem);
 
 Jsonb *
 durable_turn_payload(const Jsonb *actions, const char *custom_status, const char *trace, TimestampTz at,

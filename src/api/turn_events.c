@@ -26,6 +26,7 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
 #include "client.h"
 #include "history.h"

@@ -33,10 +33,10 @@ extern char *durable_work_make_token(const QueuedTask * task, int64 nonce);
 extern bool durable_work_read_token(const char *text, Token *token);
 extern void durable_work_tokens(FunctionCallInfo fcinfo, int argno, Tokens *tokens);
 extern void durable_work_tokens_of(Datum array, Tokens *tokens);
-extern pg_noreturn_compat void durable_work_bad_token(const char *text);
+pg_noreturn_compat extern void durable_work_bad_token(const char *text);
 
 /* WF008 */
-extern pg_noreturn_compat void durable_work_stale(const char *token);
+pg_noreturn_compat extern void durable_work_stale(const char *token);
 
 /* on_stale: "error" (false) or "skip" */
 extern bool durable_work_skips_stale(FunctionCallInfo fcinfo, int argno);

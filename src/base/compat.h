@@ -1,6 +1,6 @@
 /*
  * compat.h
- *		Every test of PG_VERSION_NUM: PostgreSQL 15 to 18.
+ *		Every test of PG_VERSION_NUM: PostgreSQL 15 to 19.
  *
  * The newest spelling is the one the rest of the engine uses; this file makes
  * it work on the older ones.  Nothing else may test the version.
@@ -19,10 +19,11 @@
 #include "postmaster/bgworker.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
+#include "utils/jsonb.h"
 #include "utils/wait_event.h"
 
-#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
-#error "durable needs PostgreSQL 15, 16, 17 or 18"
+#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 200000
+#error "durable needs PostgreSQL 15, 16, 17, 18 or 19"
 #endif
 
 #if PG_VERSION_NUM >= 160000
@@ -199,15 +200,114 @@ durable_owns_database(Oid database, Oid role)
 #define DURABLE_STAT_RELATION(status)	((status)->t_id)
 #endif
 
-/* A place for figures of EXPLAIN came in 18. */
+/* A place for figures of EXPLAIN came in 18, and flags for the table's scan in 19. */
 static inline IndexScanDesc
 durable_index_beginscan(Relation table, Relation index, Snapshot snapshot, int nkeys)
 {
-#if PG_VERSION_NUM >= 180000
+#if PG_VERSION_NUM >= 190000
+	return index_beginscan(table, index, snapshot, NULL, nkeys, 0, 0);
+#elif PG_VERSION_NUM >= 180000
 	return index_beginscan(table, index, snapshot, NULL, nkeys, 0);
 #else
 	return index_beginscan(table, index, snapshot, nkeys, 0);
 #endif
 }
+
+/* Updates and deletions of rows got options in 19, which only rewrites of tables need. */
+#if PG_VERSION_NUM >= 190000
+#define durable_table_update(relation, tid, row, command, snapshot, failure, lock, indexes) \
+	table_tuple_update(relation, tid, row, command, 0, snapshot, InvalidSnapshot, true, failure, lock, indexes)
+#define durable_table_delete(relation, tid, command, snapshot, failure) \
+	table_tuple_delete(relation, tid, command, 0, snapshot, InvalidSnapshot, true, failure)
+#else
+#define durable_table_update(relation, tid, row, command, snapshot, failure, lock, indexes) \
+	table_tuple_update(relation, tid, row, command, snapshot, InvalidSnapshot, true, failure, lock, indexes)
+#define durable_table_delete(relation, tid, command, snapshot, failure) \
+	table_tuple_delete(relation, tid, command, snapshot, InvalidSnapshot, true, failure, false)
+#endif
+
+/* The functions of a name, whatever their arguments. 19 can tell why there is none. */
+static inline FuncCandidateList
+durable_functions_named(List *names)
+{
+#if PG_VERSION_NUM >= 190000
+	int			found;
+
+	return FuncnameGetCandidates(names, -1, NIL, false, false, false, true, &found);
+#else
+	return FuncnameGetCandidates(names, -1, NIL, false, false, false, true);
+#endif
+}
+
+/* A hash table in shared memory for at most that many entries; 19 no longer asks for a second number. */
+#if PG_VERSION_NUM >= 190000
+#define durable_shmem_hash(name, entries, control, flags)	ShmemInitHash(name, entries, control, flags)
+#else
+#define durable_shmem_hash(name, entries, control, flags)	ShmemInitHash(name, entries, entries, control, flags)
+#endif
+
+/* Calls a signal handler. From 19 on it is told which process sent the signal. */
+static inline void
+durable_call_handler(pqsigfunc handler, int signo, pid_t pid, uid_t uid)
+{
+#if PG_VERSION_NUM >= 190000
+	pg_signal_info info = {.pid = pid, .uid = uid};
+
+	handler(signo, &info);
+#else
+	(void) pid;
+	(void) uid;
+	handler(signo);
+#endif
+}
+
+/* Until 18 handlers and the numbers that stand for them have one type. */
+#if PG_VERSION_NUM < 190000
+#define PG_SIG_IGN		SIG_IGN
+#endif
+
+/* What a signal handler gives to another one that it calls. */
+#if PG_VERSION_NUM >= 190000
+#define DURABLE_PASS_SIGNAL	postgres_signal_arg, pg_siginfo
+#else
+#define DURABLE_PASS_SIGNAL	postgres_signal_arg
+#endif
+
+/* The relations that a planned statement writes to are a set from 19 on. */
+#if PG_VERSION_NUM >= 190000
+#define durable_is_result_relation(statement, index)	bms_is_member(index, (statement)->resultRelationRelids)
+#else
+#define durable_is_result_relation(statement, index)	list_member_int((statement)->resultRelations, index)
+#endif
+
+/* post_parse_analyze_hook may no longer change what it is given in 19. */
+#if PG_VERSION_NUM >= 190000
+#define DURABLE_JUMBLE_STATE	const JumbleState
+#else
+#define DURABLE_JUMBLE_STATE	JumbleState
+#endif
+
+/* The statement that says so is new in 19, which no longer lets a comment count. */
+#if PG_VERSION_NUM < 190000
+#define pg_fallthrough	__attribute__((fallthrough))
+#endif
+
+/*
+ * A jsonb that is being built.  19 keeps the result beside the stack, where before each
+ * call returned it; its own state has room for both, and is made for the one call here.
+ */
+#if PG_VERSION_NUM >= 190000
+static inline JsonbValue *
+durable_push_jsonb(JsonbParseState **stack, JsonbIteratorToken token, JsonbValue *value)
+{
+	JsonbInState state = {.parseState = *stack};
+
+	pushJsonbValue(&state, token, value);
+	*stack = state.parseState;
+	return state.result;
+}
+
+#define pushJsonbValue(stack, token, value)	durable_push_jsonb(stack, token, value)
+#endif
 
 #endif							/* DURABLE_COMPAT_H */

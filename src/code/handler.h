@@ -73,7 +73,7 @@ extern const struct Registration *durable_handler_registration(const char *name,
  * no_version raises that; newest: a registration of the name, or NULL.
  */
 extern const struct Registration *durable_handler_version(const char *name, const char *version, Oid role);
-extern pg_noreturn_compat void durable_handler_no_version(const char *name, const struct Registration *newest,
+pg_noreturn_compat extern void durable_handler_no_version(const char *name, const struct Registration *newest,
 														  const char *version);
 
 /*

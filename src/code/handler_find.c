@@ -21,6 +21,8 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
+
 #include "handler.h"
 
 #include "access/genam.h"
@@ -64,7 +66,7 @@ static char *schema_to_search(const Written *written, Oid extra_namespace);
 static Oid	function_of_signature(const char *signature);
 static Oid	find_by_name(Written *written, Oid extra_namespace);
 static Oid	choose(Written *written, FuncCandidateList candidates);
-static pg_noreturn_compat void not_found(Written *written, const char *name, const char *kind, Oid extra_namespace);
+pg_noreturn_compat static void not_found(Written *written, const char *name, const char *kind, Oid extra_namespace);
 static const char *same_name(Written *written);
 static char *clipped(const char *name);
 static List *functions_in(Oid namespace, bool qualified, List *names);
@@ -161,13 +163,12 @@ is_function(const char *name, const char *kind, Oid extra_namespace)
 		namespace = get_namespace_oid(linitial(written.names), true);
 		names = list_delete_first(names);
 	}
-	else if (any_suitable(FuncnameGetCandidates(names, -1, NIL, false, false, false, true)))
+	else if (any_suitable(durable_functions_named(names)))
 		return true;
 
 	return OidIsValid(namespace) && get_namespace_name(namespace) != NULL &&
 		durable_schema_aclcheck(namespace, GetUserId(), ACL_USAGE) == ACLCHECK_OK &&
-		any_suitable(FuncnameGetCandidates(lcons(makeString(get_namespace_name(namespace)), names),
-										   -1, NIL, false, false, false, true));
+		any_suitable(durable_functions_named(lcons(makeString(get_namespace_name(namespace)), names)));
 }
 
 static bool
@@ -262,12 +263,11 @@ find_by_name(Written *written, Oid extra_namespace)
 		names = lappend(names, makeString(lfirst(cell)));
 
 	if (schema != NULL)
-		own = choose(written, FuncnameGetCandidates(list_make2(makeString(schema), linitial(names)),
-													-1, NIL, false, false, false, true));
+		own = choose(written, durable_functions_named(list_make2(makeString(schema), linitial(names))));
 	if (OidIsValid(own) && durable_handler_objection(own) == NULL)
 		return own;
 
-	function = choose(written, FuncnameGetCandidates(names, -1, NIL, false, false, false, true));
+	function = choose(written, durable_functions_named(names));
 	return OidIsValid(function) && (!OidIsValid(own) || durable_handler_objection(function) == NULL) ?
 		function : own;
 }

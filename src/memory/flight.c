@@ -46,6 +46,7 @@
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "port/atomics.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/pmsignal.h"
@@ -157,7 +158,7 @@ on_terminate(int signo, siginfo_t *info, void *context)
 
 	if (info->si_pid != MyProcPid)
 		told_to_terminate = true;
-	terminate_handler(signo);
+	durable_call_handler(terminate_handler, signo, info->si_pid, info->si_uid);
 	errno = save_errno;
 }
 

@@ -91,8 +91,7 @@ durable_stats_set_up(void)
 	HASHCTL		ctl = {.keysize = sizeof(StatsKey), .entrysize = sizeof(StatsEntry)};
 
 	lock = &GetNamedLWLockTranche("durable_stats")->lock;
-	table = ShmemInitHash("durable statistics", durable_stat_entries, durable_stat_entries, &ctl,
-						  HASH_ELEM | HASH_BLOBS);
+	table = durable_shmem_hash("durable statistics", durable_stat_entries, &ctl, HASH_ELEM | HASH_BLOBS);
 	if (!IsUnderPostmaster)
 	{
 		on_shmem_exit(write_file, (Datum) 0);

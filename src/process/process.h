@@ -24,7 +24,7 @@ typedef struct WorkerStart
 	uint32		generation;
 }			WorkerStart;
 
-extern PGDLLEXPORT pg_noreturn_compat void durable_launcher_main(Datum arg);
+pg_noreturn_compat extern PGDLLEXPORT void durable_launcher_main(Datum arg);
 extern PGDLLEXPORT void durable_coordinator_main(Datum arg);
 extern PGDLLEXPORT void durable_worker_main(Datum arg);
 

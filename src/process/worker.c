@@ -216,7 +216,7 @@ static void
 terminate(SIGNAL_ARGS)
 {
 	durable_slot_note_terminated();
-	die(postgres_signal_arg);
+	die(DURABLE_PASS_SIGNAL);
 }
 
 static void

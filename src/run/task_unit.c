@@ -293,7 +293,7 @@ run_task(Batch * batch, TaskRow *task, UnitScan *scan)
 									  run.payload);
 				break;
 			}
-			/* FALLTHROUGH */
+			pg_fallthrough;
 
 		case ACTIVITY_FAILED:
 			/* The delay counts from the end of the attempt. */

@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "utils/timestamp.h"
 
 #include "history.h"
 #include "history_table.h"

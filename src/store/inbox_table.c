@@ -20,6 +20,7 @@
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "columns.h"
 #include "inbox_table.h"

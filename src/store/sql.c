@@ -36,6 +36,7 @@
 #include "utils/plancache.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 
 /* Settings of the planner while it plans the engine's statements. */
 typedef struct PlannerSettings

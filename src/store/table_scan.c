@@ -24,6 +24,7 @@
 #include "access/xact.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 /* The number of index entries after which the time is checked again. */
 #define VISITS_BETWEEN_LOOKS	64

@@ -55,12 +55,12 @@ static void find_out(DurableWritable *writable, Relation relation);
 static void refuse_what_we_skip(const DurableWritable *writable, Relation relation);
 static bool is_skipped(const DurableWritable *writable, const Trigger *trigger);
 static void refuse_missing(const WritableState *state, Relation relation);
-static pg_noreturn_compat void refuse(Relation relation, const char *kind, const char *name);
+pg_noreturn_compat static void refuse(Relation relation, const char *kind, const char *name);
 static void find_defaults(const DurableTable *table, WritableState *state, Relation relation);
 static void find_indexes(const DurableTable *table, WritableState *state, Relation relation);
 static bool is_written(const DurableTable *table, const WritableState *state, AttrNumber column);
 static void take_values(DurableWriter *writer, TupleTableSlot *row);
-static pg_noreturn_compat void lost_row(DurableWriter *writer, TM_Result result);
+pg_noreturn_compat static void lost_row(DurableWriter *writer, TM_Result result);
 static TupleTableSlot *next_row(DurableWriter *writer);
 static TupleTableSlot *new_slot(DurableWriter *writer, const TupleTableSlotOps *kind);
 static void open_partial_index(DurableWriter *writer, int place);
@@ -411,8 +411,8 @@ durable_writer_update(DurableWriter *writer, ItemPointer tid)
 		memcpy(row->tts_values, writer->old->tts_values, natts * sizeof(Datum));
 		memcpy(row->tts_isnull, writer->old->tts_isnull, natts * sizeof(bool));
 		take_values(writer, row);
-		result = table_tuple_update(writer->relation, tid, row, writer->command, GetActiveSnapshot(),
-									InvalidSnapshot, true, &failure, &lock, &indexes);
+		result = durable_table_update(writer->relation, tid, row, writer->command, GetActiveSnapshot(),
+									  &failure, &lock, &indexes);
 	}
 	if (result != TM_Ok)
 		lost_row(writer, result);
@@ -430,8 +430,7 @@ durable_writer_delete(DurableWriter *writer, ItemPointer tid)
 	TM_Result	result;
 
 	CheckCmdReplicaIdentity(writer->relation, CMD_DELETE);
-	result = table_tuple_delete(writer->relation, tid, writer->command, GetActiveSnapshot(),
-								InvalidSnapshot, true, &failure, false);
+	result = durable_table_delete(writer->relation, tid, writer->command, GetActiveSnapshot(), &failure);
 	if (result != TM_Ok)
 		lost_row(writer, result);
 }

@@ -37,7 +37,7 @@ extern void durable_call_refuse_again(Turn *turn, int task, const HistoryEvent *
 extern Datum durable_call_answer(FunctionCallInfo fcinfo, Turn *turn, int task);
 
 /* Raises a failure of something the orchestration has called. */
-extern pg_noreturn_compat void durable_call_raise(Turn *turn, const Jsonb *failure);
+pg_noreturn_compat extern void durable_call_raise(Turn *turn, const Jsonb *failure);
 
 /* A text argument that must be neither null, nor empty, nor too long; what names it. */
 extern char *durable_call_name(FunctionCallInfo fcinfo, int argno, const char *what);

@@ -126,7 +126,7 @@ static void check_utility(PlannedStmt *statement, const char *query, bool read_o
 						  ProcessUtilityContext context, ParamListInfo params,
 						  QueryEnvironment *environment, DestReceiver *dest,
 						  QueryCompletion *completion);
-static void check_parsed(ParseState *pstate, Query *query, JumbleState *jstate);
+static void check_parsed(ParseState *pstate, Query *query, DURABLE_JUMBLE_STATE *jstate);
 static bool find_time_value(Node *node, void *context);
 static bool is_time(Oid type);
 static bool says_now(const char *literal);
@@ -168,8 +168,7 @@ check_query(QueryDesc *queryDesc, int eflags)
 		foreach(cell, statement->rtable)
 		{
 			RangeTblEntry *rte = lfirst_node(RangeTblEntry, cell);
-			bool		writes = list_member_int(statement->resultRelations,
-												 foreach_current_index(cell) + 1);
+			bool		writes = durable_is_result_relation(statement, foreach_current_index(cell) + 1);
 			Oid			namespace;
 
 			/* The tables of a view have entries of their own in the list. */
@@ -240,7 +239,7 @@ check_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 }
 
 static void
-check_parsed(ParseState *pstate, Query *query, JumbleState *jstate)
+check_parsed(ParseState *pstate, Query *query, DURABLE_JUMBLE_STATE *jstate)
 {
 	if (watching())
 		(void) query_tree_walker(query, find_time_value, pstate, 0);

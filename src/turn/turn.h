@@ -108,6 +108,6 @@ extern void durable_turn_await_all(Turn *turn, const int *tasks, int ntasks);
 extern void durable_turn_advance(Turn *turn);
 
 /* Ends the turn with that outcome; does not return. */
-extern pg_noreturn_compat void durable_turn_stop(Turn *turn, TurnOutcome outcome);
+pg_noreturn_compat extern void durable_turn_stop(Turn *turn, TurnOutcome outcome);
 
 #endif							/* DURABLE_TURN_H */

@@ -61,7 +61,7 @@ static bool parse_field(const char **text, const CronField *field, uint64 *bits,
 static bool parse_item(const char **text, const CronField *field, uint64 *bits);
 static bool parse_value(const char **text, const CronField *field, int *value);
 static bool parse_number(const char **text, int *value);
-static pg_noreturn_compat void invalid(const char *text, const char *detail);
+pg_noreturn_compat static void invalid(const char *text, const char *detail);
 
 void
 durable_cron_parse(const char *text, CronSpec *spec)

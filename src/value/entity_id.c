@@ -27,7 +27,7 @@
 #define MURMUR_1	UINT64CONST(0xff51afd7ed558ccd)
 #define MURMUR_2	UINT64CONST(0xc4ceb9fe1a85ec53)
 
-static pg_noreturn_compat void refuse_id(const char *problem);
+pg_noreturn_compat static void refuse_id(const char *problem);
 
 char *
 durable_entity_id(const char *name, const char *key)

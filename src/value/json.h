@@ -107,6 +107,6 @@ extern char *durable_clip(const char *text);
 extern Jsonb *durable_json_make_failure(int sqlerrcode, const char *message);
 
 /* Raises that failure, with all of that except activity and attempt. */
-extern pg_noreturn_compat void durable_json_throw_failure(const Jsonb *failure);
+pg_noreturn_compat extern void durable_json_throw_failure(const Jsonb *failure);
 
 #endif							/* DURABLE_JSON_H */

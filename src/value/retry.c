@@ -40,7 +40,7 @@ static const char *const members[] = {
 };
 
 static void check_members(const Jsonb *retry);
-static pg_noreturn_compat void invalid(const char *member, const char *must);
+pg_noreturn_compat static void invalid(const char *member, const char *must);
 static void name_member(void *arg);
 static Datum get_member(const Jsonb *retry, const char *member, Oid type, bool *isnull);
 static void parse_attempts(const Jsonb *retry, RetryPolicy *policy);
