@@ -1,11 +1,11 @@
 /*
  * pool.c - connections to PostgreSQL, and the statements that go over them.
  *
- * Each connection of the pool executes one job at a time, in one pipeline: the role, and one
- * statement.  What is between two synchronizations of a pipeline is one
- * transaction, which an error rolls back.  The role is a parameter of set_config, and is set
- * for the transaction, so nothing of it is left when the next job comes.  All
- * statements are fixed (statements.c); what a client sends is only ever a parameter.
+ * Each connection of the pool executes one job at a time, in one pipeline: the role, unless
+ * the statement sets it itself (pool_http.c), and one statement.  What is between two
+ * synchronizations of a pipeline is one transaction, which an error rolls back.  The role is
+ * a parameter, and is set for the transaction, so nothing of it is left when the next
+ * job comes.  All statements are fixed; what a client sends is only ever a parameter.
  *
  * One more connection listens, to the channels of the mounted functions.
  *

@@ -11,11 +11,12 @@
 
 #include "serve.h"
 
-static const Statement http = {
-	"http",
-	"SELECT r.status, r.body, (SELECT pg_catalog.string_agg(pg_catalog.translate(h.key || ': ' || h.value, E'\\r\\n', '  '), E'\\n') "
-	"FROM pg_catalog.jsonb_each_text(r.headers) h) FROM durable.http($1, $2, $3, $4, $5) r",
-	5
+/* One statement for a request: durable.http_message sets the role. */
+static const Statement message = {
+	"message", "SELECT durable.http_message($1, $2, $3, $4, $5, $6)", 6
+};
+static const Statement message_of_token = {
+	"token_message", "SELECT durable.http_message(durable.http_token_role($1, $2, $3, $4), $5, $6, $7, $8, $9)", 9
 };
 
 typedef struct Waiting
@@ -25,18 +26,27 @@ typedef struct Waiting
 } Waiting;
 
 static void answered(const Outcome *outcome, void *arg);
+static char *read_message(const char *text, size_t length, Answer *answer);
 static void refuse(Waiting *waiting, const Outcome *outcome);
 
 void
 pool_ask(const Query *query, AnswerHandler handler, void *arg)
 {
-	const char *values[5] = {query->method, query->path, query->query, query->body, query->headers};
-	Access		access = {query->token, options.role, query->is_read};
+	const Token *token = query->token;
+	const char *by_role[6] = {options.role, query->method, query->path, query->query, query->body, query->headers};
+	const char *by_token[9] = {
+		token != NULL ? token->header : NULL, token != NULL ? token->claims : NULL, token_algorithm(), options.audience,
+		query->method, query->path, query->query, query->body, query->headers
+	};
+	Access		access = {.is_read = query->is_read};
 	Waiting    *waiting = must_alloc(sizeof(Waiting));
 
 	waiting->handler = handler;
 	waiting->arg = arg;
-	pool_run(&http, values, &access, answered, waiting);
+	if (token != NULL)
+		pool_run(&message_of_token, by_token, &access, answered, waiting);
+	else
+		pool_run(&message, by_role, &access, answered, waiting);
 }
 
 static void
@@ -49,15 +59,37 @@ answered(const Outcome *outcome, void *arg)
 		refuse(waiting, outcome);
 	else
 	{
-		answer.status = atoi(PQgetvalue(outcome->rows, 0, 0));
-		if (answer.status < 200 || answer.status > 599)
-			answer.status = 500;
-		answer.body = PQgetvalue(outcome->rows, 0, 1);
-		answer.body_length = (size_t) PQgetlength(outcome->rows, 0, 1);
-		answer.headers = PQgetvalue(outcome->rows, 0, 2);
+		const char *text = PQgetvalue(outcome->rows, 0, 0);
+		size_t		length = (size_t) PQgetlength(outcome->rows, 0, 0);
+		char	   *headers = read_message(text, length, &answer);
+
 		waiting->handler(&answer, waiting->arg);
+		free(headers);
 	}
 	free(waiting);
+}
+
+/* The status, a line for each header, an empty line, the body.  Returns the headers of the answer, which the caller frees. */
+static char *
+read_message(const char *text, size_t length, Answer *answer)
+{
+	const char *lines = strchr(text, '\n');
+	const char *end = lines != NULL ? strstr(lines, "\n\n") : NULL;
+	size_t		nheaders;
+	char	   *headers;
+
+	answer->status = atoi(text);
+	if (end == NULL || answer->status < 200 || answer->status > 599)
+		answer->status = 500;
+	if (end == NULL)
+		lines = end = text;
+	nheaders = end > lines ? (size_t) (end - lines - 1) : 0;
+	headers = must_alloc(nheaders + 1);
+	memcpy(headers, lines + 1, nheaders);
+	answer->headers = headers;
+	answer->body = end > text ? end + 2 : "";
+	answer->body_length = end > text ? length - (size_t) (answer->body - text) : 0;
+	return headers;
 }
 
 static void

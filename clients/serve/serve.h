@@ -63,7 +63,7 @@ extern bool secret_equal(const char *a, const char *b);
 
 /* --- pool.c --- */
 #define STATEMENT_MOST			16
-#define STATEMENT_MOST_VALUES	8
+#define STATEMENT_MOST_VALUES	10
 
 typedef struct Statement
 {

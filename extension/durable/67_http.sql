@@ -244,6 +244,18 @@ EXCEPTION
 END;
 $$;
 
+-- What a gateway executes for a request: sets the role for the rest of the transaction, unless it is null, and answers with
+-- its privileges.  The response as a text: the status, a line for each header, an empty line, the body.
+CREATE FUNCTION durable.http_message(
+    role        text,
+    method      text,
+    path        text,
+    query       text    DEFAULT NULL,
+    body        text    DEFAULT NULL,
+    headers     jsonb   DEFAULT NULL)
+RETURNS text
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_http_message';
+
 CREATE FUNCTION durable.http_segments(path text) RETURNS text[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
@@ -356,6 +368,8 @@ COMMENT ON TYPE durable.http_response IS 'the answer to an HTTP request: status,
 COMMENT ON TABLE durable.http_mount IS 'which functions answer HTTP requests below which prefixes';
 COMMENT ON FUNCTION durable.http(text, text, text, text, jsonb) IS
     'answers an HTTP request as the current user: the management API, the routes of the monitor, and those of mounted functions';
+COMMENT ON FUNCTION durable.http_message(text, text, text, text, text, jsonb) IS
+    'answers an HTTP request as the given role, which stays set until the end of the transaction: the status, the headers and the body as one text';
 COMMENT ON FUNCTION durable.mount_http(text, regprocedure, text) IS
     'lets a function answer the HTTP requests below a prefix; channel is notified when the function has new events';
 COMMENT ON FUNCTION durable.unmount_http(text) IS 'ends what durable.mount_http has begun, and says whether there was anything to end';

@@ -9,7 +9,7 @@
  * column handler leaves out the function's name if the column name contains it: it
  * then begins with "(".
  *
- * Owns:	durable.instance; client.c, status_row.c, wait_api.c and history_api.c read
+ * Owns:	durable.instance; client.c, status_row.c, http_instance.c, wait_api.c and history_api.c read
  *			single rows of it, and finished.c deletes them
  * Called by: batch_claim.c, task_unit.c, batch_store.c, instance_insert.c, entity_lock.c, lease.c,
  *			start_api.c, turn_api.c, code_api.c, code_table.c, blame.c

@@ -8,7 +8,7 @@
  * as usual, so the next scan does not visit them.
  *
  * Owns: nothing.
- * Called by: the *_table.c, which own the tables; client.c, status_row.c, code_api.c,
+ * Called by: the *_table.c, which own the tables; client.c, status_row.c, http_instance.c, code_api.c,
  * turn_api.c
  * Locks: on the table the mode that the caller gives, AccessShareLock on the index;
  * FOR NO KEY UPDATE on rows.
