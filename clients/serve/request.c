@@ -1,16 +1,13 @@
 /*
- * request.c - one HTTP request: what is checked before the database sees it, and the reply.
+ * request.c - one HTTP request: from its checks to its reply.
  *
- * Order of the checks: name of the host, origin of the page, key, token.  Everything that a
- * page of another site could do with a visitor's browser is refused before it can change
- * something: Host names that are not ours (DNS rebinding), origins that are not allowed.
- * There are no cookies.
+ * Order of the checks: name of the host, origin of the page, key, token (request_check.c).
+ * A request that waits for the end of an instance is asked again at growing intervals.
  *
  * Owns: nothing.
  * Called by: libevent.
  * Memory: a Request until its reply is sent or its client is gone.
  */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +17,6 @@
 
 #include "serve.h"
 
-#define DEEPEST_JSON	64
 #define LONGEST_WAIT	230		/* seconds, as in Azure */
 
 typedef struct Request
@@ -41,10 +37,6 @@ typedef struct Request
 	Answer		first;			/* to be sent if it takes too long */
 } Request;
 
-static const char *method_name(struct evhttp_request *req);
-static bool host_is_ours(struct evhttp_request *req);
-static bool in_list(const List *list, const char *value);
-static bool is_management(const char *path);
 static void answered(const Answer *answer, void *arg);
 static bool begin_waiting(Request *request, const Answer *answer);
 static void look_again(evutil_socket_t fd, short events, void *arg);
@@ -54,9 +46,7 @@ static void gone(struct evhttp_connection *connection, void *arg);
 static void free_request(Request *request);
 static char *headers_json(struct evhttp_request *req);
 static void json_text(struct evbuffer *out, const char *text);
-static bool is_too_deep(const char *body);
 static char *header_line(const char *lines, const char *name);
-static bool has_key(struct evhttp_request *req, const char *query);
 
 void
 request_handle(struct evhttp_request *req, void *arg)
@@ -64,7 +54,7 @@ request_handle(struct evhttp_request *req, void *arg)
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
 	const char *path = uri != NULL ? evhttp_uri_get_path(uri) : NULL;
 	const char *query = uri != NULL ? evhttp_uri_get_query(uri) : NULL;
-	const char *method = method_name(req);
+	const char *method = request_method(req);
 	struct evkeyvalq *in = evhttp_request_get_input_headers(req);
 	const char *authorization = evhttp_find_header(in, "Authorization");
 	struct evbuffer *input = evhttp_request_get_input_buffer(req);
@@ -83,7 +73,7 @@ request_handle(struct evhttp_request *req, void *arg)
 		reply_message(req, 400, "The address of the request is not valid.");
 		return;
 	}
-	if (!host_is_ours(req))
+	if (!request_host_is_ours(req))
 	{
 		reply_message(req, 421, "This server does not go by that name. See the option --host.");
 		return;
@@ -113,7 +103,7 @@ request_handle(struct evhttp_request *req, void *arg)
 	}
 	if (is_read && files_serve(req, path))
 		return;
-	if (options.key != NULL && !has_key(req, query))
+	if (options.key != NULL && !request_has_key(req, query))
 	{
 		reply_message(req, 401, "The request needs the key.");
 		return;
@@ -160,7 +150,7 @@ request_handle(struct evhttp_request *req, void *arg)
 			reply_message(req, 400, "The body of the request is not text.");
 			return;
 		}
-		if (type != NULL && strncasecmp(type, "application/json", 16) == 0 && is_too_deep(body))
+		if (type != NULL && strncasecmp(type, "application/json", 16) == 0 && request_is_too_deep(body))
 		{
 			free(body);
 			token_free(&token);
@@ -187,151 +177,6 @@ request_handle(struct evhttp_request *req, void *arg)
 	ask.is_read = is_read;
 	pool_ask(&ask, answered, request);
 	free(body);
-}
-
-static const char *
-method_name(struct evhttp_request *req)
-{
-	switch (evhttp_request_get_command(req))
-	{
-		case EVHTTP_REQ_GET:
-			return "GET";
-		case EVHTTP_REQ_HEAD:
-			return "HEAD";
-		case EVHTTP_REQ_POST:
-			return "POST";
-		case EVHTTP_REQ_PUT:
-			return "PUT";
-		case EVHTTP_REQ_DELETE:
-			return "DELETE";
-		case EVHTTP_REQ_PATCH:
-			return "PATCH";
-		case EVHTTP_REQ_OPTIONS:
-			return "OPTIONS";
-		default:
-			return "OTHER";
-	}
-}
-
-/* --- checks ----------------------------------------------------------------------------------- */
-
-static bool
-host_is_ours(struct evhttp_request *req)
-{
-	const char *host = evhttp_find_header(evhttp_request_get_input_headers(req), "Host");
-	char		name[256];
-	const char *port;
-	size_t		n;
-
-	if (host == NULL)
-		return false;
-	port = host[0] == '[' ? strchr(host, ']') : host;
-	port = port != NULL ? strchr(port, ':') : NULL;
-	n = port != NULL ? (size_t) (port - host) : strlen(host);
-	if (n == 0 || n >= sizeof(name))
-		return false;
-	if (port != NULL && (port[1] == '\0' || port[1 + strspn(port + 1, "0123456789")] != '\0'))
-		return false;
-	memcpy(name, host, n);
-	name[n] = '\0';
-	if (strcasecmp(name, "localhost") == 0 || strcmp(name, "127.0.0.1") == 0 || strcmp(name, "[::1]") == 0)
-		return true;
-	if (options.listen != NULL && strcmp(name, options.listen) == 0)
-		return true;
-	return in_list(&options.hosts, name);
-}
-
-static bool
-in_list(const List *list, const char *value)
-{
-	for (int i = 0; i < list->n; i++)
-		if (strcasecmp(list->values[i], value) == 0)
-			return true;
-	return false;
-}
-
-/* What '*' does not open. */
-static bool
-is_management(const char *path)
-{
-	return strncasecmp(path, "/runtime/", 9) == 0 || strncasecmp(path, "/api/v1/", 8) == 0 || strcmp(path, "/metrics") == 0 || strcmp(path, "/crash") == 0;
-}
-
-bool
-request_origin(struct evhttp_request *req)
-{
-	struct evkeyvalq *in = evhttp_request_get_input_headers(req);
-	struct evkeyvalq *out = evhttp_request_get_output_headers(req);
-	const char *origin = evhttp_find_header(in, "Origin");
-	const char *host = evhttp_find_header(in, "Host");
-	const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(req));
-	const char *site = evhttp_find_header(in, "Sec-Fetch-Site");
-	enum evhttp_cmd_type command = evhttp_request_get_command(req);
-	bool		is_read = command == EVHTTP_REQ_GET || command == EVHTTP_REQ_HEAD;
-	bool		is_listed,
-				is_open;
-
-	if (origin == NULL)
-		return is_read || site == NULL || strcmp(site, "cross-site") != 0;
-	if (strncmp(origin, "http://", 7) == 0 && strcasecmp(origin + 7, host) == 0)
-		return true;
-	if (strncmp(origin, "https://", 8) == 0 && options.proxy && strcasecmp(origin + 8, host) == 0)
-		return true;
-	is_listed = strcmp(origin, "*") != 0 && in_list(&options.cors, origin);
-	is_open = in_list(&options.cors, "*") && !is_management(path);
-	evhttp_add_header(out, "Vary", "Origin");
-	if (!is_listed && !is_open)
-		return is_read;
-	evhttp_add_header(out, "Access-Control-Allow-Origin", is_listed ? origin : "*");
-	evhttp_add_header(out, "Access-Control-Expose-Headers", "Location, Retry-After, x-ms-continuation-token");
-	if (command == EVHTTP_REQ_OPTIONS)
-	{
-		evhttp_add_header(out, "Access-Control-Allow-Methods", "GET, POST, DELETE");
-		evhttp_add_header(out, "Access-Control-Allow-Headers",
-						  "Authorization, Content-Type, Last-Event-ID, x-functions-key, x-ms-continuation-token");
-		evhttp_add_header(out, "Access-Control-Max-Age", "600");
-	}
-	return true;
-}
-
-static bool
-has_key(struct evhttp_request *req, const char *query)
-{
-	struct evkeyvalq parameters;
-	bool		right;
-
-	if (secret_equal(options.key, evhttp_find_header(evhttp_request_get_input_headers(req), "x-functions-key")))
-		return true;
-	if (query == NULL || evhttp_parse_query_str(query, &parameters) != 0)
-		return false;
-	right = secret_equal(options.key, evhttp_find_header(&parameters, "code"));
-	evhttp_clear_headers(&parameters);
-	return right;
-}
-
-static bool
-is_too_deep(const char *body)
-{
-	int			depth = 0;
-	bool		in_text = false;
-
-	for (; *body != '\0'; body++)
-	{
-		if (in_text)
-		{
-			if (*body == '\\' && body[1] != '\0')
-				body++;
-			else if (*body == '"')
-				in_text = false;
-		}
-		else if (*body == '"')
-			in_text = true;
-		else if ((*body == '[' || *body == '{') && ++depth > DEEPEST_JSON)
-			return true;
-		else if (*body == ']' || *body == '}')
-			depth--;
-	}
-	return false;
 }
 
 /* --- what the database is told of the headers --------------------------------------------------- */
@@ -543,61 +388,4 @@ free_request(Request *request)
 	free((char *) request->first.headers);
 	free((char *) request->first.body);
 	free(request);
-}
-
-static const char *
-reason(int status)
-{
-	static const struct
-	{
-		int			status;
-		const char *text;
-	}			texts[] = {
-		{200, "OK"}, {202, "Accepted"}, {204, "No Content"}, {304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"},
-		{403, "Forbidden"}, {404, "Not Found"}, {409, "Conflict"}, {410, "Gone"}, {412, "Precondition Failed"},
-		{413, "Content Too Large"}, {415, "Unsupported Media Type"}, {421, "Misdirected Request"}, {429, "Too Many Requests"},
-		{500, "Internal Server Error"}, {503, "Service Unavailable"}
-	};
-
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		if (texts[i].status == status)
-			return texts[i].text;
-	return "Status";
-}
-
-/* With the headers that every reply has.  type NULL: it is among the headers already. */
-void
-reply(struct evhttp_request *req, int status, const char *type, const char *body, size_t length)
-{
-	struct evkeyvalq *out = evhttp_request_get_output_headers(req);
-	struct evbuffer *buffer = evbuffer_new();
-	char		number[32];
-
-	if (type != NULL)
-		evhttp_add_header(out, "Content-Type", type);
-	if (evhttp_find_header(out, "Cache-Control") == NULL)
-		evhttp_add_header(out, "Cache-Control", "no-store");
-	evhttp_add_header(out, "X-Content-Type-Options", "nosniff");
-	evhttp_add_header(out, "Referrer-Policy", "no-referrer");
-	if (evhttp_find_header(out, "Content-Security-Policy") == NULL)
-		evhttp_add_header(out, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
-	if (status == 401)
-		evhttp_add_header(out, "WWW-Authenticate", "Bearer");
-	snprintf(number, sizeof(number), "%zu", length);
-	if (status != 204 && status != 304)
-		evhttp_add_header(out, "Content-Length", number);
-	if (evhttp_request_get_command(req) != EVHTTP_REQ_HEAD && length > 0)
-		evbuffer_add(buffer, body, length);
-	evhttp_send_reply(req, status, reason(status), buffer);
-	evbuffer_free(buffer);
-}
-
-void
-reply_message(struct evhttp_request *req, int status, const char *message)
-{
-	char		body[256];
-
-	snprintf(body, sizeof(body), "{\"Message\":\"%s\"}", message);
-	metrics_count(method_name(req), status, 0);
-	reply(req, status, "application/json", body, strlen(body));
 }

@@ -1,7 +1,7 @@
 /*
  * serve.c - durable serve: its options, its listening socket, and the event loop.
  *
- * One process, one thread, one event loop.  A request is checked (guard.c, request.c), handed
+ * One process, one thread, one event loop.  A request is checked (guard.c, request_check.c), handed
  * to a connection of the pool (pool.c), and the answer of durable.http is sent.  The gateway
  * knows no routes but its own: /events, /metrics, /healthz, /ready and the files of web/.
  *

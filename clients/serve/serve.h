@@ -134,9 +134,17 @@ extern uint64_t guard_refused(void);
 
 /* --- request.c --- */
 extern void request_handle(struct evhttp_request *req, void *arg);
+
+/* --- request_check.c --- */
+extern const char *request_method(struct evhttp_request *req);	/* its name */
+extern bool request_host_is_ours(struct evhttp_request *req);
+extern bool request_origin(struct evhttp_request *req);	/* adds CORS headers; false: refused */
+extern bool request_has_key(struct evhttp_request *req, const char *query);
+extern bool request_is_too_deep(const char *body);	/* JSON that is nested deeper than PostgreSQL should read */
+
+/* --- reply.c --- */
 extern void reply(struct evhttp_request *req, int status, const char *type, const char *body, size_t length);
 extern void reply_message(struct evhttp_request *req, int status, const char *message);
-extern bool request_origin(struct evhttp_request *req);	/* adds CORS headers; false: refused */
 
 /* --- events.c --- */
 extern void events_start(void);
