@@ -245,7 +245,7 @@ CREATE TABLE durable.queue (
     rate              integer,
     per               interval,
     key_concurrency   integer,
-    is_paused         boolean     NOT NULL DEFAULT false,
+    is_paused         boolean     NOT NULL,
     starts            integer[],
     starts_at         timestamptz,
     description       text
@@ -473,6 +473,33 @@ CREATE TRIGGER replace_registration BEFORE INSERT ON durable.activity
     FOR EACH ROW EXECUTE FUNCTION durable.replace_registration();
 CREATE TRIGGER replace_registration BEFORE INSERT ON durable.entity_type
     FOR EACH ROW EXECUTE FUNCTION durable.replace_registration();
+
+-- The same for queues, whose names are unique in the database.  durable.register_queue must not
+-- replace the queue of another role, so it leaves is_paused null, which a row of a dump never has.
+CREATE FUNCTION durable.replace_queue() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path TO pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_TABLE_NAME = 'queue_grant' THEN
+        PERFORM FROM durable.queue_grant WHERE queue = NEW.queue AND role = NEW.role;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+    ELSIF NEW.is_paused IS NULL THEN
+        NEW.is_paused := false;
+    ELSE
+        DELETE FROM durable.queue WHERE name = NEW.name;
+    END IF;
+    RETURN NEW;
+END;
+$$;
+COMMENT ON FUNCTION durable.replace_queue() IS 'trigger function that replaces a queue, or a grant of one, by the row of a dump';
+
+CREATE TRIGGER replace_queue BEFORE INSERT ON durable.queue
+    FOR EACH ROW EXECUTE FUNCTION durable.replace_queue();
+CREATE TRIGGER replace_queue BEFORE INSERT ON durable.queue_grant
+    FOR EACH ROW EXECUTE FUNCTION durable.replace_queue();
 
 SELECT pg_catalog.pg_extension_config_dump('durable.engine', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.instance', '');

@@ -35,6 +35,7 @@
 #define SHORTEST_PERIOD_US	(QUEUE_PARTS * 1000)
 #define LONGEST_PERIOD_US	(366 * USECS_PER_DAY)
 
+/* Both leave is_paused to a trigger, which takes a row with a value for one of a dump. */
 static DurableSql insert_queue = {
 	.text = "INSERT INTO durable.queue (name, owner) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
 	.nargs = 2,

@@ -21,7 +21,7 @@ SELECT durable.grant_usage('regress_privileges_user');
 
 CREATE TEMP TABLE operator_function (name name PRIMARY KEY);
 INSERT INTO operator_function VALUES
-    ('pause'), ('unpause'), ('adopt'), ('set_quota'), ('grant_usage'), ('revoke_usage'), ('user_functions'), ('worker_functions'), ('replace_registration'),
+    ('pause'), ('unpause'), ('adopt'), ('set_quota'), ('grant_usage'), ('revoke_usage'), ('user_functions'), ('worker_functions'), ('replace_registration'), ('replace_queue'),
     ('http_functions'), ('grant_http'), ('mount_http'), ('unmount_http'), ('drop_unused_code');
 CREATE TEMP TABLE monitor_function (name name PRIMARY KEY);
 INSERT INTO monitor_function VALUES
