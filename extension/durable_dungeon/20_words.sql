@@ -21,6 +21,7 @@ CREATE TABLE dungeon.settings (
     monitor_interval  interval  NOT NULL DEFAULT '20 seconds' CHECK (monitor_interval > '0'),
     monitor_timeout   interval  NOT NULL DEFAULT '1 hour' CHECK (monitor_timeout > '0'),
     world             text      NOT NULL DEFAULT 'tables' CHECK (world IN ('tables', 'entities')),
+    orchestrations    text      NOT NULL DEFAULT 'sql' CHECK (orchestrations IN ('sql', 'external')),
 
     -- a monster is an adjective, a colour and a beast
     adjectives text[] NOT NULL CHECK (dungeon.is_word_list(adjectives)) DEFAULT ARRAY[
@@ -82,6 +83,7 @@ COMMENT ON COLUMN dungeon.settings.confirm_timeout IS 'how long a new player has
 COMMENT ON COLUMN dungeon.settings.monitor_interval IS 'how often UserMonitorWorkflow looks in';
 COMMENT ON COLUMN dungeon.settings.monitor_timeout IS 'after how long UserMonitorWorkflow gives up';
 COMMENT ON COLUMN dungeon.settings.world IS 'where games that begin from now on keep their things: tables or entities';
+COMMENT ON COLUMN dungeon.settings.orchestrations IS 'where the workflows of games that begin from now on are run: sql (40_orchestrations.sql), or external, by a worker of the queue dungeon';
 
 -- The row that comes last counts.  So the row of a dump replaces the one that
 -- CREATE EXTENSION has just made, and the defaults can be inserted again.

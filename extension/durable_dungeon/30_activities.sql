@@ -13,7 +13,9 @@ AS $$
 $$;
 COMMENT ON FUNCTION dungeon.narrate(text, text) IS 'activity Narrate: tells the console; returns the line''s id';
 
--- The style is fixed so that what an orchestration reads back is what was written.
+-- The style is fixed so that what an orchestration reads back is what was written.  The
+-- members seconds and patience are for orchestrations in other languages, which have no
+-- type interval.
 CREATE FUNCTION dungeon.read_settings() RETURNS jsonb
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
@@ -24,7 +26,12 @@ DECLARE
 BEGIN
     SELECT jsonb_build_object('confirm_timeout', s.confirm_timeout,
                               'monitor_interval', s.monitor_interval,
-                              'monitor_timeout', s.monitor_timeout)
+                              'monitor_timeout', s.monitor_timeout,
+                              'patience', dungeon.spell_out(s.confirm_timeout),
+                              'seconds', jsonb_build_object(
+                                  'confirm_timeout', extract(epoch FROM s.confirm_timeout)::float8,
+                                  'monitor_interval', extract(epoch FROM s.monitor_interval)::float8,
+                                  'monitor_timeout', extract(epoch FROM s.monitor_timeout)::float8))
     INTO settings
     FROM dungeon.settings s;
     IF settings IS NULL THEN

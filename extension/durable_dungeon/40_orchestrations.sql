@@ -14,6 +14,10 @@
  * (`-- is waited for, `.. is started and left alone.)  Their input is the
  * player's name.  They may not read tables: whatever they know they were given,
  * or an activity has returned it.
+ *
+ * Each is registered in two versions.  The one named external has its code outside of
+ * the database (examples/dungeon-js).  A sub-orchestration has the version of its
+ * parent, so a game is played by one version from its beginning to its end.
  */
 
 -- Instance ids look like GameMonitorWorkflow:Pat-0f3ac9d2b1e8.
@@ -175,6 +179,13 @@ END
 $$;
 COMMENT ON FUNCTION dungeon.game_monitor_workflow(text) IS
     'orchestration GameMonitorWorkflow: waits for the events KillMonster and GotTreasure in any order; then the player has won';
+
+-- These come first, so that the versions in SQL are the newest, which start without a version means.
+SELECT durable.register_queue('dungeon');
+SELECT durable.register_orchestration(n.name, version => 'external', execution => 'external', queue => 'dungeon',
+    description => 'the same, with its code outside of the database')
+FROM pg_catalog.unnest(ARRAY['RunUserParallelWorkflow', 'UserConfirmationWorkflow', 'UserMonitorWorkflow',
+                             'RunUserSequentialWorkflow', 'GameMonitorWorkflow']) AS n (name);
 
 SELECT durable.register_orchestration('RunUserParallelWorkflow',
     'dungeon.run_user_parallel_workflow(text)'::pg_catalog.regprocedure,

@@ -71,7 +71,8 @@ SET search_path TO pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM dungeon.world_sign_in(player, workflow,
-        durable.start(workflow, player, instance_id => dungeon.workflow_id(workflow, game_key)));
+        durable.start(workflow, player, instance_id => dungeon.workflow_id(workflow, game_key),
+                      version => (SELECT nullif(s.orchestrations, 'sql') FROM dungeon.settings s)));
 END
 $$;
 COMMENT ON FUNCTION dungeon.begin_workflow(text, text, text) IS 'starts a workflow of the player''s game';

@@ -106,6 +106,7 @@ foreach my $database (sort keys %master)
 	play($main, $database, $PLAYERS[$_], 0, $_ - 1) foreach 1 .. $#PLAYERS;
 	told($main, $database, 'goes home', 'Eve', 1);
 	workers_are($main, $database, $master{$database});
+	$main->safe_psql($database, "SELECT durable.register_queue('dungeon', concurrency => 7), durable.pause_queue('dungeon'), durable.grant_queue('dungeon', 'dungeon_player')");
 	$main->command_ok([ 'pg_dump', '-f', "$dumps/$database.sql", '-d', $database ], "$database is dumped");
 }
 
@@ -126,6 +127,9 @@ foreach my $database (sort keys %master)
 	my ($stdout, $stderr) = run_command([ 'psql', '-X', '-q', '-f', "$dumps/$database.sql", '-d', $copy->connstr($database) ]);
 
 	is(join("\n", $stderr =~ /ERROR:  (.*)/g), $complaints{$database}, "$database is restored");
+
+	is($copy->safe_psql($database, "SELECT owner, concurrency, is_paused, (SELECT string_agg(g.role::text, ',') FROM durable.queue_grant g WHERE g.queue = q.name)
+			FROM durable.queue q"), "$master{$database}|7|t|dungeon_player", "$database: the queue is that of the dump");
 
 	my $state = "SELECT instance_id, runtime_status, waiting_on, turns FROM durable.instances ORDER BY instance_id";
 	my $before = $copy->safe_psql($database, $state);

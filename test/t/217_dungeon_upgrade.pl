@@ -37,6 +37,8 @@ is($node->safe_psql('old', "SELECT count(*) FROM pg_init_privs i, aclexplode(i.i
 $node->safe_psql('old', "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public, dungeon FROM player; REVOKE ALL ON ALL TABLES IN SCHEMA dungeon FROM player; REVOKE ALL ON SCHEMA dungeon FROM player");
 same_catalog($node, 'old', 'fresh', 'durable_dungeon');
 same_catalog($node, 'old', 'fresh', 'durable');
+my $versions = "SELECT name, version, execution, queue, is_newest FROM durable.registrations WHERE kind = 'orchestration' ORDER BY name, version";
+is($node->safe_psql('old', $versions), $node->safe_psql('fresh', $versions), 'the versions of the workflows are the same, and so are the newest ones');
 
 $node->safe_psql('old', "SELECT dungeon.grant_play('player')");
 is($node->safe_psql('old', "SELECT player FROM dungeon.game"), 'Old', 'its rows are there');
