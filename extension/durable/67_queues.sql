@@ -130,12 +130,13 @@ CREATE FUNCTION durable.raise_event_text(instance_id text, name text, data text 
 RETURNS void LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_raise_event_text';
 
 CREATE FUNCTION durable.fetch_turns(
-    queue       text,
-    worker      text     DEFAULT NULL,
-    max_turns   integer  DEFAULT 1,
-    lease       interval DEFAULT '30 seconds',
-    names       text[]   DEFAULT NULL,
-    with_events boolean  DEFAULT true)
+    queue        text,
+    worker       text     DEFAULT NULL,
+    max_turns    integer  DEFAULT 1,
+    lease        interval DEFAULT '30 seconds',
+    names        text[]   DEFAULT NULL,
+    with_events  boolean  DEFAULT true,
+    with_session boolean  DEFAULT false)
 RETURNS SETOF durable.turn LANGUAGE C VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'durable_fetch_turns';
 
 CREATE FUNCTION durable.turn_events(token text)
@@ -196,7 +197,7 @@ SELECT q.name,
 FROM durable.queue q
 WHERE durable.may_see(q.owner);
 
--- Work that is out.
+-- Work that is out.  pid: of the session with which the lease ends, if it does.
 CREATE VIEW durable.leases WITH (security_barrier = true) AS
 SELECT t.queue,
        i.instance_id,
@@ -207,7 +208,9 @@ SELECT t.queue,
        t.leased_at,
        CASE WHEN t.kind <> 's' THEN t.at END AS leased_until,
        t.lost,
-       t.owner
+       t.owner,
+       CASE t.kind WHEN 'o' THEN 'turn' ELSE 'activity' END AS kind,
+       (t.session & 4294967295)::integer AS pid
 FROM durable.queued_task t
      LEFT JOIN durable.instance i USING (key)
 WHERE t.state = 'l' AND durable.may_see(t.owner);
@@ -254,7 +257,7 @@ COMMENT ON FUNCTION durable.instance_states(text[], boolean) IS
     'status of several instances, with payloads that are texts; ids that do not exist have no row';
 COMMENT ON FUNCTION durable.external_history(text) IS
     'history of an external orchestration, in the form in which its worker sees it';
-COMMENT ON FUNCTION durable.fetch_turns(text, text, integer, interval, text[], boolean) IS
+COMMENT ON FUNCTION durable.fetch_turns(text, text, integer, interval, text[], boolean, boolean) IS
     'takes turns of external orchestrations from a queue and leases them for a while';
 COMMENT ON FUNCTION durable.turn_events(text) IS
     'events of a turn that has been fetched, as rows';

@@ -37,6 +37,7 @@
 #include "sql.h"
 #include "table_scan.h"
 #include "turn_api.h"
+#include "wakeup.h"
 #include "work_token.h"
 
 /* A fetch waits for this time for the commit of another one from the same limited queue. */
@@ -63,6 +64,7 @@ static DurableSql find_turn = {
 	4, {INT8OID, INT8OID, INT4OID, INT8OID}
 };
 
+static int64 this_session(void);
 static void put_turn(ReturnSetInfo *result, const QueuedTask * task, int64 nonce, bool with_events);
 static TimestampTz time_of(const Instance *instance, int seen, TimestampTz leased_at);
 static int	complete(Tokens *tokens, Jsonb **actions, char **statuses, char **traces, bool skips);
@@ -73,7 +75,7 @@ PG_FUNCTION_INFO_V1(durable_turn_events_of);
 PG_FUNCTION_INFO_V1(durable_complete_turn);
 PG_FUNCTION_INFO_V1(durable_complete_turns);
 
-/* fetch_turns(queue, worker, max_turns, lease, names, with_events) */
+/* fetch_turns(queue, worker, max_turns, lease, names, with_events, with_session) */
 Datum
 durable_fetch_turns(PG_FUNCTION_ARGS)
 {
@@ -97,6 +99,8 @@ durable_fetch_turns(PG_FUNCTION_ARGS)
 				 errmsg("max_turns must be between 1 and %d", MOST_TURNS)));
 	lease = durable_work_lease(fcinfo, 3);
 	wanted.names = PG_ARGISNULL(4) ? (Datum) 0 : PG_GETARG_DATUM(4);
+	if (!PG_ARGISNULL(6) && PG_GETARG_BOOL(6))
+		wanted.session = this_session();
 	if (IsolationUsesXactSnapshot())
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -124,6 +128,16 @@ durable_fetch_turns(PG_FUNCTION_ARGS)
 	foreach(cell, tasks)
 		put_turn((ReturnSetInfo *) fcinfo->resultinfo, lfirst(cell), wanted.nonce, PG_ARGISNULL(5) || PG_GETARG_BOOL(5));
 	return (Datum) 0;
+}
+
+/*
+ * The number of this session (queued_table.c), at whose end the coordinator looks for its leases.
+ */
+static int64
+this_session(void)
+{
+	durable_wakeup_engine_at_exit();
+	return ((int64) MyStartTime << 32) | (uint32) MyProcPid;
 }
 
 /* The columns of durable.turn. */

@@ -24,6 +24,7 @@
 #include "access/xact.h"
 #include "failpoint.h"
 #include "shared.h"
+#include "storage/ipc.h"
 #include "utils/memutils.h"
 
 /* Number of messages that justify one more worker: half of a batch. */
@@ -73,6 +74,7 @@ static OwnerWakeup *pending_of(Oid owner);
 static bool is_old(int64 key);
 static void note(void);
 static void add_key(KeyList *list, int64 key);
+static void wake_coordinator(int code, Datum arg);
 static void end_of_transaction(XactEvent event, void *arg);
 static void deliver(void);
 static void tell_workers(DurableDatabase *db, const OwnerWakeup *owner);
@@ -166,6 +168,30 @@ durable_wakeup_engine(void)
 {
 	note();
 	pending.engine = true;
+}
+
+/*
+ * The callback runs when the session has left shared memory's lists of sessions, so that the
+ * coordinator does not find it there.  A crash ends all sessions, and the coordinator looks when
+ * it starts.
+ */
+void
+durable_wakeup_engine_at_exit(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+		on_proc_exit(wake_coordinator, (Datum) 0);
+	registered = true;
+}
+
+static void
+wake_coordinator(int code, Datum arg)
+{
+	DurableDatabase *db = durable_my_database();
+
+	if (db != NULL)
+		durable_coordinator_wake(db, true);
 }
 
 void

@@ -21,6 +21,7 @@ extern void durable_wakeup_cancel(int64 key);	/* stop the running activities of 
 extern void durable_wakeup_registrations(void); /* registrations changed */
 extern void durable_wakeup_engine(void);	/* adopt and others: the coordinator looks again */
 extern void durable_wakeup_pause(bool paused);	/* pause, unpause: workers see it at once */
+extern void durable_wakeup_engine_at_exit(void);	/* the coordinator looks again when this session has ended */
 extern void durable_wakeup_extension(void); /* CREATE EXTENSION: launcher looks again */
 
 #endif							/* DURABLE_WAKEUP_H */

@@ -10,7 +10,7 @@
  * towards the limits; a row whose task was deleted with its instance is deleted here.
  *
  * This file also ends leases and timeouts of external activities, so that their end
- * does not depend on a worker that fetches.
+ * does not depend on a worker that fetches, and leases of turns whose sessions have ended.
  *
  * Called by: coordinator.c, testing_api.c
  * Locks:	rows of durable.queue and durable.queued_task, with SKIP LOCKED
@@ -113,6 +113,7 @@ step(TimestampTz *next, bool *busy)
 	if (names == NIL)
 		return 0;
 
+	(void) durable_queued_end_sessions(now);
 	foreach(cell, names)
 	{
 		TimestampTz due;

@@ -58,7 +58,7 @@ typedef struct QueuedWanted
 	Datum		names;			/* text[] of activities; 0: any */
 	const char *worker;			/* or NULL */
 	int64		nonce;
-	int64		session;		/* of turns: which session fetches */
+	int64		session;		/* of turns: the session with which the lease ends; 0: none */
 	TimestampTz now;
 	TimestampTz until;			/* end of the lease; DT_NOEND: it has none */
 }			QueuedWanted;
@@ -84,6 +84,9 @@ extern List *durable_queued_expired(const char *queue, TimestampTz now, int limi
 
 /* Leases tasks (QueuedTask); with their instances.  With key_concurrency the caller has the queue locked. */
 extern List *durable_queued_lease(const QueuedWanted * wanted);
+
+/* Lets leases of turns end that were to end with a session which is gone.  Returns their number. */
+extern uint64 durable_queued_end_sessions(TimestampTz now);
 
 /* How many of the queue are leased. */
 extern int	durable_queued_count_leased(const char *queue, TimestampTz now);

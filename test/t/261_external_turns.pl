@@ -7,6 +7,8 @@ use DurableTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use IPC::Run;
+use Time::HiRes qw(time);
 
 my $instances = 60;
 my $node = new_node('main', conf => <<'CONF');
@@ -80,5 +82,40 @@ is($node->safe_psql('postgres', 'SELECT count(*), count(DISTINCT (instance, step
 is($node->safe_psql('postgres', q(SELECT DISTINCT output FROM durable.instances)), '"3"', 'the outputs are there');
 cmp_ok($node->safe_psql('postgres', 'SELECT count(*) FROM stale'), '>', 3 * $instances, 'turns that were completed twice changed nothing');
 is($node->safe_psql('postgres', "SELECT durable.complete_turns(ARRAY['$tokens[0]'], ARRAY['[]'::jsonb], on_stale => 'skip')"), '0', 'a lost turn cannot be completed');
+
+# A lease that is to end with its session does so however the session ends, and at once; others stay.
+sub fetched_with
+{
+	my ($name, $with) = @_;
+	$node->safe_psql('postgres', "SELECT durable.start_external('$name', 'Held', NULL, '$name')");
+	ok($node->poll_query_until('postgres', "SELECT ready = 1 FROM durable.queues WHERE name = '$name'"), "$name: a turn is ready");
+	my $session = $node->background_psql('postgres', on_error_stop => 0);
+	my $pid = $session->query_safe('SELECT pg_backend_pid()');
+	is($session->query_safe("SELECT count(*) FROM durable.fetch_turns('$name', '$name', lease => '1 hour', with_session => $with)"), '1', '... and is fetched');
+	is($node->safe_psql('postgres', "SELECT kind, pid FROM durable.leases WHERE worker = '$name'"), $with eq 'true' ? "turn|$pid" : 'turn|', '... and the view says so');
+	return ($session, $pid);
+}
+my ($stays, undef) = fetched_with('stays', 'false');
+my ($lives, undef) = fetched_with('lives', 'true');
+foreach my $end ('quits', 'terminated')
+{
+	my ($session, $pid) = fetched_with($end, 'true');
+	my $waiting = IPC::Run::start([ 'psql', '-XqAt', '-d', $node->connstr('postgres'), '-c', "CALL durable.wait_for_work('$end', '5 minutes', kind => 'turns')" ],
+		'<', '/dev/null', '>', \my $available, '2>', \my $noise);
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE 'CALL durable.wait_for_work%' AND wait_event_type = 'Extension'");
+	$end eq 'quits' ? $session->quit : $node->safe_psql('postgres', "SELECT pg_terminate_backend($pid)");
+	my $began = time;
+	$waiting->finish;
+	is($available, "t\n", "a session $end: a worker that waits is woken");
+	cmp_ok(time - $began, '<', patience(5), '... long before the end of the lease');
+	is($node->safe_psql('postgres', "SELECT attempt FROM durable.fetch_turns('$end')"), '2', '... and gets the turn');
+}
+$node->safe_psql('postgres', 'SELECT durable.pause(); SELECT durable.unpause()');
+is($node->safe_psql('postgres', 'SELECT string_agg(worker, $$ $$ ORDER BY worker) FROM durable.leases'), 'lives stays', 'leases of live sessions, and those that are not to end with one, stay');
+$stays->quit;
+$node->stop('immediate');
+$node->start;
+ok($node->poll_query_until('postgres', "SELECT ready = 1 FROM durable.queues WHERE name = 'lives'"), 'a crash of the server ends sessions and their leases');
+is($node->safe_psql('postgres', 'SELECT string_agg(worker, $$ $$) FROM durable.leases'), 'stays', '... and no others');
 
 done_testing();
