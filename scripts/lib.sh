@@ -190,7 +190,15 @@ missing_packages() {
 		packages+=(postgresql)
 	elif [ -n "$2" ]; then
 		packages+=("postgresql-$2")
-		case $1 in *check*) packages+=("postgresql-plperl-$2" "postgresql-plpython3-$2" "postgresql-$2-pgtap" "postgresql-$2-cron") ;; esac
+		case $1 in
+			*check*)
+				packages+=("postgresql-plperl-$2" "postgresql-plpython3-$2")
+				# Debian has these for a new version later than the server.
+				for package in "postgresql-$2-pgtap" "postgresql-$2-cron"; do
+					if has_package "$package" || ! has_package "postgresql-$2"; then packages+=("$package"); fi
+				done
+				;;
+		esac
 	fi
 	for package in "${packages[@]}"; do
 		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] || echo "$package"
@@ -230,6 +238,7 @@ newest_package_version() {
 	echo "${version:-all}"
 }
 
+has_package() { apt-cache pkgnames "$1" | grep -xF "$1" >/dev/null; }
 packages_on_offer() { apt-cache pkgnames postgresql-server-dev- | sed 's/.*-//' | in_range; }
 in_range() { { grep -xE '[0-9]+' || true; } | awk -v lo=$OLDEST -v hi=$NEWEST '$1 >= lo && $1 <= hi' | sort -n | tail -n 1; }
 

@@ -156,11 +156,11 @@ durable_entity_lock(Oid owner, const char *id, TimestampTz now, EntityRow *row, 
 		read_entity(&scan, row);
 		locked = true;
 	}
+	else if (!found)
+		locked = *is_new = make(owner, id, now, row);
+	/* The scan has the snapshot that the insertion needs. */
 	durable_scan_close(&scan);
-	if (found)
-		return locked;
-	*is_new = make(owner, id, now, row);
-	return *is_new;
+	return locked;
 }
 
 static bool

@@ -74,6 +74,9 @@ durable_writer_open(DurableWritable *writable)
 {
 	DurableWriter *writer = NULL;
 
+	/* A worker has none between statements; the storage of long values needs one. */
+	if (!ActiveSnapshotSet())
+		elog(ERROR, "cannot write to table \"durable.%s\" without a snapshot", writable->table->name);
 	PreventCommandIfReadOnly("INSERT");
 	PreventCommandIfParallelMode("INSERT");
 
