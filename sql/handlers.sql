@@ -222,6 +222,27 @@ SELECT code_hash('body') AS before \gset
 SET search_path = public;
 SELECT code_hash('app.body') = :'before' AS same_in_other_session_settings;
 SET search_path = app, public;
+
+-- A hash is computed once, and again when anything that its text names has changed.
+CREATE TYPE animal AS (name text);
+CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION defaulted(x int DEFAULT one()) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN x; END';
+CREATE FUNCTION pair(x int, OUT a animal, OUT b int) LANGUAGE plpgsql AS 'BEGIN END';
+CREATE FUNCTION plain(x animal) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+SELECT code_hash('defaulted') AS defaulted, code_hash('pair') AS pair, code_hash('plain') AS plain \gset
+SELECT code_hash('defaulted') = :'defaulted' AND code_hash('pair') = :'pair' AND code_hash('plain') = :'plain' AS same_hashes;
+ALTER FUNCTION one() RENAME TO uno;
+ALTER TYPE animal RENAME TO fauna;
+SELECT code_hash('defaulted') <> :'defaulted' AS defaulted, code_hash('pair') <> :'pair' AS pair, code_hash('plain') <> :'plain' AS plain;
+ALTER FUNCTION uno() RENAME TO one;
+ALTER TYPE fauna RENAME TO animal;
+SELECT code_hash('defaulted') = :'defaulted' AND code_hash('pair') = :'pair' AND code_hash('plain') = :'plain' AS same_again;
+BEGIN;
+CREATE OR REPLACE FUNCTION plain(x animal) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 2; END';
+SELECT code_hash('plain') <> :'plain' AS replaced;
+ROLLBACK;
+SELECT code_hash('plain') = :'plain' AS replaced_back;
+
 ALTER TYPE beast ADD ATTRIBUTE wings int;
 SELECT call_handler('as_beasts', '[{"name": "owl", "wings": 2}]') AS new_attribute;
 ALTER TYPE beast RENAME TO creature;

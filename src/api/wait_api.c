@@ -71,10 +71,10 @@ static DurableSql pending_rewind = {
 };
 
 static bool is_over(const ClientInstance *instance);
-static void notice_unless_begun(const char *instance_id);
+static void notice_not_begun(const char *instance_id);
 static Datum status_datum(FunctionCallInfo fcinfo, const ClientInstance *instance);
 static void refuse_on_standby(const char *function, const char *instance_id, TimestampTz deadline);
-static void sleep_until_finished(const ClientInstance *instance, TimestampTz deadline);
+static char sleep_until_finished(const ClientInstance *instance, TimestampTz deadline);
 static bool sleep_until_any_finished(char **ids, int nids, TimestampTz deadline,
 									 ClientInstance *finished);
 
@@ -115,23 +115,19 @@ durable_wait(PG_FUNCTION_ARGS)
 					 errdetail("The instance cannot begin before this transaction commits, so the wait would never end."),
 					 errhint("Commit the transaction first, or use CALL durable.run().")));
 		refuse_on_standby("wait", instance_id, deadline);
-		sleep_until_finished(&instance, deadline);
-		notice_unless_begun(instance_id);
+		if (sleep_until_finished(&instance, deadline) == STATUS_PENDING)
+			notice_not_begun(instance_id);
 	}
 	return status_datum(fcinfo, &instance);
 }
 
 /* Tells a waiter that the instance has not begun to run, and how to find the reason. */
 static void
-notice_unless_begun(const char *instance_id)
+notice_not_begun(const char *instance_id)
 {
-	ClientInstance instance;
-
-	durable_client_require_visible(instance_id, &instance);
-	if (instance.status == STATUS_PENDING)
-		ereport(NOTICE,
-				(errmsg("instance \"%s\" has not begun to run", instance_id),
-				 errhint("It may have a start_at in the future. Otherwise SELECT * FROM durable.doctor() WHERE NOT ok; shows what keeps workflows from running.")));
+	ereport(NOTICE,
+			(errmsg("instance \"%s\" has not begun to run", instance_id),
+			 errhint("It may have a start_at in the future. Otherwise SELECT * FROM durable.doctor() WHERE NOT ok; shows what keeps workflows from running.")));
 }
 
 /* Finished, and not about to go on: a caller of durable.rewind waits for the new end. */
@@ -229,12 +225,14 @@ durable_wait_refuse_in_activity(const char *function)
 				 errhint("Let the orchestration wait instead: use durable.call_sub_orchestrator(), or wait for an event that the other instance sends.")));
 }
 
-static void
+/* Returns the status that it has seen last: of an end, or when the time was over. */
+static char
 sleep_until_finished(const ClientInstance *instance, TimestampTz deadline)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(caller, "durable wait", ALLOCSET_SMALL_SIZES);
 	int			waiter = durable_waiter_begin(instance->key);
+	volatile char status = '\0';
 
 	PG_TRY();
 	{
@@ -249,6 +247,7 @@ sleep_until_finished(const ClientInstance *instance, TimestampTz deadline)
 			if (!durable_client_look_up(instance->owner, instance->instance_id, &present) ||
 				!durable_client_may_see(instance->owner))
 				durable_client_no_instance(instance->instance_id);
+			status = present.status;
 			if (is_over(&present) || ms <= 0)
 				break;
 			durable_waiter_wait(waiter, ms);
@@ -264,6 +263,7 @@ sleep_until_finished(const ClientInstance *instance, TimestampTz deadline)
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
+	return status;
 }
 
 /* --- waiting for one of many ---------------------------------------------------------- */

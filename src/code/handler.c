@@ -46,6 +46,7 @@ typedef struct CachedHandler
 	dlist_node	node;			/* in its bucket */
 	MemoryContext context;
 	bool		stale;
+	int64		code_hash;		/* 0: not computed, or computed anew each time */
 	uint32		function_hash;
 	uint32	   *type_hashes;	/* parameters, then result */
 }			CachedHandler;
@@ -61,7 +62,7 @@ static CachedHandler *cache_find(const char *signature);
 static void cache_sweep(void);
 static void cache_delete(void *context);
 static void function_changed(Datum arg, int cacheid, uint32 hash);
-static void namespace_changed(Datum arg, int cacheid, uint32 hash);
+static void all_changed(Datum arg, int cacheid, uint32 hash);
 static void type_changed(Datum arg, int cacheid, uint32 hash);
 static Handler *handler_build(Oid function, const char *kind);
 static CachedHandler *handler_from_tuple(HeapTuple tuple, MemoryContext context);
@@ -93,6 +94,34 @@ durable_handler_lookup(const char *signature)
 
 	function = durable_signature_find(signature);
 	return OidIsValid(function) ? handler_build(function, "handler") : NULL;
+}
+
+Handler *
+durable_handler_kept(const char *signature, int64 *code_hash)
+{
+	CachedHandler *entry = cache_find(signature);
+
+	if (entry == NULL || entry->code_hash == 0)
+		return NULL;
+	*code_hash = entry->code_hash;
+	return &entry->handler;
+}
+
+/* Computing the hash costs as many instructions as a tenth of a short workflow. */
+int64
+durable_handler_code_hash(const Handler *handler)
+{
+	CachedHandler *entry = (CachedHandler *) handler->cached;
+	uint64		before = invalidations;
+	bool		may_keep;
+	int64		hash;
+
+	if (entry->code_hash != 0 && !entry->stale)
+		return entry->code_hash;
+	hash = durable_handler_hash_code(handler->function, &may_keep);
+	if (may_keep && !entry->stale && invalidations == before)
+		entry->code_hash = hash;
+	return hash;
 }
 
 bool
@@ -232,8 +261,9 @@ function_changed(Datum arg, int cacheid, uint32 hash)
 		}
 }
 
+/* A schema or a language. */
 static void
-namespace_changed(Datum arg, int cacheid, uint32 hash)
+all_changed(Datum arg, int cacheid, uint32 hash)
 {
 	dlist_iter	iter;
 
@@ -274,7 +304,8 @@ handler_build(Oid function, const char *kind)
 	if (!callbacks_registered)
 	{
 		CacheRegisterSyscacheCallback(PROCOID, function_changed, (Datum) 0);
-		CacheRegisterSyscacheCallback(NAMESPACEOID, namespace_changed, (Datum) 0);
+		CacheRegisterSyscacheCallback(NAMESPACEOID, all_changed, (Datum) 0);
+		CacheRegisterSyscacheCallback(LANGOID, all_changed, (Datum) 0);
 		CacheRegisterSyscacheCallback(TYPEOID, type_changed, (Datum) 0);
 		callbacks_registered = true;
 	}

@@ -93,6 +93,9 @@ extern Handler *durable_handler_from_oid(Oid function, const char *kind);
 /* As resolve; NULL when it is gone. */
 extern Handler *durable_handler_lookup(const char *signature);
 
+/* As lookup, with the hash of its code; NULL unless the cache has both.  Raises nothing. */
+extern Handler *durable_handler_kept(const char *signature, int64 *code_hash);
+
 /* Has the function, or what it depends on, changed since it was found?  Then it may have run as other code. */
 extern bool durable_handler_is_stale(const Handler *handler);
 
@@ -109,8 +112,14 @@ extern Handler *durable_handler_at_home(const Handler *handler, const char *sign
 extern const char *durable_handler_objection(Oid function);
 extern const char *durable_handler_objection_to(Form_pg_proc function);
 
-/* A hash of what makes up the code: source, language, configuration, parameters... */
+/*
+ * A hash of the code: source, language, configuration, parameters and so on.
+ * hash_code computes it; code_hash keeps it with the handler where it may.  *may_keep: the
+ * hash depends on nothing but the function, the types of its parameters and result, and
+ * the names of schemas and languages, of whose changes the cache is told.
+ */
 extern int64 durable_handler_code_hash(const Handler *handler);
+extern int64 durable_handler_hash_code(Oid function, bool *may_keep);
 
 /* Raises 42501 unless the current user may EXECUTE it. */
 extern void durable_handler_check_privilege(const Handler *handler);

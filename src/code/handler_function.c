@@ -4,8 +4,7 @@
  *
  * Owns:		the hash that identifies a version of a function
  * Called by:	handler.c, signature.c, handler_find.c, kept_code.c, doctor_findings.c (objection);
- *				orchestration_code.c, kept_code.c, companion_main.c, code_api.c,
- *				doctor_findings.c, upgrade_api.c, probe.c (hash)
+ *				handler.c (hash)
  * Locks:		none
  * Memory:		CurrentMemoryContext
  */
@@ -73,7 +72,7 @@ durable_handler_objection_to(Form_pg_proc function)
  * versions of a function.
  */
 int64
-durable_handler_code_hash(const Handler *handler)
+durable_handler_hash_code(Oid function_oid, bool *may_keep)
 {
 	static const struct
 	{
@@ -87,7 +86,7 @@ durable_handler_code_hash(const Handler *handler)
 		{Anum_pg_proc_prosecdef, F_BOOLOUT},
 		{Anum_pg_proc_proisstrict, F_BOOLOUT},
 	};
-	Datum		function = ObjectIdGetDatum(handler->function);
+	Datum		function = ObjectIdGetDatum(function_oid);
 	HeapTuple	tuple;
 	StringInfoData code;
 	bytea	   *hash;
@@ -96,7 +95,12 @@ durable_handler_code_hash(const Handler *handler)
 
 	tuple = SearchSysCache1(PROCOID, function);
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", handler->function);
+		elog(ERROR, "cache lookup failed for function %u", function_oid);
+
+	/* A default or an SQL-standard body may name any object, and an output parameter any type. */
+	*may_keep = heap_attisnull(tuple, Anum_pg_proc_prosqlbody, NULL) &&
+		heap_attisnull(tuple, Anum_pg_proc_proargdefaults, NULL) &&
+		heap_attisnull(tuple, Anum_pg_proc_proallargtypes, NULL);
 
 	initStringInfo(&code);
 	for (int i = 0; i < lengthof(parts); i++)

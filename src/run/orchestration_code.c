@@ -105,14 +105,16 @@ find_code(HandlerTarget * target)
 	}
 }
 
-/* Looking up a dropped function raises an error, so the look-up runs like user code. */
+/* Looking up a dropped function raises an error, so a look-up beyond the cache runs like user code. */
 static bool
 attempt(HandlerTarget * target)
 {
 	UserCall	call = {0};
 
-	target->handler = NULL;
 	target->problem = NULL;
+	target->handler = target->copy == NULL ? durable_handler_kept(target->signature, &target->code_hash) : NULL;
+	if (target->handler != NULL)
+		return true;
 	call.body = resolve_body;
 	call.arg = target;
 	call.read_only = true;

@@ -270,8 +270,11 @@ end_of_transaction(XactEvent event, void *arg)
 static bool
 is_there(void)
 {
-	Oid			namespace = get_namespace_oid("durable", true);
+	Oid			namespace;
 
+	if (tally_table.known)
+		return true;
+	namespace = get_namespace_oid("durable", true);
 	return OidIsValid(namespace) && OidIsValid(get_relname_relid("tally", namespace));
 }
 
