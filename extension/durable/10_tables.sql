@@ -159,9 +159,9 @@ CREATE TABLE durable.name_range (
 -- text that is kept as it is (src/value/verbatim.c); NULL: it is not.  attempt: which
 -- one of the task this answers.  id: in the order in which they were sent; 0 for a start
 -- by a client, before which there can be nothing.  A key from 2^62 on is that of an entity
--- (src/value/entity_id.c), and then kind is o signal, q call, l lock, n unlock, or k; name is the
--- entity's id, a line break, and the operation; sender, execution and task are those of the
--- instance that called.
+-- (src/value/entity_id.c), and then kind is o signal, q call, l lock, n unlock, b results of a batch that a
+-- worker outside of the database has run, or k; name is the entity's id, a line break, and the operation; sender,
+-- execution and task are those of the instance that called.
 CREATE TABLE durable.inbox (
     id                bigint      NOT NULL,
     owner             regrole     NOT NULL,
@@ -258,11 +258,11 @@ CREATE TABLE durable.queue_grant (
     PRIMARY KEY (queue, role)
 );
 
--- Activities in queues, and turns of external orchestrations.  kind: e an activity for programs
--- outside of the database, s one in SQL that its queue has to let begin, o a turn (task is 0, and
--- attempt is the number of events that it was handed out with).  call: what an external
--- orchestration has said about its activity besides name and input; NULL: the activity is not one
--- of an external orchestration.  session: which fetched the turn.
+-- Activities in queues, turns of external orchestrations, and batches of operations of external entities.  kind: e an
+-- activity for programs outside of the database, s one in SQL that its queue has to let begin, o a turn (task is 0, and
+-- attempt is the number of events that it was handed out with), n a batch (key and name are the entity's, input is
+-- its id).  call: what an external orchestration has said about its activity besides name and input; NULL: the activity
+-- is not one of an external orchestration; of a batch the ids of the operations that it was handed out with.  session: which fetched the turn.
 --
 -- state: r ready, d delayed until "at", l leased until "at", h held because the
 -- instance is suspended ("at": as before), c and f it was answered at that time and
@@ -341,12 +341,13 @@ CREATE TABLE durable.activity (
     PRIMARY KEY (name, owner)
 );
 
--- Kinds of entities.  name is in lower case.
+-- Kinds of entities.  name is in lower case.  queue: of an external entity, which has no handler.
 CREATE TABLE durable.entity_type (
     owner             regrole     NOT NULL,
     name              text        NOT NULL,
-    handler           text        NOT NULL,
+    handler           text,
     description       text,
+    queue             text        COLLATE "C",
     PRIMARY KEY (name, owner)
 );
 
@@ -358,7 +359,9 @@ CREATE TABLE durable.entity_type (
 -- of its request.  parked: how many of its operations wait in durable.entity_operation.
 -- held_until: its operation could not be run, for the reason in problem, and is tried
 -- again then; since problem_at.  failure: of its last signal, NULL if that has not failed.
--- crashes: as of an instance.
+-- crashes: as of an instance.  queue: where batches of its operations go, if it was external when it was last
+-- looked at.  is_out: there is such a batch, a row of durable.queued_task, or a message that completes it.
+-- is_text: the state is a text, as an external program has set it.
 CREATE TABLE durable.entity (
     key               bigint      NOT NULL,
     created_at        timestamptz NOT NULL,
@@ -371,7 +374,10 @@ CREATE TABLE durable.entity (
     locked_task       integer,
     parked            integer,
     crashes           smallint,
+    is_out            boolean,
+    is_text           boolean,
     entity_id         text        COLLATE "C" NOT NULL,
+    queue             text        COLLATE "C",
     state             jsonb,
     failure           jsonb,
     problem           text,
@@ -394,6 +400,7 @@ CREATE TABLE durable.entity_operation (
     task              integer,
     attempt           integer,
     kind              "char"      NOT NULL,
+    is_text           boolean,
     name              text        NOT NULL,
     payload           jsonb,
     PRIMARY KEY (owner, key, due_at, id)

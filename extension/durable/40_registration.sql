@@ -38,8 +38,10 @@ AS 'MODULE_PATHNAME', 'durable_unregister_entity';
 
 CREATE FUNCTION durable.register_entity(
     name        text,
-    handler     regprocedure,
-    description text     DEFAULT NULL
+    handler     regprocedure DEFAULT NULL,
+    description text         DEFAULT NULL,
+    execution   text         DEFAULT 'sql',
+    queue       text         DEFAULT NULL
 ) RETURNS void
 LANGUAGE C VOLATILE
 AS 'MODULE_PATHNAME', 'durable_register_entity';
@@ -79,8 +81,8 @@ FROM (
     FROM durable.activity AS a
     UNION ALL
     SELECT 'entity', e.name, e.handler, e.owner, NULL,
-           NULL, NULL, NULL,
-           NULL, e.description, NULL, NULL, NULL, NULL
+           CASE WHEN e.queue IS NOT NULL THEN 'external' END, NULL, NULL,
+           NULL, e.description, e.queue, NULL, NULL, NULL
     FROM durable.entity_type AS e
 ) AS r
 WHERE pg_catalog.pg_has_role(r.owner::oid, 'USAGE')
@@ -92,8 +94,8 @@ COMMENT ON FUNCTION durable.register_orchestration(text, regprocedure, text, int
     'gives an orchestration a name, a version and options; replaces an existing registration of that name and version by the caller';
 COMMENT ON FUNCTION durable.register_activity(text, regprocedure, text, jsonb, interval, text, text, integer, text) IS
     'gives an activity a name and options; replaces an existing registration of that name by the caller';
-COMMENT ON FUNCTION durable.register_entity(text, regprocedure, text) IS
-    'registers the function that runs the operations of entities of that name; replaces an existing registration of that name by the caller';
+COMMENT ON FUNCTION durable.register_entity(text, regprocedure, text, text, text) IS
+    'registers the function that runs the operations of entities of that name, or the queue for external ones; replaces an existing registration of that name by the caller';
 COMMENT ON FUNCTION durable.unregister_entity(text) IS
     'removes a registration of an entity by the caller; its entities keep their states, and their operations wait';
 COMMENT ON FUNCTION durable.unregister_orchestration(text, text) IS

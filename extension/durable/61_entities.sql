@@ -40,21 +40,24 @@ LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_entity_state';
 CREATE FUNCTION durable.purge_entity(name text, key text) RETURNS boolean
 LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_purge_entity';
 
--- waiting: operations that another instance's lock or a problem keeps waiting.  Those in the inbox, which are
--- about to be taken, are not counted.
+-- waiting: operations that another instance's lock or a problem keeps waiting, and those of an external entity for which
+-- there are no results.  Those in the inbox, which are about to be taken, are not counted.  The state of an external
+-- entity is a text, and state a string with this text.
 CREATE VIEW durable.entities WITH (security_barrier = true) AS
 SELECT e.entity_id,
        substring(e.entity_id FROM '^@([^@]*)@') AS name,
        substring(e.entity_id FROM '^@[^@]*@(.*)$') AS key,
        e.owner,
        CASE WHEN durable.may_read(e.owner) THEN e.state END AS state,
+       CASE WHEN durable.may_read(e.owner) THEN CASE WHEN e.is_text THEN e.state #>> '{}' ELSE e.state::text END END AS state_text,
        (SELECT i.instance_id FROM durable.instance i WHERE i.key = e.locked_by) AS locked_by,
        coalesce(e.parked, 0)::bigint AS waiting,
        e.created_at AS created_time,
        e.updated_at AS last_updated_time,
        CASE WHEN durable.may_read(e.owner) THEN e.failure END AS last_failure,
        CASE WHEN durable.may_read(e.owner) THEN e.problem END AS problem,
-       e.held_until AS next_try
+       e.held_until AS next_try,
+       e.queue
 FROM durable.entity e
 WHERE durable.may_see(e.owner);
 

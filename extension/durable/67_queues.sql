@@ -112,7 +112,9 @@ CREATE TYPE durable.turn_event AS (
     tags                jsonb,
     trace               text,
     orchestration_trace text,
-    status              text COLLATE "C"
+    status              text COLLATE "C",
+    request_id          text,
+    lock_set            jsonb
 );
 
 CREATE FUNCTION durable.start_external(
@@ -200,10 +202,10 @@ WHERE durable.may_see(q.owner);
 -- Work that is out.  pid: of the session with which the lease ends, if it does.
 CREATE VIEW durable.leases WITH (security_barrier = true) AS
 SELECT t.queue,
-       i.instance_id,
+       CASE WHEN t.kind = 'n' THEN t.input #>> '{}' ELSE i.instance_id END AS instance_id,
        t.name,
        nullif(t.task, 0)::durable.task AS task,
-       CASE WHEN t.kind = 'o' THEN t.lost + 1 ELSE t.attempt END AS attempt,
+       CASE WHEN t.kind IN ('o', 'n') THEN t.lost + 1 ELSE t.attempt END AS attempt,
        t.worker,
        t.leased_at,
        CASE WHEN t.kind <> 's' THEN t.at END AS leased_until,

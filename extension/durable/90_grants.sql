@@ -17,13 +17,13 @@ BEGIN ATOMIC
           'verify_replay', 'repin', 'repin_all',
           'register_orchestration', 'register_activity',
           'unregister_orchestration', 'unregister_activity',
-          'register_entity', 'unregister_entity', 'signal_entity', 'apply_entity', 'entity_state', 'purge_entity',
+          'register_entity', 'unregister_entity', 'signal_entity', 'signal_entity_text', 'apply_entity', 'entity_state', 'purge_entity',
           'schedule', 'alter_schedule', 'unschedule', 'pause_schedule', 'unpause_schedule', 'trigger_schedule', 'backfill',
           'schedule_times', 'tick_schedule', 'tick_schedules', 'run_one_by_one',
           'register_queue', 'unregister_queue', 'pause_queue', 'unpause_queue', 'grant_queue', 'revoke_queue',
           -- workers outside of the database
           'fetch_work', 'wait_for_work', 'complete_tasks', 'complete_tasks_text', 'fail_task', 'extend_lease', 'release_work',
-          'fetch_turns', 'turn_events', 'complete_turn', 'complete_turns', 'start_external', 'raise_event_text', 'instance_states', 'external_history',
+          'fetch_turns', 'turn_events', 'complete_turn', 'complete_turns', 'fetch_entities', 'complete_entity', 'complete_entities', 'start_external', 'raise_event_text', 'instance_states', 'external_history',
           -- orchestrations
           'call_activity', 'schedule_activity', 'call_sql', 'wait_until', 'compensate_with', 'run_compensations',
           'call_sub_orchestrator', 'schedule_sub_orchestrator',
@@ -48,7 +48,8 @@ BEGIN ATOMIC
     FROM pg_proc p
     WHERE p.pronamespace = 'durable'::regnamespace
       AND p.proname = ANY (ARRAY['fetch_work', 'wait_for_work', 'complete_tasks', 'complete_tasks_text', 'fail_task', 'extend_lease',
-                                 'release_work', 'fetch_turns', 'turn_events', 'complete_turn', 'complete_turns', 'version']::name[]);
+                                 'release_work', 'fetch_turns', 'turn_events', 'complete_turn', 'complete_turns',
+                                 'fetch_entities', 'complete_entity', 'complete_entities', 'version']::name[]);
 END;
 
 -- Each grant writes an access control list of all grantees for each function, so the cost

@@ -2,7 +2,7 @@
  *
  * entity_api.c
  *		Functions that reach entities from outside of orchestrations: durable.signal_entity(),
- *		apply_entity(), entity_state() and purge_entity().
+ *		signal_entity_text(), apply_entity(), entity_state() and purge_entity().
  *
  * A signal is a message in the inbox.  Its sender does not look for the entity, which need
  * not exist, so it waits for no other transaction.
@@ -32,12 +32,16 @@
 #include "entity_table.h"
 #include "inbox_table.h"
 #include "json.h"
+#include "queue_api.h"
 #include "registry.h"
 #include "sql.h"
 #include "timer_table.h"
 #include "turn.h"
+#include "verbatim.h"
 #include "wakeup.h"
 
+static void send(Message *message, TimestampTz deliver_at);
+static void refuse_external(const char *id, const Registration *registration);
 static void refuse_in_use(const char *id);
 static Oid	owner_argument(FunctionCallInfo fcinfo, int argno);
 static char *id_argument(FunctionCallInfo fcinfo);
@@ -88,6 +92,7 @@ static Jsonb *apply(const char *id, const Registration *registration, const char
 static void store(EntityRow *row, Jsonb *state);
 
 PG_FUNCTION_INFO_V1(durable_signal_entity);
+PG_FUNCTION_INFO_V1(durable_signal_entity_text);
 PG_FUNCTION_INFO_V1(durable_apply_entity);
 PG_FUNCTION_INFO_V1(durable_entity_state);
 PG_FUNCTION_INFO_V1(durable_purge_entity);
@@ -114,17 +119,59 @@ durable_signal_entity(PG_FUNCTION_ARGS)
 	message.name = durable_entity_address(id, operation);
 	message.payload = durable_json_from_any(fcinfo, 3, "input of an operation");
 	message.at = durable_clock_now();
-	if (!PG_ARGISNULL(4) && PG_GETARG_TIMESTAMPTZ(4) > message.at)
-	{
-		TimerRow	timer = {.key = message.key, .execution = TIMER_OF_ENTITY, .due = PG_GETARG_TIMESTAMPTZ(4)};
+	send(&message, PG_ARGISNULL(4) ? 0 : PG_GETARG_TIMESTAMPTZ(4));
+	PG_RETURN_VOID();
+}
 
-		message.due = timer.due;
-		durable_operation_insert(list_make1(&message));
-		durable_timer_insert(message.owner, list_make1(&timer));
+/* signal_entity_text(entity_id, operation, input, deliver_at, queue) */
+Datum
+durable_signal_entity_text(PG_FUNCTION_ARGS)
+{
+	char	   *id;
+	char	   *operation;
+	char	   *queue;
+	Jsonb	   *input;
+	Message		message = {.kind = MESSAGE_SIGNAL, .owner = GetUserId(), .is_text = true};
+
+	durable_client_enter("signal_entity_text", "Use durable.signal_entity().");
+	id = durable_entity_id_parse(durable_client_name(fcinfo, 0, "id of an entity"));
+	operation = durable_client_name(fcinfo, 1, "operation");
+	durable_entity_check_operation(operation);
+	input = durable_verbatim_wrap(durable_client_text(fcinfo, 2));
+	durable_json_check_size(input, "input of an operation");
+	queue = durable_client_text(fcinfo, 4);
+	durable_registry_load(false);
+	if (queue == NULL)
+		durable_entity_require_registered(id, GetUserId());
+	else
+	{
+		durable_client_check_name(queue, "queue name");
+		durable_queue_require_or_make(queue);
+	}
+	durable_client_seed_engine();
+
+	message.key = durable_entity_key(id);
+	message.name = durable_entity_address(id, operation);
+	message.payload = durable_entity_text(input, queue);
+	message.at = durable_clock_now();
+	send(&message, PG_ARGISNULL(3) ? 0 : PG_GETARG_TIMESTAMPTZ(3));
+	PG_RETURN_VOID();
+}
+
+/* Puts it into the inbox, or, if that time is yet to come, into durable.entity_operation. */
+static void
+send(Message *message, TimestampTz deliver_at)
+{
+	if (deliver_at > message->at)
+	{
+		TimerRow	timer = {.key = message->key, .execution = TIMER_OF_ENTITY, .due = deliver_at};
+
+		message->due = timer.due;
+		durable_operation_insert(list_make1(message));
+		durable_timer_insert(message->owner, list_make1(&timer));
 	}
 	else
-		durable_inbox_insert(list_make1(&message));
-	PG_RETURN_VOID();
+		durable_inbox_insert(list_make1(message));
 }
 
 /* --- in the caller's transaction ---------------------------------------------------------- */
@@ -146,6 +193,7 @@ durable_apply_entity(PG_FUNCTION_ARGS)
 	input = durable_json_from_any(fcinfo, 3, "input of an operation");
 	durable_registry_load(false);
 	durable_entity_require_registered(id, GetUserId());
+	refuse_external(id, durable_registry_entity(durable_entity_name(id), GetUserId()));
 	durable_client_seed_engine();
 
 	lock_entity(id, &row);
@@ -156,6 +204,16 @@ durable_apply_entity(PG_FUNCTION_ARGS)
 	if (result == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_JSONB_P(result);
+}
+
+static void
+refuse_external(const char *id, const Registration *registration)
+{
+	if (registration->handler == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("operations of entity \"%s\" run outside of the database", durable_client_shown(id)),
+				 errhint("Use durable.signal_entity(), or durable.call_entity() in an orchestration.")));
 }
 
 /*
@@ -180,7 +238,7 @@ lock_entity(const char *id, EntityRow *row)
 	do
 		(void) wait_for_row(id);
 	while (!durable_entity_lock(GetUserId(), id, durable_clock_now(), row, &is_new));
-	if (row->locked_by != 0)
+	if (row->locked_by != 0 || row->is_out)
 		refuse_in_use(id);
 }
 
@@ -208,7 +266,8 @@ wait_for_row(const char *id)
 static Jsonb *
 apply(const char *id, const Registration *registration, const char *operation, const Jsonb *input, EntityRow *row)
 {
-	EntityCall	call = {.signature = pstrdup(registration->handler), .state = row->state, .operation = operation,
+	EntityCall	call = {.signature = pstrdup(registration->handler),
+	.state = durable_verbatim_convert(row->state, row->is_text, false), .operation = operation,
 	.input = input, .context = CurrentMemoryContext};
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
 	List	   *before = applying;
@@ -231,12 +290,13 @@ apply(const char *id, const Registration *registration, const char *operation, c
 static void
 store(EntityRow *row, Jsonb *state)
 {
-	bool		changes = (row->state == NULL) != (state == NULL) ||
+	bool		changes = (row->state == NULL) != (state == NULL) || row->is_text ||
 		(state != NULL && (VARSIZE(state) != VARSIZE(row->state) || memcmp(state, row->state, VARSIZE(state)) != 0));
 
 	if (changes)
 		row->updated_at = durable_clock_now();
 	row->state = state;
+	row->is_text = false;
 	if (state == NULL && row->parked == 0 && row->problem_at == 0 && row->failure == NULL && row->crashes == 0)
 		durable_entity_delete(list_make1(row));
 	else if (changes)

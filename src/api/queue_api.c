@@ -54,7 +54,9 @@ static DurableSql upsert_queue = {
 };
 
 static DurableSql users_of_queue = {
-	.text = "SELECT (SELECT count(*) FROM durable.activity WHERE queue = $1), "
+	.text = "SELECT (SELECT count(*) FROM durable.activity WHERE queue = $1) + "
+	"(SELECT count(*) FROM durable.orchestration WHERE queue = $1) + "
+	"(SELECT count(*) FROM durable.entity_type WHERE queue = $1), "
 	"(SELECT count(*) FROM durable.queued_task WHERE queue = $1 AND state = 'r') + "
 	"(SELECT count(*) FROM durable.queued_task WHERE queue = $1 AND state = 'd') + "
 	"(SELECT count(*) FROM durable.queued_task WHERE queue = $1 AND state = 'l')",
@@ -247,7 +249,7 @@ durable_unregister_queue(PG_FUNCTION_ARGS)
 	char	   *name;
 	Datum		values[1];
 	QueueRow	queue;
-	int64		activities;
+	int64		registrations;
 	int64		tasks;
 
 	durable_client_enter("unregister_queue", "Call it from an activity.");
@@ -256,14 +258,14 @@ durable_unregister_queue(PG_FUNCTION_ARGS)
 	values[0] = CStringGetTextDatum(name);
 	durable_sql_connect();
 	durable_sql_run(&users_of_queue, values, NULL, false, 0);
-	activities = durable_sql_int8(0, 1);
+	registrations = durable_sql_int8(0, 1);
 	tasks = durable_sql_int8(0, 2);
 	durable_sql_finish();
-	if (activities > 0 || tasks > 0)
+	if (registrations > 0 || tasks > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 				 errmsg("queue \"%s\" is in use", name),
-				 errdetail("Registered activities: " INT64_FORMAT ", tasks in it: " INT64_FORMAT ".", activities, tasks)));
+				 errdetail("Registrations that name it: " INT64_FORMAT ", tasks in it: " INT64_FORMAT ".", registrations, tasks)));
 	run(&delete_queue, values, NULL);
 	PG_RETURN_VOID();
 }

@@ -19,9 +19,11 @@
 #include "activity.h"
 #include "arguments.h"
 #include "client.h"
+#include "clock.h"
 #include "durable.h"
 #include "entity_code.h"
 #include "entity_id.h"
+#include "entity_table.h"
 #include "fmgr.h"
 #include "handler.h"
 #include "miscadmin.h"
@@ -40,7 +42,8 @@
 static Handler *handler_argument(FunctionCallInfo fcinfo, const char *kind);
 static void check_handler_is_given(FunctionCallInfo fcinfo, const char *name, bool is_external);
 static char *queue_argument(FunctionCallInfo fcinfo, const char *name, const char *execution);
-static char *turn_queue_argument(FunctionCallInfo fcinfo, const char *name);
+static char *external_queue_argument(FunctionCallInfo fcinfo, int argno, const char *kind, const char *name,
+									 const char *example);
 static void check_execution(const char *word);
 static void check_retention(FunctionCallInfo fcinfo, int argno);
 static Datum text_or_null(const char *value, char *null);
@@ -82,10 +85,11 @@ static DurableSql delete_activity = {
 };
 
 static DurableSql upsert_entity = {
-	.text = "INSERT INTO durable.entity_type AS e (owner, name, handler, description) VALUES ($1, $2, $3, $4) "
-	"ON CONFLICT (name, owner) DO UPDATE SET handler = excluded.handler, description = excluded.description",
-	.nargs = 4,
-	.argtypes = {REGROLEOID, TEXTOID, TEXTOID, TEXTOID}
+	.text = "INSERT INTO durable.entity_type AS e (owner, name, handler, description, queue) VALUES ($1, $2, $3, $4, $5) "
+	"ON CONFLICT (name, owner) DO UPDATE SET handler = excluded.handler, description = excluded.description, "
+	"queue = excluded.queue",
+	.nargs = 5,
+	.argtypes = {REGROLEOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
 };
 static DurableSql delete_entity = {
 	.text = "DELETE FROM durable.entity_type WHERE name = lower($2) AND (owner = $1 OR $3 AND " OWNER_IS_GONE ")",
@@ -109,7 +113,7 @@ durable_register_orchestration(PG_FUNCTION_ARGS)
 	durable_client_enter("register_orchestration", "Register the orchestration before you start it.");
 
 	name = durable_client_name(fcinfo, 0, "orchestration name");
-	queue = turn_queue_argument(fcinfo, name);
+	queue = external_queue_argument(fcinfo, 5, "orchestration", name, "app.hello(jsonb)");
 	version = durable_client_text(fcinfo, 2);
 	if (version != NULL)
 		durable_client_check_name(version, "orchestration version");
@@ -183,35 +187,38 @@ durable_register_activity(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* register_entity(name, handler, description) */
+/* register_entity(name, handler, description, execution, queue) */
 PG_FUNCTION_INFO_V1(durable_register_entity);
 
 Datum
 durable_register_entity(PG_FUNCTION_ARGS)
 {
 	char	   *name;
-	Handler    *handler;
-	Datum		values[4];
-	char		nulls[] = "    ";
+	char	   *queue;
+	Handler    *handler = NULL;
+	Datum		values[5];
+	char		nulls[] = "     ";
 
+	durable_require_arguments(fcinfo, 5);
 	durable_client_enter("register_entity", "Register the entity before you start the orchestration.");
 
 	name = durable_client_name(fcinfo, 0, "entity name");
-	if (PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("handler of entity \"%s\" must not be null", name),
-				 errhint("Specify a function with its argument types, for example 'app.counter(jsonb,text,jsonb)'.")));
 	name = durable_entity_name(durable_entity_id(name, "key"));
-	handler = handler_argument(fcinfo, "entity");
-	durable_entity_code_check(handler);
+	queue = external_queue_argument(fcinfo, 3, "entity", name, "app.counter(jsonb,text,jsonb)");
+	if (queue == NULL)
+	{
+		handler = handler_argument(fcinfo, "entity");
+		durable_entity_code_check(handler);
+	}
 
 	values[0] = ObjectIdGetDatum(GetUserId());
 	values[1] = CStringGetTextDatum(name);
-	values[2] = CStringGetTextDatum(handler->signature);
+	values[2] = text_or_null(queue ? NULL : handler->signature, &nulls[2]);
 	values[3] = PG_GETARG_DATUM(2);
 	nulls[3] = PG_ARGISNULL(2) ? 'n' : ' ';
+	values[4] = text_or_null(queue, &nulls[4]);
 	run(&upsert_entity, values, nulls);
+	durable_entity_recheck(name, durable_clock_now());
 
 	PG_RETURN_VOID();
 }
@@ -359,14 +366,14 @@ queue_argument(FunctionCallInfo fcinfo, const char *name, const char *execution)
 }
 
 /*
- * The queue of an external orchestration, NULL for one in SQL; and checks that there is a
- * handler, or none.
+ * The queue of an external orchestration or entity, NULL for one in SQL; and checks that there is a
+ * handler, or none.  The argument execution is that one, and the queue is the next.
  */
 static char *
-turn_queue_argument(FunctionCallInfo fcinfo, const char *name)
+external_queue_argument(FunctionCallInfo fcinfo, int argno, const char *kind, const char *name, const char *example)
 {
-	char	   *execution = durable_client_text(fcinfo, 5);
-	char	   *queue = durable_client_text(fcinfo, 6);
+	char	   *execution = durable_client_text(fcinfo, argno);
+	char	   *queue = durable_client_text(fcinfo, argno + 1);
 	bool		is_external = execution != NULL && strcmp(execution, "external") == 0;
 
 	if (execution != NULL && !is_external && strcmp(execution, "sql") != 0)
@@ -377,24 +384,24 @@ turn_queue_argument(FunctionCallInfo fcinfo, const char *name)
 	if (!is_external && PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("handler of orchestration \"%s\" must not be null", name),
-				 errhint("Specify a function with its argument types, for example 'app.hello(jsonb)', or use execution => 'external' with a queue.")));
+				 errmsg("handler of %s \"%s\" must not be null", kind, name),
+				 errhint("Specify a function with its argument types, for example '%s', or use execution => 'external' with a queue.", example)));
 	if (!is_external && queue != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("orchestration \"%s\" must not have a queue", name),
-				 errdetail("Only the turns of external orchestrations wait in a queue."),
+				 errmsg("%s \"%s\" must not have a queue", kind, name),
+				 errdetail("Only work for programs outside of the database waits in a queue."),
 				 errhint("Use execution => 'external' without a handler, or omit the queue.")));
 	if (is_external && !PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("external orchestration \"%s\" must not have a handler", name),
+				 errmsg("external %s \"%s\" must not have a handler", kind, name),
 				 errdetail("A worker outside of the database runs it."),
 				 errhint("Omit the handler, or omit execution => 'external'.")));
 	if (is_external && queue == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("external orchestration \"%s\" needs a queue", name),
+				 errmsg("external %s \"%s\" needs a queue", kind, name),
 				 errhint("Workers fetch from a queue by its name, as in queue => 'app'.")));
 	if (is_external)
 	{

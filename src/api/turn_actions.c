@@ -22,7 +22,9 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
+#include "action_members.h"
 #include "client.h"
+#include "entity_id.h"
 #include "history.h"
 #include "json.h"
 #include "turn_api.h"
@@ -30,18 +32,12 @@
 
 #define MOST_ACTIONS	100000
 
-static HistoryEvent *read_call(const Jsonb *action, const char *type, int number, TimestampTz now);
-static Jsonb *read_end(const Jsonb *action, int number, TimestampTz now);
-static Jsonb *read_failure(const Jsonb *action, int number);
-static Jsonb *read_carryover(const Jsonb *action, int number, TimestampTz now);
-static int32 id_of(const Jsonb *action, int number);
-static char *name_of(const Jsonb *action, const char *member, int number);
-static char *text_of(const Jsonb *action, const char *member, int number);
-static Jsonb *payload_of(const Jsonb *action, const char *member, int number);
-static TimestampTz due_of(const Jsonb *action, int number);
-static Jsonb *tags_of(const Jsonb *action, int number);
-static void push_text(JsonbParseState **state, const char *member, const char *value);
-pg_noreturn_compat static void bad_action(int number, const char *problem);
+static HistoryEvent *read_call(const Jsonb *action, const char *type, const ActionPlace * place, TimestampTz now);
+static void read_entity_message(HistoryEvent *call, JsonbParseState **state, const Jsonb *action,
+								const ActionPlace * place);
+static char **read_lock_set(const Jsonb *action, const ActionPlace * place, int *nids);
+static Jsonb *read_end(const Jsonb *action, const ActionPlace * place, TimestampTz now);
+static Jsonb *read_carryover(const Jsonb *action, const ActionPlace * place, TimestampTz now);
 
 Jsonb *
 durable_turn_payload(const Jsonb *actions, const char *custom_status, const char *trace, TimestampTz at,
@@ -50,7 +46,7 @@ durable_turn_payload(const Jsonb *actions, const char *custom_status, const char
 	HistoryEvent **calls = NULL;
 	int			ncalls = 0;
 	int			allocated = 0;
-	int			number = 0;
+	ActionPlace place = {"action", "turn"};
 	Jsonb	   *ending = NULL;
 	Jsonb	   *status = durable_verbatim_wrap(custom_status);
 	JsonbParseState *state = NULL;
@@ -78,19 +74,19 @@ durable_turn_payload(const Jsonb *actions, const char *custom_status, const char
 			if (token != WJB_ELEM)
 				continue;
 			CHECK_FOR_INTERRUPTS();
-			number++;
+			place.number++;
 			action = JsonbValueToJsonb(&value);
 			if (!JB_ROOT_IS_OBJECT(action))
-				bad_action(number, "It is not an object.");
-			type = text_of(action, "type", number);
+				durable_action_bad(&place, "It is not an object.");
+			type = durable_action_text(action, "type", &place);
 			if (type == NULL)
-				bad_action(number, "Its type is missing.");
+				durable_action_bad(&place, "Its type is missing.");
 			if (strcmp(type, "complete") != 0)
-				durable_history_append(&calls, &ncalls, &allocated, read_call(action, type, number, now));
+				durable_history_append(&calls, &ncalls, &allocated, read_call(action, type, &place, now));
 			else if (ending != NULL)
-				bad_action(number, "There is another action \"complete\" before it.");
+				durable_action_bad(&place, "There is another action \"complete\" before it.");
 			else
-				ending = read_end(action, number, now);
+				ending = read_end(action, &place, now);
 		}
 	}
 	durable_json_check_size(status, "custom status");
@@ -106,17 +102,19 @@ durable_turn_payload(const Jsonb *actions, const char *custom_status, const char
 }
 
 static HistoryEvent *
-read_call(const Jsonb *action, const char *type, int number, TimestampTz now)
+read_call(const Jsonb *action, const char *type, const ActionPlace * place, TimestampTz now)
 {
 	HistoryEvent *call = palloc0(sizeof(HistoryEvent));
-	Jsonb	   *id = durable_history_number(id_of(action, number));
+	Jsonb	   *id = durable_history_number(durable_action_id(action, place));
 	JsonbParseState *state = NULL;
 
 	call->time = now;
 	if (strcmp(type, "create_timer") == 0)
 	{
 		call->type = HISTORY_TIMER_CREATED;
-		call->extra = durable_history_number(due_of(action, number));
+		if (durable_action_text(action, "due_at", place) == NULL)
+			durable_action_bad(place, "Its due_at is missing.");
+		call->extra = durable_history_number(durable_action_due(action, place));
 		call->payload = id;
 		return call;
 	}
@@ -126,51 +124,113 @@ read_call(const Jsonb *action, const char *type, int number, TimestampTz now)
 	if (strcmp(type, "schedule_task") == 0 || strcmp(type, "create_sub_orchestration") == 0)
 	{
 		call->type = type[0] == 's' ? HISTORY_TASK_SCHEDULED : HISTORY_SUB_CREATED;
-		call->name = name_of(action, "name", number);
-		call->payload = payload_of(action, "input", number);
+		call->name = durable_action_name(action, "name", place);
+		call->payload = durable_action_payload(action, "input", place);
 		if (call->type == HISTORY_SUB_CREATED && durable_json_get_member(action, "instance_id") != NULL)
-			push_text(&state, "id", name_of(action, "instance_id", number));
-		push_text(&state, "version", text_of(action, "version", number));
-		durable_json_push_member(&state, "tags", tags_of(action, number));
-		push_text(&state, "trace", text_of(action, "trace", number));
+			durable_action_push_text(&state, "id", durable_action_name(action, "instance_id", place));
+		durable_action_push_text(&state, "version", durable_action_text(action, "version", place));
+		durable_json_push_member(&state, "tags", durable_action_tags(action, place));
+		durable_action_push_text(&state, "trace", durable_action_text(action, "trace", place));
 	}
 	else if (strcmp(type, "send_event") == 0)
 	{
 		call->type = HISTORY_EVENT_SENT;
-		call->name = name_of(action, "name", number);
-		call->payload = payload_of(action, "input", number);
-		push_text(&state, "id", name_of(action, "instance_id", number));
+		call->name = durable_action_name(action, "name", place);
+		call->payload = durable_action_payload(action, "input", place);
+		durable_action_push_text(&state, "id", durable_action_name(action, "instance_id", place));
 	}
 	else if (strcmp(type, "terminate") == 0)
 	{
 		Jsonb	   *recurse = durable_json_get_member(action, "recurse");
 
 		call->type = HISTORY_TERMINATION_SENT;
-		call->payload = payload_of(action, "reason", number);
-		push_text(&state, "id", name_of(action, "instance_id", number));
+		call->payload = durable_action_payload(action, "reason", place);
+		durable_action_push_text(&state, "id", durable_action_name(action, "instance_id", place));
 		if (recurse != NULL && strcmp(durable_json_get_text(action, "recurse"), "false") == 0)
 			durable_json_push_member(&state, "alone", recurse);
 	}
 	else if (strcmp(type, "send_entity_message") == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("external orchestrations cannot send messages to entities")));
+		read_entity_message(call, &state, action, place);
 	else
-		bad_action(number, psprintf("Its type is \"%s\".", durable_client_shown(type)));
+		durable_action_bad(place, psprintf("Its type is \"%s\".", durable_client_shown(type)));
 	call->extra = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 	return call;
 }
 
+/* A call, a signal, a request for locks, or the end of one lock. */
+static void
+read_entity_message(HistoryEvent *call, JsonbParseState **state, const Jsonb *action, const ActionPlace * place)
+{
+	const char *message = durable_action_text(action, "message", place);
+	TimestampTz due = durable_action_due(action, place);
+
+	if (message == NULL)
+		durable_action_bad(place, "Its message is missing.");
+	durable_action_push_text(state, "request", durable_action_name(action, "request_id", place));
+	if (strcmp(message, "lock") == 0)
+	{
+		int			nids;
+		char	  **ids = read_lock_set(action, place, &nids);
+
+		call->type = HISTORY_ENTITY_LOCK_REQUESTED;
+		call->name = durable_entity_ids_join(ids, nids);
+		call->payload = durable_entity_ids_json(ids, nids);
+		return;
+	}
+	durable_action_push_text(state, "id", durable_entity_id_parse(durable_action_name(action, "instance_id", place)));
+	if (strcmp(message, "unlock") == 0)
+	{
+		call->type = HISTORY_ENTITY_UNLOCKED;
+		return;
+	}
+	if (strcmp(message, "call") == 0)
+		call->type = HISTORY_ENTITY_CALLED;
+	else if (strcmp(message, "signal") == 0)
+		call->type = HISTORY_ENTITY_SIGNALED;
+	else
+		durable_action_bad(place, psprintf("Its message is \"%s\".", durable_client_shown(message)));
+	call->name = durable_action_name(action, "operation", place);
+	durable_entity_check_operation(call->name);
+	call->payload = durable_action_payload(action, "input", place);
+	if (call->type == HISTORY_ENTITY_SIGNALED && due != 0)
+		durable_json_push_member(state, "due", durable_history_number(due));
+}
+
+static char **
+read_lock_set(const Jsonb *action, const ActionPlace * place, int *nids)
+{
+	Jsonb	   *lock_set = durable_json_get_member(action, "lock_set");
+	char	  **ids;
+	int			n;
+
+	if (lock_set == NULL || !JB_ROOT_IS_ARRAY(lock_set) || JB_ROOT_IS_SCALAR(lock_set))
+		durable_action_bad(place, "Its lock_set is not an array.");
+	n = JB_ROOT_COUNT(lock_set);
+	if (n == 0 || n > ENTITY_MAX_LOCKS)
+		durable_action_bad(place, psprintf("Its lock_set has %d entities; it must have 1 to %d.", n, ENTITY_MAX_LOCKS));
+	ids = palloc(n * sizeof(char *));
+	for (int i = 0; i < n; i++)
+	{
+		JsonbValue *value = getIthJsonbValueFromContainer(&lock_set->root, i);
+
+		if (value->type != jbvString)
+			durable_action_bad(place, "Its lock_set has an element that is not a string.");
+		ids[i] = durable_entity_id_parse(pnstrdup(value->val.string.val, value->val.string.len));
+	}
+	*nids = durable_entity_ids_sort(ids, n);
+	return ids;
+}
+
 /* In the form that run/external.c reads. */
 static Jsonb *
-read_end(const Jsonb *action, int number, TimestampTz now)
+read_end(const Jsonb *action, const ActionPlace * place, TimestampTz now)
 {
-	char	   *word = text_of(action, "status", number);
+	char	   *word = durable_action_text(action, "status", place);
 	char		status[2] = {0};
 	JsonbParseState *state = NULL;
 
 	if (word == NULL)
-		bad_action(number, "Its status is missing.");
+		durable_action_bad(place, "Its status is missing.");
 	else if (strcmp(word, "Completed") == 0)
 		status[0] = STATUS_COMPLETED;
 	else if (strcmp(word, "Failed") == 0)
@@ -180,40 +240,24 @@ read_end(const Jsonb *action, int number, TimestampTz now)
 	else if (strcmp(word, "ContinuedAsNew") == 0)
 		status[0] = 'N';
 	else
-		bad_action(number, psprintf("Its status is \"%s\".", durable_client_shown(word)));
+		durable_action_bad(place, psprintf("Its status is \"%s\".", durable_client_shown(word)));
 
-	(void) id_of(action, number);
+	(void) durable_action_id(action, place);
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_text(&state, "status", status);
-	durable_json_push_member(&state, "output", payload_of(action, "output", number));
+	durable_action_push_text(&state, "status", status);
+	durable_json_push_member(&state, "output", durable_action_payload(action, "output", place));
 	if (status[0] == STATUS_FAILED)
-		durable_json_push_member(&state, "failure", read_failure(action, number));
+		durable_json_push_member(&state, "failure", durable_action_failure(action, place));
 	if (status[0] == 'N')
 	{
-		push_text(&state, "version", text_of(action, "version", number));
-		durable_json_push_member(&state, "carryover", read_carryover(action, number, now));
+		durable_action_push_text(&state, "version", durable_action_text(action, "version", place));
+		durable_json_push_member(&state, "carryover", read_carryover(action, place, now));
 	}
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
-/* With an SQLSTATE, so that an orchestration in SQL can catch it. */
 static Jsonb *
-read_failure(const Jsonb *action, int number)
-{
-	Jsonb	   *failure = durable_json_get_member(action, "failure");
-	JsonbParseState *state = NULL;
-
-	if (failure == NULL || !JB_ROOT_IS_OBJECT(failure) || durable_json_get_text(failure, "message") == NULL)
-		bad_action(number, "Its failure is not an object with a message.");
-	durable_json_check_size(failure, "failure of an orchestration");
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_text(&state, "sqlstate", unpack_sql_state(ERRCODE_DURABLE_EXTERNAL));
-	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(failure),
-											  JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)))));
-}
-
-static Jsonb *
-read_carryover(const Jsonb *action, int number, TimestampTz now)
+read_carryover(const Jsonb *action, const ActionPlace * place, TimestampTz now)
 {
 	Jsonb	   *carryover = durable_json_get_member(action, "carryover");
 	HistoryEvent **events = NULL;
@@ -226,7 +270,7 @@ read_carryover(const Jsonb *action, int number, TimestampTz now)
 	if (carryover == NULL)
 		return NULL;
 	if (!JB_ROOT_IS_ARRAY(carryover) || JB_ROOT_IS_SCALAR(carryover))
-		bad_action(number, "Its carryover is not an array.");
+		durable_action_bad(place, "Its carryover is not an array.");
 	it = JsonbIteratorInit(&carryover->root);
 	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
 	{
@@ -237,118 +281,13 @@ read_carryover(const Jsonb *action, int number, TimestampTz now)
 			continue;
 		element = JsonbValueToJsonb(&value);
 		if (!JB_ROOT_IS_OBJECT(element))
-			bad_action(number, "An event of its carryover is not an object.");
+			durable_action_bad(place, "An event of its carryover is not an object.");
 		event = palloc0(sizeof(HistoryEvent));
 		event->type = HISTORY_EVENT_RAISED;
-		event->name = name_of(element, "name", number);
-		event->payload = payload_of(element, "input", number);
+		event->name = durable_action_name(element, "name", place);
+		event->payload = durable_action_payload(element, "input", place);
 		event->time = now;
 		durable_history_append(&events, &nevents, &allocated, event);
 	}
 	return nevents > 0 ? durable_history_encode(events, nevents, now) : NULL;
-}
-
-/* --- members ------------------------------------------------------------------------------ */
-
-static int32
-id_of(const Jsonb *action, int number)
-{
-	Jsonb	   *id = durable_json_get_member(action, "id");
-	JsonbValue	value;
-	long		result = -1;
-
-	if (id != NULL)
-	{
-		durable_json_root(id, &value);
-		if (value.type == jbvNumeric)
-		{
-			char	   *digits = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric)));
-
-			if (strlen(digits) <= 10 && strspn(digits, "0123456789") == strlen(digits))
-				result = strtol(digits, NULL, 10);
-		}
-	}
-	if (result < 0 || result > PG_INT32_MAX)
-		bad_action(number, "Its id is not an integer from 0 on.");
-	return (int32) result;
-}
-
-/* A text, or NULL when it is missing. */
-static char *
-text_of(const Jsonb *action, const char *member, int number)
-{
-	Jsonb	   *value = durable_json_get_member(action, member);
-	JsonbValue	root;
-
-	if (value == NULL)
-		return NULL;
-	durable_json_root(value, &root);
-	if (root.type != jbvString)
-		bad_action(number, psprintf("Its %s is not a string.", member));
-	return pnstrdup(root.val.string.val, root.val.string.len);
-}
-
-static char *
-name_of(const Jsonb *action, const char *member, int number)
-{
-	char	   *name = text_of(action, member, number);
-
-	if (name == NULL)
-		bad_action(number, psprintf("Its %s is missing.", member));
-	durable_client_check_name(name, member);
-	return name;
-}
-
-static Jsonb *
-payload_of(const Jsonb *action, const char *member, int number)
-{
-	Jsonb	   *payload = durable_verbatim_wrap(text_of(action, member, number));
-
-	durable_json_check_size(payload, member);
-	return payload;
-}
-
-static TimestampTz
-due_of(const Jsonb *action, int number)
-{
-	char	   *text = text_of(action, "due_at", number);
-	TimestampTz due;
-
-	if (text == NULL)
-		bad_action(number, "Its due_at is missing.");
-	due = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(text),
-												  ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
-	if (TIMESTAMP_IS_NOBEGIN(due))
-		bad_action(number, "Its due_at is minus infinity.");
-	return due;
-}
-
-static Jsonb *
-tags_of(const Jsonb *action, int number)
-{
-	Jsonb	   *tags = durable_json_get_member(action, "tags");
-
-	if (tags == NULL)
-		return NULL;
-	if (!JB_ROOT_IS_OBJECT(tags))
-		bad_action(number, "Its tags are not an object.");
-	durable_json_check_size(tags, "object of tags");
-	return tags;
-}
-
-static void
-push_text(JsonbParseState **state, const char *member, const char *value)
-{
-	if (value != NULL)
-		durable_json_push_member(state, member, durable_json_text(value));
-}
-
-static void
-bad_action(int number, const char *problem)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("action %d of the turn is not valid", number),
-			 errdetail("%s", problem),
-			 errhint("docs/external.md describes the actions.")));
 }

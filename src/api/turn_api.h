@@ -22,6 +22,8 @@ typedef struct TurnEvent
 	const char *input;
 	const Jsonb *failure;
 	const char *instance_id;
+	const char *request_id;		/* of an operation on an entity, or of a critical section */
+	const Jsonb *lock_set;		/* ids of entities */
 	const char *execution_id;
 	TimestampTz due_at;
 	Jsonb	   *parent;
@@ -36,6 +38,9 @@ extern Instance *durable_turn_load(Oid owner, int64 key, int seen);
 
 /* turn_events.c: never used again, and another one after continue_as_new and rewind. */
 extern char *durable_turn_execution_id(const Instance *instance);
+
+/* The same of one that was never rewound, from columns of its row. */
+extern char *durable_turn_execution_id_of(int64 key, int32 execution, TimestampTz created_at);
 
 /*
  * The events of the instance, whose history is loaded: those before the turn, and, is_new,

@@ -35,7 +35,7 @@
 #include "turn_api.h"
 #include "verbatim.h"
 
-#define EVENT_COLUMNS	18
+#define EVENT_COLUMNS	20
 
 /* The state of the output. */
 typedef struct Story
@@ -60,6 +60,7 @@ static void begin_execution(Story * story, bool is_new);
 static void tell_end(Story * story);
 static void tell_until(Story * story, int until, bool is_new);
 static void tell(Story * story, const HistoryEvent *event, bool is_new);
+static char *request_of(const Replay *replay, const HistoryEvent *answer);
 static TurnEvent *add(Story * story, const char *type, TimestampTz at, bool is_new);
 static bool *find_dropped(const Replay *replay);
 static int32 event_id_of(const HistoryEvent *call);
@@ -79,6 +80,12 @@ durable_turn_execution_id(const Instance *instance)
 	for (int i = 0; i < instance->replay.nevents; i++)
 		rewinds += instance->replay.events[i]->type == HISTORY_REWOUND;
 	return execution_id(instance->key, instance->execution, rewinds, instance->created_at);
+}
+
+char *
+durable_turn_execution_id_of(int64 key, int32 execution, TimestampTz created_at)
+{
+	return execution_id(key, execution, 0, created_at);
 }
 
 static char *
@@ -193,6 +200,7 @@ tell(Story * story, const HistoryEvent *event, bool is_new)
 {
 	const Replay *replay = &story->instance->replay;
 	TurnEvent  *told;
+	const Jsonb *due;
 
 	if (event->taken_back || (durable_history_is_call(event->type) && story->dropped[event->task]))
 		return;
@@ -218,6 +226,32 @@ tell(Story * story, const HistoryEvent *event, bool is_new)
 		case HISTORY_SUB_FAILED:
 			told->failure = event->payload;
 			break;
+		case HISTORY_ENTITY_FAILED:
+			told->failure = event->payload;
+			told->request_id = request_of(replay, event);
+			break;
+		case HISTORY_ENTITY_COMPLETED:
+			told->input = durable_verbatim_unwrap(event->payload);
+			told->request_id = request_of(replay, event);
+			break;
+		case HISTORY_ENTITY_LOCK_GRANTED:
+			told->request_id = request_of(replay, event);
+			break;
+		case HISTORY_ENTITY_LOCK_REQUESTED:
+			told->request_id = durable_json_get_text(event->extra, "request");
+			told->name = NULL;
+			told->lock_set = event->payload;
+			break;
+		case HISTORY_ENTITY_CALLED:
+		case HISTORY_ENTITY_SIGNALED:
+			due = durable_json_get_member(event->extra, "due");
+			told->due_at = due != NULL ? durable_history_get_number(due) : 0;
+			told->input = durable_verbatim_unwrap(event->payload);
+			/* FALLTHROUGH */
+		case HISTORY_ENTITY_UNLOCKED:
+			told->request_id = durable_json_get_text(event->extra, "request");
+			told->instance_id = durable_json_get_text(event->extra, "id");
+			break;
 		case HISTORY_SUSPENDED:
 		case HISTORY_RESUMED:
 		case HISTORY_REWOUND:
@@ -237,6 +271,14 @@ tell(Story * story, const HistoryEvent *event, bool is_new)
 			told->input = durable_verbatim_unwrap(event->payload);
 			break;
 	}
+}
+
+/* The id that the orchestration has given the operation or the critical section that it answers. */
+static char *
+request_of(const Replay *replay, const HistoryEvent *answer)
+{
+	return answer->task >= 1 && answer->task <= replay->ncalls ?
+		durable_json_get_text(replay->events[replay->calls[answer->task - 1]]->extra, "request") : NULL;
 }
 
 static TurnEvent *
@@ -343,6 +385,8 @@ event_json(const TurnEvent * event)
 	push_text(&state, "input", event->input);
 	durable_json_push_member(&state, "failure", event->failure);
 	push_text(&state, "instance_id", event->instance_id);
+	push_text(&state, "request_id", event->request_id);
+	durable_json_push_member(&state, "lock_set", event->lock_set);
 	push_text(&state, "execution_id", event->execution_id);
 	if (event->due_at != 0)
 		push_time(&state, "due_at", event->due_at);
@@ -400,6 +444,8 @@ durable_turn_events_put(ReturnSetInfo *result, const List *events)
 		set_text(values, nulls, 15, event->trace);
 		set_text(values, nulls, 16, event->orchestration_trace);
 		set_text(values, nulls, 17, event->status);
+		set_text(values, nulls, 18, event->request_id);
+		set_json(values, nulls, 19, event->lock_set);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 }

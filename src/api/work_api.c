@@ -51,8 +51,8 @@
 #define TOKENS \
 	"unnest($1::int8[], $2::int8[], $3::int4[], $4::int8[]) WITH ORDINALITY AS u (key, id, attempt, nonce, n)"
 #define OF_TOKEN	"t.key = u.key AND t.id = u.id AND t.attempt = u.attempt AND t.nonce = u.nonce AND t.kind = 'e'"
-#define OF_ANY_TOKEN "t.key = u.key AND t.id = u.id AND t.attempt = u.attempt AND t.nonce = u.nonce AND t.kind IN ('e', 'o')"
-#define WANTED_STILL	"EXISTS (SELECT FROM durable.instance i WHERE i.key = t.key AND i.status <> 'T')"
+#define OF_ANY_TOKEN "t.key = u.key AND t.id = u.id AND t.attempt = u.attempt AND t.nonce = u.nonce AND t.kind IN ('e', 'o', 'n')"
+#define WANTED_STILL	"(t.kind = 'n' OR EXISTS (SELECT FROM durable.instance i WHERE i.key = t.key AND i.status <> 'T'))"
 
 static DurableSql complete = {
 	"UPDATE durable.queued_task t SET state = 'c', at = $5, input = NULL, retry = NULL, last_failure = NULL FROM " TOKENS

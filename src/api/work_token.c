@@ -67,7 +67,7 @@ durable_work_bad_token(const char *text)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid token \"%s\"", text ? durable_client_shown(text) : "(null)"),
-			 errdetail("durable.fetch_work() and durable.fetch_turns() return tokens.")));
+			 errdetail("durable.fetch_work(), durable.fetch_turns() and durable.fetch_entities() return tokens.")));
 }
 
 void

@@ -115,10 +115,12 @@ kind_argument(FunctionCallInfo fcinfo, int argno)
 		return QUEUED_EXTERNAL;
 	if (word != NULL && strcmp(word, "turns") == 0)
 		return QUEUED_TURN;
+	if (word != NULL && strcmp(word, "entities") == 0)
+		return QUEUED_BATCH;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid kind \"%s\" of work", word ? durable_client_shown(word) : "null"),
-			 errhint("It is \"tasks\" (for durable.fetch_work) or \"turns\" (for durable.fetch_turns).")));
+			 errhint("It is \"tasks\" (for durable.fetch_work), \"turns\" (for durable.fetch_turns) or \"entities\" (for durable.fetch_entities).")));
 }
 
 static bool

@@ -1,6 +1,7 @@
 /*
  * entity.h
- *		Entities in a unit of work: entity_batch.c, entity_run.c, entity_lock.c, entity_dispatch.c.
+ *		Entities in a unit of work: entity_batch.c, entity_run.c, entity_lock.c, entity_external.c,
+ *		entity_dispatch.c.
  */
 #ifndef DURABLE_ENTITY_H
 #define DURABLE_ENTITY_H
@@ -22,6 +23,7 @@ typedef struct BatchEntity
 	bool		complete;		/* all messages that it had are in messages, or have been taken */
 	bool		behind;			/* it has more: what comes now must not overtake them */
 	bool		drained;		/* operations that waited have been looked at in this unit */
+	bool		has_parked;		/* this unit has parked one, which is not in the table yet */
 	List	   *messages;		/* Message: of the inbox, not taken yet */
 	List	   *seen;			/* Message: all that have ever been in messages */
 }			BatchEntity;
@@ -39,6 +41,7 @@ typedef struct EntityAnswer
 {
 	EntityOutcome outcome;
 	const Jsonb *payload;		/* result or failure */
+	bool		is_text;		/* the result is a text (verbatim.h) */
 }			EntityAnswer;
 
 /* --- entity_batch.c ------------------------------------------------------------------- */
@@ -86,6 +89,9 @@ extern Message *durable_entity_message(Batch * batch, const char *id, char kind,
 /* What waits for the entity is to be looked at by another unit, soon. */
 extern void durable_entity_again(Batch * batch, BatchEntity * entity);
 
+/* The answer to an operation that a message asked for. */
+extern void durable_entity_answer(Batch * batch, const Message *message, const EntityAnswer * answer);
+
 /* A timer for what waits for it; a signal that waits for that time. */
 extern void durable_entity_timer(Batch * batch, int64 key, TimestampTz due);
 extern void durable_entity_schedule(Batch * batch, Message *message, TimestampTz due);
@@ -100,6 +106,40 @@ extern void durable_entities_store(Batch * batch);
  */
 extern EntityAnswer durable_entity_try(Batch * batch, BatchEntity * entity, Message *message, bool in_line,
 									   Instance *of);
+
+extern void durable_entity_set_state(BatchEntity * entity, Jsonb *state, bool is_text);
+
+/* An operation has failed: for a signal that is logged, and kept with the entity. */
+extern EntityAnswer durable_entity_fail(BatchEntity * entity, const Message *message, int sqlerrcode,
+										const char *problem, Jsonb *failure);
+
+/* --- entity_external.c ---------------------------------------------------------------- */
+
+/*
+ * Is the entity external?  registration: of its name, or NULL.  Then the operation waits, and becomes
+ * part of a batch for a worker.
+ */
+struct Registration;
+extern bool durable_entity_is_external(BatchEntity * entity, const struct Registration *registration,
+									   const Message *message);
+
+/* Its name has been registered as that of a function.  False: a batch of it is still out. */
+extern bool durable_entity_come_back(Batch * batch, BatchEntity * entity);
+
+/* Is a batch out, or does nothing keep the operations that wait from being looked at? */
+extern bool durable_entity_line_moves(const Batch * batch, const BatchEntity * entity);
+
+/* An operation of an external entity has been parked; first: it is the only one. */
+extern void durable_entity_offer(Batch * batch, BatchEntity * entity, const Message *message, bool first);
+
+/* Operations that the entity can serve now become a batch, unless there is one. */
+extern void durable_entity_make_batch(Batch * batch, BatchEntity * entity);
+
+/* Calls of the instance that has locked it may wait. */
+extern void durable_entity_look_for_holder(Batch * batch, BatchEntity * entity);
+
+/* A worker has run a batch: its results, the state, and the signals and starts that it has asked for. */
+extern void durable_entity_apply_results(Batch * batch, BatchEntity * entity, const Message *message);
 
 /* --- entity_lock.c -------------------------------------------------------------------- */
 

@@ -22,6 +22,9 @@
  *	   \--entity is locked, or held--> parked --free again: a message "k"--> operation has run
  *	for later --timer is due--> operation has run, or parked
  *
+ * Operations of an external entity are parked, too, and a worker outside of the database fetches
+ * them in batches (entity_external.c).
+ *
  * Called by: unit.c, batch_store.c, entity_dispatch.c, entity_lock.c, entity_run.c, entity_api.c
  * Locks:	rows of durable.entity, with SKIP LOCKED, until the caller commits
  * Memory:	batch->context
@@ -47,8 +50,8 @@ static void read_messages(Batch * batch, BatchEntity * entity);
 static bool has_seen(const BatchEntity * entity, const Message *message);
 static void take_messages(Batch * batch, BatchEntity * entity, bool alone);
 static void drain(Batch * batch, BatchEntity * entity, bool alone);
+static void next_batch(Batch * batch, BatchEntity * entity, bool alone);
 static List *ids_of(Batch * batch, int64 key, List *messages, bool *looks);
-static void answer(Batch * batch, const Message *message, const EntityAnswer * answer);
 static bool is_nothing(const EntityRow *row);
 
 /* The entities of the batch that runs in this process; NULL if there are none. */
@@ -171,7 +174,7 @@ take_messages(Batch * batch, BatchEntity * entity, bool alone)
 	check_stack_depth();
 	entity->reading = true;
 	entity->messages = NIL;
-	if (entity->row.parked > 0 && entity->row.locked_by == 0 && entity->row.held_until <= batch->clock)
+	if (entity->row.parked > 0 && durable_entity_line_moves(batch, entity))
 		drain(batch, entity, alone);
 	foreach(cell, messages)
 	{
@@ -189,7 +192,11 @@ take_messages(Batch * batch, BatchEntity * entity, bool alone)
 		if (result.outcome == ENTITY_WAITS)
 			durable_entity_park(batch, entity, message);
 		else
-			answer(batch, message, &result);
+			durable_entity_answer(batch, message, &result);
+		if (message->kind == MESSAGE_RESULTS)
+			next_batch(batch, entity, alone);
+		else if (message->kind == MESSAGE_CONTINUE)
+			durable_entity_look_for_holder(batch, entity);
 		batch->consumed = lappend(batch->consumed, message);
 		if (alone && (message->kind == MESSAGE_SIGNAL || message->kind == MESSAGE_CALL))
 			batch->closed = true;	/* the next operation may be the culprit, or end the process, too */
@@ -208,6 +215,9 @@ drain(Batch * batch, BatchEntity * entity, bool alone)
 	List	   *messages;
 	ListCell   *cell;
 	bool		more;
+	bool		stays = false;	/* an operation has not been taken */
+	bool		lock_ahead = false; /* ... which is a request for locks: what is behind it is not served */
+	bool		can_be_served = false;
 
 	if (entity->drained)
 	{
@@ -236,7 +246,14 @@ drain(Batch * batch, BatchEntity * entity, bool alone)
 			more = true;
 			break;
 		}
-		result = durable_entity_try(batch, entity, message, true, NULL);
+		if (message->kind != MESSAGE_LOCK || !stays)
+			result = durable_entity_try(batch, entity, message, true, NULL);
+		if (result.outcome == ENTITY_WAITS)
+		{
+			stays = true;
+			lock_ahead |= message->kind == MESSAGE_LOCK;
+			can_be_served |= !lock_ahead && !durable_entity_is_barred(entity, message);
+		}
 		if (result.outcome == ENTITY_WAITS && waited)
 			continue;			/* the operation stays */
 		batch->unparked = lappend(batch->unparked, message);
@@ -253,22 +270,37 @@ drain(Batch * batch, BatchEntity * entity, bool alone)
 			durable_entity_park(batch, entity, copy);
 		}
 		else
-			answer(batch, message, &result);
+			durable_entity_answer(batch, message, &result);
 		if (alone && (message->kind == MESSAGE_SIGNAL || message->kind == MESSAGE_CALL))
 			batch->closed = true;
 	}
-	if (more && entity->row.locked_by == 0)
+	if (can_be_served)
+		durable_entity_make_batch(batch, entity);
+	if (more && entity->row.locked_by == 0 && !entity->row.is_out)
 		durable_entity_again(batch, entity);
 }
 
+/* The batch that was out is complete: operations that wait can be the next one, or a request for locks has its turn. */
 static void
-answer(Batch * batch, const Message *message, const EntityAnswer * answer)
+next_batch(Batch * batch, BatchEntity * entity, bool alone)
+{
+	if (entity->row.locked_by != 0)
+		durable_entity_look_for_holder(batch, entity);
+	else
+		drain(batch, entity, alone);
+	if (entity->has_parked && !entity->row.is_out)
+		durable_entity_again(batch, entity);
+}
+
+void
+durable_entity_answer(Batch * batch, const Message *message, const EntityAnswer * answer)
 {
 	if (message->sender == 0 || answer->outcome == ENTITY_DONE || message->kind == MESSAGE_SIGNAL)
 		return;
 	durable_batch_send(batch, message->sender,
 					   answer->outcome == ENTITY_COMPLETED ? MESSAGE_COMPLETED : MESSAGE_FAILED,
 					   message->execution, message->task, 0, NULL, answer->payload);
+	((Message *) llast(batch->outbox))->is_text = answer->is_text;
 }
 
 /* --- a unit's work ------------------------------------------------------------------------ */
@@ -448,7 +480,9 @@ durable_entity_park(Batch * batch, BatchEntity * entity, Message *message)
 	message->due = DT_NOBEGIN;
 	batch->parked = lappend(batch->parked, message);
 	entity->row.parked++;
-	entity->changed = true;
+	entity->changed = entity->has_parked = true;
+	if (entity->row.queue != NULL)
+		durable_entity_offer(batch, entity, message, entity->row.parked == 1);
 	MemoryContextSwitchTo(old);
 }
 

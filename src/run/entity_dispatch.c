@@ -22,11 +22,16 @@
 #include "decision.h"
 #include "entity.h"
 #include "entity_id.h"
+#include "external.h"
 #include "instance.h"
+#include "verbatim.h"
 
 static bool dispatch(Batch * batch, Instance *instance, const Decision *decision);
 static bool deliver(Batch * batch, Instance *instance, const char *id, Message *message);
-static void release(Batch * batch, Instance *instance, const HistoryEvent *request, bool always_sends);
+static void release(Batch * batch, Instance *instance, const HistoryEvent *request, const char *only,
+					bool always_sends);
+static Message *operation_of(Batch * batch, const Instance *instance, const char *id, char kind,
+							 const Decision *decision);
 static Message *message_of(Batch * batch, const Instance *instance, const char *id, char kind,
 						   const char *operation, const Jsonb *payload, int32 task);
 static char *id_at(const Jsonb *ids, int position);
@@ -68,17 +73,14 @@ dispatch(Batch * batch, Instance *instance, const Decision *decision)
 	switch (decision->kind)
 	{
 		case DECISION_ENTITY_SIGNAL:
-			message = message_of(batch, instance, id, MESSAGE_SIGNAL, decision->name, decision->input,
-								 decision->task);
+			message = operation_of(batch, instance, id, MESSAGE_SIGNAL, decision);
 			if (decision->due <= batch->clock)
 				return deliver(batch, instance, id, message);
 			durable_entity_schedule(batch, message, decision->due);
 			return false;
 
 		case DECISION_ENTITY_CALL:
-			return deliver(batch, instance, id,
-						   message_of(batch, instance, id, MESSAGE_CALL, decision->name, decision->input,
-									  decision->task));
+			return deliver(batch, instance, id, operation_of(batch, instance, id, MESSAGE_CALL, decision));
 
 		case DECISION_ENTITY_LOCK:
 			id = id_at(decision->input, 0);
@@ -86,7 +88,9 @@ dispatch(Batch * batch, Instance *instance, const Decision *decision)
 						   message_of(batch, instance, id, MESSAGE_LOCK, "", decision->input, decision->task));
 
 		case DECISION_ENTITY_UNLOCK:
-			release(batch, instance, instance->replay.events[instance->replay.calls[decision->task - 1]], false);
+			if (decision->task < 1)
+				return false;	/* an external orchestration gives back what it has never requested */
+			release(batch, instance, instance->replay.events[instance->replay.calls[decision->task - 1]], id, false);
 			return false;
 
 		default:
@@ -126,21 +130,42 @@ deliver(Batch * batch, Instance *instance, const char *id, Message *message)
 	durable_instance_add_event(batch, instance,
 							   message->kind == MESSAGE_LOCK ? HISTORY_ENTITY_LOCK_GRANTED :
 							   answer.outcome == ENTITY_COMPLETED ? HISTORY_ENTITY_COMPLETED : HISTORY_ENTITY_FAILED,
-							   message->task, NULL, answer.payload);
+							   message->task, NULL,
+							   answer.outcome == ENTITY_FAILED ? answer.payload :
+							   durable_verbatim_convert(answer.payload, answer.is_text, durable_external_is(instance)));
 	return true;
 }
 
 void
 durable_entities_end(Batch * batch, Instance *instance)
 {
+	const Replay *replay = &instance->replay;
 	const HistoryEvent *request;
+	int		   *unlocked;		/* how many entities of each request */
 
-	if (instance->replay.entity_calls == 0)
+	if (replay->entity_calls == 0)
 		return;
 	(void) durable_entities_dispatch(batch, instance);
-	request = durable_replay_open_section(&instance->replay);
-	if (request != NULL)
-		release(batch, instance, request, true);
+	if (!durable_external_is(instance))
+	{
+		request = durable_replay_open_section(replay);
+		if (request != NULL)
+			release(batch, instance, request, NULL, true);
+		return;
+	}
+
+	/* A program may have requested locks several times, and may have given back some of them. */
+	unlocked = palloc0((replay->ncalls + 1) * sizeof(int));
+	for (int i = replay->ncalls - 1; i >= 0; i--)
+	{
+		request = replay->events[replay->calls[i]];
+		if (request->type == HISTORY_ENTITY_UNLOCKED)
+			unlocked[durable_history_get_number(request->payload)]++;
+		else if (request->type == HISTORY_ENTITY_LOCK_REQUESTED &&
+				 unlocked[request->task] < JsonContainerSize(&request->payload->root))
+			release(batch, instance, request, NULL, true);
+	}
+	pfree(unlocked);
 }
 
 void
@@ -153,8 +178,8 @@ durable_entities_call_again(Batch * batch, Instance *instance, const HistoryEven
 	(void) durable_decision_read(call, &decision);
 	id = is_lock ? id_at(decision.input, 0) : decision.instance_id;
 	durable_entity_send(batch, id,
-						message_of(batch, instance, id, is_lock ? MESSAGE_LOCK : MESSAGE_CALL,
-								   is_lock ? "" : decision.name, decision.input, call->task));
+						is_lock ? message_of(batch, instance, id, MESSAGE_LOCK, "", decision.input, call->task) :
+						operation_of(batch, instance, id, MESSAGE_CALL, &decision));
 }
 
 void
@@ -182,9 +207,12 @@ durable_entities_resume_section(Batch * batch, Instance *instance)
 	pfree(answered);
 }
 
-/* always_sends: also to entities that are not locked, because the request may be under way. */
+/*
+ * Frees that entity, or, with NULL, all that the request names.  always_sends: also to entities that are not locked,
+ * because the request may be under way.
+ */
 static void
-release(Batch * batch, Instance *instance, const HistoryEvent *request, bool always_sends)
+release(Batch * batch, Instance *instance, const HistoryEvent *request, const char *only, bool always_sends)
 {
 	int			nids = JsonContainerSize(&request->payload->root);
 
@@ -192,13 +220,32 @@ release(Batch * batch, Instance *instance, const HistoryEvent *request, bool alw
 	{
 		char	   *id = id_at(request->payload, i);
 		Message    *message = message_of(batch, instance, id, MESSAGE_UNLOCK, "", NULL, request->task);
-		BatchEntity *entity = durable_entity_open(batch, id);
+		BatchEntity *entity;
 
+		if (only != NULL && strcmp(only, id) != 0)
+			continue;
+		entity = durable_entity_open(batch, id);
 		if (entity == NULL || (always_sends && entity->row.locked_by != instance->key))
 			durable_entity_send(batch, id, message);
 		else
 			durable_entity_unlock(batch, entity, message);
 	}
+}
+
+/* An operation; that of an external orchestration has a text as its input. */
+static Message *
+operation_of(Batch * batch, const Instance *instance, const char *id, char kind, const Decision *decision)
+{
+	bool		is_text = durable_external_is(instance);
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	const Jsonb *payload = is_text ?
+		durable_entity_text(decision->input, durable_verbatim_queue(instance->handler_signature)) : decision->input;
+	Message    *message;
+
+	MemoryContextSwitchTo(old);
+	message = message_of(batch, instance, id, kind, decision->name, payload, decision->task);
+	message->is_text = is_text;
+	return message;
 }
 
 static Message *

@@ -35,6 +35,7 @@
 #include "registry.h"
 #include "suspect.h"
 #include "usercall.h"
+#include "verbatim.h"
 
 /* An operation that takes this many times the inline limit is rolled back, and run alone. */
 #define INLINE_OVERRUN	20
@@ -45,11 +46,9 @@
 
 static EntityAnswer run(Batch * batch, BatchEntity * entity, const Message *message, const Instance *of);
 static Jsonb *body(void *arg);
-static EntityAnswer fail(Batch * batch, BatchEntity * entity, const Message *message, const char *operation,
-						 const ErrorData *error);
-static EntityAnswer convict(Batch * batch, BatchEntity * entity, const Message *message);
+static EntityAnswer fail(BatchEntity * entity, const Message *message, const ErrorData *error);
+static EntityAnswer convict(BatchEntity * entity, const Message *message);
 static EntityAnswer hold(Batch * batch, BatchEntity * entity, const char *problem);
-static void set_state(BatchEntity * entity, Jsonb *state);
 
 EntityAnswer
 durable_entity_try(Batch * batch, BatchEntity * entity, Message *message, bool in_line, Instance *of)
@@ -61,6 +60,9 @@ durable_entity_try(Batch * batch, BatchEntity * entity, Message *message, bool i
 	{
 		case MESSAGE_UNLOCK:
 			durable_entity_unlock(batch, entity, message);
+			return (EntityAnswer) {ENTITY_DONE};
+		case MESSAGE_RESULTS:
+			durable_entity_apply_results(batch, entity, message);
 			return (EntityAnswer) {ENTITY_DONE};
 		case MESSAGE_CONTINUE:
 			return (EntityAnswer) {ENTITY_DONE};
@@ -87,7 +89,7 @@ static EntityAnswer
 run(Batch * batch, BatchEntity * entity, const Message *message, const Instance *of)
 {
 	const Registration *registration = durable_registry_entity(durable_entity_name(entity->id), batch->owner);
-	EntityCall	operation = {.state = entity->row.state, .input = message->payload, .context = batch->context};
+	EntityCall	operation = {.context = batch->context};
 	UserCall	call = {.body = body, .arg = &operation};
 	int64		limit;
 	int64		overrun;
@@ -95,14 +97,19 @@ run(Batch * batch, BatchEntity * entity, const Message *message, const Instance 
 	char	   *id;
 	char	   *name;
 
+	if (durable_entity_is_external(entity, registration, message) ||
+		(entity->row.queue != NULL && !durable_entity_come_back(batch, entity)))
+		return (EntityAnswer) {ENTITY_WAITS};
 	if (registration == NULL)
 		return hold(batch, entity, psprintf("entity \"%s\" is not registered", durable_entity_name(entity->id)));
 	if (of == NULL && durable_suspect_convicts(entity->row.crashes))
-		return convict(batch, entity, message);
+		return convict(entity, message);
 
 	durable_entity_address_read(message->name, &id, &name);
 	operation.signature = registration->handler;
 	operation.operation = name;
+	operation.state = durable_verbatim_convert(entity->row.state, entity->row.is_text, false);
+	operation.input = durable_entity_input(message->payload, message->is_text, false);
 	limit = (int64) durable_activity_timeout * 1000;
 	overrun = entity->row.problem_at != 0 ? 0 : (int64) durable_inline_limit * INLINE_OVERRUN;
 	may_overrun = overrun > 0 && (limit == 0 || overrun < limit);
@@ -135,10 +142,10 @@ run(Batch * batch, BatchEntity * entity, const Message *message, const Instance 
 			return hold(batch, entity, durable_handler_problem("entity", durable_entity_name(entity->id), call.error));
 		else if (durable_error_origin(call.error) == ERROR_OF_SERVER)
 			return hold(batch, entity, call.error->message);
-		return fail(batch, entity, message, name, call.error);
+		return fail(entity, message, call.error);
 	}
 
-	set_state(entity, operation.new_state);
+	durable_entity_set_state(entity, operation.new_state, false);
 	if (entity->row.problem_at != 0 ||
 		(message->kind == MESSAGE_SIGNAL && entity->row.failure != NULL))
 	{
@@ -158,33 +165,42 @@ body(void *arg)
 	return NULL;
 }
 
-static void
-set_state(BatchEntity * entity, Jsonb *state)
+void
+durable_entity_set_state(BatchEntity * entity, Jsonb *state, bool is_text)
 {
-	Jsonb	   *before = entity->row.state;
+	EntityRow  *row = &entity->row;
 
-	if (before == state ||
-		(before != NULL && state != NULL && VARSIZE(before) == VARSIZE(state) &&
-		 memcmp(before, state, VARSIZE(state)) == 0))
+	if ((row->state == NULL && state == NULL) ||
+		(row->state != NULL && state != NULL && row->is_text == is_text &&
+		 VARSIZE(row->state) == VARSIZE(state) && memcmp(row->state, state, VARSIZE(state)) == 0))
 		return;
-	entity->row.state = state;
+	row->state = state;
+	row->is_text = is_text && state != NULL;
 	entity->changed = entity->state_changed = true;
 }
 
 static EntityAnswer
-fail(Batch * batch, BatchEntity * entity, const Message *message, const char *operation, const ErrorData *error)
+fail(BatchEntity * entity, const Message *message, const ErrorData *error)
 {
-	Jsonb	   *failure = durable_json_failure(error, NULL, 0);
-
 	entity->changed |= entity->row.problem_at != 0;
 	entity->row.problem = NULL;
 	entity->row.problem_at = entity->row.held_until = 0;
+	return durable_entity_fail(entity, message, error->sqlerrcode, error->message, durable_json_failure(error, NULL, 0));
+}
+
+EntityAnswer
+durable_entity_fail(BatchEntity * entity, const Message *message, int sqlerrcode, const char *problem, Jsonb *failure)
+{
 	if (message->kind == MESSAGE_SIGNAL)
 	{
+		char	   *id;
+		char	   *operation;
+
+		durable_entity_address_read(message->name, &id, &operation);
 		ereport(LOG,
-				(errcode(error->sqlerrcode),
+				(errcode(sqlerrcode),
 				 errmsg("operation \"%s\" of entity \"%s\" failed: %s", durable_clip(operation), entity->id,
-						durable_clip(error->message))));
+						durable_clip(problem))));
 		entity->row.failure = failure;
 		entity->changed = true;
 	}
@@ -193,7 +209,7 @@ fail(Batch * batch, BatchEntity * entity, const Message *message, const char *op
 
 /* The operation has ended its process, or the server, too often. */
 static EntityAnswer
-convict(Batch * batch, BatchEntity * entity, const Message *message)
+convict(BatchEntity * entity, const Message *message)
 {
 	char	   *id;
 	char	   *operation;
@@ -204,7 +220,7 @@ convict(Batch * batch, BatchEntity * entity, const Message *message)
 							 durable_clip(operation), entity->id);
 	entity->row.crashes = 0;
 	entity->changed = true;
-	return fail(batch, entity, message, operation, &error);
+	return fail(entity, message, &error);
 }
 
 static EntityAnswer

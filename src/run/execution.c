@@ -289,7 +289,10 @@ absorb_answer(Batch * batch, Instance *instance, Message *message)
 		durable_instance_add_event(batch, instance,
 								   call->type == HISTORY_ENTITY_LOCK_REQUESTED ? HISTORY_ENTITY_LOCK_GRANTED :
 								   failed ? HISTORY_ENTITY_FAILED : HISTORY_ENTITY_COMPLETED,
-								   message->task, NULL, message->payload);
+								   message->task, NULL,
+								   failed ? message->payload :
+								   durable_verbatim_convert(message->payload, message->is_text,
+															durable_external_is(instance)));
 		if (lacks_locks && !durable_replay_lacks_locks(replay))
 			durable_entities_resume_section(batch, instance);
 		return true;

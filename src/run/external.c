@@ -23,7 +23,7 @@
  * A turn has no effects before it is completed.  So one that is completed while the instance
  * is suspended is discarded, and run again afterwards.
  *
- * Called by: execution.c, outcome.c, dispatch.c
+ * Called by: execution.c, outcome.c, dispatch.c, entity_dispatch.c, entity_external.c
  * Locks:	the caller holds the instance's row lock
  * Memory:	instance->context; rows to be written in batch->context
  *
@@ -36,6 +36,7 @@
 
 #include "child_id.h"
 #include "dispatch.h"
+#include "entity.h"
 #include "error_origin.h"
 #include "execution.h"
 #include "external.h"
@@ -49,13 +50,12 @@
 #include "verbatim.h"
 #include "waiting.h"
 
-/* The function of a sub-orchestration in SQL, and its input as the function reads it. */
+/* What looking up the function of an orchestration in SQL needs. */
 typedef struct ChildLookup
 {
+	ExternalStart *start;
 	const Registration *registration;
 	MemoryContext context;
-	const Jsonb *input;
-	char	   *signature;
 	const char *missing;		/* a version that is not registered; NULL: there is none */
 }			ChildLookup;
 
@@ -65,6 +65,7 @@ static void add_started(Batch * batch, Instance *instance, const Message *messag
 static void add_call(Batch * batch, Instance *instance, HistoryEvent *call);
 static void resolve_child(Batch * batch, Instance *instance, HistoryEvent *call);
 static Jsonb *look_up_child(void *arg);
+static void resolve_unlock(const Instance *instance, HistoryEvent *call);
 static void end(Batch * batch, Instance *instance, const Jsonb *ending, int seen);
 static void carry_over(TurnResult *result, const Instance *instance, const Jsonb *carryover, int seen);
 
@@ -80,12 +81,13 @@ durable_external_go_on(Batch * batch, Instance *instance)
 	if (STATUS_IS_FINISHED(instance->status))
 		return;
 	instance->again = NIL;		/* after a rewind the orchestration calls them again */
+	(void) durable_entities_dispatch(batch, instance);
 	if (instance->started_at != 0 && instance->status == STATUS_RUNNING)
 		(void) durable_dispatch_run(batch, instance, InvalidOid, false);
 	durable_outcome_carry_out(batch, instance);
 	if (instance->started_at != 0 &&
 		(instance->status == STATUS_PENDING || instance->status == STATUS_RUNNING) &&
-		instance->runs_at != TURN_IS_OUT && has_news(instance))
+		instance->runs_at != TURN_IS_OUT && has_news(instance) && !durable_replay_lacks_locks(&instance->replay))
 		request_turn(batch, instance);
 	instance->waiting = durable_waiting_of_history(instance);
 }
@@ -199,37 +201,63 @@ add_call(Batch * batch, Instance *instance, HistoryEvent *call)
 	if (call->type == HISTORY_SUB_CREATED)
 		resolve_child(batch, instance, call);
 	else
+	{
+		if (call->type == HISTORY_ENTITY_UNLOCKED)
+			resolve_unlock(instance, call);
 		durable_replay_add(&instance->replay, call);
+	}
 }
 
-/*
- * The name of a sub-orchestration is that of a registration, or else of an external
- * orchestration in the same queue.  A problem is the failure of the call.
- */
+/* A problem is the failure of the call. */
 static void
 resolve_child(Batch * batch, Instance *instance, HistoryEvent *call)
 {
 	static const char *const kept[] = {"event_id", "tags", "trace"};
-	ChildLookup lookup = {.context = instance->context, .input = call->payload};
+	ExternalStart start = {
+		.name = call->name,
+		.version = durable_json_get_text(call->extra, "version"),
+		.input = call->payload,
+		.queue = durable_verbatim_queue(instance->handler_signature)
+	};
 	char	   *instance_id = durable_json_get_text(call->extra, "id");
-	char	   *version = durable_json_get_text(call->extra, "version");
-	Jsonb	   *failure = NULL;
 	JsonbParseState *state = NULL;
 
 	if (instance_id == NULL)
 		instance_id = durable_child_id(instance, call->task);
-	lookup.registration = durable_handler_registration(call->name, "orchestration", batch->owner, InvalidOid);
-	if (lookup.registration != NULL && version != NULL)
-	{
-		const Registration *same = durable_registry_version(lookup.registration, version);
+	durable_external_resolve_start(&start, batch->owner, instance->context);
 
-		lookup.missing = same == NULL ? version : NULL;
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	durable_json_push_member(&state, "id", durable_json_text(instance_id));
+	if (start.failure == NULL)
+		durable_json_push_member(&state, "handler", durable_json_text(start.signature));
+	if (start.version != NULL)
+		durable_json_push_member(&state, "version", durable_json_text(start.version));
+	for (int i = 0; i < lengthof(kept); i++)
+		durable_json_push_member(&state, kept[i], durable_json_get_member(call->extra, kept[i]));
+	call->extra = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	call->payload = unconstify(Jsonb *, start.input);
+	durable_replay_add(&instance->replay, call);
+	if (start.failure != NULL)
+		durable_instance_add_event(batch, instance, HISTORY_SUB_FAILED, call->task, NULL, start.failure);
+}
+
+void
+durable_external_resolve_start(ExternalStart *start, Oid owner, MemoryContext context)
+{
+	ChildLookup lookup = {.start = start, .context = context};
+
+	lookup.registration = durable_handler_registration(start->name, "orchestration", owner, InvalidOid);
+	if (lookup.registration != NULL && start->version != NULL)
+	{
+		const Registration *same = durable_registry_version(lookup.registration, start->version);
+
+		lookup.missing = same == NULL ? start->version : NULL;
 		lookup.registration = same != NULL ? same : lookup.registration;
 	}
 	if (lookup.registration == NULL)
-		lookup.signature = instance->handler_signature;
+		start->signature = durable_verbatim_handler(start->queue);
 	else if (lookup.registration->handler == NULL)
-		lookup.signature = durable_verbatim_handler(lookup.registration->queue);
+		start->signature = durable_verbatim_handler(lookup.registration->queue);
 	else
 	{
 		UserCall	usercall = {.body = look_up_child, .arg = &lookup, .read_only = true};
@@ -239,25 +267,11 @@ resolve_child(Batch * batch, Instance *instance, HistoryEvent *call)
 		{
 			if (durable_error_is_infrastructure(usercall.error))
 				ReThrowError(usercall.error);
-			failure = durable_json_failure(usercall.error, NULL, 0);
+			start->failure = durable_json_failure(usercall.error, NULL, 0);
 		}
 	}
-	if (version == NULL && lookup.registration != NULL)
-		version = lookup.registration->version;
-
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	durable_json_push_member(&state, "id", durable_json_text(instance_id));
-	if (failure == NULL)
-		durable_json_push_member(&state, "handler", durable_json_text(lookup.signature));
-	if (version != NULL)
-		durable_json_push_member(&state, "version", durable_json_text(version));
-	for (int i = 0; i < lengthof(kept); i++)
-		durable_json_push_member(&state, kept[i], durable_json_get_member(call->extra, kept[i]));
-	call->extra = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
-	call->payload = unconstify(Jsonb *, lookup.input);
-	durable_replay_add(&instance->replay, call);
-	if (failure != NULL)
-		durable_instance_add_event(batch, instance, HISTORY_SUB_FAILED, call->task, NULL, failure);
+	if (start->version == NULL && lookup.registration != NULL)
+		start->version = lookup.registration->version;
 }
 
 static Jsonb *
@@ -270,9 +284,31 @@ look_up_child(void *arg)
 		durable_handler_no_version(lookup->registration->name, lookup->registration, lookup->missing);
 	handler = durable_handler_resolve(lookup->registration->handler);
 	MemoryContextSwitchTo(lookup->context);
-	lookup->signature = pstrdup(handler->signature);
-	lookup->input = durable_handler_check_input(handler, durable_verbatim_to_json(lookup->input));
+	lookup->start->signature = pstrdup(handler->signature);
+	lookup->start->input = durable_handler_check_input(handler, durable_verbatim_to_json(lookup->start->input));
 	return NULL;
+}
+
+/* The payload is the number of the request whose locks it gives back; 0: there is none. */
+static void
+resolve_unlock(const Instance *instance, HistoryEvent *call)
+{
+	const Replay *replay = &instance->replay;
+	const char *wanted = durable_json_get_text(call->extra, "request");
+
+	call->payload = durable_history_number(0);
+	for (int i = replay->ncalls - 1; i >= 0; i--)
+	{
+		const HistoryEvent *request = replay->events[replay->calls[i]];
+		const char *given = request->type == HISTORY_ENTITY_LOCK_REQUESTED ?
+			durable_json_get_text(request->extra, "request") : NULL;
+
+		if (given != NULL && strcmp(given, wanted) == 0)
+		{
+			call->payload = durable_history_number(request->task);
+			break;
+		}
+	}
 }
 
 /* The execution ends: {"status", "output", "failure", "version", "carryover"}. */

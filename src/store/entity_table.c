@@ -9,7 +9,7 @@
  * an instance, and no operation waits for it.
  *
  * Owns:	durable.entity, durable.entity_operation
- * Called by: entity_batch.c, batch_store.c, entity_api.c, blame.c
+ * Called by: entity_batch.c, entity_external.c, batch_store.c, entity_api.c, registration_api.c, blame.c
  * Locks:	FOR NO KEY UPDATE SKIP LOCKED on rows of durable.entity
  * Memory:	results in CurrentMemoryContext
  *
@@ -28,6 +28,7 @@
 #include "table_scan.h"
 #include "table_write.h"
 #include "task_table.h"
+#include "verbatim.h"
 #include "wakeup.h"
 
 DurableTable durable_entity_table = {
@@ -46,7 +47,10 @@ DurableTable durable_entity_table = {
 		[ENTITY_LOCKED_TASK] = "locked_task",
 		[ENTITY_PARKED] = "parked",
 		[ENTITY_CRASHES] = "crashes",
+		[ENTITY_IS_OUT] = "is_out",
+		[ENTITY_IS_TEXT] = "is_text",
 		[ENTITY_ID] = "entity_id",
+		[ENTITY_QUEUE] = "queue",
 		[ENTITY_STATE] = "state",
 		[ENTITY_FAILURE] = "failure",
 		[ENTITY_PROBLEM] = "problem"
@@ -64,15 +68,16 @@ static DurableWritable inserted = {
 static DurableWritable updated = {
 	.table = &durable_entity_table,
 	.columns = BIT(UPDATED_AT) | BIT(LOCKED_BY) | BIT(HELD_UNTIL) | BIT(PROBLEM_AT) | BIT(LOCKED_EXECUTION) |
-	BIT(LOCKED_TASK) | BIT(PARKED) | BIT(CRASHES) | BIT(STATE) | BIT(FAILURE) | BIT(PROBLEM),
+	BIT(LOCKED_TASK) | BIT(PARKED) | BIT(CRASHES) | BIT(IS_OUT) | BIT(IS_TEXT) | BIT(QUEUE) | BIT(STATE) |
+	BIT(FAILURE) | BIT(PROBLEM),
 	.deletes = true
 };
 
 enum
 {
 	OPERATION_ID, OPERATION_OWNER, OPERATION_KEY, OPERATION_DUE_AT, OPERATION_SENT_AT, OPERATION_SENDER,
-	OPERATION_EXECUTION, OPERATION_TASK, OPERATION_ATTEMPT, OPERATION_KIND, OPERATION_NAME, OPERATION_PAYLOAD,
-	OPERATION_COLUMNS
+	OPERATION_EXECUTION, OPERATION_TASK, OPERATION_ATTEMPT, OPERATION_KIND, OPERATION_IS_TEXT, OPERATION_NAME,
+	OPERATION_PAYLOAD, OPERATION_COLUMNS
 };
 
 enum
@@ -95,6 +100,7 @@ static DurableTable operation_table = {
 		[OPERATION_TASK] = "task",
 		[OPERATION_ATTEMPT] = "attempt",
 		[OPERATION_KIND] = "kind",
+		[OPERATION_IS_TEXT] = "is_text",
 		[OPERATION_NAME] = "name",
 		[OPERATION_PAYLOAD] = "payload"
 	}
@@ -104,6 +110,26 @@ static DurableWritable operations = {
 	.table = &operation_table,
 	.sequence = "inbox_id_seq",
 	.deletes = true
+};
+
+static DurableSql take = {
+	"WITH gone AS (DELETE FROM durable.entity_operation WHERE owner = $1 AND key = $2 AND due_at = '-infinity' "
+	"AND id = ANY ($3) RETURNING id, kind, sender, execution, task, name) "
+	"SELECT id, kind, coalesce(sender, 0), coalesce(execution, 0), coalesce(task, 0), name FROM gone ORDER BY id",
+	3, {REGROLEOID, INT8OID, INT8ARRAYOID}
+};
+
+static DurableSql waits = {
+	"SELECT FROM durable.entity_operation WHERE owner = $1 AND key = $2 AND due_at = '-infinity' AND kind = 'q' "
+	"AND sender = $3 AND execution = $4 LIMIT 1",
+	4, {REGROLEOID, INT8OID, INT8OID, INT4OID}
+};
+
+static DurableSql recheck = {
+	"INSERT INTO durable.inbox (id, owner, key, kind, name, sent_at) "
+	"SELECT pg_catalog.nextval('durable.inbox_id_seq'), owner, key, 'k', entity_id || E'\n', $2 FROM durable.entity "
+	"WHERE entity_id >= '@' || $1 || '@' AND entity_id < '@' || $1 || 'A' AND is_out RETURNING owner, key",
+	2, {TEXTOID, TIMESTAMPTZOID}
 };
 
 static DurableSql lock_blamed = {
@@ -186,6 +212,9 @@ read_entity(DurableScan *scan, EntityRow *row)
 	row->held_until = durable_scan_timestamptz(scan, ENTITY_HELD_UNTIL);
 	row->problem_at = durable_scan_timestamptz(scan, ENTITY_PROBLEM_AT);
 	row->crashes = durable_scan_int2(scan, ENTITY_CRASHES);
+	row->is_out = durable_scan_bool(scan, ENTITY_IS_OUT);
+	row->is_text = durable_scan_bool(scan, ENTITY_IS_TEXT);
+	row->queue = durable_scan_text(scan, ENTITY_QUEUE);
 	row->state = durable_scan_jsonb(scan, ENTITY_STATE);
 	row->failure = durable_scan_jsonb(scan, ENTITY_FAILURE);
 	row->problem = durable_scan_text(scan, ENTITY_PROBLEM);
@@ -236,6 +265,11 @@ durable_entity_update(List *rows)
 			durable_writer_set(writer, ENTITY_PARKED, Int32GetDatum(row->parked));
 		if (row->crashes != 0)
 			durable_writer_set(writer, ENTITY_CRASHES, Int16GetDatum(row->crashes));
+		if (row->is_out)
+			durable_writer_set(writer, ENTITY_IS_OUT, BoolGetDatum(true));
+		if (row->is_text)
+			durable_writer_set(writer, ENTITY_IS_TEXT, BoolGetDatum(true));
+		durable_writer_set_text(writer, ENTITY_QUEUE, row->queue);
 		durable_writer_set_jsonb(writer, ENTITY_STATE, row->state);
 		durable_writer_set_jsonb(writer, ENTITY_FAILURE, row->failure);
 		durable_writer_set_text(writer, ENTITY_PROBLEM, row->problem);
@@ -264,6 +298,8 @@ durable_entity_state_of(Oid owner, const char *id, Jsonb **state)
 	durable_scan_open_latest(&scan, &durable_entity_table, ENTITY_BY_ID);
 	found = find(&scan, owner, id);
 	*state = found ? durable_scan_jsonb(&scan, ENTITY_STATE) : NULL;
+	if (*state != NULL)
+		*state = durable_verbatim_convert(*state, durable_scan_bool(&scan, ENTITY_IS_TEXT), false);
 	durable_scan_close_latest(&scan);
 	return *state != NULL;
 }
@@ -294,6 +330,7 @@ durable_operation_read(Oid owner, int64 key, TimestampTz now, int limit)
 		message->execution = durable_scan_int4(&scan, OPERATION_EXECUTION);
 		message->task = durable_scan_int4(&scan, OPERATION_TASK);
 		message->attempt = durable_scan_int4(&scan, OPERATION_ATTEMPT);
+		message->is_text = durable_scan_bool(&scan, OPERATION_IS_TEXT);
 		message->name = durable_scan_text(&scan, OPERATION_NAME);
 		message->payload = durable_scan_jsonb(&scan, OPERATION_PAYLOAD);
 		message->at = durable_scan_timestamptz(&scan, OPERATION_SENT_AT);
@@ -330,6 +367,8 @@ durable_operation_insert(List *messages)
 		if (message->attempt != 0)
 			durable_writer_set(writer, OPERATION_ATTEMPT, Int32GetDatum(message->attempt));
 		durable_writer_set(writer, OPERATION_KIND, CharGetDatum(message->kind));
+		if (message->is_text)
+			durable_writer_set(writer, OPERATION_IS_TEXT, BoolGetDatum(true));
 		durable_writer_set_text(writer, OPERATION_NAME, message->name);
 		durable_writer_set_jsonb(writer, OPERATION_PAYLOAD, message->payload);
 		durable_writer_insert(writer);
@@ -346,6 +385,61 @@ durable_operation_delete(List *messages)
 	foreach(cell, messages)
 		durable_writer_delete(writer, &((Message *) lfirst(cell))->tid);
 	durable_writer_close(writer);
+}
+
+List *
+durable_operation_take(Oid owner, int64 key, Datum ids)
+{
+	Datum		values[3] = {ObjectIdGetDatum(owner), Int64GetDatum(key), ids};
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *messages = NIL;
+	uint64		nrows;
+
+	durable_sql_connect();
+	nrows = durable_sql_run(&take, values, NULL, false, 0);
+	MemoryContextSwitchTo(caller);
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		Message    *message = palloc0(sizeof(Message));
+
+		message->id = durable_sql_int8(i, 1);
+		message->owner = owner;
+		message->key = key;
+		message->kind = durable_sql_char(i, 2);
+		message->sender = durable_sql_int8(i, 3);
+		message->execution = durable_sql_int4(i, 4);
+		message->task = durable_sql_int4(i, 5);
+		message->name = durable_sql_text(i, 6);
+		messages = lappend(messages, message);
+	}
+	durable_sql_finish();
+	MemoryContextSwitchTo(caller);
+	return messages;
+}
+
+bool
+durable_operation_waits(Oid owner, int64 key, int64 sender, int32 execution)
+{
+	Datum		values[4] = {ObjectIdGetDatum(owner), Int64GetDatum(key), Int64GetDatum(sender), Int32GetDatum(execution)};
+	bool		found;
+
+	durable_sql_connect();
+	found = durable_sql_run(&waits, values, NULL, false, 1) > 0;
+	durable_sql_finish();
+	return found;
+}
+
+void
+durable_entity_recheck(const char *name, TimestampTz now)
+{
+	Datum		values[2] = {CStringGetTextDatum(name), TimestampTzGetDatum(now)};
+	uint64		nrows;
+
+	durable_sql_connect();
+	nrows = durable_sql_run(&recheck, values, NULL, false, 0);
+	for (uint64 i = 0; i < nrows; i++)
+		durable_wakeup_inbox(durable_sql_oid(i, 1), durable_sql_int8(i, 2));
+	durable_sql_finish();
 }
 
 void

@@ -14,8 +14,8 @@
 enum
 {
 	ENTITY_KEY, ENTITY_CREATED_AT, ENTITY_UPDATED_AT, ENTITY_LOCKED_BY, ENTITY_HELD_UNTIL, ENTITY_PROBLEM_AT,
-	ENTITY_OWNER, ENTITY_LOCKED_EXECUTION, ENTITY_LOCKED_TASK, ENTITY_PARKED, ENTITY_CRASHES, ENTITY_ID,
-	ENTITY_STATE, ENTITY_FAILURE, ENTITY_PROBLEM, ENTITY_COLUMNS
+	ENTITY_OWNER, ENTITY_LOCKED_EXECUTION, ENTITY_LOCKED_TASK, ENTITY_PARKED, ENTITY_CRASHES, ENTITY_IS_OUT,
+	ENTITY_IS_TEXT, ENTITY_ID, ENTITY_QUEUE, ENTITY_STATE, ENTITY_FAILURE, ENTITY_PROBLEM, ENTITY_COLUMNS
 };
 
 enum
@@ -42,6 +42,9 @@ typedef struct EntityRow
 	TimestampTz held_until;		/* 0: it is not held */
 	TimestampTz problem_at;		/* 0: it has none */
 	int16		crashes;
+	bool		is_out;			/* a batch of its operations is in a queue, or out, or has results to be applied */
+	bool		is_text;		/* the state is a text (verbatim.h) */
+	char	   *queue;			/* of an external entity; NULL: its operations run in the database */
 	Jsonb	   *state;			/* NULL: none */
 	Jsonb	   *failure;
 	char	   *problem;
@@ -58,7 +61,7 @@ extern bool durable_entity_lock(Oid owner, const char *id, TimestampTz now, Enti
 extern void durable_entity_update(List *rows);
 extern void durable_entity_delete(List *rows);
 
-/* The state of an entity as it is now; false: there is none. */
+/* The state of an entity as it is now, as a value for SQL; false: there is none. */
 extern bool durable_entity_state_of(Oid owner, const char *id, Jsonb **state);
 
 /*
@@ -70,6 +73,18 @@ extern List *durable_operation_read(Oid owner, int64 key, TimestampTz now, int l
 /* Message: writes those that wait until due.  One with id 0 gets an id. */
 extern void durable_operation_insert(List *messages);
 extern void durable_operation_delete(List *messages);
+
+/*
+ * Deletes operations that wait, of these ids (a bigint[]), and returns them in their order.  The caller has the
+ * entity's row locked.
+ */
+extern List *durable_operation_take(Oid owner, int64 key, Datum ids);
+
+/* Does a call of that execution wait? */
+extern bool durable_operation_waits(Oid owner, int64 key, int64 sender, int32 execution);
+
+/* Tells the entities of that name that have a batch out to look what has become of their registration. */
+extern void durable_entity_recheck(const char *name, TimestampTz now);
 
 /* Raises 55000 when something was added to a table that keeps it from being written. */
 extern void durable_entity_check_tables(void);

@@ -13,6 +13,7 @@
 /* Kinds of messages that only the engine sends itself; the others are in durable.h. */
 #define MESSAGE_CONTINUE	'k' /* go on where the last batch had to stop */
 #define MESSAGE_TURN		'x' /* a turn was run outside: its actions; task is how many events it saw */
+#define MESSAGE_RESULTS		'b' /* to an entity: a batch of its operations was run outside */
 #define MESSAGE_TIMER		'T' /* in memory only: a timer that is due (timer_table.c) */
 
 enum

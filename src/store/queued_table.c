@@ -45,11 +45,13 @@
 /* The columns that are read from a row t and its instance i, in the order of read_task. */
 #define QUEUED_COLUMNS \
 	"t.key, t.id, t.execution, t.task, t.attempt, t.owner, t.queue, t.name, t.handler, t.input, t.retry, " \
-	"t.last_failure, t.timeout, t.scheduled_at, t.leased_at, t.at, t.lost, i.instance_id, i.status, t.call"
+	"t.last_failure, t.timeout, t.scheduled_at, t.leased_at, t.at, t.lost, i.instance_id, " \
+	"CASE WHEN t.kind = 'n' THEN 'R'::\"char\" ELSE i.status END, t.call"
 
 static DurableSql insert_tasks = {
 	"WITH u AS (SELECT u.*, coalesce(u.share_, pg_catalog.pg_get_userbyid($1)::text) AS share, "
-	"(CASE WHEN u.handler IS NOT NULL THEN 's' WHEN u.task = 0 THEN 'o' ELSE 'e' END)::\"char\" AS kind "
+	"(CASE WHEN u.handler IS NOT NULL THEN 's' WHEN u.key >= 4611686018427387904 THEN 'n' "
+	"WHEN u.task = 0 THEN 'o' ELSE 'e' END)::\"char\" AS kind "
 	"FROM unnest($2::timestamptz[], $3::timestamptz[], $4::int8[], $5::int4[], $6::int4[], $7::int4[], "
 	"$8::text[], $9::text[], $10::jsonb[], $11::jsonb[], $12::int8[], $13::jsonb[], $14::text[], $15::text[], "
 	"$16::int4[], $17::jsonb[]) WITH ORDINALITY AS u (scheduled_at, run_at, key, execution, task, attempt, name, handler, input, "
@@ -226,6 +228,12 @@ static DurableSql delete_one = {
 	2, {INT8OID, INT8OID}
 };
 
+static DurableSql take_back_batch = {
+	"DELETE FROM durable.queued_task t USING (SELECT key, id FROM durable.queued_task WHERE key = $1 AND kind = 'n' "
+	"AND input = pg_catalog.to_jsonb($2) FOR UPDATE SKIP LOCKED) d WHERE t.key = d.key AND t.id = d.id RETURNING t.queue",
+	2, {INT8OID, TEXTOID}
+};
+
 static List *read_tasks(DurableSql *sql, Datum *values, const char *nulls);
 static QueuedTask *read_task(uint64 row);
 static void lease_values(const QueuedWanted * wanted, Datum *values, char *nulls);
@@ -336,6 +344,19 @@ durable_queued_delete_one(int64 key, int64 id)
 	durable_sql_connect();
 	durable_sql_run(&delete_one, values, NULL, false, 0);
 	durable_sql_finish();
+}
+
+bool
+durable_queued_take_back_batch(int64 key, const char *entity_id)
+{
+	Datum		values[2] = {Int64GetDatum(key), CStringGetTextDatum(entity_id)};
+	uint64		nrows;
+
+	durable_sql_connect();
+	nrows = durable_sql_run(&take_back_batch, values, NULL, false, 0);
+	wake_queues(nrows);
+	durable_sql_finish();
+	return nrows > 0;
 }
 
 /* --- by sessions that take work ----------------------------------------------------------- */

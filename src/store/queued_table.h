@@ -15,6 +15,7 @@
 #define QUEUED_EXTERNAL		'e'		/* activity for a program outside of the database */
 #define QUEUED_SQL			's'		/* activity in SQL */
 #define QUEUED_TURN			'o'		/* turn of an external orchestration */
+#define QUEUED_BATCH		'n'		/* operations of an external entity */
 
 /* queued_task.state */
 #define QUEUED_READY		'r'
@@ -106,6 +107,9 @@ extern void durable_queued_put(const QueuedTask * task, char state, TimestampTz 
 
 /* Deletes it if nobody has locked it. */
 extern void durable_queued_delete_one(int64 key, int64 id);
+
+/* Deletes the batch of that entity, also one that is out; false: there is none, or somebody has it locked. */
+extern bool durable_queued_take_back_batch(int64 key, const char *entity_id);
 
 /* An activity in SQL that is to be tried again gives up its place in the queue until then. */
 extern void durable_queued_give_back(const TaskRow *task, char state, TimestampTz at, int attempt,

@@ -72,7 +72,7 @@ static DurableSql select_activities = {
 };
 
 static DurableSql select_entities = {
-	.text = "SELECT name, owner, handler FROM durable.entity_type"
+	.text = "SELECT name, owner, handler, queue FROM durable.entity_type"
 };
 
 static DurableSql select_quotas = {
@@ -219,6 +219,7 @@ read_entities(RegistrationList *list)
 		entry->name = durable_sql_text(i, 1);
 		entry->owner = durable_sql_oid(i, 2);
 		entry->handler = durable_sql_text(i, 3);
+		entry->queue = durable_sql_text(i, 4);
 	}
 	qsort(list->entries, list->length, sizeof(Registration), compare);
 }

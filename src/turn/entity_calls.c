@@ -30,16 +30,10 @@
 #include "registry.h"
 #include "suggest.h"
 
-/* The maximum number of entities in a critical section. */
-#define MAX_LOCKS	100
-
 static void read_operation(NewCall *call);
 static void check_target(Turn *turn, const char *id, const HistoryEvent *recorded, bool is_call);
 static bool has_locked(const Turn *turn, const char *id);
 static char **lock_set(FunctionCallInfo fcinfo, Turn *turn, int *nids);
-static int	compare_ids(const void *a, const void *b);
-static char *join(char **ids, int nids);
-static Jsonb *ids_to_jsonb(char **ids, int nids);
 
 PG_FUNCTION_INFO_V1(durable_call_entity);
 PG_FUNCTION_INFO_V1(durable_lock_entities);
@@ -176,8 +170,8 @@ durable_lock_entities(PG_FUNCTION_ARGS)
 				 errdetail("Critical sections cannot be nested."),
 				 errhint("Lock all entities with one call, or call durable.unlock_entities() first.")));
 	ids = lock_set(fcinfo, turn, &nids);
-	task = durable_turn_record(turn, HISTORY_ENTITY_LOCK_REQUESTED, join(ids, nids), NULL,
-							   ids_to_jsonb(ids, nids), &recorded);
+	task = durable_turn_record(turn, HISTORY_ENTITY_LOCK_REQUESTED, durable_entity_ids_join(ids, nids), NULL,
+							   durable_entity_ids_json(ids, nids), &recorded);
 	(void) durable_turn_await(turn, task);
 	replay->section = task;
 	PG_RETURN_VOID();
@@ -232,10 +226,10 @@ lock_set(FunctionCallInfo fcinfo, Turn *turn, int *nids)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("ids must not be null")));
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &n);
-	if (n == 0 || n > MAX_LOCKS)
+	if (n == 0 || n > ENTITY_MAX_LOCKS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a critical section must lock 1 to %d entities", MAX_LOCKS)));
+				 errmsg("a critical section must lock 1 to %d entities", ENTITY_MAX_LOCKS)));
 	ids = palloc(n * sizeof(char *));
 	for (int i = 0; i < n; i++)
 	{
@@ -245,45 +239,6 @@ lock_set(FunctionCallInfo fcinfo, Turn *turn, int *nids)
 					 errmsg("ids must not be null")));
 		ids[i] = durable_entity_id_parse(TextDatumGetCString(values[i]));
 	}
-	qsort(ids, n, sizeof(char *), compare_ids);
-	*nids = 0;
-	for (int i = 0; i < n; i++)
-		if (*nids == 0 || strcmp(ids[*nids - 1], ids[i]) != 0)
-			ids[(*nids)++] = ids[i];
+	*nids = durable_entity_ids_sort(ids, n);
 	return ids;
-}
-
-static int
-compare_ids(const void *a, const void *b)
-{
-	return strcmp(*(char *const *) a, *(char *const *) b);
-}
-
-/* Joins the ids into a text, which is displayed, and compared with the history. */
-static char *
-join(char **ids, int nids)
-{
-	StringInfoData text;
-
-	initStringInfo(&text);
-	for (int i = 0; i < nids; i++)
-		appendStringInfo(&text, "%s%s", i > 0 ? ", " : "", ids[i]);
-	return text.data;
-}
-
-static Jsonb *
-ids_to_jsonb(char **ids, int nids)
-{
-	JsonbParseState *state = NULL;
-
-	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
-	for (int i = 0; i < nids; i++)
-	{
-		JsonbValue	value = {.type = jbvString};
-
-		value.val.string.val = ids[i];
-		value.val.string.len = strlen(ids[i]);
-		pushJsonbValue(&state, WJB_ELEM, &value);
-	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
 }

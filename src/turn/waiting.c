@@ -73,6 +73,7 @@ static bool parse(const char **cursor, TimestampTz base, Wait *item);
 static TimestampTz get_seconds(const char **cursor, TimestampTz from);
 static char *get_name(const char **cursor);
 static bool is_answer(HistoryType type);
+static char *name_of(const HistoryEvent *call);
 static char letter_of(HistoryType type);
 static const char *word_of(char kind);
 
@@ -110,8 +111,7 @@ durable_waiting_build(Instance *instance)
 		item.due = task->kind == HISTORY_TIMER_CREATED ?
 			durable_history_get_number(call->extra) : DT_NOEND;
 		item.line = instance->wait_line;
-		item.name = task->kind == HISTORY_ENTITY_CALLED ?
-			psprintf("%s %s", durable_json_get_text(call->extra, "id"), call->name) : call->name;
+		item.name = name_of(call);
 		put(&out, base, &item);
 	}
 	for (int i = 0; i < replay->nbuffered; i++)
@@ -146,7 +146,7 @@ durable_waiting_of_history(const Instance *instance)
 	for (int task = 1; task <= replay->ncalls; task++)
 	{
 		const HistoryEvent *call = replay->events[replay->calls[task - 1]];
-		Wait		item = {letter_of(call->type), task, call->time, DT_NOEND, 0, call->name};
+		Wait		item = {letter_of(call->type), task, call->time, DT_NOEND, 0, name_of(call)};
 
 		if (item.kind == '\0' || answered[task])
 			continue;
@@ -457,6 +457,14 @@ is_answer(HistoryType type)
 		type == HISTORY_SUB_COMPLETED || type == HISTORY_SUB_FAILED ||
 		type == HISTORY_TIMER_FIRED || type == HISTORY_ENTITY_COMPLETED || type == HISTORY_ENTITY_FAILED ||
 		type == HISTORY_ENTITY_LOCK_GRANTED;
+}
+
+/* With the id of the entity that is called. */
+static char *
+name_of(const HistoryEvent *call)
+{
+	return call->type == HISTORY_ENTITY_CALLED ?
+		psprintf("%s %s", durable_json_get_text(call->extra, "id"), call->name) : call->name;
 }
 
 static char

@@ -16,6 +16,8 @@
  *		EntityOperationSignaled, EntityOperationCalled
  *						{"id": entity's id, "due": time, optional}
  *		TerminationSent	{"id": instance id, "alone": true if its sub-orchestrations go on}
+ * Calls of entities by an external orchestration have "request", the id that it has given the operation or
+ * the critical section; its EntityUnlockSent has the "id" of one entity, that of others unlocks all.
  * Calls of an external orchestration have "event_id", the number that it has given the call,
  * and may have "version", "tags" and "trace"; for a timer this is the event's payload.
  * A call that was refused has {"failure": failure} there, and a sub-orchestration that
@@ -111,6 +113,7 @@ durable_decision_read(const HistoryEvent *event, Decision *decision)
 
 		case HISTORY_ENTITY_UNLOCKED:
 			decision->kind = DECISION_ENTITY_UNLOCK;
+			decision->instance_id = durable_json_get_text(event->extra, "id");
 			decision->task = (int32) durable_history_get_number(event->payload);
 			return true;
 

@@ -19,7 +19,9 @@
 #include "postgres.h"
 
 #include "entity_id.h"
+#include "json.h"
 #include "utils/formatting.h"
+#include "verbatim.h"
 
 /* The constants of FNV-1a, and of the finalizer of MurmurHash3, which mixes its bits. */
 #define FNV_BASIS	UINT64CONST(0xcbf29ce484222325)
@@ -28,6 +30,7 @@
 #define MURMUR_2	UINT64CONST(0xc4ceb9fe1a85ec53)
 
 pg_noreturn_compat static void refuse_id(const char *problem);
+static int	compare_ids(const void *a, const void *b);
 
 char *
 durable_entity_id(const char *name, const char *key)
@@ -106,6 +109,32 @@ durable_entity_address_read(const char *address, char **id, char **operation)
 	*operation = pstrdup(separator + 1);
 }
 
+Jsonb *
+durable_entity_text(const Jsonb *input, const char *queue)
+{
+	JsonbParseState *state = NULL;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	durable_json_push_member(&state, "input", input);
+	if (queue != NULL)
+		durable_json_push_member(&state, "queue", durable_json_text(queue));
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+Jsonb *
+durable_entity_input(const Jsonb *payload, bool is_text, bool wants_text)
+{
+	const Jsonb *input = is_text ? durable_json_get_member(payload, "input") : payload;
+
+	return durable_verbatim_convert(input, is_text, wants_text);
+}
+
+char *
+durable_entity_queue(const Jsonb *payload, bool is_text)
+{
+	return is_text ? durable_json_get_text(payload, "queue") : NULL;
+}
+
 void
 durable_entity_check_operation(const char *operation)
 {
@@ -113,4 +142,53 @@ durable_entity_check_operation(const char *operation)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("name of an operation must not contain a line break")));
+}
+
+/* --- sets of ids -------------------------------------------------------------------------- */
+
+int
+durable_entity_ids_sort(char **ids, int n)
+{
+	int			nids = 0;
+
+	qsort(ids, n, sizeof(char *), compare_ids);
+	for (int i = 0; i < n; i++)
+		if (nids == 0 || strcmp(ids[nids - 1], ids[i]) != 0)
+			ids[nids++] = ids[i];
+	return nids;
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+/* Joins the ids into a text, which is displayed, and compared with the history. */
+char *
+durable_entity_ids_join(char **ids, int nids)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (int i = 0; i < nids; i++)
+		appendStringInfo(&text, "%s%s", i > 0 ? ", " : "", ids[i]);
+	return text.data;
+}
+
+Jsonb *
+durable_entity_ids_json(char **ids, int nids)
+{
+	JsonbParseState *state = NULL;
+
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	for (int i = 0; i < nids; i++)
+	{
+		JsonbValue	value = {.type = jbvString};
+
+		value.val.string.val = ids[i];
+		value.val.string.len = strlen(ids[i]);
+		pushJsonbValue(&state, WJB_ELEM, &value);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
 }

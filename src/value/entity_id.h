@@ -26,6 +26,26 @@ extern int64 durable_entity_key(const char *id);
 extern char *durable_entity_address(const char *id, const char *operation);
 extern void durable_entity_address_read(const char *address, char **id, char **operation);
 
+/*
+ * The payload of an operation that an external program has sent (is_text): the text of the input, as
+ * verbatim.h has it, and the queue in which operations of entities wait whose name nobody
+ * has registered.
+ */
+extern Jsonb *durable_entity_text(const Jsonb *input, const char *queue);
+extern Jsonb *durable_entity_input(const Jsonb *payload, bool is_text, bool wants_text);
+extern char *durable_entity_queue(const Jsonb *payload, bool is_text);
+
+/* The maximum number of entities in a critical section. */
+#define ENTITY_MAX_LOCKS	100
+
+/*
+ * Ids of a critical section.  Sorts them in the order in which all sections lock, and removes duplicates: returns how
+ * many are left.  As a text, which is displayed, and compared with the history.  As an array.
+ */
+extern int	durable_entity_ids_sort(char **ids, int n);
+extern char *durable_entity_ids_join(char **ids, int nids);
+extern Jsonb *durable_entity_ids_json(char **ids, int nids);
+
 /* Raises 22023 if that is no name of an operation. */
 extern void durable_entity_check_operation(const char *operation);
 

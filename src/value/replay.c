@@ -318,6 +318,8 @@ durable_replay_advance(Replay *replay)
 const HistoryEvent *
 durable_replay_open_section(const Replay *replay)
 {
+	int			unlocked = 0;
+
 	if (replay->entity_calls == 0)
 		return NULL;
 	for (int i = replay->ncalls - 1; i >= 0; i--)
@@ -325,10 +327,15 @@ durable_replay_open_section(const Replay *replay)
 		const HistoryEvent *event = replay->events[replay->calls[i]];
 
 		if (event->type == HISTORY_ENTITY_UNLOCKED)
-			return NULL;
+		{
+			/* An external orchestration unlocks one after the other (decision.c). */
+			if (event->extra == NULL)
+				return NULL;
+			unlocked++;
+		}
 		/* A request that was refused has no payload. */
 		if (event->type == HISTORY_ENTITY_LOCK_REQUESTED && event->payload != NULL)
-			return event;
+			return unlocked < JsonContainerSize(&event->payload->root) ? event : NULL;
 	}
 	return NULL;
 }
