@@ -252,3 +252,82 @@ SELECT durable.external_history('text');
 RESET ROLE;
 DROP OWNED BY regress_stranger;
 DROP ROLE regress_stranger;
+
+-- what an operator sees: who has a turn, and since when; what no worker fetches; what loses its leases
+SELECT durable.start_external('seen', 'Seen', NULL, 'seen');
+CALL durable.drain();
+SELECT kind, detail, task, attempt, next_try IS NOT NULL AS has_next_try, queue, worker, leased_at IS NOT NULL AS is_leased FROM durable.waiting WHERE instance_id = 'seen';
+SELECT regexp_replace(line, 'since [^,]*', 'since TIME') FROM durable.explain('seen') line WHERE line LIKE 'waits for%';
+SELECT durable.advance_clock('2 minutes') IS NOT NULL;
+SELECT instance_id, reason, detail, hint FROM durable.stuck WHERE instance_id = 'seen';
+SELECT ok, detail ~ 'queue "seen" has had turns for 12\d s, and no worker has any of them' AS detail, hint FROM durable.doctor() WHERE check_name = 'queues';
+CREATE TABLE seen AS SELECT * FROM durable.fetch_turns('seen', 'worker 7', lease => '10 minutes');
+SELECT kind, detail, task, attempt, next_try, queue, worker, leased_at IS NOT NULL AS is_leased FROM durable.waiting WHERE instance_id = 'seen';
+SELECT regexp_replace(line, 'since [^,]*', 'since TIME', 'g') FROM durable.explain('seen') line WHERE line LIKE 'waits for%';
+SELECT count(*) FROM durable.stuck WHERE instance_id = 'seen';
+SELECT detail ~ 'queue "seen"' AS is_found FROM durable.doctor() WHERE check_name = 'queues';
+SELECT durable.complete_turn(token, '[{"type": "schedule_task", "id": 1, "name": "sight"}]') FROM seen;
+CALL durable.drain();
+SELECT kind, detail, task, attempt, queue, worker FROM durable.waiting WHERE instance_id = 'seen';
+-- a worker of activities does not hide that no worker fetches turns, nor the other way round
+SELECT durable.start_external('seen', 'Seen', NULL, 'unseen');
+CALL durable.drain();
+SELECT durable.advance_clock('2 minutes') IS NOT NULL;
+CREATE TABLE sight AS SELECT * FROM durable.fetch_work('seen', 'worker 8');
+SELECT detail ~ 'queue "seen" has had turns for 12\d s' AS turns, detail ~ 'queue "seen" has had activities' AS activities FROM durable.doctor() WHERE check_name = 'queues';
+SELECT instance_id, reason FROM durable.stuck WHERE instance_id LIKE '%seen' ORDER BY 1;
+SELECT kind, detail, task, attempt, queue, worker FROM durable.waiting WHERE instance_id LIKE '%seen' ORDER BY 1, 2;
+SELECT durable.complete_tasks_text(array_agg(token)) FROM sight;
+CALL durable.drain();
+-- four workers one after the other do not come back: then it is handed out once a minute at last
+CREATE PROCEDURE app.lose(times integer) LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1 .. times LOOP
+        PERFORM * FROM durable.fetch_turns('seen', 'gone', lease => '1 ms', names => '{Seen}');
+        PERFORM durable.advance_clock('1 second');
+        CALL durable.drain();
+    END LOOP;
+END $$;
+SELECT count(*) FROM durable.fetch_turns('seen', 'keeps', names => '{Seen}', lease => '1 hour', max_turns => 1);
+CALL app.lose(3);
+SELECT count(*) FROM durable.fetch_turns('seen', 'too early');
+SELECT w.instance_id, kind, attempt, next_try - durable.clock() BETWEEN '0' AND '60 s' AS has_next_try, worker FROM durable.waiting w WHERE instance_id LIKE '%seen' AND kind = 'turn' AND worker IS NULL;
+SELECT instance_id, reason, detail, hint FROM durable.stuck WHERE reason = 'turn loses leases';
+SELECT ok, detail FROM durable.doctor() WHERE check_name = 'leases';
+DO $$
+DECLARE
+    last timestamptz;
+    apart interval[];
+BEGIN
+    FOR i IN 1 .. 12 LOOP
+        WHILE NOT EXISTS (SELECT FROM durable.fetch_turns('seen', 'gone', lease => '1 ms', names => '{Seen}')) LOOP
+            PERFORM durable.advance_clock('1 second');
+        END LOOP;
+        apart := apart || (durable.clock() - last);
+        last := durable.clock();
+    END LOOP;
+    RAISE WARNING 'first tries are apart by less than a minute: %, later ones by a minute: %',
+        (SELECT bool_and(a < '50 s') FROM unnest(apart[2:4]) a), (SELECT bool_and(a BETWEEN '59 s' AND '63 s') FROM unnest(apart[8:12]) a);
+END $$;
+SELECT durable.advance_clock('2 seconds') IS NOT NULL;
+CALL durable.drain();
+SELECT durable.advance_clock('2 minutes') IS NOT NULL;
+SELECT durable.complete_turn(token, '[{"type": "complete", "id": 9, "status": "Completed", "output": "at last"}]'), attempt > 12 AS attempt FROM durable.fetch_turns('seen', 'good');
+CALL durable.drain();
+SELECT ok FROM durable.doctor() WHERE check_name = 'leases';
+SELECT count(*) FROM durable.instance_states('{seen,unseen}') WHERE output = 'at last';
+-- an external activity that fails again and again
+SELECT durable.register_activity('flaky', execution => 'external', queue => 'flaky', retry => durable.retry(max_attempts => 10, first_interval => '1 second', backoff => 1));
+CREATE FUNCTION app.flaky() RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RETURN durable.call_activity('flaky'); END $$;
+SELECT durable.start('app.flaky', instance_id => 'flaky');
+DO $$
+BEGIN
+    FOR i IN 1 .. 3 LOOP
+        CALL durable.drain();
+        PERFORM durable.fail_task(token, '"still broken"') FROM durable.fetch_work('flaky');
+        PERFORM durable.advance_clock('1 second');
+    END LOOP;
+    CALL durable.drain();
+    PERFORM durable.fail_task(token, '"still broken"') FROM durable.fetch_work('flaky');
+END $$;
+SELECT instance_id, reason, detail FROM durable.stuck WHERE instance_id = 'flaky';

@@ -124,7 +124,8 @@ WHERE t.name IS NOT NULL AND durable.may_see(t.owner)
 GROUP BY t.name, t.status, t.owner
 HAVING sum(t.n) <> 0;
 
--- A suspended instance waits for its resumption, whatever else it waits for.
+-- A suspended instance waits for its resumption, whatever else it waits for.  queue: in which
+-- an activity or the turn of an external orchestration waits; worker, leased_at: a worker has it.
 CREATE VIEW durable.waiting WITH (security_barrier = true) AS
 SELECT i.instance_id,
        i.name,
@@ -137,26 +138,31 @@ SELECT i.instance_id,
        nullif(w.number, 0)::durable.task AS task,
        r.attempt,
        CASE WHEN durable.may_read(i.owner) THEN r.last_error END AS last_error,
-       r.next_try
+       r.next_try,
+       r.queue,
+       r.worker,
+       r.leased_at
 FROM durable.instance i
      CROSS JOIN LATERAL durable.waits(i.waiting, coalesce(i.started_at, i.created_at)) AS w
      LEFT JOIN LATERAL (
          SELECT t.attempt, t.last_failure ->> 'message' AS last_error, coalesce(t.held_run_at, t.run_at) AS next_try,
-                t.handler = 'durable.wait_until' AS is_look, t.input ->> 'query' AS query
+                t.handler = 'durable.wait_until' AS is_look, t.input ->> 'query' AS query,
+                NULL AS queue, NULL AS worker, NULL::timestamptz AS leased_at
          FROM durable.task_queue t
          WHERE w.kind = 'activity' AND t.key = i.key AND t.execution = i.execution AND t.task = w.number
            AND (t.last_failure IS NOT NULL OR t.handler = 'durable.wait_until')
          UNION ALL
-         SELECT q.attempt, q.last_failure ->> 'message', q.at, false, NULL
+         SELECT CASE WHEN q.last_failure IS NOT NULL THEN q.attempt WHEN q.lost > 0 THEN q.lost + 1 END, q.last_failure ->> 'message',
+                CASE WHEN q.last_failure IS NOT NULL OR q.state = 'd' THEN q.at END, false, NULL, q.queue, q.worker, q.leased_at
          FROM durable.queued_task q
-         WHERE w.kind = 'activity' AND q.key = i.key AND q.execution = i.execution AND q.task = w.number
-           AND q.last_failure IS NOT NULL AND (q.state IN ('r', 'd', 'h') OR q.state = 'l' AND q.handler IS NULL)
+         WHERE w.kind IN ('activity', 'turn') AND q.key = i.key AND q.execution = i.execution AND q.task = w.number
+           AND (q.state IN ('r', 'd', 'h') OR q.state = 'l' AND q.handler IS NULL)
          UNION ALL
          (SELECT c.parent_attempt,
                  (SELECT p.failure ->> 'message' FROM durable.instance p
                   WHERE p.parent_key = c.parent_key AND p.parent_task = c.parent_task
                     AND p.parent_execution = c.parent_execution AND p.parent_attempt = c.parent_attempt - 1),
-                 (SELECT s.due FROM durable.waits(c.waiting, c.created_at) AS s WHERE s.kind = 'start'), false, NULL
+                 (SELECT s.due FROM durable.waits(c.waiting, c.created_at) AS s WHERE s.kind = 'start'), false, NULL, NULL, NULL, NULL
           FROM durable.instance c
           WHERE w.kind = 'orchestration' AND c.parent_key = i.key AND c.parent_execution = i.execution
             AND c.parent_task = w.number AND c.parent_attempt > 1
@@ -166,7 +172,7 @@ WHERE i.status IN ('P', 'R', 'S') AND durable.may_see(i.owner)
 UNION ALL
 SELECT i.instance_id, i.name, 'resume',
        CASE WHEN durable.may_read(i.owner) THEN i.suspend_reason END,
-       coalesce(i.updated_at, i.started_at, i.created_at), NULL, NULL, i.owner, NULL, NULL, NULL, NULL
+       coalesce(i.updated_at, i.started_at, i.created_at), NULL, NULL, i.owner, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM durable.instance i
 WHERE i.status = 'S' AND durable.may_see(i.owner);
 
@@ -218,7 +224,7 @@ COMMENT ON VIEW durable.instances IS
 COMMENT ON VIEW durable.counts IS
     'number of instances of each name, status and owner';
 COMMENT ON VIEW durable.waiting IS
-    'tasks for which unfinished instances wait: activity, data, timer, event, orchestration, entity, lock, start or resume, and the line of the code that waits';
+    'tasks for which unfinished instances wait: activity, data, timer, event, orchestration, entity, lock, turn, start or resume, and the line of the code that waits';
 COMMENT ON VIEW durable.buffered_events IS
     'events that were raised and that no wait has consumed yet';
 COMMENT ON VIEW durable.workers IS 'the worker processes of this database';

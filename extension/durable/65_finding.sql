@@ -190,8 +190,12 @@ BEGIN
                               durable.shorten(coalesce(s.failure ->> 'message', s.failure ->> 'reason')));
     END IF;
     RETURN QUERY
-        SELECT concat_ws(' ', 'waits for', w.kind, w.detail, w.due, 'since ' || w.since) || coalesce(', line ' || w.line || ': ' || w.source, '')
-        FROM jsonb_to_recordset(waits) AS w (kind text, detail text, due timestamptz, since timestamptz, line integer, source text);
+        SELECT concat_ws(' ', 'waits for', w.kind, w.detail, w.due, 'since ' || w.since)
+               || coalesce(', in queue ' || w.queue || CASE WHEN w.leased_at IS NULL THEN ', no worker has it' ELSE
+                                                       format(', worker %shas it since %s', '"' || w.worker || '" ', w.leased_at) END, '')
+               || coalesce(', line ' || w.line || ': ' || w.source, '')
+        FROM jsonb_to_recordset(waits) AS w (kind text, detail text, due timestamptz, since timestamptz, line integer, source text,
+                                             queue text, worker text, leased_at timestamptz);
     -- A name that was misspelt shows here.
     RETURN QUERY
         SELECT format('has received event %s%s, and has not asked for it', b.event, CASE WHEN count(*) > 1 THEN ' ' || count(*) || ' times' END)

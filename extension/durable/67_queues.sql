@@ -193,8 +193,9 @@ SELECT q.name,
        (SELECT count(*) FROM durable.queued_task t WHERE t.queue = q.name AND t.state = 'r') AS ready,
        (SELECT count(*) FROM durable.queued_task t WHERE t.queue = q.name AND t.state = 'd') AS delayed,
        (SELECT count(*) FROM durable.queued_task t WHERE t.queue = q.name AND t.state = 'l') AS leased,
-       (SELECT t.at FROM durable.queued_task t WHERE t.queue = q.name AND t.state = 'r'
-        ORDER BY t.priority, t.round, t.id LIMIT 1) AS oldest,
+       (SELECT min(t.at) FROM (VALUES ('e'::"char"), ('o'::"char"), ('s'::"char")) k (kind),
+             LATERAL (SELECT t.at FROM durable.queued_task t WHERE t.queue = q.name AND t.kind = k.kind AND t.state = 'r'
+                      ORDER BY t.priority, t.round, t.id LIMIT 1) t) AS oldest,
        q.description
 FROM durable.queue q
 WHERE durable.may_see(q.owner);

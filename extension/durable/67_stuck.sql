@@ -25,6 +25,10 @@ WITH RECURSIVE suspended_range AS (
     (SELECT t.owner FROM durable.task_queue t ORDER BY t.owner LIMIT 1)
     UNION ALL
     SELECT n.owner FROM task_owner o, LATERAL (SELECT t.owner FROM durable.task_queue t WHERE t.owner > o.owner ORDER BY t.owner LIMIT 1) n
+), quiet_queue (name, kind) AS (
+    -- From which no worker has anything at present.
+    SELECT q.name, k.kind FROM durable.queue q, (VALUES ('e'::"char"), ('o'::"char")) k (kind)
+    WHERE NOT EXISTS (SELECT FROM durable.queued_task l WHERE l.queue = q.name AND l.kind = k.kind AND l.state = 'l' AND l.at > durable.clock())
 ), found (key, reason, since, detail) AS (
     SELECT s.key, 'suspended', s.since, s.suspend_reason
     FROM suspended_range r,
@@ -52,6 +56,24 @@ WITH RECURSIVE suspended_range AS (
     WHERE (t.last_failure IS NOT NULL AND t.attempt > 3 AND t.held_run_at IS NULL)
        OR (t.run_at < durable.clock() - interval '1 minute' AND t.key NOT IN (SELECT w.key FROM durable.worker_slots() w WHERE w.key IS NOT NULL))
     UNION ALL
+    SELECT t.key, CASE q.kind WHEN 'o' THEN 'turn not fetched' ELSE 'activity not fetched' END, t.at, format('%s in queue %s', t.name, q.name)
+    FROM quiet_queue q,
+         LATERAL (SELECT t.key, t.name, t.at FROM durable.queued_task t WHERE t.queue = q.name AND t.kind = q.kind AND t.state = 'r'
+                  ORDER BY t.priority, t.round, t.id LIMIT 100) t
+    WHERE t.at < durable.clock() - interval '1 minute'
+    UNION ALL
+    SELECT t.key, CASE t.kind WHEN 'o' THEN 'turn loses leases' ELSE 'activity loses leases' END, t.scheduled_at,
+           format('%s in queue %s: %s leases', t.name, q.name, t.lost)
+    FROM durable.queue q,
+         LATERAL (SELECT t.key, t.kind, t.name, t.lost, t.scheduled_at FROM durable.queued_task t
+                  WHERE t.queue = q.name AND t.lost >= 3 AND t.state IN ('r', 'd', 'l', 'h') LIMIT 100) t
+    UNION ALL
+    SELECT t.key, 'activity fails', t.scheduled_at, concat_ws(': ', t.name, t.last_failure ->> 'message')
+    FROM durable.queue q,
+         LATERAL (SELECT t.key, t.name, t.attempt, t.scheduled_at, t.last_failure FROM durable.queued_task t
+                  WHERE t.queue = q.name AND t.state = 'd' ORDER BY t.at LIMIT 100) t
+    WHERE t.last_failure IS NOT NULL AND t.attempt > 3
+    UNION ALL
     SELECT u.key, 'nothing to wait for', u.since, u.waiting
     FROM live_range r,
          LATERAL (SELECT i.key, coalesce(i.updated_at, i.started_at, i.created_at) AS since, i.waiting
@@ -78,6 +100,10 @@ SELECT i.instance_id,
        CASE f.reason
            WHEN 'suspended' THEN format('SELECT durable.resume(%L); when the reason is gone.', i.instance_id)
            WHEN 'activity fails' THEN format('SELECT * FROM durable.waiting WHERE instance_id = %L; shows the error and the next attempt.', i.instance_id)
+           WHEN 'turn not fetched' THEN 'SELECT check_name, detail, hint FROM durable.doctor() WHERE check_name = ''queues''; shows queues from which no worker fetches.'
+           WHEN 'activity not fetched' THEN 'SELECT check_name, detail, hint FROM durable.doctor() WHERE check_name = ''queues''; shows queues from which no worker fetches.'
+           WHEN 'turn loses leases' THEN format('SELECT * FROM durable.waiting WHERE instance_id = %L; shows the worker that has it and the next try.', i.instance_id)
+           WHEN 'activity loses leases' THEN format('SELECT * FROM durable.waiting WHERE instance_id = %L; shows the worker that has it and the next try.', i.instance_id)
            WHEN 'nothing to wait for' THEN format('SELECT durable.suspend(%1$L); SELECT durable.resume(%1$L); runs it once more. Please report this.', i.instance_id)
            ELSE 'SELECT check_name, detail, hint FROM durable.doctor() WHERE NOT ok; shows why the work of this owner is not done.'
        END AS hint
@@ -97,4 +123,4 @@ HAVING sum(t.n) FILTER (WHERE (t.status IN ('P', 'R') AND t.range NOT IN (SELECT
                            OR (t.status = 'S' AND t.range NOT IN (SELECT s.range FROM suspended_range s))) > 0;
 
 COMMENT ON VIEW durable.stuck IS
-    'instances that are suspended, whose work is overdue, whose activity fails again and again, or that wait for something that does not exist; looks at a limited number of rows';
+    'instances that are suspended, whose work is overdue, whose activity fails again and again, whose work outside of the database is not done, or that wait for something that does not exist; looks at a limited number of rows';

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * doctor_queues.c
- *		The checks of durable.doctor for queues of external activities: queues from
- *		which no worker fetches, and tasks that lose one lease after the other.
+ *		The checks of durable.doctor for work outside of the database: queues from which
+ *		no worker fetches activities or turns, and work that loses one lease after the other.
  *
  * Owns:	nothing
  * Called by: doctor.c
@@ -23,6 +23,7 @@
 #include "client.h"
 #include "clock.h"
 #include "doctor.h"
+#include "queued_table.h"
 #include "sql.h"
 
 static void check_fetched(Doctor *doctor);
@@ -35,15 +36,16 @@ durable_doctor_check_queues(Doctor *doctor)
 	check_lost(doctor);
 }
 
-/* A queue whose next external task has waited for a minute, while none of its tasks is leased. */
+/* A queue whose next work of a kind has waited for a minute, while none of that kind is leased. */
 static void
 check_fetched(Doctor *doctor)
 {
 	static DurableSql unattended = {
-		.text = "SELECT q.name, t.at FROM durable.queue q, LATERAL (SELECT t.at, t.handler FROM durable.queued_task t"
-		"  WHERE t.queue = q.name AND t.state = 'r' ORDER BY t.priority, t.round, t.id LIMIT 1) t"
-		" WHERE NOT q.is_paused AND t.handler IS NULL AND t.at < $3 - interval '1 minute'"
-		" AND NOT EXISTS (SELECT FROM durable.queued_task l WHERE l.queue = q.name AND l.state = 'l' AND l.at > $3)"
+		.text = "SELECT q.name, t.at, k.kind FROM durable.queue q, (VALUES ('e'::\"char\"), ('o'::\"char\")) k (kind),"
+		" LATERAL (SELECT t.at FROM durable.queued_task t WHERE t.queue = q.name AND t.kind = k.kind AND t.state = 'r'"
+		"  ORDER BY t.priority, t.round, t.id LIMIT 1) t"
+		" WHERE NOT q.is_paused AND t.at < $3 - interval '1 minute'"
+		" AND NOT EXISTS (SELECT FROM durable.queued_task l WHERE l.queue = q.name AND l.kind = k.kind AND l.state = 'l' AND l.at > $3)"
 		" AND " DOCTOR_VISIBLE("q.owner") " ORDER BY t.at",
 		.nargs = 3,
 		.argtypes = {BOOLOID, OIDOID, TIMESTAMPTZOID}
@@ -62,17 +64,19 @@ check_fetched(Doctor *doctor)
 	{
 		bool		isnull;
 		TimestampTz at = durable_sql_timestamptz(i, 2, &isnull);
+		bool		is_turn = durable_sql_char(i, 3) == QUEUED_TURN;
 
-		appendStringInfo(&detail, "%squeue \"%s\" has had work for " INT64_FORMAT " s, and no worker has any of it",
-						 i > 0 ? "; " : "", durable_sql_text(i, 1), (now - at) / USECS_PER_SEC);
+		appendStringInfo(&detail, "%squeue \"%s\" has had %s for " INT64_FORMAT " s, and no worker has any of them",
+						 i > 0 ? "; " : "", durable_sql_text(i, 1), is_turn ? "turns" : "activities",
+						 (now - at) / USECS_PER_SEC);
 	}
 	if (nrows > DOCTOR_LISTED)
 		appendStringInfo(&detail, "; and %d others", (int) (nrows - DOCTOR_LISTED));
 	SPI_freetuptable(SPI_tuptable);
 	durable_doctor_say(doctor, "queues", nrows == 0,
-					   nrows == 0 ? "external activities are fetched from all queues" : detail.data,
-					   "Start workers that call durable.fetch_work() for these queues. "
-					   "If there are some, they may not know the names of the activities, or may lack durable.grant_queue().");
+					   nrows == 0 ? "work outside of the database is fetched from all queues" : detail.data,
+					   "Start workers that call durable.fetch_work() (activities) or durable.fetch_turns() (turns of external orchestrations) for these queues. "
+					   "If there are some, they may not know the names of the activities or orchestrations, or may lack durable.grant_queue().");
 }
 
 /* Their workers end, or are slower than their leases. */
@@ -80,9 +84,9 @@ static void
 check_lost(Doctor *doctor)
 {
 	static DurableSql lost = {
-		.text = "SELECT t.queue, t.name, count(*), max(t.lost) FROM durable.queued_task t"
+		.text = "SELECT t.queue, t.name, count(*), max(t.lost), t.kind FROM durable.queued_task t"
 		" WHERE t.lost >= 3 AND t.state IN ('r', 'd', 'l', 'h') AND " DOCTOR_VISIBLE("t.owner")
-		" GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2",
+		" GROUP BY 1, 2, 5 ORDER BY 3 DESC, 1, 2",
 		.nargs = 2,
 		.argtypes = {BOOLOID, OIDOID}
 	};
@@ -95,14 +99,19 @@ check_lost(Doctor *doctor)
 
 	initStringInfo(&detail);
 	for (uint64 i = 0; i < nrows && i < DOCTOR_LISTED; i++)
-		appendStringInfo(&detail, "%s%s of activity \"%s\" in queue \"%s\" lost up to %d leases", i > 0 ? "; " : "",
-						 durable_doctor_count_exactly(durable_sql_int8(i, 3), "task", "tasks"), durable_sql_text(i, 2),
+	{
+		bool		is_turn = durable_sql_char(i, 5) == QUEUED_TURN;
+
+		appendStringInfo(&detail, "%s%s of %s \"%s\" in queue \"%s\" lost up to %d leases", i > 0 ? "; " : "",
+						 durable_doctor_count_exactly(durable_sql_int8(i, 3), is_turn ? "turn" : "task", is_turn ? "turns" : "tasks"),
+						 is_turn ? "orchestration" : "activity", durable_sql_text(i, 2),
 						 durable_sql_text(i, 1), durable_sql_int4(i, 4));
+	}
 	if (nrows > DOCTOR_LISTED)
-		appendStringInfo(&detail, "; and %d other activities", (int) (nrows - DOCTOR_LISTED));
+		appendStringInfo(&detail, "; and %d other names", (int) (nrows - DOCTOR_LISTED));
 	SPI_freetuptable(SPI_tuptable);
 	durable_doctor_say(doctor, "leases", nrows == 0,
-					   nrows == 0 ? "no task loses one lease after the other" : detail.data,
-					   "Workers fetch these tasks and do not answer before the lease ends: they end, or need durable.extend_lease(). "
-					   "SELECT * FROM durable.leases; shows which worker has them now.");
+					   nrows == 0 ? "no task or turn loses one lease after the other" : detail.data,
+					   "Workers fetch this work and do not answer before the lease ends: they end, or need durable.extend_lease(). "
+					   "Such work is handed out once a minute at last. SELECT * FROM durable.leases; shows which worker has it now.");
 }

@@ -46,10 +46,11 @@ static DurableSql stored_history = {
 	.argtypes = {INT8OID}
 };
 
-/* The form of the column handler, see instance_table.c. */
+/* The form of the column handler, see instance_table.c; that of an external orchestration is no function. */
 static DurableSql source_of_function = {
 	.text = "SELECT p.prosrc FROM durable.instance i CROSS JOIN LATERAL"
-	" (SELECT CASE WHEN starts_with(i.handler, '(') THEN i.name || i.handler ELSE i.handler END AS signature) f"
+	" (SELECT CASE WHEN starts_with(i.handler, '(') THEN i.name || i.handler"
+	"  WHEN NOT starts_with(i.handler, '-') THEN i.handler END AS signature) f"
 	" JOIN pg_proc p ON p.oid = to_regprocedure(coalesce((SELECT c.copy FROM durable.code c"
 	"  WHERE c.signature = f.signature AND c.code_hash = i.code_hash), f.signature))"
 	" WHERE i.key = $1",
