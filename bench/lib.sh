@@ -17,9 +17,10 @@ bench_build() {
 	build_in "$BENCH_DIR/build" GAME=no
 	rm -rf "$BENCH_DIR/root"
 	install_in "$BENCH_DIR/root" GAME=no
-	# shellcheck disable=SC2046 # several words are several arguments
+	local libraries=(-lpq)
+	if printf '#include <nghttp2/nghttp2.h>\n' | gcc -E - >/dev/null 2>&1; then libraries+=(-lnghttp2); fi
 	gcc -O2 -Wall -Wextra -D_GNU_SOURCE -I"$("$PG_CONFIG" --includedir)" -o "$BENCH_DIR/driver" \
-		"$BUILD"/bench/driver/*.c -L"$("$PG_CONFIG" --libdir)" -lpq || die "could not build the benchmark's driver"
+		"$BUILD"/bench/driver/*.c -L"$("$PG_CONFIG" --libdir)" "${libraries[@]}" || die "could not build the benchmark's driver"
 }
 
 # The settings. Everything that makes commits durable is on, as it is by default; memory and log are given room, so that
@@ -50,7 +51,7 @@ bench_driver() {
 	local limit=900
 	[ "${BENCH_FULL:-0}" = 0 ] || limit=14400
 	as_server timeout "$limit" "$BENCH_DIR/driver" "$1" conninfo="$(bench_conninfo)" \
-		workloads="$BENCH_DIR/build/bench/workloads.sql" data="$BENCH_DIR/data" "${@:2}" </dev/null
+		workloads="$BENCH_DIR/build/bench/workloads.sql" data="$BENCH_DIR/data" durable="$BENCH_DIR/build/clients/durable/durable" "${@:2}" </dev/null
 }
 
 # bench_show: the figures of the lines on standard input, which go on to standard output, on the terminal.

@@ -72,6 +72,9 @@ extern void row_workers(void);
 extern void row_entity_signals(void);
 extern void row_entity_calls(void);
 
+/* grpc.c */
+extern void row_grpc_turns(void);
+
 /* latency.c */
 extern void measure_latency(PGconn *conn, long n, const char *prefix);
 extern void row_latency_start(void);

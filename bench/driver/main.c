@@ -40,6 +40,7 @@ static const Row rows[] = {
 	{"workers", row_workers},
 	{"entity_signals", row_entity_signals},
 	{"entity_calls", row_entity_calls},
+	{"grpc_turns", row_grpc_turns},
 	{"latency_start", row_latency_start},
 	{"latency_event", row_latency_event},
 	{"latency_beside_load", row_latency_beside_load},

@@ -17,6 +17,10 @@ export async function open() {
 	const bump = async (n) => n + 1;
 	await app.createQueue('bench').catch(() => {});
 	app.registerTask({ name: 'one_activity' }, ({ n }, ctx) => ctx.step('bump', () => bump(n)));
+	app.registerTask({ name: 'two_activity' }, async ({ n }, ctx) => {
+		for (let i = 0; i < 2; i++) n = await ctx.step(`bump ${i}`, () => bump(n));
+		return n;
+	});
 	app.registerTask({ name: 'five_activity' }, async ({ n }, ctx) => {
 		for (let i = 0; i < 5; i++) n = await ctx.step(`bump ${i}`, () => bump(n));
 		return n;
@@ -39,7 +43,7 @@ export async function open() {
 	let worker;
 
 	return {
-		backlog: { one_activity: 3000, five_activity: 1000 },
+		backlog: { one_activity: 3000, two_activity: 2000, five_activity: 1000 },
 		batch: 10000,
 		steps: true,
 		start: (kind, n) => app.spawn(name(kind), { n }),

@@ -21,6 +21,10 @@ export async function open({ all }) {
 	const bump = async (n) => n + 1;
 	const workflows = {
 		one_activity: DBOS.registerWorkflow(async (n) => DBOS.runStep(() => bump(n), { name: 'bump' }), { name: 'one_activity' }),
+		two_activity: DBOS.registerWorkflow(async (n) => {
+			for (let i = 0; i < 2; i++) n = await DBOS.runStep(() => bump(n), { name: 'bump' });
+			return n;
+		}, { name: 'two_activity' }),
 		five_activity: DBOS.registerWorkflow(async (n) => {
 			for (let i = 0; i < 5; i++) n = await DBOS.runStep(() => bump(n), { name: 'bump' });
 			return n;
@@ -37,7 +41,7 @@ export async function open({ all }) {
 	await DBOS.launch();
 
 	return {
-		backlog: { one_activity: 3000, five_activity: 1000 },
+		backlog: { one_activity: 3000, two_activity: 2000, five_activity: 1000 },
 		batch: 3000,
 		steps: true,
 		without: { beside_p50: 'a sleeping workflow stays in the memory of its process, and is started there first' },

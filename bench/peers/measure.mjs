@@ -5,7 +5,7 @@
 // One Node process holds the client and the workers; the server shares the machine's processors with it, as our workers
 // share them with their server. What each system does in a row:
 //
-//   one_activity, five_activity   a backlog is there before the worker starts; measured until all of it is completed.
+//   one_activity, two_activity, five_activity   a backlog is there before the worker starts; measured until all of it is completed.
 //                                 Queues without steps run plain jobs: one_activity only.
 //   deep_backlog                  the first seconds of a backlog of 1,000, and of one of 20,000
 //   start_single, start_batch     one client, one call after the other; and the system's way of starting many at once
@@ -15,7 +15,8 @@
 //   steps                         one workflow of 100, 1,000 and 5,000 steps, one after the other
 //
 // Every row has a cap in time. A throughput that is cut off is of what was completed until then; steps that are not done
-// by then are printed as a bound: a step takes at least so long. What a system does not have it does not print.
+// by then are printed as a bound: a step takes at least so long. What a system does not have it does not print. A system
+// with "rows" is measured in these only.
 
 import { performance } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -51,6 +52,8 @@ async function all(n, atOnce, call) {
 const measurements = {
 	async one_activity(peer) { await throughput(peer, 'one_activity', 'throughput', peer.backlog.one_activity, CAP.throughput); },
 	async five_activity(peer) { if (peer.steps) await throughput(peer, 'five_activity', 'throughput', peer.backlog.five_activity, CAP.throughput); },
+
+	async two_activity(peer) { if (peer.steps) await throughput(peer, 'two_activity', 'throughput', peer.backlog.two_activity, CAP.throughput); },
 
 	// Queues of plain jobs have been measured with a deeper one.
 	async deep_backlog(peer, n) { if (peer.steps) await throughput(peer, 'one_activity', `throughput_${n}`, n, CAP.deep, 'deep_backlog'); },
@@ -148,7 +151,7 @@ async function latency(peer, row, prefix) {
 const { open } = await import(`./${system}.mjs`);
 const peer = await open({ all, row });
 try {
-	await measurements[row](peer, Number(depth));
+	if (!peer.rows || peer.rows.includes(row)) await measurements[row](peer, Number(depth));
 } catch (error) {
 	// One line, which scripts/bench-peers looks for.
 	console.error(`failed: ${String(error.message ?? error).split('\n')[0]}`);

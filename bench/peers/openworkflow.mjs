@@ -23,6 +23,11 @@ export async function open({ all }) {
 	};
 	const workflows = {
 		one_activity: client.defineWorkflow({ name: 'one_activity' }, ({ input, step }) => step.run({ name: 'bump' }, () => bump(input.n))),
+		two_activity: client.defineWorkflow({ name: 'two_activity' }, async ({ input, step }) => {
+			let { n } = input;
+			for (let i = 0; i < 2; i++) n = await step.run({ name: `bump ${i}` }, () => bump(n));
+			return n;
+		}),
 		five_activity: client.defineWorkflow({ name: 'five_activity' }, five),
 		steps: client.defineWorkflow({ name: 'steps' }, async ({ input, step }) => {
 			let n = 0;
@@ -44,7 +49,7 @@ export async function open({ all }) {
 	}
 
 	return {
-		backlog: { one_activity: 1500, five_activity: 600 },
+		backlog: { one_activity: 1500, two_activity: 1000, five_activity: 600 },
 		batch: 3000,
 		steps: true,
 		without: { step_at_5000: 'ends a workflow with an error after 1,000 steps' },

@@ -1,0 +1,132 @@
+/*
+ * grpc.c
+ *		The row about "durable serve --grpc": turns of a worker that costs next to
+ *		nothing (grpc_client.c).
+ *
+ * The instances are started before the worker connects; the clock runs from then on
+ * until the last orchestration is completed.
+ *
+ *	durable=...		the program that is the gateway
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "grpc_client.h"
+
+#define DATABASE	"bench_grpc_turns"
+
+typedef struct Gateway
+{
+	pid_t		pid;
+	int			port;
+}			Gateway;
+
+static Gateway start_gateway(void);
+static void stop_gateway(Gateway *gateway);
+static void measure(Gateway *gateway, PGconn *admin, const char *name, const char *activity, int activities, long n);
+
+void
+row_grpc_turns(void)
+{
+	long		n = option_long("n", 10000);
+	Gateway		gateway;
+	PGconn	   *admin;
+
+	db_prepare_database(DATABASE);
+	admin = db_open(DATABASE, "postgres");
+	db_run(admin, "SELECT durable.grant_http('bench')");
+	gateway = start_gateway();
+	measure(&gateway, admin, NULL, "bump", 2, n / 10 + 1);
+	measure(&gateway, admin, "no_activity", "bump", 0, n);
+	measure(&gateway, admin, "sql", "bump", 2, n / 2);
+	measure(&gateway, admin, "remote", "remote", 2, n / 2);
+	stop_gateway(&gateway);
+	db_close(admin);
+}
+
+/* name: prefix of the measures; NULL to warm up. */
+static void
+measure(Gateway *gateway, PGconn *admin, const char *name, const char *activity, int activities, long n)
+{
+	GrpcClient *client = grpc_open(gateway->port);
+	GrpcCounts	counts;
+	long		newest = (long) db_number(admin, "SELECT max(key) FROM durable.instance");
+	double		timeout = option_long("timeout", 300);
+	char		text[64];
+	double		start = now();
+	double		seconds;
+
+	grpc_start(client, "Load", n);
+	seconds = now() - start;
+	if (name != NULL && activities == 0)
+		emit("starts", "starts/s", n / seconds);
+	grpc_close(client);
+
+	client = grpc_open(gateway->port);
+	start = now();
+	grpc_work(client, activity, activities, n, timeout, &counts);
+	/* The last answers are applied after they were acknowledged. */
+	while (db_number(admin, "SELECT count(*) FROM durable.instance WHERE key > %ld AND status = 'C'", newest) < n)
+	{
+		if (now() - start > timeout)
+			die("some orchestrations are not completed");
+		wait_seconds(0.001);
+	}
+	seconds = now() - start;
+	grpc_close(client);
+	if (name == NULL)
+		return;
+	snprintf(text, sizeof(text), "%s_turns", name);
+	emit(text, "turns/s", counts.turns / seconds);
+	if (activities > 0)
+	{
+		snprintf(text, sizeof(text), "%s_workflows", name);
+		emit(text, "workflows/s", n / seconds);
+	}
+}
+
+/* The gateway says on its standard output which port it has got. */
+static Gateway
+start_gateway(void)
+{
+	Gateway		gateway;
+	int			ends[2];
+	char		conninfo[1024];
+	char		line[256];
+	FILE	   *output;
+
+	snprintf(conninfo, sizeof(conninfo), "%s dbname=%s user=bench", option_text("conninfo", ""), DATABASE);
+	if (pipe(ends) < 0 || (gateway.pid = fork()) < 0)
+		die("could not start the gateway");
+	if (gateway.pid == 0)
+	{
+		dup2(ends[1], STDOUT_FILENO);
+		close(ends[0]);
+		prctl(PR_SET_PDEATHSIG, SIGTERM);	/* if the driver dies */
+		execl(option_text("durable", "durable"), "durable", "serve", "-d", conninfo, "--role", "bench", "--port", "0",
+			  "--grpc", "127.0.0.1:0", (char *) NULL);
+		die("could not execute %s", option_text("durable", "durable"));
+	}
+	close(ends[1]);
+	output = fdopen(ends[0], "r");
+	gateway.port = 0;
+	while (gateway.port == 0 && fgets(line, sizeof(line), output) != NULL)
+		if (strncmp(line, "grpc://", 7) == 0 && strrchr(line, ':') != NULL)
+			gateway.port = atoi(strrchr(line, ':') + 1);
+	if (gateway.port == 0)
+		die("the gateway has not started");
+	return gateway;
+}
+
+static void
+stop_gateway(Gateway *gateway)
+{
+	kill(gateway->pid, SIGTERM);
+	waitpid(gateway->pid, NULL, 0);
+}

@@ -1,0 +1,29 @@
+// The backend in memory of Microsoft's Durable Task SDK, which is meant for tests: nothing is durable, and there is no network.
+// The programs are those of durable-sdk.
+//
+// Configuration: none.
+
+import { createRequire } from 'node:module';
+import { register } from './durable-sdk.mjs';
+
+const { InMemoryOrchestrationBackend, TestOrchestrationClient, TestOrchestrationWorker } =
+	createRequire(import.meta.url)('@microsoft/durabletask-js');
+
+export async function open() {
+	const backend = new InMemoryOrchestrationBackend();
+	const client = new TestOrchestrationClient(backend);
+	const worker = new TestOrchestrationWorker(backend);
+	const started = [];
+
+	register(worker);
+	return {
+		rows: ['one_activity', 'two_activity', 'five_activity', 'latency_start'],
+		backlog: { one_activity: 3000, two_activity: 3000, five_activity: 1000 },
+		steps: true,
+		async startMany(kind, n) { for (let i = 0; i < n; i++) started.push(await client.scheduleNewOrchestration(kind, i)); },
+		async startAndWait(kind, n) { await client.waitForOrchestrationCompletion(await client.scheduleNewOrchestration(kind, n), true, 60); },
+		async work() { await worker.start(); },
+		async unfinished() { return started.filter((id) => backend.getInstance(id).output === undefined).length; },
+		async close() { await worker.stop(); },
+	};
+}
