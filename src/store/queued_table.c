@@ -56,7 +56,7 @@ static DurableSql insert_tasks = {
 	"$8::text[], $9::text[], $10::jsonb[], $11::jsonb[], $12::int8[], $13::jsonb[], $14::text[], $15::text[], "
 	"$16::int4[], $17::jsonb[]) WITH ORDINALITY AS u (scheduled_at, run_at, key, execution, task, attempt, name, handler, input, "
 	"retry, timeout_us, failure, queue, share_, priority, call, n)), "
-	"first AS (SELECT k.queue, k.kind, k.priority, k.share, greatest(0, "
+	"first AS MATERIALIZED (SELECT k.queue, k.kind, k.priority, k.share, greatest(0, "
 	"(SELECT t.round FROM durable.queued_task t WHERE t.queue = k.queue AND t.kind = k.kind AND t.priority = k.priority "
 	" AND t.state = 'r' ORDER BY t.round, t.id LIMIT 1), "
 	"(SELECT t.round + 1 FROM durable.queued_task t WHERE t.queue = k.queue AND t.kind = k.kind AND t.share = k.share "
