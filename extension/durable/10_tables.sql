@@ -84,7 +84,8 @@ CREATE TABLE durable.instance (
     custom_status     jsonb,
     tags              jsonb,
     waiting           text,
-    suspend_reason    text
+    suspend_reason    text,
+    trace             text
 ) WITH (fillfactor = 43, autovacuum_vacuum_scale_factor = 0.05,
         autovacuum_vacuum_cost_delay = 0);
 CREATE SEQUENCE durable.instance_key_seq OWNED BY durable.instance.key;

@@ -70,6 +70,9 @@ RETURNS integer LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_complete_task
 CREATE FUNCTION durable.fail_task(token text, failure jsonb, retryable boolean DEFAULT true)
 RETURNS boolean LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_fail_task';
 
+CREATE FUNCTION durable.fail_tasks(tokens text[], failures jsonb[], on_stale text DEFAULT 'error')
+RETURNS integer LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_fail_tasks';
+
 CREATE FUNCTION durable.extend_lease(tokens text[], lease interval DEFAULT '30 seconds')
 RETURNS integer LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_extend_lease';
 
@@ -91,7 +94,8 @@ CREATE TYPE durable.turn AS (
     past               integer,
     new                integer,
     leased_until       timestamptz,
-    scheduled_at       timestamptz
+    scheduled_at       timestamptz,
+    trace              text
 );
 
 CREATE TYPE durable.turn_event AS (
@@ -125,7 +129,8 @@ CREATE FUNCTION durable.start_external(
     start_at    timestamptz DEFAULT NULL,
     version     text        DEFAULT NULL,
     tags        jsonb       DEFAULT NULL,
-    on_conflict text        DEFAULT 'error')
+    on_conflict text        DEFAULT 'error',
+    trace       text        DEFAULT NULL)
 RETURNS text LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_start_external';
 
 CREATE FUNCTION durable.raise_event_text(instance_id text, name text, data text DEFAULT NULL)
@@ -155,7 +160,8 @@ CREATE FUNCTION durable.complete_turns(
     on_stale        text   DEFAULT 'error')
 RETURNS integer LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_complete_turns';
 
--- For gateways.  input, output and custom_status: the texts of an external orchestration, or JSON.
+-- For gateways.  input, output and custom_status: the texts of an external orchestration, or JSON.  n: the place
+-- of the id in the argument.
 CREATE TYPE durable.instance_state AS (
     instance_id        text COLLATE "C",
     owner              regrole,
@@ -172,10 +178,11 @@ CREATE TYPE durable.instance_state AS (
     failure            jsonb,
     custom_status      text,
     input              text,
-    output             text
+    output             text,
+    n                  integer
 );
 
-CREATE FUNCTION durable.instance_states(instance_ids text[], with_payloads boolean DEFAULT true)
+CREATE FUNCTION durable.instance_states(instance_ids text[], with_payloads boolean DEFAULT true, awaited text[] DEFAULT NULL)
 RETURNS SETOF durable.instance_state LANGUAGE C STABLE ROWS 10 AS 'MODULE_PATHNAME', 'durable_instance_states';
 
 CREATE FUNCTION durable.external_history(instance_id text)
@@ -239,6 +246,8 @@ COMMENT ON FUNCTION durable.complete_tasks(text[], jsonb[], text) IS
     'completes tasks with their results; returns how many tokens were good';
 COMMENT ON FUNCTION durable.complete_tasks_text(text[], text[], text) IS
     'completes tasks with results that are texts, which an external orchestration gets byte for byte; returns how many tokens were good';
+COMMENT ON FUNCTION durable.fail_tasks(text[], jsonb[], text) IS
+    'says that attempts have failed, as durable.fail_task does; returns how many tokens were good';
 COMMENT ON FUNCTION durable.fail_task(text, jsonb, boolean) IS
     'says that an attempt has failed; returns whether there is to be another one';
 COMMENT ON FUNCTION durable.extend_lease(text[], interval) IS
@@ -251,13 +260,13 @@ COMMENT ON VIEW durable.leases IS
     'tasks of queues that workers have and have not answered yet';
 COMMENT ON TYPE durable.turn IS 'a turn of an external orchestration that a worker has fetched';
 COMMENT ON TYPE durable.turn_event IS 'an event in the history of an external orchestration';
-COMMENT ON FUNCTION durable.start_external(text, text, text, text, timestamptz, text, jsonb, text) IS
+COMMENT ON FUNCTION durable.start_external(text, text, text, text, timestamptz, text, jsonb, text, text) IS
     'starts an external orchestration, which need not be registered, with a text that is kept byte for byte; returns the instance id';
 COMMENT ON FUNCTION durable.raise_event_text(text, text, text) IS
     'sends an event to an instance with a text that is kept byte for byte';
 COMMENT ON TYPE durable.instance_state IS 'an instance as gateways show it, with payloads that are texts';
-COMMENT ON FUNCTION durable.instance_states(text[], boolean) IS
-    'status of several instances, with payloads that are texts; ids that do not exist have no row';
+COMMENT ON FUNCTION durable.instance_states(text[], boolean, text[]) IS
+    'status of several instances, with payloads that are texts; with awaited of those that have started or ended';
 COMMENT ON FUNCTION durable.external_history(text) IS
     'history of an external orchestration, in the form in which its worker sees it';
 COMMENT ON FUNCTION durable.fetch_turns(text, text, integer, interval, text[], boolean, boolean) IS

@@ -22,7 +22,7 @@ BEGIN ATOMIC
           'schedule_times', 'tick_schedule', 'tick_schedules', 'run_one_by_one',
           'register_queue', 'unregister_queue', 'pause_queue', 'unpause_queue', 'grant_queue', 'revoke_queue',
           -- workers outside of the database
-          'fetch_work', 'wait_for_work', 'complete_tasks', 'complete_tasks_text', 'fail_task', 'extend_lease', 'release_work',
+          'fetch_work', 'wait_for_work', 'complete_tasks', 'complete_tasks_text', 'fail_task', 'fail_tasks', 'extend_lease', 'release_work',
           'fetch_turns', 'turn_events', 'complete_turn', 'complete_turns', 'fetch_entities', 'complete_entity', 'complete_entities', 'start_external', 'raise_event_text', 'instance_states', 'external_history',
           -- orchestrations
           'call_activity', 'schedule_activity', 'call_sql', 'wait_until', 'compensate_with', 'run_compensations',
@@ -47,7 +47,7 @@ BEGIN ATOMIC
     SELECT p.oid::regprocedure
     FROM pg_proc p
     WHERE p.pronamespace = 'durable'::regnamespace
-      AND p.proname = ANY (ARRAY['fetch_work', 'wait_for_work', 'complete_tasks', 'complete_tasks_text', 'fail_task', 'extend_lease',
+      AND p.proname = ANY (ARRAY['fetch_work', 'wait_for_work', 'complete_tasks', 'complete_tasks_text', 'fail_task', 'fail_tasks', 'extend_lease',
                                  'release_work', 'fetch_turns', 'turn_events', 'complete_turn', 'complete_turns',
                                  'fetch_entities', 'complete_entity', 'complete_entities', 'version']::name[]);
 END;

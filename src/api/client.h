@@ -114,6 +114,7 @@ typedef struct StartRequest
 	TimestampTz start_at;		/* DT_NOBEGIN: at once */
 	const char *version;		/* or NULL */
 	const Jsonb *tags;			/* or NULL */
+	const char *trace;			/* for the workers of an external orchestration, or NULL */
 	const char *on_conflict;	/* error, return, replace_finished */
 	bool		is_json_text;	/* of the input: see durable_client_json */
 	bool		accept_unfinished;	/* replace_finished: no error for one that goes on */

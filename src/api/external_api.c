@@ -5,7 +5,7 @@
  *		durable.instance_states and durable.external_history.
  *
  * Both show payloads as texts: those of external orchestrations as they were stored, and
- * those of orchestrations in SQL as JSON.
+ * those of orchestrations in SQL as JSON without blanks.
  *
  * Owns:	nothing
  * Called by: clients
@@ -30,42 +30,45 @@
 #include "verbatim.h"
 
 #define MOST_STATES		10000
-#define STATE_COLUMNS	16
+#define STATE_COLUMNS	17
 
-/* Of each id the caller's own instance comes first. */
+/*
+ * Of each id the caller's own instance comes first.  The last column says whether the awaited has
+ * happened; an instance that has failed and is about to be rewound has not ended.
+ */
 static DurableSql state_rows = {
 	.text = "SELECT u.n::int4, i.owner, i.handler, i.status, i.instance_id, i.name, i.version, i.created_at, "
 	"coalesce(i.updated_at, i.started_at, i.created_at), i.completed_at, i.execution, "
 	"(SELECT p.instance_id FROM durable.instance p WHERE p.key = i.parent_key), "
-	"i.tags, i.failure, i.custom_status, i.input, i.output "
-	"FROM unnest($1::text[]) WITH ORDINALITY AS u (id, n) JOIN durable.instance i ON i.instance_id = u.id "
+	"i.tags, i.failure, i.custom_status, i.input, i.output, "
+	"CASE u.awaited WHEN 'start' THEN i.status <> 'P' WHEN 'end' THEN i.status IN ('C', 'T') OR (i.status = 'F' AND NOT EXISTS "
+	"(SELECT FROM durable.inbox m WHERE m.owner = i.owner AND m.key = i.key AND m.kind = 'w')) ELSE true END "
+	"FROM unnest($1::text[], $3::text[]) WITH ORDINALITY AS u (id, awaited, n) LEFT JOIN durable.instance i ON i.instance_id = u.id "
 	"ORDER BY u.n, i.owner <> $2, i.owner",
-	.nargs = 2,
-	.argtypes = {TEXTARRAYOID, OIDOID}
+	.nargs = 3,
+	.argtypes = {TEXTARRAYOID, OIDOID, TEXTARRAYOID}
 };
 
-static DurableSql end_row = {
-	.text = "SELECT output, failure FROM durable.instance WHERE key = $1",
-	.nargs = 1,
-	.argtypes = {INT8OID}
-};
-
+static void check_awaited(ArrayType *awaited, int n);
+static void put_missing(ReturnSetInfo *result, int n);
 static void put_state(ReturnSetInfo *result, uint64 row, bool is_private, bool payloads);
+static void strip_blanks(char *json);
 static Datum payload_text(uint64 row, int column, bool is_external, bool *isnull);
-static void read_end(Instance *instance);
 
 PG_FUNCTION_INFO_V1(durable_instance_states);
 PG_FUNCTION_INFO_V1(durable_external_history);
 
-/* instance_states(instance_ids, with_payloads) */
+/* instance_states(instance_ids, with_payloads, awaited) */
 Datum
 durable_instance_states(PG_FUNCTION_ARGS)
 {
-	Datum		values[2] = {0, ObjectIdGetDatum(GetUserId())};
+	Datum		values[3] = {0, ObjectIdGetDatum(GetUserId()), 0};
+	bool		awaits = !PG_ARGISNULL(2);
 	bool		payloads = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
 	MemoryContext caller = CurrentMemoryContext;
 	uint64		nrows;
 	int			own = 0;		/* the last id of which the caller has an instance */
+	int			seen = 0;		/* the last id of which the caller may see one */
 
 	durable_client_refuse_in_turn("instance_states", "Call it from an activity.");
 	if (PG_ARGISNULL(0))
@@ -78,18 +81,37 @@ durable_instance_states(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_DURABLE_LIMIT),
 				 errmsg("instance_ids must not have more than %d elements", MOST_STATES)));
 
+	if (awaits)
+	{
+		check_awaited(PG_GETARG_ARRAYTYPE_P(2), ArrayGetNItems(ARR_NDIM(DatumGetArrayTypeP(values[0])), ARR_DIMS(DatumGetArrayTypeP(values[0]))));
+		values[2] = PG_GETARG_DATUM(2);
+	}
+
 	InitMaterializedSRF(fcinfo, 0);
 	durable_sql_connect();
 	PushActiveSnapshot(GetLatestSnapshot());
-	nrows = durable_sql_run(&state_rows, values, NULL, true, 0);
+	nrows = durable_sql_run(&state_rows, values, awaits ? NULL : "  n", true, 0);
 	for (uint64 row = 0; row < nrows; row++)
 	{
-		Oid			owner = durable_sql_oid(row, 2);
+		Oid			owner = InvalidOid;
 		int			n = durable_sql_int4(row, 1);
+		bool		isnull;
 
+		(void) durable_sql_datum(row, 2, &isnull);
+		if (!isnull)
+			owner = durable_sql_oid(row, 2);
 		if (owner == GetUserId())
 			own = n;
-		else if (n == own || !durable_client_may_see(owner))
+		else if (n == own || isnull || !durable_client_may_see(owner))
+		{
+			bool		is_last = row + 1 == nrows || durable_sql_int4(row + 1, 1) != n;
+
+			if (awaits && seen != n && is_last)
+				put_missing((ReturnSetInfo *) fcinfo->resultinfo, n);
+			continue;
+		}
+		seen = n;
+		if (!DatumGetBool(durable_sql_datum(row, 18, &isnull)))
 			continue;
 		put_state((ReturnSetInfo *) fcinfo->resultinfo, row, !durable_client_may_act_for(owner), payloads);
 	}
@@ -97,6 +119,44 @@ durable_instance_states(PG_FUNCTION_ARGS)
 	durable_sql_finish();
 	MemoryContextSwitchTo(caller);
 	return (Datum) 0;
+}
+
+static void
+check_awaited(ArrayType *awaited, int n)
+{
+	Datum	   *words;
+	bool	   *nulls;
+	int			given;
+
+	deconstruct_array(awaited, TEXTOID, -1, false, TYPALIGN_INT, &words, &nulls, &given);
+	if (given != n)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("instance_ids and awaited must have the same length"),
+				 errdetail("There are %d and %d.", n, given)));
+	for (int i = 0; i < given; i++)
+	{
+		char	   *word = nulls[i] ? NULL : TextDatumGetCString(words[i]);
+
+		if (word != NULL && strcmp(word, "start") != 0 && strcmp(word, "end") != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("invalid value for parameter \"awaited\": \"%s\"", durable_client_shown(word)),
+					 errhint("Valid values are \"start\", \"end\", and null.")));
+	}
+}
+
+/* Who waits for an instance that does not exist need not wait. */
+static void
+put_missing(ReturnSetInfo *result, int n)
+{
+	Datum		values[STATE_COLUMNS] = {0};
+	bool		nulls[STATE_COLUMNS];
+
+	memset(nulls, true, sizeof(nulls));
+	values[16] = Int32GetDatum(n);
+	nulls[16] = false;
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
 /* The columns of durable.instance_state.  is_private: the caller may not see what is from users. */
@@ -115,8 +175,9 @@ put_state(ReturnSetInfo *result, uint64 row, bool is_private, bool payloads)
 	values[5] = BoolGetDatum(is_external);
 	for (int column = 6; column <= 10; column++)	/* the times, execution, parent_instance_id */
 		values[column] = durable_sql_datum(row, column + 2, &nulls[column]);
-	for (int column = 11; column < STATE_COLUMNS; column++)
+	for (int column = 11; column < 16; column++)
 		nulls[column] = true;
+	values[16] = Int32GetDatum(durable_sql_int4(row, 1));
 	if (!is_private)
 	{
 		values[11] = durable_sql_datum(row, 13, &nulls[11]);
@@ -134,11 +195,35 @@ payload_text(uint64 row, int column, bool is_external, bool *isnull)
 	Jsonb	   *payload = durable_sql_jsonb(row, column);
 	char	   *text = NULL;
 
-	if (payload != NULL)
-		text = is_external ? durable_verbatim_unwrap(payload) :
-			JsonbToCString(NULL, &payload->root, VARSIZE(payload));
+	if (payload != NULL && is_external)
+		text = durable_verbatim_unwrap(payload);
+	else if (payload != NULL)
+	{
+		text = JsonbToCString(NULL, &payload->root, VARSIZE(payload));
+		strip_blanks(text);
+	}
 	*isnull = text == NULL;
 	return text ? CStringGetTextDatum(text) : (Datum) 0;
+}
+
+/* As programs in other languages write JSON. */
+static void
+strip_blanks(char *json)
+{
+	char	   *to = json;
+	bool		in_string = false;
+
+	for (const char *from = json; *from != '\0'; from++)
+	{
+		if (*from == '\\')
+			*to++ = *from++;
+		else if (*from == '"')
+			in_string = !in_string;
+		else if (*from == ' ' && !in_string)
+			continue;
+		*to++ = *from;
+	}
+	*to = '\0';
 }
 
 /* external_history(instance_id) */
@@ -158,27 +243,7 @@ durable_external_history(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("instance \"%s\" is not one of an external orchestration", durable_client_shown(found.instance_id)),
 				 errhint("Use durable.history(), which shows the events of each instance.")));
-	if (STATUS_IS_FINISHED(instance->status))
-		read_end(instance);
 	InitMaterializedSRF(fcinfo, 0);
 	durable_turn_events_put((ReturnSetInfo *) fcinfo->resultinfo, durable_turn_history(instance));
 	return (Datum) 0;
-}
-
-/* The columns that the units of work do not read. */
-static void
-read_end(Instance *instance)
-{
-	Datum		values[1] = {Int64GetDatum(instance->key)};
-	MemoryContext caller = CurrentMemoryContext;
-
-	durable_sql_connect();
-	if (durable_sql_run(&end_row, values, NULL, false, 1) > 0)
-	{
-		MemoryContextSwitchTo(instance->context);
-		instance->output = durable_sql_jsonb(0, 1);
-		instance->failure = durable_sql_jsonb(0, 2);
-	}
-	durable_sql_finish();
-	MemoryContextSwitchTo(caller);
 }

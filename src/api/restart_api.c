@@ -28,7 +28,7 @@
 #include "verbatim.h"
 
 static DurableSql what_it_was = {
-	.text = "SELECT name, version, input, tags, handler FROM durable.instance WHERE key = $1",
+	.text = "SELECT name, version, input, tags, handler, trace FROM durable.instance WHERE key = $1",
 	.nargs = 1,
 	.argtypes = {INT8OID}
 };
@@ -111,6 +111,7 @@ read_request(int64 key, StartRequest *request)
 		request->tags = durable_sql_jsonb(0, 4);
 		request->queue = durable_verbatim_queue(durable_sql_text(0, 5));
 		request->is_text = request->queue != NULL;
+		request->trace = durable_sql_text(0, 6);
 		request->start_at = DT_NOBEGIN;
 		MemoryContextSwitchTo(spi);
 	}

@@ -38,6 +38,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "arguments.h"
 #include "child_id.h"
 #include "client.h"
 #include "clock.h"
@@ -130,13 +131,14 @@ durable_start_or_get(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
-/* start_external(queue, name, input, instance_id, start_at, version, tags, on_conflict) */
+/* start_external(queue, name, input, instance_id, start_at, version, tags, on_conflict, trace) */
 Datum
 durable_start_external(PG_FUNCTION_ARGS)
 {
 	StartRequest request = {.is_text = true};
 	int64		key;
 
+	durable_require_arguments(fcinfo, 9);
 	durable_client_enter("start_external", "Use durable.start_orchestration(), or durable.call_sub_orchestrator() to wait for it.");
 	request.queue = durable_client_name(fcinfo, 0, "queue name");
 	request.name = durable_client_name(fcinfo, 1, "orchestration name");
@@ -146,6 +148,7 @@ durable_start_external(PG_FUNCTION_ARGS)
 	request.version = durable_client_text(fcinfo, 5);
 	request.tags = PG_ARGISNULL(6) ? NULL : PG_GETARG_JSONB_P(6);
 	request.on_conflict = durable_client_text(fcinfo, 7);
+	request.trace = durable_client_text(fcinfo, 8);
 	if (request.version != NULL)
 		durable_client_check_name(request.version, "orchestration version");
 	durable_queue_require_or_make(request.queue);
@@ -366,12 +369,20 @@ resolve(const StartRequest *request, Oid owner, StartTarget *target)
 	durable_registry_load(false);
 	registration = durable_handler_registration(name, "orchestration", owner, InvalidOid);
 	if (request->version != NULL && (registration != NULL || request->queue == NULL))
-		registration = durable_handler_version(name, request->version, owner);
+	{
+		const Registration *same = registration ? durable_registry_version(registration, request->version) : NULL;
+
+		/* Workers know what the versions of an external orchestration are. */
+		if (same != NULL)
+			registration = same;
+		else if (registration == NULL || registration->handler != NULL || request->queue == NULL)
+			registration = durable_handler_version(name, request->version, owner);
+	}
 	target->is_registered = registration != NULL;
 	if (registration)
 	{
 		target->name = registration->name;
-		target->version = registration->version;
+		target->version = registration->handler == NULL && request->version != NULL ? request->version : registration->version;
 		target->queue = registration->queue;
 		target->handler = registration->handler ? durable_handler_resolve(registration->handler) : NULL;
 		return;
@@ -505,6 +516,7 @@ insert(const StartRequest *request, const StartTarget *target, Oid owner,
 		.version = target->version,
 		.input = target->input,
 		.tags = request->tags,
+		.trace = target->handler == NULL ? request->trace : NULL,
 		.created_at = now
 	};
 

@@ -242,9 +242,9 @@ read_end(const Jsonb *action, const ActionPlace * place, TimestampTz now)
 	else
 		durable_action_bad(place, psprintf("Its status is \"%s\".", durable_client_shown(word)));
 
-	(void) durable_action_id(action, place);
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	durable_action_push_text(&state, "status", status);
+	durable_json_push_member(&state, "id", durable_history_number(durable_action_id(action, place)));
 	durable_json_push_member(&state, "output", durable_action_payload(action, "output", place));
 	if (status[0] == STATUS_FAILED)
 		durable_json_push_member(&state, "failure", durable_action_failure(action, place));

@@ -45,7 +45,7 @@
 #define BUSY_STEP_US		2000
 
 #define MOST_TURNS			1000
-#define TURN_COLUMNS		14
+#define TURN_COLUMNS		15
 
 #define TOKENS \
 	"unnest($1::int8[], $2::int8[], $3::int4[], $4::int8[]) WITH ORDINALITY AS u (key, id, attempt, nonce, n)"
@@ -183,6 +183,8 @@ put_turn(ReturnSetInfo *result, const QueuedTask * task, int64 nonce, bool with_
 	values[11] = Int32GetDatum(nnew);
 	values[12] = TimestampTzGetDatum(task->at);
 	values[13] = TimestampTzGetDatum(task->scheduled_at);
+	nulls[14] = started->orchestration_trace == NULL;
+	values[14] = nulls[14] ? (Datum) 0 : CStringGetTextDatum(started->orchestration_trace);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	MemoryContextDelete(instance->context);
 }

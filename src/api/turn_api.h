@@ -54,6 +54,12 @@ extern List *durable_turn_events(const Instance *instance, int seen, TimestampTz
  */
 extern List *durable_turn_history(const Instance *instance);
 
+/*
+ * A failure as programs outside of the database read it: it has a type and a message.  Those of
+ * SQL have their SQLSTATE as the type, and their context as the stack.
+ */
+extern Jsonb *durable_turn_failure(const Jsonb *failure);
+
 /* An array of those that are new, or of the others. */
 extern Jsonb *durable_turn_events_json(const List *events, bool is_new);
 

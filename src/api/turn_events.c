@@ -47,6 +47,8 @@ typedef struct Story
 	bool	   *dropped;		/* calls of activities whose failures were taken back */
 	TurnEvent  *started;
 	const char *trace;			/* of the last turn */
+	const Jsonb *end;			/* id of the action with which the last turn ended the execution, or NULL */
+	bool		is_whole;		/* with events that a replay does not need */
 }			Story;
 
 static DurableSql parent_of = {
@@ -110,7 +112,7 @@ durable_turn_events(const Instance *instance, int seen, TimestampTz at)
 List *
 durable_turn_history(const Instance *instance)
 {
-	Story		story = {.instance = instance, .dropped = find_dropped(&instance->replay)};
+	Story		story = {.instance = instance, .dropped = find_dropped(&instance->replay), .is_whole = true};
 	bool		is_over = STATUS_IS_FINISHED(instance->status);
 
 	tell_turns(&story, instance->replay.nevents);
@@ -135,6 +137,7 @@ tell_turns(Story * story, int until)
 			begin_turn(story, durable_history_get_number(durable_json_get_member(event->extra, "at")), false);
 			tell_until(story, durable_history_get_number(durable_json_get_member(event->extra, "events")), false);
 			story->trace = durable_verbatim_unwrap(event->payload);
+			story->end = durable_json_get_member(event->extra, "end");
 		}
 		else if (durable_history_is_call(event->type))
 			tell(story, event, false);
@@ -165,6 +168,8 @@ begin_execution(Story * story, bool is_new)
 	event->instance_id = instance->instance_id;
 	event->execution_id = durable_turn_execution_id(instance);
 	event->parent = parent_json(instance);
+	event->tags = instance->tags;
+	event->trace = instance->trace;
 }
 
 static void
@@ -173,11 +178,13 @@ tell_end(Story * story)
 	const Instance *instance = story->instance;
 	TurnEvent  *event = add(story, "ExecutionCompleted", instance->completed_at, false);
 
+	if (story->end != NULL)
+		event->event_id = (int32) durable_history_get_number(story->end);
 	event->status = durable_client_status_word(instance->status);
 	if (instance->status == STATUS_COMPLETED)
 		event->input = durable_verbatim_unwrap(instance->output);
 	else if (instance->status == STATUS_FAILED)
-		event->failure = instance->failure;
+		event->failure = durable_turn_failure(instance->failure);
 	else if (instance->failure != NULL)
 		event->input = durable_json_get_text(instance->failure, "reason");
 }
@@ -202,7 +209,8 @@ tell(Story * story, const HistoryEvent *event, bool is_new)
 	TurnEvent  *told;
 	const Jsonb *due;
 
-	if (event->taken_back || (durable_history_is_call(event->type) && story->dropped[event->task]))
+	if (event->taken_back || (durable_history_is_call(event->type) && story->dropped[event->task]) ||
+		(event->type == HISTORY_TERMINATION_SENT && !story->is_whole))
 		return;
 	told = add(story, durable_history_type_name(event->type), event->time, is_new);
 	told->name = event->name;
@@ -224,10 +232,10 @@ tell(Story * story, const HistoryEvent *event, bool is_new)
 			break;
 		case HISTORY_TASK_FAILED:
 		case HISTORY_SUB_FAILED:
-			told->failure = event->payload;
+			told->failure = durable_turn_failure(event->payload);
 			break;
 		case HISTORY_ENTITY_FAILED:
-			told->failure = event->payload;
+			told->failure = durable_turn_failure(event->payload);
 			told->request_id = request_of(replay, event);
 			break;
 		case HISTORY_ENTITY_COMPLETED:
@@ -279,6 +287,32 @@ request_of(const Replay *replay, const HistoryEvent *answer)
 {
 	return answer->task >= 1 && answer->task <= replay->ncalls ?
 		durable_json_get_text(replay->events[replay->calls[answer->task - 1]]->extra, "request") : NULL;
+}
+
+Jsonb *
+durable_turn_failure(const Jsonb *failure)
+{
+	JsonbParseState *state = NULL;
+
+	if (failure == NULL || !JB_ROOT_IS_OBJECT(failure))
+		return unconstify(Jsonb *, failure);
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	if (durable_json_get_member(failure, "type") == NULL)
+	{
+		const char *sqlstate = durable_json_get_text(failure, "sqlstate");
+
+		push_text(&state, "type", sqlstate != NULL ? sqlstate : "Error");
+		if (durable_json_get_member(failure, "stack") == NULL)
+			push_text(&state, "stack", durable_json_get_text(failure, "context"));
+	}
+	if (durable_json_get_member(failure, "message") == NULL)
+	{
+		const char *reason = durable_json_get_text(failure, "reason");
+
+		push_text(&state, "message", reason != NULL ? reason : "");
+	}
+	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(failure),
+											  JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)))));
 }
 
 static TurnEvent *

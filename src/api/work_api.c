@@ -2,7 +2,7 @@
  *
  * work_api.c
  *		Functions for workers outside of the database: durable.fetch_work, complete_tasks,
- *		complete_tasks_text, fail_task, extend_lease, release_work.
+ *		complete_tasks_text, fail_task, fail_tasks, extend_lease, release_work.
  *
  * A token names a task, its attempt and, by a random number, the lease.  It is valid for as
  * long as no other worker has got the task: a lease that has ended and was not taken over
@@ -86,18 +86,24 @@ static DurableSql find_leased = {
 	3, {INT8OID, INT8OID, INT8OID}
 };
 
+typedef enum FailOutcome
+{
+	FAIL_STALE, FAIL_RETRIED, FAIL_FINAL
+}			FailOutcome;
+
 static void put_work(ReturnSetInfo *result, const QueuedTask * task, int64 nonce);
 static void put_call(Datum *values, bool *nulls, const QueuedTask * task);
 static int32 complete_all(FunctionCallInfo fcinfo, bool is_text);
 static Jsonb **results_argument(FunctionCallInfo fcinfo, int argno, int n, bool is_text);
 static int	change(DurableSql *sql, Tokens *tokens, TimestampTz at, TimestampTz now, bool wakes);
-static Jsonb *failure_argument(FunctionCallInfo fcinfo, int argno, const QueuedTask * task, int *sqlerrcode,
-							   bool *retryable);
+static FailOutcome fail(const char *text, const Jsonb *failure, bool retryable, char **checked);
+static Jsonb *failure_of(const Jsonb *given, const QueuedTask * task, int *sqlerrcode, bool *retryable);
 
 PG_FUNCTION_INFO_V1(durable_fetch_work);
 PG_FUNCTION_INFO_V1(durable_complete_tasks);
 PG_FUNCTION_INFO_V1(durable_complete_tasks_text);
 PG_FUNCTION_INFO_V1(durable_fail_task);
+PG_FUNCTION_INFO_V1(durable_fail_tasks);
 PG_FUNCTION_INFO_V1(durable_extend_lease);
 PG_FUNCTION_INFO_V1(durable_release_work);
 
@@ -345,6 +351,53 @@ Datum
 durable_fail_task(PG_FUNCTION_ARGS)
 {
 	char	   *text;
+	char	   *checked = NULL;
+	FailOutcome outcome;
+
+	durable_client_enter("fail_task", "It is for workers outside of the database.");
+	text = durable_client_text(fcinfo, 0);
+	outcome = fail(text, PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1), PG_ARGISNULL(2) || PG_GETARG_BOOL(2), &checked);
+	if (outcome == FAIL_STALE)
+		durable_work_stale(text);
+	PG_RETURN_BOOL(outcome == FAIL_RETRIED);
+}
+
+/* fail_tasks(tokens, failures, on_stale): returns the number of valid tokens */
+Datum
+durable_fail_tasks(PG_FUNCTION_ARGS)
+{
+	Tokens		tokens;
+	Datum	   *failures = NULL;
+	bool	   *nulls = NULL;
+	int			nfailures = 0;
+	bool		skips;
+	char	   *checked = NULL;
+	int			n = 0;
+
+	durable_client_enter("fail_tasks", "It is for workers outside of the database.");
+	durable_work_tokens(fcinfo, 0, &tokens);
+	if (!PG_ARGISNULL(1))
+		deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), JSONBOID, -1, false, TYPALIGN_INT, &failures, &nulls, &nfailures);
+	if (nfailures != tokens.n)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("tokens and failures must have the same length"),
+				 errdetail("There are %d and %d.", tokens.n, nfailures)));
+	skips = durable_work_skips_stale(fcinfo, 2);
+	for (int i = 0; i < tokens.n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (fail(tokens.texts[i], nulls[i] ? NULL : DatumGetJsonbP(failures[i]), true, &checked) != FAIL_STALE)
+			n++;
+		else if (!skips)
+			durable_work_stale(tokens.texts[i]);
+	}
+	PG_RETURN_INT32(n);
+}
+
+static FailOutcome
+fail(const char *text, const Jsonb *given, bool retryable, char **checked)
+{
 	Token		token;
 	QueuedTask	task = {0};
 	Datum		values[3];
@@ -353,13 +406,9 @@ durable_fail_task(PG_FUNCTION_ARGS)
 	bool		isnull;
 	bool		found;
 	bool		wanted = false;
-	bool		retryable = PG_ARGISNULL(2) || PG_GETARG_BOOL(2);
 	char		state = '\0';
-	char	   *checked = NULL;
 	MemoryContext context = CurrentMemoryContext;
 
-	durable_client_enter("fail_task", "It is for workers outside of the database.");
-	text = durable_client_text(fcinfo, 0);
 	if (!durable_work_read_token(text, &token))
 		durable_work_bad_token(text);
 	values[0] = Int64GetDatum(token.key);
@@ -388,17 +437,17 @@ durable_fail_task(PG_FUNCTION_ARGS)
 	durable_sql_finish();
 	MemoryContextSwitchTo(context);
 	if (!found)
-		durable_work_stale(text);
-	durable_work_check_queue(task.queue, &checked);
+		return FAIL_STALE;
+	durable_work_check_queue(task.queue, checked);
 	if (task.attempt == token.attempt + 1 && state != QUEUED_COMPLETED && state != QUEUED_LEASED)
-		PG_RETURN_BOOL(true);	/* repeated */
+		return FAIL_RETRIED;	/* repeated */
 	if (task.attempt == token.attempt && state == QUEUED_FAILED)
-		PG_RETURN_BOOL(false);	/* repeated */
+		return FAIL_FINAL;		/* repeated */
 	if (task.attempt != token.attempt || !wanted || (state != QUEUED_LEASED && state != QUEUED_READY))
-		durable_work_stale(text);
+		return FAIL_STALE;
 
-	failure = failure_argument(fcinfo, 1, &task, &sqlerrcode, &retryable);
-	PG_RETURN_BOOL(durable_lease_fail(&task, failure, sqlerrcode, retryable, durable_clock_now()));
+	failure = failure_of(given, &task, &sqlerrcode, &retryable);
+	return durable_lease_fail(&task, failure, sqlerrcode, retryable, durable_clock_now()) ? FAIL_RETRIED : FAIL_FINAL;
 }
 
 /*
@@ -406,20 +455,18 @@ durable_fail_task(PG_FUNCTION_ARGS)
  * The members of a failure in docs/external.md are kept as they are.
  */
 static Jsonb *
-failure_argument(FunctionCallInfo fcinfo, int argno, const QueuedTask * task, int *sqlerrcode, bool *retryable)
+failure_of(const Jsonb *given, const QueuedTask * task, int *sqlerrcode, bool *retryable)
 {
 	static const char *const kept[] = {"type", "stack", "non_retriable", "inner", "properties"};
 	JsonbParseState *state = NULL;
 	ErrorData	error = {.sqlerrcode = ERRCODE_DURABLE_EXTERNAL};
-	Jsonb	   *given;
 	JsonbValue	root;
 	char	   *sqlstate;
 
-	if (PG_ARGISNULL(argno))
+	if (given == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("failure must not be null")));
-	given = PG_GETARG_JSONB_P(argno);
 	durable_json_check_size(given, "failure of an activity");
 	durable_json_root(given, &root);
 	if (root.type == jbvString)

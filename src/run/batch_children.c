@@ -170,6 +170,10 @@ put_off(Batch * batch, const NewInstance *child)
 	push_text(&state, "handler", child->handler);
 	push_text(&state, "version", child->version);
 	durable_json_push_member(&state, "input", child->input);
+	durable_json_push_member(&state, "tags", child->tags);
+	push_text(&state, "trace", child->trace);
+	if (child->replaces)
+		push_text(&state, "replaces", "ended");
 	if (child->abandoned)
 		durable_json_push_member(&state, "abandoned_by", durable_history_number(child->parent_key));
 	durable_json_push_member(&state, "start_at", durable_history_number(child->start_at));
@@ -215,6 +219,9 @@ durable_batch_start_again(Batch * batch, const TaskRow *task)
 	child->handler = durable_json_get_text(task->input, "handler");
 	child->version = durable_json_get_text(task->input, "version");
 	child->input = durable_json_get_member(task->input, "input");
+	child->tags = durable_json_get_member(task->input, "tags");
+	child->trace = durable_json_get_text(task->input, "trace");
+	child->replaces = durable_json_get_member(task->input, "replaces") != NULL;
 	child->start_at = durable_history_get_number(durable_json_get_member(task->input, "start_at"));
 	child->put_off_since = durable_history_get_number(durable_json_get_member(task->input, "since"));
 	abandoned_by = durable_json_get_member(task->input, "abandoned_by");

@@ -61,7 +61,7 @@ typedef struct ChildLookup
 
 static bool has_news(const Instance *instance);
 static void request_turn(Batch * batch, Instance *instance);
-static void add_started(Batch * batch, Instance *instance, const Message *message);
+static void add_started(Batch * batch, Instance *instance, const Message *message, const Jsonb *ending);
 static void add_call(Batch * batch, Instance *instance, HistoryEvent *call);
 static void resolve_child(Batch * batch, Instance *instance, HistoryEvent *call);
 static Jsonb *look_up_child(void *arg);
@@ -164,7 +164,7 @@ durable_external_apply(Batch * batch, Instance *instance, const Message *message
 		return;
 	}
 
-	add_started(batch, instance, message);
+	add_started(batch, instance, message, ending);
 	for (int i = 0; i < ncalls; i++)
 		add_call(batch, instance, calls[i]);
 	instance->custom_status = durable_json_get_member(message->payload, "status");
@@ -173,11 +173,11 @@ durable_external_apply(Batch * batch, Instance *instance, const Message *message
 }
 
 /*
- * The number of events that the turn saw, its time, as turn_api.c computes it, and the
- * data that the worker wants to have back with the next turn.
+ * The number of events that the turn saw, its time, as turn_api.c computes it, the id of the
+ * action that ends the execution, and the data that the worker wants to have back with the next turn.
  */
 static void
-add_started(Batch * batch, Instance *instance, const Message *message)
+add_started(Batch * batch, Instance *instance, const Message *message, const Jsonb *ending)
 {
 	TimestampTz leased_at = durable_history_get_number(durable_json_get_member(message->payload, "at"));
 	TimestampTz least = message->task > 0 ? instance->replay.events[message->task - 1]->time : instance->started_at;
@@ -187,6 +187,8 @@ add_started(Batch * batch, Instance *instance, const Message *message)
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	durable_json_push_member(&state, "events", durable_history_number(message->task));
 	durable_json_push_member(&state, "at", durable_history_number(Max(leased_at, least)));
+	if (ending != NULL)
+		durable_json_push_member(&state, "end", durable_json_get_member(ending, "id"));
 	durable_instance_add_event(batch, instance, HISTORY_TURN_STARTED, 0, NULL,
 							   durable_json_get_member(message->payload, "trace"));
 	event = instance->replay.events[instance->replay.nevents - 1];

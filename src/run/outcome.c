@@ -227,6 +227,7 @@ durable_outcome_start(Batch * batch, Instance *instance, const Decision *decisio
 	row->version = decision->version;
 	row->input = decision->input;
 	row->tags = decision->tags;
+	row->trace = decision->trace;
 	row->replaces = durable_external_is(instance);
 	row->owner = batch->owner;
 	row->created_at = batch->clock;

@@ -33,17 +33,17 @@ static DurableWritable inserted = {
 	.table = &durable_instance_table,
 	.columns = BIT(KEY) | BIT(CREATED_AT) | BIT(OWNER) | BIT(ID) | BIT(NAME) | BIT(HANDLER) |
 	BIT(VERSION) | BIT(INPUT) | BIT(TAGS) | BIT(WAITING) | BIT(PARENT_KEY) | BIT(PARENT_EXECUTION) |
-	BIT(PARENT_TASK) | BIT(PARENT_ATTEMPT) | BIT(CLOSE_POLICY),
+	BIT(PARENT_TASK) | BIT(PARENT_ATTEMPT) | BIT(CLOSE_POLICY) | BIT(TRACE),
 	.sequence = "instance_key_seq",
 	.holds = true
 };
 
 static DurableSql insert_unless_taken = {
 	"INSERT INTO durable.instance "
-	"(key, instance_id, owner, name, handler, version, created_at, input, tags, waiting) "
-	"VALUES (nextval('durable.instance_key_seq'), $1, $2, $3, $4, $5, $6, $7, $8, $9) "
+	"(key, instance_id, owner, name, handler, version, created_at, input, tags, waiting, trace) "
+	"VALUES (nextval('durable.instance_key_seq'), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
 	"ON CONFLICT (instance_id, owner) DO NOTHING RETURNING key",
-	9, {TEXTOID, REGROLEOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID, JSONBOID, TEXTOID}
+	10, {TEXTOID, REGROLEOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID}
 };
 
 static void count_new(const NewInstance *row);
@@ -82,6 +82,7 @@ set_new(DurableWriter *writer, NewInstance *row)
 	durable_writer_set_jsonb(writer, INSTANCE_INPUT, row->input);
 	durable_writer_set_jsonb(writer, INSTANCE_TAGS, row->tags);
 	durable_writer_set_text(writer, INSTANCE_WAITING, row->waiting);
+	durable_writer_set_text(writer, INSTANCE_TRACE, row->trace);
 	if (row->parent_key != 0)
 	{
 		durable_writer_set(writer, INSTANCE_PARENT_KEY, Int64GetDatum(row->parent_key));
@@ -96,7 +97,7 @@ set_new(DurableWriter *writer, NewInstance *row)
 void
 durable_instance_insert_unless_taken(NewInstance *row)
 {
-	Datum		values[9] = {
+	Datum		values[10] = {
 		CStringGetTextDatum(row->instance_id),
 		ObjectIdGetDatum(row->owner),
 		CStringGetTextDatum(row->name),
@@ -105,14 +106,16 @@ durable_instance_insert_unless_taken(NewInstance *row)
 		TimestampTzGetDatum(row->created_at),
 		JsonbPGetDatum(row->input),
 		JsonbPGetDatum(row->tags),
-		row->waiting ? CStringGetTextDatum(row->waiting) : (Datum) 0
+		row->waiting ? CStringGetTextDatum(row->waiting) : (Datum) 0,
+		row->trace ? CStringGetTextDatum(row->trace) : (Datum) 0
 	};
-	char		nulls[10] = "         ";
+	char		nulls[11] = "          ";
 
 	nulls[4] = row->version ? ' ' : 'n';
 	nulls[6] = row->input ? ' ' : 'n';
 	nulls[7] = row->tags ? ' ' : 'n';
 	nulls[8] = row->waiting ? ' ' : 'n';
+	nulls[9] = row->trace ? ' ' : 'n';
 	row->created = durable_sql_run(&insert_unless_taken, values, nulls, false, 0) > 0;
 	if (!row->created)
 		return;

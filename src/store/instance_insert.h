@@ -18,6 +18,7 @@ typedef struct NewInstance
 	const char *version;		/* or NULL */
 	const Jsonb *input;			/* or NULL */
 	const Jsonb *tags;			/* or NULL */
+	const char *trace;			/* for the workers of an external orchestration, or NULL */
 	TimestampTz start_at;		/* it does not start before this time; created_at: at once */
 	const char *waiting;		/* for its start (waiting.c), or NULL */
 	TimestampTz created_at;

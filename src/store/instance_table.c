@@ -73,7 +73,8 @@ DurableTable durable_instance_table = {
 		[INSTANCE_CUSTOM_STATUS] = "custom_status",
 		[INSTANCE_TAGS] = "tags",
 		[INSTANCE_WAITING] = "waiting",
-		[INSTANCE_SUSPEND_REASON] = "suspend_reason"
+		[INSTANCE_SUSPEND_REASON] = "suspend_reason",
+		[INSTANCE_TRACE] = "trace"
 	}
 };
 
@@ -176,9 +177,20 @@ durable_instance_lock(Oid owner, const int64 *keys, int nkeys, MemoryContext par
 Instance *
 durable_instance_read(DurableScan *scan, Oid owner, int64 key, MemoryContext parent)
 {
+	Instance   *instance;
+	MemoryContext old;
+
 	if (!find(scan, key) || durable_scan_oid(scan, INSTANCE_OWNER) != owner)
 		return NULL;
-	return read_instance(scan, owner, parent);
+	instance = read_instance(scan, owner, parent);
+	old = MemoryContextSwitchTo(instance->context);
+	instance->tags = durable_scan_jsonb(scan, INSTANCE_TAGS);
+	instance->trace = durable_scan_text(scan, INSTANCE_TRACE);
+	instance->output = durable_scan_jsonb(scan, INSTANCE_OUTPUT);
+	instance->failure = durable_scan_jsonb(scan, INSTANCE_FAILURE);
+	instance->completed_at = durable_scan_timestamptz(scan, INSTANCE_COMPLETED_AT);
+	MemoryContextSwitchTo(old);
+	return instance;
 }
 
 Instance *

@@ -19,7 +19,8 @@ enum
 	INSTANCE_PARENT_ATTEMPT, INSTANCE_NEXT_ACTIVITY, INSTANCE_RUNS_AT, INSTANCE_DROPPED_EVENTS,
 	INSTANCE_CRASHES, INSTANCE_STATUS, INSTANCE_CLOSE_POLICY, INSTANCE_ID, INSTANCE_NAME, INSTANCE_HANDLER,
 	INSTANCE_VERSION, INSTANCE_INPUT, INSTANCE_OUTPUT, INSTANCE_FAILURE,
-	INSTANCE_CUSTOM_STATUS, INSTANCE_TAGS, INSTANCE_WAITING, INSTANCE_SUSPEND_REASON, INSTANCE_COLUMNS
+	INSTANCE_CUSTOM_STATUS, INSTANCE_TAGS, INSTANCE_WAITING, INSTANCE_SUSPEND_REASON,
+	INSTANCE_TRACE, INSTANCE_COLUMNS
 };
 
 enum
@@ -62,6 +63,8 @@ typedef struct Instance
 	Jsonb	   *output;
 	Jsonb	   *failure;
 	Jsonb	   *custom_status;
+	Jsonb	   *tags;			/* only durable_instance_read reads tags and trace */
+	char	   *trace;
 	char	   *waiting;		/* see waiting.c */
 	char	   *suspend_reason;
 	int			crashes;		/* counted by blame.c, in fifths; 0 as a rule */

@@ -142,6 +142,7 @@ read_start(const HistoryEvent *event, Decision *decision)
 	decision->version = durable_json_get_text(event->extra, "version");
 	decision->retry = durable_json_get_member(event->extra, "retry");
 	decision->tags = durable_json_get_member(event->extra, "tags");
+	decision->trace = durable_json_get_text(event->extra, "trace");
 	decision->abandoned = durable_json_get_member(event->extra, "close_policy") != NULL;
 	return decision->handler != NULL;
 }

@@ -40,6 +40,7 @@ typedef struct Decision
 	TimestampTz due;			/* TIMER, TIMER_CANCEL; ENTITY_SIGNAL: not before, 0 at once */
 	const char *instance_id;	/* CHILD, START, SEND, TERMINATE; ENTITY_SIGNAL, ENTITY_CALL: of the entity */
 	const Jsonb *tags;			/* CHILD; NULL: none */
+	const char *trace;			/* CHILD; NULL: none */
 	bool		alone;			/* TERMINATE: without sub-orchestrations */
 	const char *handler;		/* CHILD, START: signature */
 	const char *version;		/* CHILD, START; NULL: none */

@@ -85,6 +85,10 @@ durable_json_throw_failure(const Jsonb *failure)
 	char	   *context = durable_json_get_text(failure, "context");
 	char	   *names[lengthof(objects)];
 
+	/* The class of an error of another language. */
+	if (detail == NULL)
+		detail = durable_json_get_text(failure, "type");
+
 	for (int i = 0; i < lengthof(objects); i++)
 		names[i] = durable_json_get_text(failure, objects[i].member);
 

@@ -23,8 +23,7 @@ GRANT INSERT ON public.effects TO manager;
 SET ROLE manager;
 SELECT durable.register_orchestration('double', 'public.double(integer)'), durable.register_orchestration('sql_parent', 'public.sql_parent(jsonb)'),
        durable.register_activity('effect', 'public.effect(integer)');
--- As the gateway does it for names that it hears of first.
-SELECT durable.grpc_register('default', 'queue', NULL, NULL), durable.grpc_register('default', 'orchestration', 'Sequence', NULL);
+SELECT durable.register_queue('default'), durable.register_orchestration('Sequence', execution => 'external', queue => 'default');
 SELECT durable.start('Sequence', to_jsonb('s'::text), 'from-sql');
 BEGIN;
 SELECT durable.start('Sequence', to_jsonb('s'::text), 'rolled-back');

@@ -297,3 +297,25 @@ json_member_true(JsonSpan object, const char *name)
 
 	return json_member(object, name, &value) && value.length == 4 && memcmp(value.at, "true", 4) == 0;
 }
+
+void
+json_add_text(Buffer *json, const char *text, size_t length)
+{
+	const char *end = text + length;
+	const char *from = text;
+
+	buffer_add_byte(json, '"');
+	for (const char *at = text; at < end; at++)
+	{
+		if ((unsigned char) *at >= 0x20 && *at != '"' && *at != '\\')
+			continue;
+		buffer_add(json, from, (size_t) (at - from));
+		from = at + 1;
+		if (*at == '"' || *at == '\\')
+			buffer_add_format(json, "\\%c", *at);
+		else
+			buffer_add_format(json, "\\u%04x", (unsigned) *at);
+	}
+	buffer_add(json, from, (size_t) (end - from));
+	buffer_add_byte(json, '"');
+}

@@ -28,6 +28,9 @@ extern bool json_read_number(JsonReader *reader, double *number);
 extern void json_skip(JsonReader *reader);
 extern int	json_hex_digit(char c);
 
+/* Writes a string. */
+extern void json_add_text(Buffer *json, const char *text, size_t length);
+
 /* A value within JSON. */
 typedef struct JsonSpan
 {

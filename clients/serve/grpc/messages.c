@@ -52,7 +52,7 @@ const ProtoMessage message_empty = {0};
 
 static const ProtoMessage failure;
 static const ProtoField failure_fields[] = {
-	STRING(1, "type"), STRING(2, "message"), TEXT(3, "stack"), ONE(4, "inner", failure), BOOLEAN(5, "non_retriable"), VALUES(6, "properties")
+	STRING(1, "type"), {2, PROTO_STRING, PROTO_EXPLICIT, "message", NULL, NULL}, TEXT(3, "stack"), ONE(4, "inner", failure), BOOLEAN(5, "non_retriable"), VALUES(6, "properties")
 };
 static const ProtoMessage failure = {failure_fields, sizeof(failure_fields) / sizeof(ProtoField)};
 

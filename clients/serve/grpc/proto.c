@@ -15,6 +15,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "json.h"
 #include "proto.h"
 #include "times.h"
 #include "wire.h"
@@ -311,24 +312,9 @@ put_number(const ProtoField *field, uint64_t value, Buffer *json)
 static const char *
 put_text(Cursor text, Buffer *json)
 {
-	const unsigned char *from = text.at;
-
 	if (!is_text(text))
 		return not_text;
-	buffer_add_byte(json, '"');
-	for (const unsigned char *at = text.at; at < text.end; at++)
-	{
-		if (*at >= 0x20 && *at != '"' && *at != '\\')
-			continue;
-		buffer_add(json, from, (size_t) (at - from));
-		from = at + 1;
-		if (*at == '"' || *at == '\\')
-			buffer_add_format(json, "\\%c", *at);
-		else
-			buffer_add_format(json, "\\u%04x", *at);
-	}
-	buffer_add(json, from, (size_t) (text.end - from));
-	buffer_add_byte(json, '"');
+	json_add_text(json, (const char *) text.at, (size_t) (text.end - text.at));
 	return NULL;
 }
 

@@ -10,9 +10,11 @@
  * Memory: nothing that stays.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "grpc.h"
+#include "json.h"
 
 #define SERVICE		"/TaskHubSidecarService/"
 #define HEALTH		"/grpc.health.v1.Health/Check"
@@ -20,13 +22,16 @@
 static void one_statement(Call *call, const Buffer *json);
 static void hello(Call *call, const Buffer *json);
 static void answered(const Outcome *outcome, void *arg);
+static void start_instance(Call *call, const Buffer *json);
+static void start_now(evutil_socket_t fd, short events, void *arg);
+static void started(const Outcome *outcome, void *arg);
 
 const Statement rpc_statement = {"grpc", "SELECT r FROM durable.grpc($1, $2, $3::pg_catalog.jsonb) AS r", 3};
 
 #define READS		.is_read = true
 Rpc			rpcs[] = {
 	{"Hello", &message_empty, &message_empty, hello},
-	{"StartInstance", &message_create_instance, &message_instance_id, one_statement},
+	{"StartInstance", &message_create_instance, &message_instance_id, start_instance},
 	{"GetInstance", &message_get_instance, &message_instance, one_statement, READS},
 	{"WaitForInstanceStart", &message_get_instance, &message_instance, waits_begin_start, READS},
 	{"WaitForInstanceCompletion", &message_get_instance, &message_instance, waits_begin_completion, READS},
@@ -128,6 +133,73 @@ rpc_send(Call *call, const ProtoMessage *message, const char *json, size_t lengt
 	}
 	buffer_free(&data);
 	return problem == NULL;
+}
+
+/* --- StartInstance ------------------------------------------------------------------------------------ */
+
+#define REPLACE_SECONDS		30
+#define REPLACE_PAUSE_US	20000
+
+typedef struct Start
+{
+	Call	   *call;
+	char	   *json;
+	double		since;
+} Start;
+
+/*
+ * With a reuse policy, an instance that goes on is terminated first, which takes a transaction of its
+ * own and a unit of work of the engine.  So the statement is executed again until there is an answer.
+ */
+static void
+start_instance(Call *call, const Buffer *json)
+{
+	Start	   *start = must_alloc(sizeof(Start));
+
+	start->call = call;
+	start->json = must_copy(json->data);
+	start->since = now_seconds();
+	call_keep(call);
+	start_now(-1, 0, start);
+}
+
+static void
+start_now(evutil_socket_t fd, short events, void *arg)
+{
+	Start	   *start = arg;
+	const char *values[3] = {start->call->rpc->name, start->call->hub->queue, start->json};
+	Access		access = {NULL, start->call->hub->role, false};
+
+	(void) fd;
+	(void) events;
+	pool_run(&rpc_statement, values, &access, started, start);
+}
+
+static void
+started(const Outcome *outcome, void *arg)
+{
+	static const struct timeval pause = {0, REPLACE_PAUSE_US};
+	Start	   *start = arg;
+	bool		again = false;
+
+	if (outcome->rows != NULL && PQntuples(outcome->rows) == 1)
+	{
+		JsonSpan	answer = {PQgetvalue(outcome->rows, 0, 0), (size_t) PQgetlength(outcome->rows, 0, 0)};
+
+		again = json_member_true(answer, "again");
+	}
+	if (again && now_seconds() - start->since > REPLACE_SECONDS)
+	{
+		call_finish(start->call, GRPC_FAILED_PRECONDITION, "The instance of that id was told to terminate, and has not ended in %d s.", REPLACE_SECONDS);
+		again = false;
+	}
+	/* A client that is gone does not wait for the second half. */
+	if (again && start->call->connection != NULL && !start->call->is_finished &&
+		event_base_once(base, -1, EV_TIMEOUT, start_now, start, &pause) == 0)
+		return;
+	answered(outcome, start->call);
+	free(start->json);
+	free(start);
 }
 
 /* --- errors ---------------------------------------------------------------------------------------------- */

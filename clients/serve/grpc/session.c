@@ -1,9 +1,9 @@
 /*
  * session.c - a connection to PostgreSQL of its own, with a role, for one statement at a time.
  *
- * Workers need two things that the pool cannot give: a session that holds the leases of turns,
- * which end with it, and sessions that wait for work, in a procedure that ends its
- * transaction while it waits.  Each statement is a transaction of its own.
+ * Workers need sessions that wait for work, in a procedure that ends its transaction while it
+ * waits, and sessions that fetch it without waiting for requests of clients.  Each statement is prepared
+ * when it is executed for the first time, and is a transaction of its own.
  *
  * Owns: its connection.
  * Called by: work.c.
@@ -16,6 +16,8 @@
 
 #define MAX_BACKOFF_MS	5000
 #define CONNECT_SECONDS	10
+#define MOST_PREPARED	4		/* further statements are not prepared */
+#define MOST_VALUES		8
 
 #define ROLE_SQL "SELECT pg_catalog.set_config('role', COALESCE($1, 'none'), false), pg_catalog.set_config('statement_timeout', '0', false), " \
 	"pg_catalog.set_config('lock_timeout', '5s', false), pg_catalog.set_config('idle_in_transaction_session_timeout', '10s', false)"
@@ -34,6 +36,10 @@ struct Session
 	struct event *timer;
 	int			backoff;
 	PGresult   *rows;
+	const Statement *prepared[MOST_PREPARED];
+	int			nprepared;
+	const Statement *preparing; /* to be executed when it is prepared, with these values */
+	char	   *values[MOST_VALUES];
 	OutcomeHandler handler;
 	void	   *handler_arg;
 	void		(*changed) (void *arg, bool is_ready);
@@ -45,6 +51,10 @@ static void watch(Session *session, short events);
 static void on_event(evutil_socket_t fd, short events, void *arg);
 static void on_timer(evutil_socket_t fd, short events, void *arg);
 static void set_up(Session *session);
+static void execute(Session *session, const Statement *statement, const char *const *values);
+static bool is_prepared(const Session *session, const Statement *statement);
+static void execute_prepared(Session *session);
+static void free_values(Session *session);
 static void flush(Session *session);
 static void take_results(Session *session);
 static void finished(Session *session);
@@ -75,10 +85,61 @@ session_run(Session *session, const Statement *statement, const char *const *val
 	session->handler = handler;
 	session->handler_arg = arg;
 	session->state = SESSION_BUSY;
-	if (PQsendQueryParams(session->pg, statement->sql, statement->nvalues, NULL, values, NULL, NULL, 0))
+	if (is_prepared(session, statement) || session->nprepared == MOST_PREPARED || statement->nvalues > MOST_VALUES)
+	{
+		execute(session, statement, values);
+		return;
+	}
+	session->preparing = statement;
+	for (int i = 0; i < statement->nvalues; i++)
+		session->values[i] = values[i] != NULL ? must_copy(values[i]) : NULL;
+	if (PQsendPrepare(session->pg, statement->name, statement->sql, 0, NULL))
 		flush(session);
 	else
 		lost(session);
+}
+
+static bool
+is_prepared(const Session *session, const Statement *statement)
+{
+	for (int i = 0; i < session->nprepared; i++)
+		if (session->prepared[i] == statement)
+			return true;
+	return false;
+}
+
+static void
+execute(Session *session, const Statement *statement, const char *const *values)
+{
+	int			sent = is_prepared(session, statement) ?
+		PQsendQueryPrepared(session->pg, statement->name, statement->nvalues, values, NULL, NULL, 0) :
+		PQsendQueryParams(session->pg, statement->sql, statement->nvalues, NULL, values, NULL, NULL, 0);
+
+	if (sent)
+		flush(session);
+	else
+		lost(session);
+}
+
+static void
+execute_prepared(Session *session)
+{
+	const Statement *statement = session->preparing;
+
+	session->preparing = NULL;
+	session->prepared[session->nprepared++] = statement;
+	execute(session, statement, (const char *const *) session->values);
+	free_values(session);
+}
+
+static void
+free_values(Session *session)
+{
+	for (int i = 0; i < MOST_VALUES; i++)
+	{
+		free(session->values[i]);
+		session->values[i] = NULL;
+	}
 }
 
 static void
@@ -232,6 +293,14 @@ finished(Session *session)
 		session->changed(session->arg, true);
 		return;
 	}
+	if (session->preparing != NULL && good)
+	{
+		PQclear(rows);
+		execute_prepared(session);
+		return;
+	}
+	session->preparing = NULL;
+	free_values(session);
 	session->state = SESSION_IDLE;
 	if (!good)
 	{
@@ -266,6 +335,9 @@ lost(Session *session)
 	PQfinish(session->pg);
 	session->pg = NULL;
 	session->handler = NULL;
+	session->preparing = NULL;
+	session->nprepared = 0;
+	free_values(session);
 	session->state = SESSION_LOST;
 	session->backoff = session->backoff == 0 ? 50 : session->backoff * 2 > MAX_BACKOFF_MS ? MAX_BACKOFF_MS : session->backoff * 2;
 	wait.tv_sec = session->backoff / 1000;

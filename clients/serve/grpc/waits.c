@@ -47,7 +47,7 @@ typedef struct Look
 } Look;
 
 static const Statement waits_statement = {
-	"waits", "SELECT n, answer FROM durable.grpc_waits($1, $2, $3)", 3
+	"waits", "SELECT s.n, durable.grpc_instance(s, ($3::pg_catalog.bool[])[s.n]) FROM durable.instance_states($1, true, $2) AS s", 3
 };
 
 static int	nwaits;
@@ -145,7 +145,7 @@ look(Hub *hub)
 		if (skip-- <= 0)
 		{
 			array_add(&arrays[0], wait->id);
-			array_add(&arrays[1], wait->is_start ? "t" : "f");
+			array_add(&arrays[1], wait->is_start ? "start" : "end");
 			array_add(&arrays[2], wait->with_payloads ? "t" : "f");
 			what->waits[what->n++] = wait;
 		}

@@ -1,12 +1,13 @@
 /*
  * work.c - streams of workers: work is fetched for all of a hub, and handed out to them.
  *
- * Each hub with workers has a session that fetches, whose turns are leased for as long as it lives,
- * and one for each kind of work that waits until there is some.  A fetch asks for as
- * much as the streams may still be given; when it gets less, the waiting begins again.
+ * Turns of external orchestrations and external activities wait in the queue of the hub
+ * (docs/external.md).  For each kind of work a hub with workers has a session that fetches, and one
+ * that waits until there is some.  A fetch asks for as much as the streams may still be given;
+ * when it gets less, the waiting begins again.
  *
- * There are no heartbeats in the protocol.  Work is leased as long as its stream lives.  When a
- * worker ends its stream and keeps the connection, it is finishing: its answers are waited for.
+ * There are no heartbeats in the protocol.  Leases of work are extended as long as its stream lives.
+ * When a worker ends its stream and keeps the connection, it is finishing: its answers are waited for.
  * When the connection is lost, turns are given back at once, and the leases of activities
  * run out, because their worker may connect again and deliver.
  *
@@ -22,23 +23,51 @@
 
 #define DEFAULT_TURNS		100
 #define DEFAULT_TASKS		1000
-#define MOST_TURNS			100		/* of a fetch */
-#define MOST_TASKS			500
 #define PING_SECONDS		20
 #define EXTEND_SECONDS		10
-#define FINISHING_SECONDS	35
+#define FINISHING_SECONDS	35		/* of a worker that has ended its stream */
+#define FINISHING_TURN_SECONDS	2
+#define MOST_IN_VAIN		3		/* other gateways may be faster */
 #define MOST_OUTPUT			(4 * 1024 * 1024)	/* of a stream, before it gets more */
 
-static const Statement fetch_statement = {
-	"fetch", "SELECT kind, token, instance_id, name, version, task_id, item FROM durable.grpc_fetch($1, $2, $3, $4, $5, $6)", 6
+/* What is different for the kinds of work. */
+typedef struct KindOfWork
+{
+	const char *name;			/* in the metrics */
+	int			most;			/* of a fetch */
+	Statement	fetch;			/* queue, worker, how many, names -> token, instance, name, version, task, message as JSON */
+	Statement	wait;			/* queue */
+} KindOfWork;
+
+#define WORKER	"NULLIF(pg_catalog.left($2, 60), '')"
+
+/* The lease of a turn also ends with our session: a turn that is run twice does no harm. */
+static const KindOfWork kinds[WORK_KINDS] = {
+	[WORK_TURN] = {
+		"turn", 200,
+		{
+			"fetch_turns",
+			"SELECT t.token, t.instance_id, t.name, COALESCE(t.version, ''), 0, pg_catalog.json_build_object('token', t.token, 'turn', "
+			"pg_catalog.json_build_object('instance_id', t.instance_id, 'execution_id', t.execution_id, 'past_events', t.past_events, "
+			"'new_events', t.new_events, 'orchestration_trace', t.trace)) "
+			"FROM durable.fetch_turns($1, " WORKER ", $3::pg_catalog.int4, '30 seconds', $4::pg_catalog.text[], with_session => true) AS t", 4
+		},
+		{"wait_turns", "CALL durable.wait_for_work($1, '30 seconds', NULL, NULL, 'turns')", 1}
+	},
+	[WORK_TASK] = {
+		"activity", 500,
+		{
+			"fetch_tasks",
+			"SELECT w.token, w.instance_id, w.name, COALESCE(w.version, ''), w.task_id, pg_catalog.json_build_object('token', w.token, 'task', "
+			"pg_catalog.json_build_object('name', w.name, 'version', w.version, "
+			"'input', w.payload, 'instance_id', w.instance_id, 'task_id', w.task_id, 'trace', w.trace, 'tags', w.tags)) "
+			"FROM durable.fetch_work($1, " WORKER ", $3::pg_catalog.int4, '30 seconds', $4::pg_catalog.text[]) AS w", 4
+		},
+		{"wait_tasks", "CALL durable.wait_for_work($1, '30 seconds', NULL, NULL, 'tasks')", 1}
+	}
 };
-/* Turns have a queue of their own, see durable.grpc_register. */
-static const Statement wait_turns_statement = {
-	"wait_turns", "CALL durable.wait_for_work($1 OPERATOR(pg_catalog.||) '/turns', '30 seconds', NULL)", 1
-};
-static const Statement wait_tasks_statement = {
-	"wait_tasks", "CALL durable.wait_for_work($1, '30 seconds', NULL)", 1
-};
+
+static const Statement queue_statement = {"queue", "SELECT durable.grpc_queue($1)", 1};
 static const Statement extend_statement = {
 	"extend", "SELECT durable.extend_lease($1, '30 seconds')", 1
 };
@@ -53,10 +82,14 @@ uint64_t	work_counts[WORK_KINDS];
 
 static void stream_gone(Call *call);
 static void session_changed(void *arg, bool is_ready);
+static void has_queue(const Outcome *outcome, void *arg);
+static void fetch(HubWork *work, WorkKind kind);
 static int	room(const HubWork *work, WorkKind kind);
 static bool names_of(const HubWork *work, WorkKind kind, Buffer *array);
-static void fetched(const Outcome *outcome, void *arg);
-static void hand_out(HubWork *work, PGresult *rows, int row);
+static void fetched_turns(const Outcome *outcome, void *arg);
+static void fetched_tasks(const Outcome *outcome, void *arg);
+static void fetched(HubWork *work, WorkKind kind, const Outcome *outcome);
+static void hand_out(HubWork *work, WorkKind kind, PGresult *rows, int row);
 static WorkStream *stream_for(HubWork *work, WorkKind kind, const char *name, const char *version);
 static void wait_for(HubWork *work, WorkKind kind);
 static void waited_turns(const Outcome *outcome, void *arg);
@@ -90,12 +123,12 @@ work_begin(Call *call, const Buffer *json)
 	HubWork    *work = work_of(call->hub);
 	WorkStream *stream = must_alloc(sizeof(WorkStream));
 
-	if (work->fetching == NULL)
-	{
-		work->fetching = session_new(call->hub->role, session_changed, work);
+	if (work->waiting[0] == NULL)
 		for (int kind = 0; kind < WORK_KINDS; kind++)
+		{
+			work->fetching[kind] = session_new(call->hub->role, session_changed, work);
 			work->waiting[kind] = session_new(call->hub->role, session_changed, work);
-	}
+		}
 	stream->call = call;
 	stream->filter = filter_read(request);
 	stream->limit[WORK_TURN] = json_member_integer(request, "max_turns");
@@ -110,7 +143,8 @@ work_begin(Call *call, const Buffer *json)
 	call->state = stream;
 	call->gone = stream_gone;
 	call_keep(call);
-	work->may_be_there[WORK_TURN] = work->may_be_there[WORK_TASK] = true;
+	for (int kind = 0; kind < WORK_KINDS; kind++)
+		work->may_be_there[kind] = true;
 	/* The client learns that the stream stands. */
 	call_send(call, ping, sizeof(ping));
 	work_pump(work);
@@ -140,41 +174,66 @@ session_changed(void *arg, bool is_ready)
 {
 	HubWork    *work = arg;
 
-	if (!is_ready && work->fetching != NULL && !session_is_idle(work->fetching))
-		items_forget_turns(work);
-	work->may_be_there[WORK_TURN] = work->may_be_there[WORK_TASK] = true;
-	if (is_ready)
+	if (!is_ready)
+		return;
+	for (int kind = 0; kind < WORK_KINDS; kind++)
+		work->may_be_there[kind] = true;
+	if (!work->has_queue && session_is_idle(work->fetching[0]))
+	{
+		const char *values[1] = {work->hub->queue};
+
+		session_run(work->fetching[0], &queue_statement, values, has_queue, work);
+	}
+	else
 		work_pump(work);
 }
 
-/* Fetches if there may be work and somebody may get it; else sees to it that it is waited for. */
+static void
+has_queue(const Outcome *outcome, void *arg)
+{
+	HubWork    *work = arg;
+
+	work->has_queue = true;
+	if (outcome->rows == NULL)
+	{
+		work->has_queue = false;
+		if (strcmp(outcome->sqlstate, POOL_LOST) != 0)
+			complain("queue \"%s\": %s", work->hub->queue, outcome->message);
+		return;
+	}
+	work_pump(work);
+}
+
+/* Fetches what may be there and somebody may get; else sees to it that it is waited for. */
 void
 work_pump(HubWork *work)
 {
-	int			turns = work->may_be_there[WORK_TURN] ? room(work, WORK_TURN) : 0;
-	int			tasks = work->may_be_there[WORK_TASK] ? room(work, WORK_TASK) : 0;
-	Buffer		names[WORK_KINDS] = {{.limit = SIZE_MAX / 4}, {.limit = SIZE_MAX / 4}};
-	char		numbers[WORK_KINDS][16];
-	const char *values[6] = {work->hub->queue, work->streams != NULL ? work->streams->call->worker : NULL};
-
-	if (is_draining || work->fetching == NULL || work->streams == NULL)
+	if (is_draining || !work->has_queue || work->streams == NULL)
 		return;
-	if (session_is_idle(work->fetching) && (turns > 0 || tasks > 0))
-	{
-		work->asked[WORK_TURN] = turns < MOST_TURNS ? turns : MOST_TURNS;
-		work->asked[WORK_TASK] = tasks < MOST_TASKS ? tasks : MOST_TASKS;
-		for (int kind = 0; kind < WORK_KINDS; kind++)
-		{
-			snprintf(numbers[kind], sizeof(numbers[kind]), "%d", work->asked[kind]);
-			values[2 + 2 * kind] = numbers[kind];
-			values[3 + 2 * kind] = names_of(work, kind, &names[kind]) ? buffer_text(&names[kind]) : NULL;
-		}
-		session_run(work->fetching, &fetch_statement, values, fetched, work);
-		for (int kind = 0; kind < WORK_KINDS; kind++)
-			buffer_free(&names[kind]);
-	}
 	for (int kind = 0; kind < WORK_KINDS; kind++)
+	{
+		fetch(work, kind);
 		wait_for(work, kind);
+	}
+}
+
+static void
+fetch(HubWork *work, WorkKind kind)
+{
+	static const OutcomeHandler handlers[WORK_KINDS] = {fetched_turns, fetched_tasks};
+	Buffer		names = {.limit = SIZE_MAX / 4};
+	char		number[16];
+	const char *values[4] = {work->hub->queue, work->streams->call->worker, number};
+	int			n = work->may_be_there[kind] && session_is_idle(work->fetching[kind]) ? room(work, kind) : 0;
+
+	if (n == 0)
+		return;
+	work->asked[kind] = n < kinds[kind].most ? n : kinds[kind].most;
+	snprintf(number, sizeof(number), "%d", work->asked[kind]);
+	work->has_names[kind] = names_of(work, kind, &names);
+	values[3] = work->has_names[kind] ? buffer_text(&names) : NULL;
+	session_run(work->fetching[kind], &kinds[kind].fetch, values, handlers[kind], work);
+	buffer_free(&names);
 }
 
 static int
@@ -204,43 +263,49 @@ names_of(const HubWork *work, WorkKind kind, Buffer *array)
 }
 
 static void
-fetched(const Outcome *outcome, void *arg)
+fetched_turns(const Outcome *outcome, void *arg)
 {
-	HubWork    *work = arg;
-	int			n[WORK_KINDS] = {0, 0};
+	fetched(arg, WORK_TURN, outcome);
+}
+
+static void
+fetched_tasks(const Outcome *outcome, void *arg)
+{
+	fetched(arg, WORK_TASK, outcome);
+}
+
+static void
+fetched(HubWork *work, WorkKind kind, const Outcome *outcome)
+{
+	int			n;
 
 	if (outcome->rows == NULL)
 	{
 		if (strcmp(outcome->sqlstate, POOL_LOST) != 0)
 		{
 			complain("could not fetch work of queue \"%s\": %s", work->hub->queue, outcome->message);
-			work->may_be_there[WORK_TURN] = work->may_be_there[WORK_TASK] = false;
-			work->nothing_fits[WORK_TURN] = work->nothing_fits[WORK_TASK] = true;
+			work->may_be_there[kind] = false;
+			work->nothing_fits[kind] = true;
 		}
 		return;
 	}
-	for (int i = 0; i < PQntuples(outcome->rows); i++)
-	{
-		n[PQgetvalue(outcome->rows, i, 0)[0] == 'o' ? WORK_TURN : WORK_TASK]++;
-		hand_out(work, outcome->rows, i);
-	}
-	for (int kind = 0; kind < WORK_KINDS; kind++)
-		if (work->asked[kind] > 0)
-		{
-			work->may_be_there[kind] = n[kind] == work->asked[kind];
-			/* The waiting session is told of any work of the queue; the names of the streams may be others. */
-			work->nothing_fits[kind] = n[kind] == 0;
-		}
+	n = PQntuples(outcome->rows);
+	for (int i = 0; i < n; i++)
+		hand_out(work, kind, outcome->rows, i);
+	work->may_be_there[kind] = n == work->asked[kind];
+	work->in_vain[kind] = n == 0 && work->woken[kind] ? work->in_vain[kind] + 1 : 0;
+	work->woken[kind] = false;
+	/* The waiting session is told of any work of the queue; the names of the streams may be others. */
+	work->nothing_fits[kind] = work->in_vain[kind] > (work->has_names[kind] ? 0 : MOST_IN_VAIN);
 	work_pump(work);
 }
 
-/* kind ('o': a turn), token, instance_id, name, version, task_id, item */
 static void
-hand_out(HubWork *work, PGresult *rows, int row)
+hand_out(HubWork *work, WorkKind kind, PGresult *rows, int row)
 {
-	WorkKind	kind = PQgetvalue(rows, row, 0)[0] == 'o' ? WORK_TURN : WORK_TASK;
-	const char *token = PQgetvalue(rows, row, 1);
-	WorkStream *stream = stream_for(work, kind, PQgetvalue(rows, row, 3), PQgetvalue(rows, row, 4));
+	const char *token = PQgetvalue(rows, row, 0);
+	const char *instance_id = PQgetvalue(rows, row, 1);
+	WorkStream *stream = stream_for(work, kind, PQgetvalue(rows, row, 2), PQgetvalue(rows, row, 3));
 	Buffer		data = {.limit = SIZE_MAX / 4};
 	const char *problem;
 
@@ -258,14 +323,14 @@ hand_out(HubWork *work, PGresult *rows, int row)
 		buffer_free(&array);
 		return;
 	}
-	problem = proto_from_json(&message_work_item, PQgetvalue(rows, row, 6), (size_t) PQgetlength(rows, row, 6), &data);
+	problem = proto_from_json(&message_work_item, PQgetvalue(rows, row, 5), (size_t) PQgetlength(rows, row, 5), &data);
 	if (problem != NULL)
 	{
-		complain("work item of instance \"%s\": %s", PQgetvalue(rows, row, 2), problem);
+		complain("work item of instance \"%s\": %s", instance_id, problem);
 		buffer_free(&data);
 		return;
 	}
-	item_add(work, kind, token, PQgetvalue(rows, row, 2), atoi(PQgetvalue(rows, row, 5)), stream);
+	item_add(work, kind, token, instance_id, atoi(PQgetvalue(rows, row, 4)), stream);
 	work_counts[kind]++;
 	stream->last_sent = now_seconds();
 	call_send(stream->call, data.data, data.length);
@@ -290,18 +355,16 @@ stream_for(HubWork *work, WorkKind kind, const char *name, const char *version)
 static void
 wait_for(HubWork *work, WorkKind kind)
 {
+	static const OutcomeHandler handlers[WORK_KINDS] = {waited_turns, waited_tasks};
 	const char *values[1] = {work->hub->queue};
 	bool		wanted = false;
 
 	for (const WorkStream *stream = work->streams; stream != NULL; stream = stream->next)
 		wanted |= filter_wants_kind(stream->filter, kind);
 	if (!wanted || work->may_be_there[kind] || work->nothing_fits[kind] || !session_is_idle(work->waiting[kind]) ||
-		(!session_is_idle(work->fetching) && work->asked[kind] > 0))
+		!session_is_idle(work->fetching[kind]))
 		return;
-	if (kind == WORK_TURN)
-		session_run(work->waiting[kind], &wait_turns_statement, values, waited_turns, work);
-	else
-		session_run(work->waiting[kind], &wait_tasks_statement, values, waited_tasks, work);
+	session_run(work->waiting[kind], &kinds[kind].wait, values, handlers[kind], work);
 }
 
 static void
@@ -322,7 +385,7 @@ waited(HubWork *work, WorkKind kind, const Outcome *outcome)
 	if (outcome->rows == NULL)
 		work->nothing_fits[kind] = true;	/* the timer tries again */
 	else
-		work->may_be_there[kind] = true;
+		work->may_be_there[kind] = work->woken[kind] = true;
 	work_pump(work);
 }
 
@@ -366,6 +429,8 @@ on_timer(evutil_socket_t fd, short events, void *arg)
 		}
 		buffer_free(&tokens);
 	}
+	if (work->waiting[0] != NULL && !work->has_queue)
+		session_changed(work, true);
 	for (int kind = 0; kind < WORK_KINDS; kind++)
 		if (work->nothing_fits[kind])
 		{
@@ -385,8 +450,9 @@ is_to_be_extended(const WorkItem *item, double now)
 static bool
 is_to_be_released(const WorkItem *item, double now)
 {
-	return item->stream == NULL &&
-		((item->is_cut_off && item->kind == WORK_TURN) || (!item->is_cut_off && now - item->orphan_since > FINISHING_SECONDS));
+	if (item->stream != NULL || (item->is_cut_off && item->kind != WORK_TURN))
+		return false;
+	return item->is_cut_off || now - item->orphan_since > (item->kind == WORK_TURN ? FINISHING_TURN_SECONDS : FINISHING_SECONDS);
 }
 
 static bool
@@ -446,7 +512,6 @@ work_metrics(struct evbuffer *out)
 {
 	int			streams = 0;
 	int			items[WORK_KINDS] = {0, 0};
-	static const char *const names[WORK_KINDS] = {"turn", "activity"};
 
 	for (Hub *hub = hub_next(NULL); hub != NULL; hub = hub_next(hub))
 		if (hub->work != NULL)
@@ -459,10 +524,10 @@ work_metrics(struct evbuffer *out)
 	evbuffer_add_printf(out, "# HELP durable_grpc_workers Streams of workers.\n# TYPE durable_grpc_workers gauge\ndurable_grpc_workers %d\n", streams);
 	evbuffer_add_printf(out, "# HELP durable_grpc_work_out Work that workers have and have not answered.\n# TYPE durable_grpc_work_out gauge\n");
 	for (int kind = 0; kind < WORK_KINDS; kind++)
-		evbuffer_add_printf(out, "durable_grpc_work_out{kind=\"%s\"} %d\n", names[kind], items[kind]);
+		evbuffer_add_printf(out, "durable_grpc_work_out{kind=\"%s\"} %d\n", kinds[kind].name, items[kind]);
 	evbuffer_add_printf(out, "# HELP durable_grpc_work_total Work that was handed out.\n# TYPE durable_grpc_work_total counter\n");
 	for (int kind = 0; kind < WORK_KINDS; kind++)
-		evbuffer_add_printf(out, "durable_grpc_work_total{kind=\"%s\"} %llu\n", names[kind], (unsigned long long) work_counts[kind]);
+		evbuffer_add_printf(out, "durable_grpc_work_total{kind=\"%s\"} %llu\n", kinds[kind].name, (unsigned long long) work_counts[kind]);
 	evbuffer_add_printf(out, "# HELP durable_grpc_stale_answers_total Answers of workers that came too late, or twice.\n"
 						"# TYPE durable_grpc_stale_answers_total counter\ndurable_grpc_stale_answers_total %llu\n", (unsigned long long) answers_stale);
 }

@@ -26,7 +26,7 @@ extern void filter_free(Filter *filter);
 extern bool filter_wants_kind(const Filter *filter, WorkKind kind);
 extern bool filter_accepts(const Filter *filter, WorkKind kind, const char *name, const char *version);
 extern void filter_add_names(const Filter *filter, WorkKind kind, Buffer *array);	/* elements of an array of PostgreSQL */
-extern void array_add(Buffer *array, const char *text);	/* the same for one element */
+extern void array_add(Buffer *array, const char *text);	/* the same for one element; NULL */
 
 /* --- a stream of a worker --- */
 typedef struct WorkStream
@@ -61,10 +61,14 @@ typedef struct HubWork
 	WorkStream *streams;
 	WorkItem   *items[ITEM_HASHES];
 	int			nitems[WORK_KINDS];
-	Session    *fetching;
+	Session    *fetching[WORK_KINDS];
 	Session    *waiting[WORK_KINDS];
 	bool		may_be_there[WORK_KINDS];
-	int			asked[WORK_KINDS];	/* of the fetch that is under way */
+	int			asked[WORK_KINDS];	/* in the fetch that is under way */
+	bool		has_queue;
+	bool		woken[WORK_KINDS];	/* the waiting session has said that there is some */
+	bool		has_names[WORK_KINDS];	/* the last fetch was for some names only */
+	int			in_vain[WORK_KINDS];	/* fetches one after the other that got nothing, though there was some */
 	bool		nothing_fits[WORK_KINDS];	/* there was work, but for none of the streams: no hurry */
 	struct event *timer;
 	double		extended;		/* when the leases were */
@@ -76,7 +80,6 @@ extern WorkItem *item_find(HubWork *work, const char *token);
 extern WorkItem *item_of_instance(HubWork *work, WorkKind kind, const char *instance_id, int task_id);
 extern void item_remove(HubWork *work, WorkItem *item);
 extern void items_of_stream_end(HubWork *work, WorkStream *stream, bool is_cut_off);
-extern void items_forget_turns(HubWork *work);
 extern void items_tokens(HubWork *work, bool (*chosen) (const WorkItem *item, double now), Buffer *array, bool removes);
 
 /* --- work.c --- */

@@ -3,14 +3,15 @@
  *
  * Answers are collected while a statement with earlier ones runs, and then go into one
  * statement together: one transaction for all of them.  If it fails, each of them is sent by
- * itself, so that an answer that cannot be applied spoils no other one.
+ * itself, so that an answer that cannot be applied spoils no other one.  An answer that is refused
+ * then becomes a failure of its orchestration or activity, with the database's message.
  *
  * An answer that comes twice, or too late, is answered with OK and changes nothing, because SDKs repeat
  * answers that have failed.
  *
  * Owns: the answers of a hub that are not applied yet.
  * Called by: call.c.
- * Memory: an Answer until it is applied; it keeps its call.
+ * Memory: a Completion until it is applied; it keeps its call.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,22 +19,25 @@
 
 #include "work.h"
 
-#define MOST_AT_A_TIME	200
+#define MOST_AT_A_TIME	500
 #define LARGEST_BATCH	(4 * 1024 * 1024)
 
 typedef struct Completion
 {
 	struct Completion *next;
 	Call	   *call;
-	char	   *json;			/* the message, with the token in it */
-	size_t		length;
+	char	   *token;
+	char	   *content;		/* of a turn: its actions; of an activity: its failure as JSON, or NULL */
+	char	   *text;			/* of a turn: the custom status; of an activity: the result; or NULL */
+	char	   *trace;			/* of a turn, or NULL */
 	bool		alone;			/* it was in a batch that has failed */
+	bool		is_refused;		/* what is sent now is the failure */
 } Completion;
 
 typedef struct Answers
 {
-	Completion    *queue[WORK_KINDS];
-	Completion   **end[WORK_KINDS];
+	Completion *queue[WORK_KINDS];
+	Completion **end[WORK_KINDS];
 	bool		is_busy[WORK_KINDS];
 	int			n;
 } Answers;
@@ -42,26 +46,38 @@ typedef struct Batch
 {
 	HubWork    *work;
 	WorkKind	kind;
-	Completion    *answers;
+	Completion *answers;
 	int			n;
 } Batch;
 
-static const Statement complete_statement = {
-	"complete", "SELECT durable.grpc_complete($1, $2, $3::pg_catalog.jsonb)", 3
+static const Statement complete_statements[WORK_KINDS] = {
+	[WORK_TURN] = {"complete_turns", "SELECT durable.complete_turns($1, $2, $3, $4, 'skip')", 4},
+	[WORK_TASK] = {
+		"complete_tasks",
+		"SELECT durable.complete_tasks_text($1, $2, 'skip') OPERATOR(pg_catalog.+) durable.fail_tasks($3, $4, 'skip')", 4
+	}
 };
 static const Statement abandon_statement = {
-	"abandon", "SELECT durable.grpc_abandon($1)", 1
+	"abandon", "SELECT durable.release_work(ARRAY[$1], '1 second')", 1
 };
 
 uint64_t	answers_stale;
 
-static void add(Call *call, WorkKind kind, char *json, size_t length);
+static char *actions_of(JsonSpan message, const Buffer *parts);
+static char *copy_of(JsonSpan value);
+static Completion *new_completion(Call *call, char *token);
+static void add(HubWork *work, WorkKind kind, Completion *answer);
 static void send_batch(HubWork *work, WorkKind kind);
+static size_t add_values(Buffer *arrays, WorkKind kind, const Completion *answer);
 static void applied(const Outcome *outcome, void *arg);
+static void give_back(Answers *answers, WorkKind kind, Completion *list);
+static bool is_refusal(const Completion *answer, const Outcome *outcome);
+static void refuse(WorkKind kind, Completion *answer, const char *message);
+static void finish(Completion *answer, const Outcome *outcome);
 static void abandoned(const Outcome *outcome, void *arg);
+static bool is_token(const char *text);
 static WorkItem *item_of(Call *call, WorkKind kind, JsonSpan message, char **token);
 static bool keep_part(Call *call, WorkItem *item, JsonSpan message);
-static char *with_token(JsonSpan message, const char *token, const Buffer *parts, size_t *length);
 
 int
 answers_pending(const HubWork *work)
@@ -76,8 +92,7 @@ work_complete_turn(Call *call, const Buffer *json)
 	HubWork    *work = work_of(call->hub);
 	char	   *token;
 	WorkItem   *item = item_of(call, WORK_TURN, message, &token);
-	char	   *whole;
-	size_t		length;
+	Completion *answer;
 
 	if (token == NULL)
 		return;
@@ -87,31 +102,61 @@ work_complete_turn(Call *call, const Buffer *json)
 			free(token);
 			return;
 		}
-	whole = with_token(message, token, item != NULL ? &item->parts : NULL, &length);
-	free(token);
+	answer = new_completion(call, token);
+	answer->content = actions_of(message, item != NULL ? &item->parts : NULL);
+	answer->text = json_member_text(message, "custom_status");
+	answer->trace = json_member_text(message, "trace");
 	if (item != NULL)
 		item_remove(work, item);
-	add(call, WORK_TURN, whole, length);
+	add(work, WORK_TURN, answer);
 	work_pump(work);
+}
+
+/* The array of actions, those of all parts if there are any. */
+static char *
+actions_of(JsonSpan message, const Buffer *parts)
+{
+	Buffer		array = {.limit = SIZE_MAX / 4};
+	JsonSpan	actions;
+
+	if (parts == NULL || parts->length == 0)
+		return json_member(message, "actions", &actions) ? copy_of(actions) : must_copy("[]");
+	buffer_add_byte(&array, '[');
+	buffer_add(&array, parts->data, parts->length);
+	buffer_add_byte(&array, ']');
+	buffer_text(&array);
+	return array.data;
+}
+
+static char *
+copy_of(JsonSpan value)
+{
+	char	   *copy = must_alloc(value.length + 1);
+
+	memcpy(copy, value.at, value.length);
+	return copy;
 }
 
 void
 work_complete_task(Call *call, const Buffer *json)
 {
 	JsonSpan	message = {json->data, json->length};
+	JsonSpan	failure;
 	HubWork    *work = work_of(call->hub);
 	char	   *token;
 	WorkItem   *item = item_of(call, WORK_TASK, message, &token);
-	char	   *whole;
-	size_t		length;
+	Completion *answer;
 
 	if (token == NULL)
 		return;
-	whole = with_token(message, token, NULL, &length);
-	free(token);
+	answer = new_completion(call, token);
+	if (json_member(message, "failure", &failure))
+		answer->content = copy_of(failure);
+	else
+		answer->text = json_member_text(message, "result");
 	if (item != NULL)
 		item_remove(work, item);
-	add(call, WORK_TASK, whole, length);
+	add(work, WORK_TASK, answer);
 	work_pump(work);
 }
 
@@ -125,7 +170,7 @@ item_of(Call *call, WorkKind kind, JsonSpan message, char **token)
 	*token = json_member_text(message, "token");
 	if (*token != NULL && (*token)[0] != '\0')
 	{
-		if (strlen(*token) <= 200 && (*token)[strspn(*token, "0123456789abcdefABCDEF-:._")] == '\0')
+		if (is_token(*token))
 			return item_find(work, *token);
 		free(*token);
 		*token = NULL;
@@ -175,46 +220,48 @@ keep_part(Call *call, WorkItem *item, JsonSpan message)
 	return false;
 }
 
-/* A later member of the same name counts in jsonb. */
-static char *
-with_token(JsonSpan message, const char *token, const Buffer *parts, size_t *length)
+/* Can it be a token?  Those of the engine are four numbers in hexadecimal. */
+static bool
+is_token(const char *text)
 {
-	Buffer		whole = {.limit = SIZE_MAX / 4};
+	int			groups = 0;
 
-	buffer_add(&whole, message.at, message.length - 1);
-	buffer_add_text(&whole, message.length > 2 ? ",\"token\":\"" : "\"token\":\"");
-	buffer_add_text(&whole, token);
-	buffer_add_byte(&whole, '"');
-	if (parts != NULL && parts->length > 0)
+	while (groups < 4)
 	{
-		buffer_add_text(&whole, ",\"actions\":[");
-		buffer_add(&whole, parts->data, parts->length);
-		buffer_add_byte(&whole, ']');
+		size_t		n = strspn(text, "0123456789abcdef");
+
+		if (n < 1 || n > (groups == 2 ? 8 : 16))
+			return false;
+		text += n;
+		groups++;
+		if (groups < 4 && *text++ != '-')
+			return false;
 	}
-	buffer_add_byte(&whole, '}');
-	buffer_text(&whole);
-	*length = whole.length;
-	return whole.data;
+	return *text == '\0';
 }
 
 /* --- batches -------------------------------------------------------------------------------------------------- */
 
-static void
-add(Call *call, WorkKind kind, char *json, size_t length)
+static Completion *
+new_completion(Call *call, char *token)
 {
-	HubWork    *work = work_of(call->hub);
-	Completion    *answer = must_alloc(sizeof(Completion));
+	Completion *answer = must_alloc(sizeof(Completion));
 
+	answer->call = call;
+	answer->token = token;
+	call_keep(call);
+	return answer;
+}
+
+static void
+add(HubWork *work, WorkKind kind, Completion *answer)
+{
 	if (work->answers == NULL)
 	{
 		work->answers = must_alloc(sizeof(Answers));
 		for (int i = 0; i < WORK_KINDS; i++)
 			work->answers->end[i] = &work->answers->queue[i];
 	}
-	answer->call = call;
-	answer->json = json;
-	answer->length = length;
-	call_keep(call);
 	*work->answers->end[kind] = answer;
 	work->answers->end[kind] = &answer->next;
 	work->answers->n++;
@@ -225,12 +272,14 @@ static void
 send_batch(HubWork *work, WorkKind kind)
 {
 	Answers    *answers = work->answers;
-	Buffer		array = {.limit = SIZE_MAX / 4};
-	const char *values[3] = {work->hub->queue, kind == WORK_TURN ? "turns" : "activities"};
+	const Statement *statement = &complete_statements[kind];
+	Buffer		arrays[STATEMENT_MOST_VALUES];
+	const char *values[STATEMENT_MOST_VALUES];
+	size_t		size = 0;
 	/* What is repeated after a lost connection is found to have been applied. */
 	Access		access = {NULL, work->hub->role, true};
 	Batch	   *batch;
-	Completion   **end;
+	Completion **end;
 
 	if (answers->is_busy[kind] || answers->queue[kind] == NULL)
 		return;
@@ -238,9 +287,11 @@ send_batch(HubWork *work, WorkKind kind)
 	batch->work = work;
 	batch->kind = kind;
 	end = &batch->answers;
-	while (answers->queue[kind] != NULL && batch->n < MOST_AT_A_TIME && array.length < LARGEST_BATCH)
+	for (int i = 0; i < statement->nvalues; i++)
+		arrays[i] = (Buffer) {.limit = SIZE_MAX / 4};
+	while (answers->queue[kind] != NULL && batch->n < MOST_AT_A_TIME && size < LARGEST_BATCH)
 	{
-		Completion    *answer = answers->queue[kind];
+		Completion *answer = answers->queue[kind];
 
 		if (answer->alone && batch->n > 0)
 			break;
@@ -250,16 +301,46 @@ send_batch(HubWork *work, WorkKind kind)
 		answer->next = NULL;
 		*end = answer;
 		end = &answer->next;
-		buffer_add_byte(&array, batch->n++ == 0 ? '[' : ',');
-		buffer_add(&array, answer->json, answer->length);
+		batch->n++;
+		size += add_values(arrays, kind, answer);
 		if (answer->alone)
 			break;
 	}
-	buffer_add_byte(&array, ']');
-	values[2] = buffer_text(&array);
+	for (int i = 0; i < statement->nvalues; i++)
+	{
+		buffer_add_text(&arrays[i], arrays[i].length == 0 ? "{}" : "}");
+		values[i] = buffer_text(&arrays[i]);
+	}
 	answers->is_busy[kind] = true;
-	pool_run(&complete_statement, values, &access, applied, batch);
-	buffer_free(&array);
+	pool_run(statement, values, &access, applied, batch);
+	for (int i = 0; i < statement->nvalues; i++)
+		buffer_free(&arrays[i]);
+}
+
+/* An element of each array of the statement; how many bytes that were. */
+static size_t
+add_values(Buffer *arrays, WorkKind kind, const Completion *answer)
+{
+	size_t		size = (answer->content != NULL ? strlen(answer->content) : 0) + (answer->text != NULL ? strlen(answer->text) : 0);
+
+	if (kind == WORK_TURN)
+	{
+		array_add(&arrays[0], answer->token);
+		array_add(&arrays[1], answer->content);
+		array_add(&arrays[2], answer->text);
+		array_add(&arrays[3], answer->trace);
+	}
+	else if (answer->content == NULL)
+	{
+		array_add(&arrays[0], answer->token);
+		array_add(&arrays[1], answer->text);
+	}
+	else
+	{
+		array_add(&arrays[2], answer->token);
+		array_add(&arrays[3], answer->content);
+	}
+	return size;
 }
 
 static void
@@ -272,18 +353,14 @@ applied(const Outcome *outcome, void *arg)
 
 	if (outcome->rows == NULL && batch->n > 1)
 	{
-		/* Back to the front of the queue, in their order. */
-		Completion    *last = NULL;
-
 		for (Completion *answer = batch->answers; answer != NULL; answer = answer->next)
-		{
 			answer->alone = true;
-			last = answer;
-		}
-		last->next = answers->queue[kind];
-		if (answers->queue[kind] == NULL)
-			answers->end[kind] = &last->next;
-		answers->queue[kind] = batch->answers;
+		give_back(answers, kind, batch->answers);
+	}
+	else if (outcome->rows == NULL && is_refusal(batch->answers, outcome))
+	{
+		refuse(kind, batch->answers, outcome->message);
+		give_back(answers, kind, batch->answers);
 	}
 	else
 	{
@@ -292,16 +369,7 @@ applied(const Outcome *outcome, void *arg)
 		for (Completion *answer = batch->answers, *next; answer != NULL; answer = next)
 		{
 			next = answer->next;
-			if (outcome->rows == NULL)
-				rpc_fail(answer->call, outcome);
-			else
-			{
-				call_send(answer->call, "", 0);
-				call_finish(answer->call, GRPC_OK, "%s", "");
-			}
-			call_release(answer->call);
-			free(answer->json);
-			free(answer);
+			finish(answer, outcome);
 			answers->n--;
 		}
 	}
@@ -310,6 +378,72 @@ applied(const Outcome *outcome, void *arg)
 	send_batch(work, kind);
 	if (kind == WORK_TURN)
 		waits_look(work->hub);
+}
+
+/* Back to the front of the queue, in their order. */
+static void
+give_back(Answers *answers, WorkKind kind, Completion *list)
+{
+	Completion *last = list;
+
+	while (last->next != NULL)
+		last = last->next;
+	last->next = answers->queue[kind];
+	if (answers->queue[kind] == NULL)
+		answers->end[kind] = &last->next;
+	answers->queue[kind] = list;
+}
+
+/* Is it the answer itself that the database refuses? */
+static bool
+is_refusal(const Completion *answer, const Outcome *outcome)
+{
+	switch (rpc_status(outcome->sqlstate))
+	{
+		case GRPC_INVALID_ARGUMENT:
+		case GRPC_UNIMPLEMENTED:
+			return !answer->is_refused;
+		case GRPC_RESOURCE_EXHAUSTED:
+			return !answer->is_refused && strncmp(outcome->sqlstate, "53", 2) != 0;
+		default:
+			return false;
+	}
+}
+
+static void
+refuse(WorkKind kind, Completion *answer, const char *message)
+{
+	Buffer		content = {.limit = SIZE_MAX / 4};
+
+	if (kind == WORK_TURN)
+		buffer_add_text(&content, "[{\"type\":\"complete\",\"id\":0,\"status\":\"Failed\",\"failure\":");
+	buffer_add_text(&content, "{\"type\":\"InvalidAnswer\",\"non_retriable\":true,\"message\":");
+	json_add_text(&content, message, strlen(message));
+	buffer_add_text(&content, kind == WORK_TURN ? "}}]" : "}");
+	buffer_text(&content);
+	free(answer->content);
+	free(answer->text);
+	answer->content = content.data;
+	answer->text = NULL;
+	answer->is_refused = true;
+}
+
+static void
+finish(Completion *answer, const Outcome *outcome)
+{
+	if (outcome->rows == NULL)
+		rpc_fail(answer->call, outcome);
+	else
+	{
+		call_send(answer->call, "", 0);
+		call_finish(answer->call, GRPC_OK, "%s", "");
+	}
+	call_release(answer->call);
+	free(answer->token);
+	free(answer->content);
+	free(answer->text);
+	free(answer->trace);
+	free(answer);
 }
 
 /* --- abandoned work -------------------------------------------------------------------------------------------- */

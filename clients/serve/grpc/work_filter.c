@@ -123,6 +123,11 @@ filter_add_names(const Filter *filter, WorkKind kind, Buffer *array)
 void
 array_add(Buffer *array, const char *text)
 {
+	if (text == NULL)
+	{
+		buffer_add_text(array, array->length == 0 ? "{NULL" : ",NULL");
+		return;
+	}
 	buffer_add_text(array, array->length == 0 ? "{\"" : ",\"");
 	for (; *text != '\0'; text++)
 	{

@@ -92,19 +92,6 @@ items_of_stream_end(HubWork *work, WorkStream *stream, bool is_cut_off)
 			}
 }
 
-/* Their leases have ended with the session. */
-void
-items_forget_turns(HubWork *work)
-{
-	for (int h = 0; h < ITEM_HASHES; h++)
-		for (WorkItem *item = work->items[h], *next; item != NULL; item = next)
-		{
-			next = item->next;
-			if (item->kind == WORK_TURN)
-				item_remove(work, item);
-		}
-}
-
 /* The tokens of the items that are chosen. */
 void
 items_tokens(HubWork *work, bool (*chosen) (const WorkItem *item, double now), Buffer *array, bool removes)
