@@ -199,8 +199,6 @@ durable_apply_entity(PG_FUNCTION_ARGS)
 	lock_entity(id, &row);
 	result = apply(id, durable_registry_entity(durable_entity_name(id), GetUserId()), operation, input, &row);
 
-	/* A unit that found the row locked has skipped the messages of the entity. */
-	durable_wakeup_inbox(GetUserId(), row.key);
 	if (result == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_JSONB_P(result);
@@ -251,6 +249,8 @@ wait_for_row(const char *id)
 	bool		locked = false;
 	bool		made = false;
 
+	/* A unit that finds the row locked skips the messages of the entity. */
+	durable_wakeup_released(GetUserId(), DatumGetInt64(values[2]));
 	while (!locked && !made)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -343,8 +343,6 @@ durable_purge_entity(PG_FUNCTION_ARGS)
 	purged |= durable_sql_run(&purge_signals, values, NULL, false, 0) > 0;
 	durable_sql_finish();
 
-	/* A unit that found the row locked has skipped the messages of the entity. */
-	durable_wakeup_inbox(GetUserId(), DatumGetInt64(values[2]));
 	PG_RETURN_BOOL(purged);
 }
 

@@ -15,6 +15,8 @@
  * and SetLatch.
  *
  * Wake-ups of a savepoint that was rolled back stay: an unnecessary wake-up is harmless.
+ * A transaction that has locked a row which workers pass over (durable_wakeup_released) wakes them also when
+ * it, or a savepoint, is rolled back.  By that time it counts as ended, so the workers find the row free.
  * A prepared transaction wakes no process (its COMMIT PREPARED may happen in another
  * session, after a restart): the slow recheck finds its rows.
  */
@@ -58,6 +60,7 @@ typedef struct KeyList
 static struct
 {
 	bool		any;			/* false: the other fields are empty */
+	bool		releases;		/* the owners' workers are woken also by a rollback */
 	OwnerWakeup  *owners;
 	int			nowners;
 	int			size;
@@ -76,14 +79,17 @@ static void note(void);
 static void add_key(KeyList *list, int64 key);
 static void wake_coordinator(int code, Datum arg);
 static void end_of_transaction(XactEvent event, void *arg);
+static void end_of_savepoint(SubXactEvent event, SubTransactionId id, SubTransactionId parent, void *arg);
 static void deliver(void);
-static void tell_workers(DurableDatabase *db, const OwnerWakeup *owner);
+static void tell_owners(DurableDatabase *db, TimestampTz stop);
+static void tell_workers(DurableDatabase *db, const OwnerWakeup *owner, TimestampTz stop);
 static void wake_some(Latch **idle, int nidle, int wanted, int64 first);
 
 void
 durable_wakeup_install(void)
 {
 	RegisterXactCallback(end_of_transaction, NULL);
+	RegisterSubXactCallback(end_of_savepoint, NULL);
 }
 
 /* --- while the transaction runs --------------------------------------------------- */
@@ -123,6 +129,13 @@ is_old(int64 key)
 	if (key > newest)
 		pg_atomic_write_u64(&db->newest_key, (uint64) key);
 	return newest - key > NEW_KEYS;
+}
+
+void
+durable_wakeup_released(Oid owner, int64 key)
+{
+	durable_wakeup_inbox(owner, key);
+	pending.releases = true;
 }
 
 void
@@ -284,16 +297,27 @@ end_of_transaction(XactEvent event, void *arg)
 			deliver();
 			break;
 		case XACT_EVENT_ABORT:
+			if (pending.releases && durable_my_database() != NULL)
+				tell_owners(durable_my_database(), GetCurrentTransactionStopTimestamp());
+			break;
 		case XACT_EVENT_PREPARE:
 		case XACT_EVENT_PARALLEL_COMMIT:
 		case XACT_EVENT_PARALLEL_ABORT:
 			break;
 	}
-	pending.any = false;
+	pending.any = pending.releases = false;
 	pending.nowners = 0;
 	pending.finished.n = 0;
 	pending.cancelled.n = 0;
 	pending.registrations = pending.engine = pending.extension = pending.pause = pending.unpause = false;
+}
+
+/* The row lock that it has taken is gone, although the transaction may stay open for a long time. */
+static void
+end_of_savepoint(SubXactEvent event, SubTransactionId id, SubTransactionId parent, void *arg)
+{
+	if (pending.releases && event == SUBXACT_EVENT_ABORT_SUB && durable_my_database() != NULL)
+		tell_owners(durable_my_database(), GetCurrentTimestamp());
 }
 
 static void
@@ -315,8 +339,7 @@ deliver(void)
 		durable_database_set_paused(pending.pause);
 	if (pending.registrations)
 		pg_atomic_fetch_add_u64(&db->generation, 1);
-	for (int i = 0; i < pending.nowners; i++)
-		tell_workers(db, &pending.owners[i]);
+	tell_owners(db, GetCurrentTransactionStopTimestamp());
 	for (int i = 0; i < pending.cancelled.n; i++)
 		durable_slot_cancel(db, pending.cancelled.keys[i], CANCEL_TERMINATED);
 	if (pending.engine)
@@ -329,16 +352,23 @@ deliver(void)
 		durable_database_examine(db);
 }
 
+static void
+tell_owners(DurableDatabase *db, TimestampTz stop)
+{
+	pg_memory_barrier();
+	for (int i = 0; i < pending.nowners; i++)
+		tell_workers(db, &pending.owners[i], stop);
+}
+
 /*
  * Every worker of that owner gets the hints, because any of them may look next; as many
  * are woken as there is work for.  If no worker will be free soon, the coordinator is
  * asked for one.
  */
 static void
-tell_workers(DurableDatabase *db, const OwnerWakeup *owner)
+tell_workers(DurableDatabase *db, const OwnerWakeup *owner, TimestampTz stop)
 {
 	DurableSlot *self = durable_my_slot();
-	TimestampTz stop = GetCurrentTransactionStopTimestamp();
 	TimestampTz now = stop + (int64) pg_atomic_read_u64(&db->clock_offset);
 	TimestampTz due = Min(owner->timer_due, owner->task_due);
 	int64		first = owner->nold > 0 ? owner->old[0] : owner->low_key;

@@ -8,6 +8,7 @@ use DurableTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(time);
 
 my $node = new_node('main', conf => <<'CONF');
 durable.max_workers = 3
@@ -88,6 +89,25 @@ is($node->safe_psql('postgres', "SELECT jsonb_array_length(durable.entity_state(
 $session->query_safe('COMMIT');
 $session->quit;
 becomes("SELECT durable.entity_state('fragile', 'b') = '[1]'", 'and is run after that');
+
+# Workers that have passed over the entity are woken also by the end of a transaction that is rolled back, or that fails.
+foreach my $end ('ROLLBACK', 'SELECT 1/0', 'ROLLBACK TO a; COMMIT')
+{
+	foreach my $what ("durable.purge_entity('fragile', 'b')", "durable.apply_entity('fragile', 'b', 'add', 0)")
+	{
+		my $before = $node->safe_psql('postgres', "SELECT jsonb_array_length(durable.entity_state('fragile', 'b'))");
+		$session = $node->background_psql('postgres', on_error_stop => 0);
+		$session->query("BEGIN; SAVEPOINT a; SELECT $what");
+		$node->safe_psql('postgres', "SELECT durable.signal_entity('fragile', 'b', 'add', 1); SELECT durable.signal_entity('fragile', 'other', 'add', 1)");
+		becomes("SELECT count(*) = 1 FROM durable.inbox", 'the other entity was served, and all workers have passed over this one');
+		$node->safe_psql('postgres', 'SELECT pg_sleep(0.2)');
+		my $since = time;
+		$session->query($end);
+		$node->poll_query_until('postgres', "SELECT jsonb_array_length(durable.entity_state('fragile', 'b')) = $before + 1");
+		cmp_ok(time - $since, '<', patience(0.8), "served soon after $what and $end");
+		$session->quit;
+	}
+}
 
 # One that takes long is run alone, once; what comes behind it waits for it, and nothing else does.
 $node->safe_psql('postgres', <<'SQL');
