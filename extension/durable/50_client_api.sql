@@ -88,6 +88,10 @@ CREATE FUNCTION durable.purge(instance_id text)
 RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'durable_purge';
 
+CREATE FUNCTION durable.purge_family(instance_id text)
+RETURNS bigint
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_purge_family';
+
 CREATE FUNCTION durable.purge_history(
     older_than      interval    DEFAULT '30 days',
     statuses        text[]      DEFAULT NULL,
@@ -117,5 +121,7 @@ COMMENT ON FUNCTION durable.suspend(text, text) IS
     'suspends an instance; messages are kept until it is resumed';
 COMMENT ON FUNCTION durable.resume(text, text) IS 'resumes a suspended instance';
 COMMENT ON FUNCTION durable.purge(text) IS 'deletes a finished instance and its history';
+COMMENT ON FUNCTION durable.purge_family(text) IS
+    'deletes a finished instance as durable.purge does; returns how many were deleted with its sub-orchestrations';
 COMMENT ON FUNCTION durable.purge_history(interval, text[], text, integer) IS
     'deletes the finished instances of the caller that are older than the given interval, and returns their number';

@@ -171,7 +171,7 @@ BEGIN
             RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'a batch of instances to purge has at most 500';
         END IF;
         FOREACH id IN ARRAY ids LOOP
-            deleted := deleted + durable.grpc_purge_one(id);
+            deleted := deleted + durable.grpc_purge_one(id, coalesce((request ->> 'recursive')::boolean, false));
         END LOOP;
         RETURN jsonb_build_object('deleted', deleted, 'is_complete', true);
     END IF;
@@ -183,7 +183,7 @@ BEGIN
         FROM durable.query(statuses => statuses, created_from => (filter ->> 'created_from')::timestamptz,
                            created_to => (filter ->> 'created_to')::timestamptz, page_size => 500, after => after) WITH ORDINALITY AS q;
         FOREACH id IN ARRAY coalesce(page.ids, '{}') LOOP
-            deleted := deleted + durable.grpc_purge_one(id);
+            deleted := deleted + durable.grpc_purge_one(id, coalesce((request ->> 'recursive')::boolean, false));
         END LOOP;
         EXIT WHEN page.many < 500;
         IF clock_timestamp() > until THEN
@@ -196,13 +196,13 @@ BEGIN
 END;
 $$;
 
-CREATE FUNCTION durable.grpc_purge_one(instance_id text) RETURNS integer
+CREATE FUNCTION durable.grpc_purge_one(instance_id text, is_recursive boolean) RETURNS integer
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM durable.purge(instance_id);
-    RETURN 1;
+    -- Sub-orchestrations that have ended are deleted in any case.
+    RETURN CASE WHEN is_recursive THEN durable.purge_family(instance_id) ELSE least(durable.purge_family(instance_id), 1) END;
 EXCEPTION
     -- there is none, it runs, several roles have it
     WHEN SQLSTATE 'WF003' OR object_not_in_prerequisite_state OR SQLSTATE '42P08' THEN RETURN 0;
@@ -446,7 +446,7 @@ COMMENT ON FUNCTION durable.grpc_get(jsonb) IS 'RPC GetInstance';
 COMMENT ON FUNCTION durable.grpc_control(text, jsonb) IS 'RPCs RaiseEvent, TerminateInstance, SuspendInstance and ResumeInstance';
 COMMENT ON FUNCTION durable.grpc_rewind(jsonb) IS 'RPC RewindInstance';
 COMMENT ON FUNCTION durable.grpc_purge(jsonb) IS 'RPC PurgeInstances';
-COMMENT ON FUNCTION durable.grpc_purge_one(text) IS 'purges an instance if it has ended, and returns how many were purged';
+COMMENT ON FUNCTION durable.grpc_purge_one(text, boolean) IS 'purges an instance if it has ended, and returns how many were purged';
 COMMENT ON FUNCTION durable.grpc_query(jsonb) IS 'RPC QueryInstances';
 COMMENT ON FUNCTION durable.grpc_list_ids(jsonb) IS 'RPC ListInstanceIds';
 COMMENT ON FUNCTION durable.grpc_history(jsonb) IS 'RPC StreamInstanceHistory';

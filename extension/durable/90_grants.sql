@@ -11,7 +11,7 @@ BEGIN ATOMIC
       AND p.proname = ANY (ARRAY[
           -- clients
           'start', 'start_or_get', 'run', 'raise_event', 'wait', 'wait_for', 'status', 'history', 'query', 'explain', 'calls', 'progress', 'source', 'shorten', 'mermaid_text',
-          'terminate', 'suspend', 'resume', 'purge', 'purge_history', 'restart', 'rewind', 'rewind_all',
+          'terminate', 'suspend', 'resume', 'purge', 'purge_family', 'purge_history', 'restart', 'rewind', 'rewind_all',
           'start_with_event', 'publish', 'subscribe_instance', 'unsubscribe_instance', 'wait_any', 'wait_for_any',
           'version', 'doctor', 'retry', 'stat_reset',
           'verify_replay', 'repin', 'repin_all',

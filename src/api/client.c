@@ -370,15 +370,16 @@ send(const ClientInstance *instance, char kind, const char *name, const Jsonb *p
 	durable_inbox_insert(list_make1(&message));
 }
 
-bool
+int64
 durable_client_purge(int64 key)
 {
+	int64		all;
 	int64		purged;
 
 	durable_sql_connect();
-	(void) durable_finished_delete(&key, 1, true, &purged);
+	all = durable_finished_delete(&key, 1, true, &purged);
 	durable_sql_finish();
-	return purged > 0;
+	return purged > 0 ? all : 0;
 }
 
 /* --- identity ------------------------------------------------------------------------- */

@@ -98,9 +98,9 @@ extern void durable_client_seed_engine(void);
 
 /*
  * Deletes a finished instance with its finished sub-orchestrations and all that belongs
- * to them; false if it is gone or not finished.
+ * to them; returns how many, 0 if it is gone or not finished.
  */
-extern bool durable_client_purge(int64 key);
+extern int64 durable_client_purge(int64 key);
 
 /*
  * durable.start without its argument handling.  input may be NULL.  Returns the

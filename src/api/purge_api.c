@@ -44,16 +44,35 @@ static DurableSql find_batch = {
 
 static ArrayType *finished_statuses(FunctionCallInfo fcinfo, int argno);
 
+static int64 purge(FunctionCallInfo fcinfo);
+
 PG_FUNCTION_INFO_V1(durable_purge);
+PG_FUNCTION_INFO_V1(durable_purge_family);
 PG_FUNCTION_INFO_V1(durable_purge_history);
 
 Datum
 durable_purge(PG_FUNCTION_ARGS)
 {
+	durable_client_refuse_in_turn("purge", "Call it from an activity.");
+	(void) purge(fcinfo);
+	PG_RETURN_VOID();
+}
+
+/* purge_family(instance_id): how many were deleted, with the sub-orchestrations */
+Datum
+durable_purge_family(PG_FUNCTION_ARGS)
+{
+	durable_client_refuse_in_turn("purge_family", "Call it from an activity.");
+	PG_RETURN_INT64(purge(fcinfo));
+}
+
+static int64
+purge(FunctionCallInfo fcinfo)
+{
 	ClientInstance instance;
 	char	   *instance_id;
+	int64		purged;
 
-	durable_client_refuse_in_turn("purge", "Call it from an activity.");
 	PreventCommandIfReadOnly("durable.purge()");
 	instance_id = durable_client_name(fcinfo, 0, "instance id");
 	durable_client_require(instance_id, &instance);
@@ -66,12 +85,13 @@ durable_purge(PG_FUNCTION_ARGS)
 				 errhint("SELECT durable.terminate(%s) ends it; purge it after that.",
 						 quote_literal_cstr(instance_id))));
 
-	if (!durable_client_purge(instance.key))
+	purged = durable_client_purge(instance.key);
+	if (purged == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("instance \"%s\" has changed since this transaction began", instance_id),
 				 errhint("Try again in a new transaction.")));
-	PG_RETURN_VOID();
+	return purged;
 }
 
 Datum

@@ -36,6 +36,7 @@ static HistoryEvent *read_call(const Jsonb *action, const char *type, const Acti
 static void read_entity_message(HistoryEvent *call, JsonbParseState **state, const Jsonb *action,
 								const ActionPlace * place);
 static char **read_lock_set(const Jsonb *action, const ActionPlace * place, int *nids);
+static Jsonb *end_id(const Jsonb *action, const ActionPlace * place);
 static Jsonb *read_end(const Jsonb *action, const ActionPlace * place, TimestampTz now);
 static Jsonb *read_carryover(const Jsonb *action, const ActionPlace * place, TimestampTz now);
 
@@ -221,6 +222,17 @@ read_lock_set(const Jsonb *action, const ActionPlace * place, int *nids)
 	return ids;
 }
 
+/* Nothing answers to this id, and SDKs that have not run the orchestration send -1.  NULL: that is it. */
+static Jsonb *
+end_id(const Jsonb *action, const ActionPlace * place)
+{
+	Jsonb	   *id = durable_json_get_member(action, "id");
+
+	if (id != NULL && strcmp(JsonbToCString(NULL, &id->root, VARSIZE(id)), "-1") == 0)
+		return NULL;
+	return durable_history_number(durable_action_id(action, place));
+}
+
 /* In the form that run/external.c reads. */
 static Jsonb *
 read_end(const Jsonb *action, const ActionPlace * place, TimestampTz now)
@@ -244,7 +256,7 @@ read_end(const Jsonb *action, const ActionPlace * place, TimestampTz now)
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	durable_action_push_text(&state, "status", status);
-	durable_json_push_member(&state, "id", durable_history_number(durable_action_id(action, place)));
+	durable_json_push_member(&state, "id", end_id(action, place));
 	durable_json_push_member(&state, "output", durable_action_payload(action, "output", place));
 	if (status[0] == STATUS_FAILED)
 		durable_json_push_member(&state, "failure", durable_action_failure(action, place));

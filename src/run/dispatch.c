@@ -19,6 +19,7 @@
 
 #include "access/xact.h"
 #include "mb/pg_wchar.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 
 #include "activity.h"
@@ -41,6 +42,7 @@ static bool run_activity(Batch * batch, Instance *instance, const Decision *deci
 static bool cannot_call(Batch * batch, Instance *instance, const Decision *decision, bool ending,
 						const char *problem, Jsonb *failure);
 static ActivityTarget *target_of(Batch * batch, const Instance *instance, Decision *decision, Oid namespace);
+static const Jsonb *call_of(const Instance *instance, const Jsonb *extra);
 static const char *share_of(const ActivityTarget * target, const Jsonb *input);
 static void make_task(Batch * batch, Instance *instance, const Decision *decision, ActivityTarget * target,
 					TimestampTz run_at, int attempt, const Jsonb *failure);
@@ -254,12 +256,26 @@ make_task(Batch * batch, Instance *instance, const Decision *decision, ActivityT
 		row->priority = target->priority;
 		row->share = share_of(target, row->handler == NULL && durable_external_is(instance) ?
 							  durable_verbatim_to_json(decision->input) : decision->input);
-		row->call = row->handler == NULL && durable_external_is(instance) ? decision->extra : NULL;
+		row->call = row->handler == NULL && durable_external_is(instance) ? call_of(instance, decision->extra) : NULL;
 		batch->new_queued = lappend(batch->new_queued, row);
 	}
 	else
 		batch->new_tasks = lappend(batch->new_tasks, row);
 	MemoryContextSwitchTo(old);
+}
+
+/* What workers get to know of a call.  A call without a version has that of its orchestration. */
+static const Jsonb *
+call_of(const Instance *instance, const Jsonb *extra)
+{
+	JsonbParseState *state = NULL;
+
+	if (instance->version == NULL || durable_json_get_member(extra, "version") != NULL)
+		return extra;
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	durable_json_push_member(&state, "version", durable_json_text(instance->version));
+	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(extra),
+											  JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)))));
 }
 
 /* The key by which its queue is shared; NULL: the key is its owner. */
