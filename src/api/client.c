@@ -68,7 +68,6 @@ static Oid	asking_role = InvalidOid;
 
 static bool looks_like_json(const char *text);
 static void find(const char *instance_id, bool (*allowed) (Oid owner), ClientInstance *instance);
-static void take(DurableScan *scan, ClientInstance *instance);
 
 static void send(const ClientInstance *instance, char kind, const char *name, const Jsonb *payload, bool is_text);
 
@@ -217,7 +216,7 @@ durable_client_look_up(Oid owner, const char *instance_id, ClientInstance *insta
 	durable_scan_begin(&scan);
 	found = durable_scan_next(&scan);
 	if (found)
-		take(&scan, instance);
+		durable_client_take(&scan, instance);
 	durable_scan_close_latest(&scan);
 
 	if (found)
@@ -259,7 +258,7 @@ find(const char *instance_id, bool (*allowed) (Oid owner), ClientInstance *insta
 		own = owner == GetUserId(); /* it has just been started */
 		if (!own && !allowed(owner))
 			continue;
-		take(&scan, instance);
+		durable_client_take(&scan, instance);
 		others[nothers++] = owner;
 	}
 	durable_scan_close_latest(&scan);
@@ -277,8 +276,8 @@ find(const char *instance_id, bool (*allowed) (Oid owner), ClientInstance *insta
 	instance->instance_id = pstrdup(instance_id);
 }
 
-static void
-take(DurableScan *scan, ClientInstance *instance)
+void
+durable_client_take(DurableScan *scan, ClientInstance *instance)
 {
 	instance->key = durable_scan_int8(scan, INSTANCE_KEY);
 	instance->owner = durable_scan_oid(scan, INSTANCE_OWNER);

@@ -7,6 +7,7 @@
 
 #include "durable.h"
 #include "fmgr.h"
+#include "table_scan.h"
 
 /* An instance as a client finds it. */
 typedef struct ClientInstance
@@ -63,6 +64,9 @@ extern char *durable_client_text(FunctionCallInfo fcinfo, int argno);
 extern bool durable_client_look_up(Oid owner, const char *instance_id, ClientInstance *instance);
 extern void durable_client_require(const char *instance_id, ClientInstance *instance);
 extern void durable_client_require_visible(const char *instance_id, ClientInstance *instance);
+
+/* Fills in an instance from the row that the scan has found, except for the id. */
+extern void durable_client_take(DurableScan *scan, ClientInstance *instance);
 
 /* As require; raises WF004 when it is finished. */
 extern void durable_client_require_unfinished(const char *instance_id, ClientInstance *instance);
@@ -143,10 +147,11 @@ extern char *durable_client_check_start(const StartRequest *request, const Jsonb
 extern void durable_client_check_tables(void);
 
 /*
- * status_row.c: the row of durable.instances as a composite of that description.
- * False if the instance goes on, has a parent, or is none that the current user may
- * see: then the view says it.
+ * status_row.c: looks the instance up by its id and owner, and fills in the rest of it.  Returns
+ * false if it does not exist.  *row: its row of durable.instances as a composite of that
+ * description, in CurrentMemoryContext; 0 if the instance goes on, has a parent, or is
+ * none that the current user may see: then the view must be read.
  */
-extern bool durable_status_of_ended(const ClientInstance *instance, TupleDesc desc, Datum *result);
+extern bool durable_status_look_up(ClientInstance *instance, TupleDesc desc, Datum *row);
 
 #endif							/* DURABLE_CLIENT_H */

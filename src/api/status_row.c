@@ -46,10 +46,10 @@ static void copy(StatusRow *row, int column, DurableScan *scan, int from);
 static void set(StatusRow *row, int column, Datum value);
 
 bool
-durable_status_of_ended(const ClientInstance *instance, TupleDesc desc, Datum *result)
+durable_status_look_up(ClientInstance *instance, TupleDesc desc, Datum *result)
 {
 	DurableScan scan;
-	bool		simple;
+	bool		found;
 
 	if (desc->natts != ROW_COLUMNS)
 		elog(ERROR, "durable.instance_status has %d columns, expected %d", desc->natts, (int) ROW_COLUMNS);
@@ -58,8 +58,11 @@ durable_status_of_ended(const ClientInstance *instance, TupleDesc desc, Datum *r
 	durable_scan_key(&scan, INSTANCE_ID, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(instance->instance_id));
 	durable_scan_key(&scan, INSTANCE_OWNER, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(instance->owner));
 	durable_scan_begin(&scan);
-	simple = durable_scan_next(&scan) && is_simple(&scan);
-	if (simple)
+	found = durable_scan_next(&scan);
+	if (found)
+		durable_client_take(&scan, instance);
+	*result = (Datum) 0;
+	if (found && is_simple(&scan))
 	{
 		StatusRow	row;
 
@@ -70,7 +73,7 @@ durable_status_of_ended(const ClientInstance *instance, TupleDesc desc, Datum *r
 		*result = HeapTupleGetDatum(heap_form_tuple(desc, row.values, row.nulls));
 	}
 	durable_scan_close_latest(&scan);
-	return simple;
+	return found;
 }
 
 static bool

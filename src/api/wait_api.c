@@ -34,6 +34,7 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/inval.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -72,9 +73,10 @@ static DurableSql pending_rewind = {
 
 static bool is_over(const ClientInstance *instance);
 static void notice_not_begun(const char *instance_id);
-static Datum status_datum(FunctionCallInfo fcinfo, const ClientInstance *instance);
+static TupleDesc status_desc(FunctionCallInfo fcinfo);
+static Datum status_datum(const ClientInstance *instance, TupleDesc desc);
 static void refuse_on_standby(const char *function, const char *instance_id, TimestampTz deadline);
-static char sleep_until_finished(const ClientInstance *instance, TimestampTz deadline);
+static Datum sleep_until_finished(const ClientInstance *instance, TupleDesc desc, TimestampTz deadline);
 static bool sleep_until_any_finished(char **ids, int nids, TimestampTz deadline,
 									 ClientInstance *finished);
 
@@ -89,7 +91,7 @@ durable_status(PG_FUNCTION_ARGS)
 
 	durable_client_refuse_in_turn("status", "Call it from an activity.");
 	durable_client_require_visible(durable_client_name(fcinfo, 0, "instance id"), &instance);
-	return status_datum(fcinfo, &instance);
+	return status_datum(&instance, status_desc(fcinfo));
 }
 
 Datum
@@ -98,6 +100,8 @@ durable_wait(PG_FUNCTION_ARGS)
 	ClientInstance instance;
 	char	   *instance_id;
 	TimestampTz deadline;
+	TupleDesc	desc = status_desc(fcinfo);
+	Datum		row = (Datum) 0;
 
 	durable_client_refuse_in_turn("wait", "Use durable.call_sub_orchestrator().");
 	durable_shmem_require();
@@ -115,10 +119,9 @@ durable_wait(PG_FUNCTION_ARGS)
 					 errdetail("The instance cannot begin before this transaction commits, so the wait would never end."),
 					 errhint("Commit the transaction first, or use CALL durable.run().")));
 		refuse_on_standby("wait", instance_id, deadline);
-		if (sleep_until_finished(&instance, deadline) == STATUS_PENDING)
-			notice_not_begun(instance_id);
+		row = sleep_until_finished(&instance, desc, deadline);
 	}
-	return status_datum(fcinfo, &instance);
+	return row != (Datum) 0 ? row : status_datum(&instance, desc);
 }
 
 /* Tells a waiter that the instance has not begun to run, and how to find the reason. */
@@ -147,20 +150,29 @@ is_over(const ClientInstance *instance)
 	return !pending;
 }
 
-/* The row of durable.instances, as durable.instance_status, which has the same columns. */
-static Datum
-status_datum(FunctionCallInfo fcinfo, const ClientInstance *instance)
+static TupleDesc
+status_desc(FunctionCallInfo fcinfo)
 {
-	Datum		values[2] = {CStringGetTextDatum(instance->instance_id), ObjectIdGetDatum(instance->owner)};
-	Oid			asking = GetUserId();
-	MemoryContext caller = CurrentMemoryContext;
 	TupleDesc	desc;
-	Datum		result = (Datum) 0;
-	bool		found = false;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	if (durable_status_of_ended(instance, desc, &result))
+	return desc;
+}
+
+/* The row of durable.instances, as durable.instance_status, which has the same columns. */
+static Datum
+status_datum(const ClientInstance *instance, TupleDesc desc)
+{
+	ClientInstance present = *instance;
+	Datum		values[2] = {CStringGetTextDatum(instance->instance_id), ObjectIdGetDatum(instance->owner)};
+	Oid			asking = GetUserId();
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		result = (Datum) 0;
+	bool		found = false;
+
+	(void) durable_status_look_up(&present, desc, &result);
+	if (result != (Datum) 0)
 		return result;
 
 	durable_sql_connect();
@@ -225,30 +237,37 @@ durable_wait_refuse_in_activity(const char *function)
 				 errhint("Let the orchestration wait instead: use durable.call_sub_orchestrator(), or wait for an event that the other instance sends.")));
 }
 
-/* Returns the status that it has seen last: of an end, or when the time was over. */
-static char
-sleep_until_finished(const ClientInstance *instance, TimestampTz deadline)
+/* Returns the row of an end that it has seen, if that look-up can make it, else 0. */
+static Datum
+sleep_until_finished(const ClientInstance *instance, TupleDesc desc, TimestampTz deadline)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(caller, "durable wait", ALLOCSET_SMALL_SIZES);
 	int			waiter = durable_waiter_begin(instance->key);
-	volatile char status = '\0';
+	ClientInstance present = *instance;
+	volatile Datum row = (Datum) 0;
 
 	PG_TRY();
 	{
 		MemoryContextSwitchTo(context);
 		for (;;)
 		{
-			ClientInstance present;
 			long		ms = durable_wait_ms(deadline);
+			Datum		seen;
+			bool		over;
 
 			CHECK_FOR_INTERRUPTS();
 			MemoryContextReset(context);
-			if (!durable_client_look_up(instance->owner, instance->instance_id, &present) ||
+			if (!durable_status_look_up(&present, desc, &seen) ||
 				!durable_client_may_see(instance->owner))
 				durable_client_no_instance(instance->instance_id);
-			status = present.status;
-			if (is_over(&present) || ms <= 0)
+			over = is_over(&present);
+			if (over && seen != (Datum) 0)
+			{
+				MemoryContextSwitchTo(caller);
+				row = datumCopy(seen, false, -1);
+			}
+			if (over || ms <= 0)
 				break;
 			durable_waiter_wait(waiter, ms);
 
@@ -263,7 +282,9 @@ sleep_until_finished(const ClientInstance *instance, TimestampTz deadline)
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
-	return status;
+	if (present.status == STATUS_PENDING)
+		notice_not_begun(instance->instance_id);
+	return row;
 }
 
 /* --- waiting for one of many ---------------------------------------------------------- */
@@ -284,7 +305,7 @@ durable_wait_any(PG_FUNCTION_ARGS)
 
 	if (!sleep_until_any_finished(ids, nids, deadline, &finished))
 		PG_RETURN_NULL();
-	return status_datum(fcinfo, &finished);
+	return status_datum(&finished, status_desc(fcinfo));
 }
 
 char **
