@@ -52,16 +52,16 @@ CREATE VIEW app.last AS SELECT (t).instance_id, app.shown((t).past_events) AS pa
 -- an entity in SQL: the answer is there with the next turn, and a failure has its SQLSTATE
 SELECT durable.start('Flow', NULL, 'one');
 CALL app.fetch();
-SELECT app.done('one', '{"type": "send_entity_message", "id": 1, "message": "signal", "instance_id": "@Account@a", "operation": "deposit", "input": "100", "request_id": "r1"}',
-    '{"type": "send_entity_message", "id": 2, "message": "call", "instance_id": "@account@a", "operation": "withdraw", "input": " 30 ", "request_id": "r2"}',
-    '{"type": "send_entity_message", "id": 3, "message": "call", "instance_id": "@account@a", "operation": "withdraw", "input": "90", "request_id": "r3"}');
+SELECT app.done('one', '{"type": "signal_entity", "id": 1, "instance_id": "@Account@a", "operation": "deposit", "input": "100", "request_id": "r1"}',
+    '{"type": "call_entity", "id": 2, "instance_id": "@account@a", "operation": "withdraw", "input": " 30 ", "request_id": "r2"}',
+    '{"type": "call_entity", "id": 3, "instance_id": "@account@a", "operation": "withdraw", "input": "90", "request_id": "r3"}');
 CALL app.fetch();
 SELECT * FROM app.last \gx
 SELECT is_new, event_id, type, task_id, name, input, instance_id, request_id FROM durable.turn_events((SELECT (t).token FROM turns ORDER BY n DESC LIMIT 1)) WHERE type LIKE 'Entity%';
 -- an external entity whose name nobody has registered, in the queue of the orchestration
-SELECT app.done('one', '{"type": "send_entity_message", "id": 7, "message": "call", "instance_id": "@Lamp@x", "operation": "on", "input": "{\"b\": 1,  \"a\": 2}", "request_id": "r4"}',
-    '{"type": "send_entity_message", "id": 8, "message": "call", "instance_id": "@lamp@x", "operation": "fail", "request_id": "r5"}',
-    '{"type": "send_entity_message", "id": 9, "message": "signal", "instance_id": "@lamp@x", "operation": "later", "due_at": "2100-01-01 00:00:00+00", "request_id": "r6"}');
+SELECT app.done('one', '{"type": "call_entity", "id": 7, "instance_id": "@Lamp@x", "operation": "on", "input": "{\"b\": 1,  \"a\": 2}", "request_id": "r4"}',
+    '{"type": "call_entity", "id": 8, "instance_id": "@lamp@x", "operation": "fail", "request_id": "r5"}',
+    '{"type": "signal_entity", "id": 9, "instance_id": "@lamp@x", "operation": "later", "due_at": "2100-01-01 00:00:00+00", "request_id": "r6"}');
 CALL durable.drain();
 SELECT kind, detail FROM durable.waiting WHERE instance_id = 'one' ORDER BY task;
 CALL app.fetch();
@@ -72,23 +72,23 @@ SELECT * FROM app.last \gx
 SELECT entity_id, state_text, waiting, queue FROM durable.entities ORDER BY 1;
 SELECT count(*) FROM durable.entity_operation WHERE due_at = '2100-01-01 00:00:00+00';
 -- a critical section: lock, two calls, unlock one after the other
-SELECT app.done('one', '{"type": "send_entity_message", "id": 10, "message": "lock", "lock_set": ["@lamp@y", "@account@b", "@Lamp@y"], "request_id": "s1"}');
+SELECT app.done('one', '{"type": "lock_entities", "id": 10, "lock_set": ["@lamp@y", "@account@b", "@Lamp@y"], "request_id": "s1"}');
 CALL app.fetch();
 SELECT new FROM app.last;
 SELECT entity_id, locked_by FROM durable.entities WHERE locked_by IS NOT NULL ORDER BY 1;
 SELECT durable.signal_entity('account', 'b', 'deposit', 5);
-SELECT app.done('one', '{"type": "send_entity_message", "id": 11, "message": "call", "instance_id": "@account@b", "operation": "deposit", "input": "1", "request_id": "r7"}',
-    '{"type": "send_entity_message", "id": 12, "message": "call", "instance_id": "@lamp@y", "operation": "off", "request_id": "r8"}');
+SELECT app.done('one', '{"type": "call_entity", "id": 11, "instance_id": "@account@b", "operation": "deposit", "input": "1", "request_id": "r7"}',
+    '{"type": "call_entity", "id": 12, "instance_id": "@lamp@y", "operation": "off", "request_id": "r8"}');
 CALL app.entities();
 CALL app.fetch();
 SELECT new FROM app.last;
-SELECT app.done('one', '{"type": "send_entity_message", "id": 13, "message": "unlock", "instance_id": "@account@b", "request_id": "s1"}');
+SELECT app.done('one', '{"type": "unlock_entity", "id": 13, "instance_id": "@account@b", "request_id": "s1"}');
 CALL durable.drain();
 SELECT entity_id, locked_by, state_text FROM durable.entities WHERE key IN ('b', 'y') ORDER BY 1;
 SELECT durable.raise_event('one', 'go');
 CALL app.fetch();
-SELECT app.done('one', '{"type": "send_entity_message", "id": 14, "message": "unlock", "instance_id": "@lamp@y", "request_id": "s1"}',
-    '{"type": "send_entity_message", "id": 14, "message": "unlock", "instance_id": "@lamp@y", "request_id": "never"}');
+SELECT app.done('one', '{"type": "unlock_entity", "id": 14, "instance_id": "@lamp@y", "request_id": "s1"}',
+    '{"type": "unlock_entity", "id": 14, "instance_id": "@lamp@y", "request_id": "never"}');
 CALL durable.drain();
 SELECT entity_id, locked_by, state_text FROM durable.entities WHERE key IN ('b', 'y') ORDER BY 1;
 SELECT durable.raise_event('one', 'go');
@@ -102,7 +102,7 @@ SELECT event_type, task, name, payload FROM durable.history('one') WHERE event_t
 -- locks are free when their holder ends: completed, failed, terminated, continued as new
 SELECT durable.start('Flow', NULL, id) FROM unnest(ARRAY['completes', 'fails', 'goes', 'again']) id;
 CALL app.fetch();
-SELECT app.done(id, jsonb_build_object('type', 'send_entity_message', 'id', 1, 'message', 'lock', 'lock_set', jsonb_build_array('@lamp@' || id, '@account@' || id), 'request_id', 's'))
+SELECT app.done(id, jsonb_build_object('type', 'lock_entities', 'id', 1, 'lock_set', jsonb_build_array('@lamp@' || id, '@account@' || id), 'request_id', 's'))
 FROM unnest(ARRAY['completes', 'fails', 'goes', 'again']) id;
 CALL app.fetch();
 SELECT entity_id, locked_by FROM durable.entities WHERE locked_by IS NOT NULL ORDER BY 1;
@@ -115,7 +115,7 @@ SELECT entity_id, locked_by FROM durable.entities WHERE locked_by IS NOT NULL OR
 -- after a rewind it has the locks before its next turn
 SELECT durable.start('Flow', NULL, 'other');
 CALL app.fetch();
-SELECT app.done('other', '{"type": "send_entity_message", "id": 1, "message": "lock", "lock_set": ["@lamp@fails"], "request_id": "s"}');
+SELECT app.done('other', '{"type": "lock_entities", "id": 1, "lock_set": ["@lamp@fails"], "request_id": "s"}');
 CALL app.fetch();
 SELECT durable.rewind('fails', 'repaired');
 CALL app.fetch();
@@ -130,9 +130,9 @@ CALL durable.drain();
 -- several sections at a time, which the SDKs do not allow: all of them end with the instance
 SELECT durable.start('Flow', NULL, 'greedy');
 CALL app.fetch();
-SELECT app.done('greedy', '{"type": "send_entity_message", "id": 1, "message": "lock", "lock_set": ["@lamp@g1"], "request_id": "s1"}',
-    '{"type": "send_entity_message", "id": 2, "message": "lock", "lock_set": ["@lamp@g2"], "request_id": "s2"}',
-    '{"type": "send_entity_message", "id": 3, "message": "lock", "lock_set": ["@lamp@g1"], "request_id": "s3"}');
+SELECT app.done('greedy', '{"type": "lock_entities", "id": 1, "lock_set": ["@lamp@g1"], "request_id": "s1"}',
+    '{"type": "lock_entities", "id": 2, "lock_set": ["@lamp@g2"], "request_id": "s2"}',
+    '{"type": "lock_entities", "id": 3, "lock_set": ["@lamp@g1"], "request_id": "s3"}');
 CALL app.fetch();
 SELECT entity_id, locked_by, waiting FROM durable.entities WHERE locked_by IS NOT NULL ORDER BY 1;
 SELECT durable.terminate('greedy');
@@ -146,19 +146,19 @@ CREATE FUNCTION app.try(action jsonb) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     detail text;
 BEGIN
-    PERFORM app.done('bad', action || '{"type": "send_entity_message", "id": 1}');
+    PERFORM app.done('bad', action || '{"id": 1}');
     RETURN 'accepted';
 EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
     RETURN concat_ws(' ', SQLSTATE, SQLERRM, detail);
 END $$;
-SELECT app.try(a::jsonb) FROM unnest(ARRAY['{}', '{"message": "call"}', '{"message": "shout", "request_id": "r", "instance_id": "@a@b"}',
-    '{"message": "call", "request_id": "r"}', '{"message": "call", "request_id": "r", "instance_id": "b"}', '{"message": "call", "request_id": "r", "instance_id": "@a@b"}',
-    '{"message": "call", "request_id": "r", "instance_id": "@a@b", "operation": "x\ny"}', '{"message": "call", "request_id": "r", "instance_id": "@a@b", "operation": "x", "input": 1}',
-    '{"message": "signal", "request_id": "r", "instance_id": "@a@b", "operation": "x", "due_at": 1}', '{"message": "unlock", "request_id": "r"}', '{"message": "unlock", "instance_id": "@a@b"}',
-    '{"message": "lock", "request_id": "r"}', '{"message": "lock", "request_id": "r", "lock_set": []}', '{"message": "lock", "request_id": "r", "lock_set": [1]}',
-    '{"message": "lock", "request_id": "r", "lock_set": ["x"]}']) a;
-SELECT app.try(jsonb_build_object('message', 'lock', 'request_id', 'r', 'lock_set', (SELECT jsonb_agg('@a@' || n) FROM generate_series(1, 101) n)));
+SELECT app.try(a::jsonb) FROM unnest(ARRAY['{}', '{"type": "call_entity"}', '{"type": "shout_at_entity", "request_id": "r", "instance_id": "@a@b"}',
+    '{"type": "call_entity", "request_id": "r"}', '{"type": "call_entity", "request_id": "r", "instance_id": "b"}', '{"type": "call_entity", "request_id": "r", "instance_id": "@a@b"}',
+    '{"type": "call_entity", "request_id": "r", "instance_id": "@a@b", "operation": "x\ny"}', '{"type": "call_entity", "request_id": "r", "instance_id": "@a@b", "operation": "x", "input": 1}',
+    '{"type": "signal_entity", "request_id": "r", "instance_id": "@a@b", "operation": "x", "due_at": 1}', '{"type": "unlock_entity", "request_id": "r"}', '{"type": "unlock_entity", "instance_id": "@a@b"}',
+    '{"type": "lock_entities", "request_id": "r"}', '{"type": "lock_entities", "request_id": "r", "lock_set": []}', '{"type": "lock_entities", "request_id": "r", "lock_set": [1]}',
+    '{"type": "lock_entities", "request_id": "r", "lock_set": ["x"]}']) a;
+SELECT app.try(jsonb_build_object('type', 'lock_entities', 'request_id', 'r', 'lock_set', (SELECT jsonb_agg('@a@' || n) FROM generate_series(1, 101) n)));
 SELECT durable.terminate('bad');
 CALL durable.drain();
 SELECT count(*) FROM durable.inbox;

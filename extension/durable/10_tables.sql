@@ -263,7 +263,7 @@ CREATE TABLE durable.queue_grant (
 -- activity for programs outside of the database, s one in SQL that its queue has to let begin, o a turn (task is 0, and
 -- attempt is the number of events that it was handed out with), n a batch (key and name are the entity's, input is
 -- its id).  call: what an external orchestration has said about its activity besides name and input; NULL: the activity
--- is not one of an external orchestration; of a batch the ids of the operations that it was handed out with.  session: which fetched the turn.
+-- is not one of an external orchestration; of a batch the ids of the operations that it was handed out with.  session: which fetched the turn or batch.
 --
 -- state: r ready, d delayed until "at", l leased until "at", h held because the
 -- instance is suspended ("at": as before), c and f it was answered at that time and
@@ -306,7 +306,7 @@ CREATE INDEX queued_task_share ON durable.queued_task (queue, kind, share, prior
 CREATE INDEX queued_task_delayed ON durable.queued_task (queue, at) WHERE state = 'd';
 CREATE INDEX queued_task_leased ON durable.queued_task (queue, at) WHERE state = 'l';
 CREATE INDEX queued_task_sql ON durable.queued_task (queue, state) WHERE kind = 's';
-CREATE INDEX queued_task_session ON durable.queued_task (session) WHERE kind = 'o' AND state = 'l';
+CREATE INDEX queued_task_session ON durable.queued_task (session) WHERE kind IN ('o', 'n') AND state = 'l';
 CREATE INDEX queued_task_lost ON durable.queued_task (queue) WHERE lost >= 3;
 CREATE INDEX queued_task_answered ON durable.queued_task (at) WHERE state IN ('c', 'f');
 

@@ -14,11 +14,12 @@ CREATE TYPE durable.entity_batch AS (
 );
 
 CREATE FUNCTION durable.fetch_entities(
-    queue       text,
-    worker      text     DEFAULT NULL,
-    max_batches integer  DEFAULT 1,
-    lease       interval DEFAULT '30 seconds',
-    names       text[]   DEFAULT NULL)
+    queue        text,
+    worker       text     DEFAULT NULL,
+    max_batches  integer  DEFAULT 1,
+    lease        interval DEFAULT '30 seconds',
+    names        text[]   DEFAULT NULL,
+    with_session boolean  DEFAULT false)
 RETURNS SETOF durable.entity_batch LANGUAGE C VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'durable_fetch_entities';
 
 CREATE FUNCTION durable.complete_entity(token text, results jsonb, state text, actions jsonb DEFAULT NULL)
@@ -41,7 +42,7 @@ CREATE FUNCTION durable.signal_entity_text(
 RETURNS void LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_signal_entity_text';
 
 COMMENT ON TYPE durable.entity_batch IS 'operations of an external entity that a worker has fetched';
-COMMENT ON FUNCTION durable.fetch_entities(text, text, integer, interval, text[]) IS
+COMMENT ON FUNCTION durable.fetch_entities(text, text, integer, interval, text[], boolean) IS
     'takes operations of external entities from a queue and leases them for a while';
 COMMENT ON FUNCTION durable.complete_entity(text, jsonb, text, jsonb) IS
     'completes operations of an entity with their results, its state, and the actions that they have decided on';

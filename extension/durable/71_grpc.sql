@@ -283,13 +283,16 @@ BEGIN
         SELECT jsonb_build_object('events', jsonb_agg(e.event ORDER BY e.seq))
         FROM (SELECT h.seq, jsonb_build_object(
                   'type', CASE h.event_type WHEN 'ExecutionFailed' THEN 'ExecutionCompleted' ELSE h.event_type END,
-                  'event_id', CASE WHEN h.event_type IN ('TaskScheduled', 'SubOrchestrationInstanceCreated', 'TimerCreated', 'EventSent') THEN h.task::integer ELSE -1 END,
+                  'event_id', CASE WHEN h.event_type IN ('TaskScheduled', 'SubOrchestrationInstanceCreated', 'TimerCreated', 'EventSent', 'EntityOperationCalled',
+                                                         'EntityOperationSignaled', 'EntityLockRequested', 'EntityUnlockSent') THEN h.task::integer ELSE -1 END,
+                  'request_id', CASE WHEN h.event_type = 'EntityUnlockSent' THEN h.payload::text WHEN h.event_type LIKE 'Entity%' THEN h.task::text END,
+                  'lock_set', CASE h.event_type WHEN 'EntityLockRequested' THEN h.payload END,
                   'task_id', h.task::integer,
                   'at', h.created_at,
                   'name', h.name,
                   'input', CASE WHEN h.event_type IN ('ExecutionTerminated', 'ExecutionSuspended', 'ExecutionResumed') THEN h.payload ->> 'reason'
-                                WHEN h.event_type NOT IN ('TaskFailed', 'SubOrchestrationInstanceFailed', 'ExecutionFailed') THEN h.payload::text END,
-                  'failure', CASE WHEN h.event_type IN ('TaskFailed', 'SubOrchestrationInstanceFailed', 'ExecutionFailed') THEN durable.grpc_failure(h.payload) END,
+                                WHEN h.event_type NOT IN ('TaskFailed', 'SubOrchestrationInstanceFailed', 'ExecutionFailed', 'EntityOperationFailed', 'EntityLockRequested', 'EntityUnlockSent') THEN h.payload::text END,
+                  'failure', CASE WHEN h.event_type IN ('TaskFailed', 'SubOrchestrationInstanceFailed', 'ExecutionFailed', 'EntityOperationFailed') THEN durable.grpc_failure(h.payload) END,
                   'status', CASE h.event_type WHEN 'ExecutionFailed' THEN 'Failed' WHEN 'ExecutionCompleted' THEN 'Completed' END,
                   'instance_id', CASE h.event_type WHEN 'ExecutionStarted' THEN request ->> 'instance_id'
                                                    ELSE coalesce(h.detail ->> 'id', h.detail ->> 'instance_id') END,
@@ -303,53 +306,48 @@ $$;
 
 /* --- entities --------------------------------------------------------------------------------------- */
 
--- A payload for an entity in SQL.  An empty text is no value.
-CREATE FUNCTION durable.grpc_input(payload text) RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+-- An id, or its beginning, as the engine stores it: with the name in lower case.
+CREATE FUNCTION durable.grpc_entity_id(id text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path TO pg_catalog, pg_temp
-AS $$
-BEGIN
-    RETURN nullif(payload, '')::jsonb;
-EXCEPTION
-    WHEN data_exception OR statement_too_complex OR program_limit_exceeded THEN
-        RETURN to_jsonb(payload);
-END;
-$$;
+RETURN lower(substring(id FROM '^@?[^@]*@?')) || substring(id FROM '^@?[^@]*@?(.*)$');
 
-CREATE FUNCTION durable.grpc_entity(request jsonb) RETURNS jsonb
+-- A name that nobody has registered is that of an entity of workers, in the queue of the task hub.
+CREATE FUNCTION durable.grpc_entity(queue text, request jsonb) RETURNS jsonb
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
 AS $$
 DECLARE
-    query jsonb;
+    id text := durable.grpc_entity_id(coalesce(request ->> 'instance_id', ''));
+    query jsonb := coalesce(request -> 'query', '{}');
+    size integer := least(coalesce(nullif(greatest((query ->> 'page_size')::integer, 0), 0), 100), 1000);
     entities jsonb;
     next text;
 BEGIN
     IF request ? 'operation' THEN
-        IF length(request ->> 'instance_id') > 100 THEN
+        IF length(id) > 100 THEN
             RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-                MESSAGE = format('the length of the id of an entity is at most 100, not %s', length(request ->> 'instance_id'));
+                MESSAGE = format('the length of the id of an entity is at most 100, not %s', length(id));
         END IF;
-        PERFORM durable.signal_entity(substring(request ->> 'instance_id' FROM '^@([^@]*)@'), substring(request ->> 'instance_id' FROM '^@[^@]*@(.*)$'),
-                                      request ->> 'operation', durable.grpc_input(request ->> 'input'),
-                                      nullif(greatest((request ->> 'due_at')::timestamptz, clock_timestamp()), clock_timestamp()));
+        PERFORM durable.signal_entity_text(id, request ->> 'operation', request ->> 'input', (request ->> 'due_at')::timestamptz, queue);
         RETURN '{}';
     ELSIF request ? 'instance_id' THEN
         SELECT jsonb_build_object('exists', true, 'entity', durable.grpc_entity_state(e, (request ->> 'with_state')::boolean)) INTO entities
-        FROM durable.entities e WHERE e.entity_id = request ->> 'instance_id' AND pg_has_role(e.owner, 'USAGE') AND (e.state IS NOT NULL OR e.waiting > 0);
+        FROM durable.entities e
+        WHERE e.entity_id = id AND pg_has_role(e.owner, 'USAGE') AND e.state IS NOT NULL
+        ORDER BY e.owner::name <> current_user LIMIT 1;
         RETURN coalesce(entities, '{"exists": false}');
     END IF;
-    query := coalesce(request -> 'query', '{}');
     SELECT jsonb_agg(durable.grpc_entity_state(e, (query ->> 'with_state')::boolean) ORDER BY e.entity_id),
-           CASE WHEN count(*) = least(coalesce(nullif((query ->> 'page_size')::integer, 0), 100), 1000) THEN max(e.entity_id) END
+           CASE WHEN count(*) = size THEN max(e.entity_id) END
         INTO entities, next
     FROM (SELECT * FROM durable.entities e
-          WHERE starts_with(e.entity_id, lower(coalesce(query ->> 'id_prefix', ''))) AND pg_has_role(e.owner, 'USAGE')
+          WHERE starts_with(e.entity_id, durable.grpc_entity_id(coalesce(query ->> 'id_prefix', ''))) AND pg_has_role(e.owner, 'USAGE')
             AND (e.state IS NOT NULL OR (query ->> 'with_transient')::boolean)
             AND e.entity_id > coalesce(nullif(query ->> 'after', ''), '')
             AND e.last_updated_time >= coalesce((query ->> 'modified_from')::timestamptz, '-infinity')
             AND e.last_updated_time < coalesce((query ->> 'modified_to')::timestamptz, 'infinity')
-          ORDER BY e.entity_id LIMIT least(coalesce(nullif((query ->> 'page_size')::integer, 0), 100), 1000)) e;
+          ORDER BY e.entity_id LIMIT size) e;
     RETURN jsonb_build_object('entities', coalesce(entities, '[]'), 'next', next);
 END;
 $$;
@@ -358,7 +356,7 @@ CREATE FUNCTION durable.grpc_entity_state(e durable.entities, with_state boolean
 LANGUAGE sql STABLE
 SET search_path TO pg_catalog, pg_temp
 RETURN jsonb_build_object('instance_id', e.entity_id, 'modified_at', e.last_updated_time, 'backlog', e.waiting,
-                          'locked_by', e.locked_by, 'state', CASE WHEN with_state THEN e.state::text END);
+                          'locked_by', e.locked_by, 'state', CASE WHEN with_state THEN e.state_text END);
 
 /* --- all of them ------------------------------------------------------------------------------------- */
 
@@ -380,7 +378,7 @@ BEGIN
         WHEN rpc = 'PurgeInstances' THEN durable.grpc_purge(request)
         WHEN rpc = 'QueryInstances' THEN durable.grpc_query(request)
         WHEN rpc = 'ListInstanceIds' THEN durable.grpc_list_ids(request)
-        WHEN rpc IN ('SignalEntity', 'GetEntity', 'QueryEntities') THEN durable.grpc_entity(request)
+        WHEN rpc IN ('SignalEntity', 'GetEntity', 'QueryEntities') THEN durable.grpc_entity(queue, request)
         -- There is nothing to be cleaned: entities without state and locks without holders do not stay.
         WHEN rpc IN ('CreateTaskHub', 'DeleteTaskHub', 'CleanEntityStorage') THEN '{}'
         -- All of them were terminated at once.
@@ -435,7 +433,6 @@ $$;
 
 COMMENT ON FUNCTION durable.grpc(text, text, jsonb) IS
     'answers a request of the Durable Task protocol as the current user; queue is that of the task hub';
-COMMENT ON FUNCTION durable.grpc_input(text) IS 'a payload of the Durable Task protocol as jsonb';
 COMMENT ON FUNCTION durable.grpc_statuses(jsonb) IS 'statuses of a request as those of durable.query';
 COMMENT ON FUNCTION durable.grpc_failure(jsonb) IS 'a failure as the Durable Task protocol has it';
 COMMENT ON FUNCTION durable.grpc_state(durable.instance_state, boolean) IS 'the state of an instance for a client of the Durable Task protocol';
@@ -450,7 +447,8 @@ COMMENT ON FUNCTION durable.grpc_purge_one(text, boolean) IS 'purges an instance
 COMMENT ON FUNCTION durable.grpc_query(jsonb) IS 'RPC QueryInstances';
 COMMENT ON FUNCTION durable.grpc_list_ids(jsonb) IS 'RPC ListInstanceIds';
 COMMENT ON FUNCTION durable.grpc_history(jsonb) IS 'RPC StreamInstanceHistory';
-COMMENT ON FUNCTION durable.grpc_entity(jsonb) IS 'RPCs SignalEntity, GetEntity and QueryEntities';
+COMMENT ON FUNCTION durable.grpc_entity_id(text) IS 'an id of an entity, or its beginning, with the name in lower case';
+COMMENT ON FUNCTION durable.grpc_entity(text, jsonb) IS 'RPCs SignalEntity, GetEntity and QueryEntities';
 COMMENT ON FUNCTION durable.grpc_entity_state(durable.entities, boolean) IS 'the state of an entity for a client of the Durable Task protocol';
 COMMENT ON FUNCTION durable.grpc_skip_terminations(jsonb) IS 'RPC SkipGracefulOrchestrationTerminations';
 COMMENT ON FUNCTION durable.grpc_unknown(text) IS 'the error for an RPC that is not supported';

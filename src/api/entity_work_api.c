@@ -41,10 +41,6 @@
 #include "verbatim.h"
 #include "work_token.h"
 
-/* A fetch waits for this time for the commit of another one from the same limited queue. */
-#define BUSY_WAIT_US		(1000 * 1000)
-#define BUSY_STEP_US		2000
-
 #define MOST_BATCHES		1000
 #define BATCH_COLUMNS		9
 
@@ -106,52 +102,13 @@ PG_FUNCTION_INFO_V1(durable_complete_entities);
 
 /* --- fetching ----------------------------------------------------------------------------- */
 
-/* fetch_entities(queue, worker, max_batches, lease, names) */
+/* fetch_entities(queue, worker, max_batches, lease, names, with_session) */
 Datum
 durable_fetch_entities(PG_FUNCTION_ARGS)
 {
-	QueuedWanted wanted = {.kind = QUEUED_BATCH};
-	int64		lease;
-	int			limit;
-	int64		waited = 0;
-	List	   *tasks;
+	QueuedWanted wanted = {.kind = QUEUED_BATCH, .session = durable_work_session(fcinfo, 5)};
+	List	   *tasks = durable_work_fetch(fcinfo, &wanted, "fetch_entities", "max_batches", MOST_BATCHES);
 	ListCell   *cell;
-	bool		busy;
-
-	durable_client_enter("fetch_entities", "It is for workers outside of the database.");
-	wanted.queue = durable_client_name(fcinfo, 0, "queue name");
-	wanted.worker = durable_client_text(fcinfo, 1);
-	if (wanted.worker != NULL)
-		durable_client_check_name(wanted.worker, "worker name");
-	limit = PG_ARGISNULL(2) ? 1 : PG_GETARG_INT32(2);
-	if (limit < 1 || limit > MOST_BATCHES)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("max_batches must be between 1 and %d", MOST_BATCHES)));
-	lease = durable_work_lease(fcinfo, 3);
-	wanted.names = PG_ARGISNULL(4) ? (Datum) 0 : PG_GETARG_DATUM(4);
-	if (IsolationUsesXactSnapshot())
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("durable.fetch_entities() needs isolation level READ COMMITTED"),
-				 errdetail("In another one it would not see what other workers have taken.")));
-	durable_queue_require_work(wanted.queue);
-	if (!pg_strong_random(&wanted.nonce, sizeof(wanted.nonce)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate random values")));
-	for (;;)
-	{
-		wanted.limit = limit;
-		wanted.now = durable_clock_now();
-		wanted.until = wanted.now + lease;
-		tasks = durable_lease_take(&wanted, &busy);
-		if (!busy || waited >= BUSY_WAIT_US)
-			break;
-		CHECK_FOR_INTERRUPTS();
-		pg_usleep(BUSY_STEP_US);
-		waited += BUSY_STEP_US;
-	}
 
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(cell, tasks)

@@ -33,8 +33,8 @@
 #define MOST_ACTIONS	100000
 
 static HistoryEvent *read_call(const Jsonb *action, const char *type, const ActionPlace * place, TimestampTz now);
-static void read_entity_message(HistoryEvent *call, JsonbParseState **state, const Jsonb *action,
-								const ActionPlace * place);
+static bool read_entity_action(HistoryEvent *call, JsonbParseState **state, const char *type, const Jsonb *action,
+							   const ActionPlace * place);
 static char **read_lock_set(const Jsonb *action, const ActionPlace * place, int *nids);
 static Jsonb *end_id(const Jsonb *action, const ActionPlace * place);
 static Jsonb *read_end(const Jsonb *action, const ActionPlace * place, TimestampTz now);
@@ -150,51 +150,49 @@ read_call(const Jsonb *action, const char *type, const ActionPlace * place, Time
 		if (recurse != NULL && strcmp(durable_json_get_text(action, "recurse"), "false") == 0)
 			durable_json_push_member(&state, "alone", recurse);
 	}
-	else if (strcmp(type, "send_entity_message") == 0)
-		read_entity_message(call, &state, action, place);
-	else
+	else if (!read_entity_action(call, &state, type, action, place))
 		durable_action_bad(place, psprintf("Its type is \"%s\".", durable_client_shown(type)));
 	call->extra = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 	return call;
 }
 
-/* A call, a signal, a request for locks, or the end of one lock. */
-static void
-read_entity_message(HistoryEvent *call, JsonbParseState **state, const Jsonb *action, const ActionPlace * place)
+/* A call, a signal, a request for locks, or the end of one lock; false: it is none of these. */
+static bool
+read_entity_action(HistoryEvent *call, JsonbParseState **state, const char *type, const Jsonb *action,
+				   const ActionPlace * place)
 {
-	const char *message = durable_action_text(action, "message", place);
-	TimestampTz due = durable_action_due(action, place);
+	TimestampTz due;
 
-	if (message == NULL)
-		durable_action_bad(place, "Its message is missing.");
+	if (strcmp(type, "call_entity") == 0)
+		call->type = HISTORY_ENTITY_CALLED;
+	else if (strcmp(type, "signal_entity") == 0)
+		call->type = HISTORY_ENTITY_SIGNALED;
+	else if (strcmp(type, "lock_entities") == 0)
+		call->type = HISTORY_ENTITY_LOCK_REQUESTED;
+	else if (strcmp(type, "unlock_entity") == 0)
+		call->type = HISTORY_ENTITY_UNLOCKED;
+	else
+		return false;
 	durable_action_push_text(state, "request", durable_action_name(action, "request_id", place));
-	if (strcmp(message, "lock") == 0)
+	if (call->type == HISTORY_ENTITY_LOCK_REQUESTED)
 	{
 		int			nids;
 		char	  **ids = read_lock_set(action, place, &nids);
 
-		call->type = HISTORY_ENTITY_LOCK_REQUESTED;
 		call->name = durable_entity_ids_join(ids, nids);
 		call->payload = durable_entity_ids_json(ids, nids);
-		return;
+		return true;
 	}
 	durable_action_push_text(state, "id", durable_entity_id_parse(durable_action_name(action, "instance_id", place)));
-	if (strcmp(message, "unlock") == 0)
-	{
-		call->type = HISTORY_ENTITY_UNLOCKED;
-		return;
-	}
-	if (strcmp(message, "call") == 0)
-		call->type = HISTORY_ENTITY_CALLED;
-	else if (strcmp(message, "signal") == 0)
-		call->type = HISTORY_ENTITY_SIGNALED;
-	else
-		durable_action_bad(place, psprintf("Its message is \"%s\".", durable_client_shown(message)));
+	if (call->type == HISTORY_ENTITY_UNLOCKED)
+		return true;
 	call->name = durable_action_name(action, "operation", place);
 	durable_entity_check_operation(call->name);
 	call->payload = durable_action_payload(action, "input", place);
+	due = durable_action_due(action, place);
 	if (call->type == HISTORY_ENTITY_SIGNALED && due != 0)
 		durable_json_push_member(state, "due", durable_history_number(due));
+	return true;
 }
 
 static char **

@@ -40,10 +40,6 @@
 #include "wakeup.h"
 #include "work_token.h"
 
-/* A fetch waits for this time for the commit of another one from the same limited queue. */
-#define BUSY_WAIT_US		(1000 * 1000)
-#define BUSY_STEP_US		2000
-
 #define MOST_TURNS			1000
 #define TURN_COLUMNS		15
 
@@ -64,7 +60,6 @@ static DurableSql find_turn = {
 	4, {INT8OID, INT8OID, INT4OID, INT8OID}
 };
 
-static int64 this_session(void);
 static void put_turn(ReturnSetInfo *result, const QueuedTask * task, int64 nonce, bool with_events);
 static TimestampTz time_of(const Instance *instance, int seen, TimestampTz leased_at);
 static int	complete(Tokens *tokens, Jsonb **actions, char **statuses, char **traces, bool skips);
@@ -79,65 +74,14 @@ PG_FUNCTION_INFO_V1(durable_complete_turns);
 Datum
 durable_fetch_turns(PG_FUNCTION_ARGS)
 {
-	QueuedWanted wanted = {.kind = QUEUED_TURN};
-	int64		lease;
-	int			limit;
-	int64		waited = 0;
-	List	   *tasks;
+	QueuedWanted wanted = {.kind = QUEUED_TURN, .session = durable_work_session(fcinfo, 6)};
+	List	   *tasks = durable_work_fetch(fcinfo, &wanted, "fetch_turns", "max_turns", MOST_TURNS);
 	ListCell   *cell;
-	bool		busy;
-
-	durable_client_enter("fetch_turns", "It is for workers outside of the database.");
-	wanted.queue = durable_client_name(fcinfo, 0, "queue name");
-	wanted.worker = durable_client_text(fcinfo, 1);
-	if (wanted.worker != NULL)
-		durable_client_check_name(wanted.worker, "worker name");
-	limit = PG_ARGISNULL(2) ? 1 : PG_GETARG_INT32(2);
-	if (limit < 1 || limit > MOST_TURNS)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("max_turns must be between 1 and %d", MOST_TURNS)));
-	lease = durable_work_lease(fcinfo, 3);
-	wanted.names = PG_ARGISNULL(4) ? (Datum) 0 : PG_GETARG_DATUM(4);
-	if (!PG_ARGISNULL(6) && PG_GETARG_BOOL(6))
-		wanted.session = this_session();
-	if (IsolationUsesXactSnapshot())
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("durable.fetch_turns() needs isolation level READ COMMITTED"),
-				 errdetail("In another one it would not see what other workers have taken.")));
-	durable_queue_require_work(wanted.queue);
-	if (!pg_strong_random(&wanted.nonce, sizeof(wanted.nonce)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate random values")));
-	for (;;)
-	{
-		wanted.limit = limit;
-		wanted.now = durable_clock_now();
-		wanted.until = wanted.now + lease;
-		tasks = durable_lease_take(&wanted, &busy);
-		if (!busy || waited >= BUSY_WAIT_US)
-			break;
-		CHECK_FOR_INTERRUPTS();
-		pg_usleep(BUSY_STEP_US);
-		waited += BUSY_STEP_US;
-	}
 
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(cell, tasks)
 		put_turn((ReturnSetInfo *) fcinfo->resultinfo, lfirst(cell), wanted.nonce, PG_ARGISNULL(5) || PG_GETARG_BOOL(5));
 	return (Datum) 0;
-}
-
-/*
- * The number of this session (queued_table.c), at whose end the coordinator looks for its leases.
- */
-static int64
-this_session(void)
-{
-	durable_wakeup_engine_at_exit();
-	return ((int64) MyStartTime << 32) | (uint32) MyProcPid;
 }
 
 /* The columns of durable.turn. */

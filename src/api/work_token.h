@@ -26,6 +26,16 @@ typedef struct Tokens
 	char	  **texts;
 }			Tokens;
 
+/*
+ * work_fetch.c: for functions with the arguments queue, worker, how many (what), lease, names.  Takes QueuedTask
+ * as wanted->kind and wanted->session say, and fills the rest of wanted.
+ */
+extern List *durable_work_fetch(FunctionCallInfo fcinfo, QueuedWanted * wanted, const char *function, const char *what,
+								int most);
+
+/* The number of this session (queued_table.c) if that argument is true, else 0. */
+extern int64 durable_work_session(FunctionCallInfo fcinfo, int argno);
+
 /* 30 seconds if it is NULL. */
 extern int64 durable_work_lease(FunctionCallInfo fcinfo, int argno);
 

@@ -180,20 +180,20 @@ static DurableSql is_ready_of_each_key = {
 };
 
 /*
- * Turns that were leased to sessions which are not there any more: the leases end now.  A
+ * Turns and batches that were leased to sessions which are not there any more: the leases end now.  A
  * session is its start in seconds and its process id.  A role that may not read the start of
  * others' sessions sees NULL, and then the process id decides.
  */
 static DurableSql end_sessions = {
-	"WITH RECURSIVE held (session) AS ((SELECT t.session FROM durable.queued_task t WHERE t.kind = 'o' AND t.state = 'l' "
+	"WITH RECURSIVE held (session) AS ((SELECT t.session FROM durable.queued_task t WHERE t.kind IN ('o', 'n') AND t.state = 'l' "
 	" AND t.session IS NOT NULL ORDER BY t.session LIMIT 1) UNION ALL SELECT n.session FROM held, LATERAL "
-	" (SELECT t.session FROM durable.queued_task t WHERE t.kind = 'o' AND t.state = 'l' AND t.session > held.session "
+	" (SELECT t.session FROM durable.queued_task t WHERE t.kind IN ('o', 'n') AND t.state = 'l' AND t.session > held.session "
 	" ORDER BY t.session LIMIT 1) n), "
 	"gone AS (SELECT h.session FROM held h WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_stat_get_activity(NULL) a "
 	" WHERE a.pid = (h.session & 4294967295)::int4 AND (a.backend_start IS NULL "
 	" OR pg_catalog.floor(extract(epoch FROM a.backend_start))::int8 = h.session >> 32))) "
 	"UPDATE durable.queued_task t SET at = $1, session = NULL FROM (SELECT q.key, q.id FROM gone g JOIN durable.queued_task q "
-	"ON q.session = g.session AND q.kind = 'o' AND q.state = 'l' FOR UPDATE OF q SKIP LOCKED) d "
+	"ON q.session = g.session AND q.kind IN ('o', 'n') AND q.state = 'l' FOR UPDATE OF q SKIP LOCKED) d "
 	"WHERE t.key = d.key AND t.id = d.id",
 	1, {TIMESTAMPTZOID}
 };

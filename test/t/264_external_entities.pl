@@ -78,22 +78,22 @@ BEGIN
 		a := '\@account\@' || (i + done) % $ACCOUNTS;
 		b := '\@account\@' || (i + done + 5) % $ACCOUNTS;
 		RETURN jsonb_build_array(
-			jsonb_build_object('type', 'send_entity_message', 'id', 10 * done + 5, 'message', 'unlock', 'request_id', r, 'instance_id', a),
-			jsonb_build_object('type', 'send_entity_message', 'id', 10 * done + 6, 'message', 'unlock', 'request_id', r, 'instance_id', b),
-			jsonb_build_object('type', 'send_entity_message', 'id', 10 * done + 7, 'message', 'signal', 'request_id', r || 'm', 'instance_id', '\@moves\@all', 'operation', 'count'),
-			jsonb_build_object('type', 'send_entity_message', 'id', 10 * done + 8, 'message', 'signal', 'request_id', r || 'p', 'instance_id', a, 'operation', 'pass',
+			jsonb_build_object('type', 'unlock_entity', 'id', 10 * done + 5, 'request_id', r, 'instance_id', a),
+			jsonb_build_object('type', 'unlock_entity', 'id', 10 * done + 6, 'request_id', r, 'instance_id', b),
+			jsonb_build_object('type', 'signal_entity', 'id', 10 * done + 7, 'request_id', r || 'm', 'instance_id', '\@moves\@all', 'operation', 'count'),
+			jsonb_build_object('type', 'signal_entity', 'id', 10 * done + 8, 'request_id', r || 'p', 'instance_id', a, 'operation', 'pass',
 				'input', jsonb_build_object('n', 3, 'to', '\@account\@' || (i + done + 2) % $ACCOUNTS)::text))
 			|| CASE WHEN done + 1 = $MOVES THEN '[{"type": "complete", "id": 999, "status": "Completed", "output": "moved"}]'
-			   ELSE jsonb_build_array(jsonb_build_object('type', 'send_entity_message', 'id', 10 * done + 11, 'message', 'lock', 'request_id', 's' || done + 1, 'lock_set',
+			   ELSE jsonb_build_array(jsonb_build_object('type', 'lock_entities', 'id', 10 * done + 11, 'request_id', 's' || done + 1, 'lock_set',
 					jsonb_build_array('\@account\@' || (i + done + 1) % $ACCOUNTS, '\@account\@' || (i + done + 6) % $ACCOUNTS))) END;
 	ELSIF asked = 0 THEN
-		RETURN jsonb_build_array(jsonb_build_object('type', 'send_entity_message', 'id', 1, 'message', 'lock', 'request_id', 's0', 'lock_set',
+		RETURN jsonb_build_array(jsonb_build_object('type', 'lock_entities', 'id', 1, 'request_id', 's0', 'lock_set',
 			jsonb_build_array('\@account\@' || i % $ACCOUNTS, '\@account\@' || (i + 5) % $ACCOUNTS)));
 	ELSIF granted > done AND answers = 2 * done AND t.new_events::text LIKE '%EntityLockGranted%' THEN
 		r := 's' || done;
 		RETURN jsonb_build_array(
-			jsonb_build_object('type', 'send_entity_message', 'id', 10 * done + 2, 'message', 'call', 'request_id', r || 'a', 'instance_id', '\@account\@' || (i + done) % $ACCOUNTS, 'operation', 'add', 'input', '{"n": -7}'),
-			jsonb_build_object('type', 'send_entity_message', 'id', 10 * done + 3, 'message', 'call', 'request_id', r || 'b', 'instance_id', '\@account\@' || (i + done + 5) % $ACCOUNTS, 'operation', 'add', 'input', '{"n": 7}'));
+			jsonb_build_object('type', 'call_entity', 'id', 10 * done + 2, 'request_id', r || 'a', 'instance_id', '\@account\@' || (i + done) % $ACCOUNTS, 'operation', 'add', 'input', '{"n": -7}'),
+			jsonb_build_object('type', 'call_entity', 'id', 10 * done + 3, 'request_id', r || 'b', 'instance_id', '\@account\@' || (i + done + 5) % $ACCOUNTS, 'operation', 'add', 'input', '{"n": 7}'));
 	END IF;
 	RETURN '[]';
 END \$\$;

@@ -153,6 +153,7 @@ extern int	waits_count(void);
 extern void work_begin(Call *call, const Buffer *json);
 extern void work_complete_turn(Call *call, const Buffer *json);
 extern void work_complete_task(Call *call, const Buffer *json);
+extern void work_complete_batch(Call *call, const Buffer *json);
 extern void work_abandon(Call *call, const Buffer *json);
 extern void work_drain(void);
 extern void work_metrics(struct evbuffer *out);

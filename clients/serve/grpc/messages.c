@@ -75,12 +75,12 @@ PART(timer_fired, TIME(1, "due_at"), INTEGER(2, "task_id"));
 PART(event_sent, STRING(1, "instance_id"), STRING(2, "name"), TEXT(3, "input"));
 PART(event_raised, STRING(1, "name"), TEXT(2, "input"));
 PART(generic, TEXT(1, "type"));
-PART(operation_signaled, STRING(1, "request_id"), STRING(2, "operation"), TIME(3, "due_at"), TEXT(4, "input"), TEXT(5, "instance_id"));
-PART(operation_called, STRING(1, "request_id"), STRING(2, "operation"), TIME(3, "due_at"), TEXT(4, "input"), TEXT(5, "parent_instance_id"),
+PART(operation_signaled, STRING(1, "request_id"), STRING(2, "name"), TIME(3, "due_at"), TEXT(4, "input"), TEXT(5, "instance_id"));
+PART(operation_called, STRING(1, "request_id"), STRING(2, "name"), TIME(3, "due_at"), TEXT(4, "input"), TEXT(5, "parent_instance_id"),
 	 TEXT(6, "parent_execution_id"), TEXT(7, "instance_id"));
 PART(operation_completed, STRING(1, "request_id"), TEXT(2, "input"));
 PART(operation_failed, STRING(1, "request_id"), ONE(2, "failure", failure));
-PART(lock_requested, STRING(1, "request_id"), STRINGS(2, "entities"), INTEGER(3, "position"), TEXT(4, "parent_instance_id"));
+PART(lock_requested, STRING(1, "request_id"), STRINGS(2, "lock_set"), INTEGER(3, "position"), TEXT(4, "parent_instance_id"));
 PART(lock_granted, STRING(1, "request_id"));
 PART(unlock_sent, STRING(1, "request_id"), TEXT(2, "parent_instance_id"), TEXT(3, "instance_id"));
 PART(rewound, TEXT(1, "input"));
@@ -107,12 +107,14 @@ PART(send_event, INLINE(1, instance_only), STRING(2, "name"), TEXT(3, "input"));
 PART(carried_event, INLINE(17, event_raised));
 PART(complete, STATUS(1, "status"), TEXT(2, "output"), TEXT(4, "version"), MANY(5, "carryover", carried_event), ONE(6, "failure", failure));
 PART(terminate, STRING(1, "instance_id"), TEXT(2, "reason"), BOOLEAN(3, "recurse"));
-PART(entity_message, CHOICE(1, "signal", operation_signaled), CHOICE(2, "call", operation_called),
-	 CHOICE(3, "lock", lock_requested), CHOICE(4, "unlock", unlock_sent));
+PART(signal_entity, STRING(1, "request_id"), STRING(2, "operation"), TIME(3, "due_at"), TEXT(4, "input"), TEXT(5, "instance_id"));
+PART(call_entity, STRING(1, "request_id"), STRING(2, "operation"), TEXT(4, "input"), TEXT(7, "instance_id"));
+PART(entity_message, CHOICE(1, "signal_entity", signal_entity), CHOICE(2, "call_entity", call_entity),
+	 CHOICE(3, "lock_entities", lock_requested), CHOICE(4, "unlock_entity", unlock_sent));
 
 PART(action, ALWAYS(1, "id"), CHOICE(2, "schedule_task", schedule_task), CHOICE(3, "create_sub_orchestration", create_sub),
 	 CHOICE(4, "create_timer", timer_created), CHOICE(5, "send_event", send_event), CHOICE(6, "complete", complete),
-	 CHOICE(7, "terminate", terminate), CHOICE(8, "send_entity_message", entity_message), CHOICE(9, "rewind", message_empty));
+	 CHOICE(7, "terminate", terminate), INLINE(8, entity_message), CHOICE(9, "rewind", message_empty));
 
 /* --- requests of clients -------------------------------------------------------------------------- */
 
@@ -186,12 +188,12 @@ MESSAGE(message_entities, MANY(1, "entities", entity_metadata), TEXT(2, "next"))
 MESSAGE(message_clean_entities, TEXT(1, "after"), BOOLEAN(2, "remove_empty"), BOOLEAN(3, "release_locks"));
 MESSAGE(message_cleaned, TEXT(1, "next"), INTEGER(2, "removed"), INTEGER(3, "released"));
 
-PART(operation_success, TEXT(1, "input"));
+PART(operation_success, TEXT(1, "output"));
 PART(operation_failure, ONE(1, "failure", failure));
 PART(operation_result, CHOICE(1, "completed", operation_success), CHOICE(2, "failed", operation_failure));
 PART(entity_signal, STRING(1, "instance_id"), STRING(2, "operation"), TEXT(3, "input"), TIME(4, "due_at"));
-PART(entity_start, STRING(1, "instance_id"), STRING(2, "name"), TEXT(3, "version"), TEXT(4, "input"), TIME(5, "start_at"));
-PART(entity_decision, ALWAYS(1, "id"), CHOICE(2, "signal", entity_signal), CHOICE(3, "start", entity_start));
+PART(entity_start, STRING(1, "instance_id"), STRING(2, "name"), TEXT(3, "version"), TEXT(4, "input"), TIME(5, "due_at"));
+PART(entity_decision, ALWAYS(1, "id"), CHOICE(2, "signal_entity", entity_signal), CHOICE(3, "start_orchestration", entity_start));
 PART(operation_info, STRING(1, "request_id"), INLINE(2, instance));
 MESSAGE(message_entity_result, MANY(1, "results", operation_result), MANY(2, "actions", entity_decision), TEXT(3, "state"),
 		ONE(4, "failure", failure), STRING(5, "token"), MANY(6, "operations", operation_info));

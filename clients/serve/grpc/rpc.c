@@ -51,7 +51,7 @@ Rpc			rpcs[] = {
 	{"GetWorkItems", &message_get_work_items, &message_work_item, work_begin, .is_stream = true},
 	{"CompleteActivityTask", &message_activity_response, &message_empty, work_complete_task},
 	{"CompleteOrchestratorTask", &message_orchestrator_response, &message_empty, work_complete_turn},
-	{"CompleteEntityTask", &message_entity_result, &message_empty, one_statement},
+	{"CompleteEntityTask", &message_entity_result, &message_empty, work_complete_batch},
 	{"AbandonTaskActivityWorkItem", &message_abandon, &message_empty, work_abandon},
 	{"AbandonTaskOrchestratorWorkItem", &message_abandon, &message_empty, work_abandon},
 	{"AbandonTaskEntityWorkItem", &message_abandon, &message_empty, work_abandon},

@@ -1,14 +1,14 @@
 /*
  * work.c - streams of workers: work is fetched for all of a hub, and handed out to them.
  *
- * Turns of external orchestrations and external activities wait in the queue of the hub
- * (docs/external.md).  For each kind of work a hub with workers has a session that fetches, and one
+ * Turns of external orchestrations, external activities and operations of external entities wait in the
+ * queue of the hub (docs/external.md).  For each kind of work a hub with workers has a session that fetches, and one
  * that waits until there is some.  A fetch asks for as much as the streams may still be given;
  * when it gets less, the waiting begins again.
  *
  * There are no heartbeats in the protocol.  Leases of work are extended as long as its stream lives.
  * When a worker ends its stream and keeps the connection, it is finishing: its answers are waited for.
- * When the connection is lost, turns are given back at once, and the leases of activities
+ * When the connection is lost, turns and operations are given back at once, and the leases of activities
  * run out, because their worker may connect again and deliver.
  *
  * Owns: the streams of each hub.
@@ -23,6 +23,7 @@
 
 #define DEFAULT_TURNS		100
 #define DEFAULT_TASKS		1000
+#define DEFAULT_BATCHES		100
 #define PING_SECONDS		20
 #define EXTEND_SECONDS		10
 #define FINISHING_SECONDS	35		/* of a worker that has ended its stream */
@@ -41,7 +42,10 @@ typedef struct KindOfWork
 
 #define WORKER	"NULLIF(pg_catalog.left($2, 60), '')"
 
-/* The lease of a turn also ends with our session: a turn that is run twice does no harm. */
+/*
+ * The lease of a turn or of operations also ends with our session: what has no effects before it is answered may be
+ * run twice.
+ */
 static const KindOfWork kinds[WORK_KINDS] = {
 	[WORK_TURN] = {
 		"turn", 200,
@@ -64,6 +68,16 @@ static const KindOfWork kinds[WORK_KINDS] = {
 			"FROM durable.fetch_work($1, " WORKER ", $3::pg_catalog.int4, '30 seconds', $4::pg_catalog.text[]) AS w", 4
 		},
 		{"wait_tasks", "CALL durable.wait_for_work($1, '30 seconds', NULL, NULL, 'tasks')", 1}
+	},
+	[WORK_BATCH] = {
+		"entity", 200,
+		{
+			"fetch_entities",
+			"SELECT b.token, b.entity_id, b.name, '', 0, pg_catalog.json_build_object('token', b.token, 'entity', "
+			"pg_catalog.json_build_object('instance_id', b.entity_id, 'state', b.state, 'operations', b.operations)) "
+			"FROM durable.fetch_entities($1, " WORKER ", $3::pg_catalog.int4, '30 seconds', $4::pg_catalog.text[], with_session => true) AS b", 4
+		},
+		{"wait_entities", "CALL durable.wait_for_work($1, '30 seconds', NULL, NULL, 'entities')", 1}
 	}
 };
 
@@ -88,12 +102,14 @@ static int	room(const HubWork *work, WorkKind kind);
 static bool names_of(const HubWork *work, WorkKind kind, Buffer *array);
 static void fetched_turns(const Outcome *outcome, void *arg);
 static void fetched_tasks(const Outcome *outcome, void *arg);
+static void fetched_batches(const Outcome *outcome, void *arg);
 static void fetched(HubWork *work, WorkKind kind, const Outcome *outcome);
 static void hand_out(HubWork *work, WorkKind kind, PGresult *rows, int row);
 static WorkStream *stream_for(HubWork *work, WorkKind kind, const char *name, const char *version);
 static void wait_for(HubWork *work, WorkKind kind);
 static void waited_turns(const Outcome *outcome, void *arg);
 static void waited_tasks(const Outcome *outcome, void *arg);
+static void waited_batches(const Outcome *outcome, void *arg);
 static void waited(HubWork *work, WorkKind kind, const Outcome *outcome);
 static void on_timer(evutil_socket_t fd, short events, void *arg);
 static bool is_to_be_extended(const WorkItem *item, double now);
@@ -133,10 +149,13 @@ work_begin(Call *call, const Buffer *json)
 	stream->filter = filter_read(request);
 	stream->limit[WORK_TURN] = json_member_integer(request, "max_turns");
 	stream->limit[WORK_TASK] = json_member_integer(request, "max_tasks");
+	stream->limit[WORK_BATCH] = json_member_integer(request, "max_entities");
 	if (stream->limit[WORK_TURN] <= 0)
 		stream->limit[WORK_TURN] = DEFAULT_TURNS;
 	if (stream->limit[WORK_TASK] <= 0)
 		stream->limit[WORK_TASK] = DEFAULT_TASKS;
+	if (stream->limit[WORK_BATCH] <= 0)
+		stream->limit[WORK_BATCH] = DEFAULT_BATCHES;
 	stream->last_sent = now_seconds();
 	stream->next = work->streams;
 	work->streams = stream;
@@ -220,7 +239,7 @@ work_pump(HubWork *work)
 static void
 fetch(HubWork *work, WorkKind kind)
 {
-	static const OutcomeHandler handlers[WORK_KINDS] = {fetched_turns, fetched_tasks};
+	static const OutcomeHandler handlers[WORK_KINDS] = {fetched_turns, fetched_tasks, fetched_batches};
 	Buffer		names = {.limit = SIZE_MAX / 4};
 	char		number[16];
 	const char *values[4] = {work->hub->queue, work->streams->call->worker, number};
@@ -272,6 +291,12 @@ static void
 fetched_tasks(const Outcome *outcome, void *arg)
 {
 	fetched(arg, WORK_TASK, outcome);
+}
+
+static void
+fetched_batches(const Outcome *outcome, void *arg)
+{
+	fetched(arg, WORK_BATCH, outcome);
 }
 
 static void
@@ -355,7 +380,7 @@ stream_for(HubWork *work, WorkKind kind, const char *name, const char *version)
 static void
 wait_for(HubWork *work, WorkKind kind)
 {
-	static const OutcomeHandler handlers[WORK_KINDS] = {waited_turns, waited_tasks};
+	static const OutcomeHandler handlers[WORK_KINDS] = {waited_turns, waited_tasks, waited_batches};
 	const char *values[1] = {work->hub->queue};
 	bool		wanted = false;
 
@@ -377,6 +402,12 @@ static void
 waited_tasks(const Outcome *outcome, void *arg)
 {
 	waited(arg, WORK_TASK, outcome);
+}
+
+static void
+waited_batches(const Outcome *outcome, void *arg)
+{
+	waited(arg, WORK_BATCH, outcome);
 }
 
 static void
@@ -446,11 +477,11 @@ is_to_be_extended(const WorkItem *item, double now)
 	return !item->is_cut_off;
 }
 
-/* Turns of a lost connection, and what a worker that was finishing has not finished. */
+/* Turns and operations of a lost connection, and what a worker that was finishing has not finished. */
 static bool
 is_to_be_released(const WorkItem *item, double now)
 {
-	if (item->stream != NULL || (item->is_cut_off && item->kind != WORK_TURN))
+	if (item->stream != NULL || (item->is_cut_off && item->kind == WORK_TASK))
 		return false;
 	return item->is_cut_off || now - item->orphan_since > (item->kind == WORK_TURN ? FINISHING_TURN_SECONDS : FINISHING_SECONDS);
 }
@@ -503,7 +534,11 @@ work_out(void)
 
 	for (Hub *hub = hub_next(NULL); hub != NULL; hub = hub_next(hub))
 		if (hub->work != NULL)
-			n += hub->work->nitems[WORK_TURN] + hub->work->nitems[WORK_TASK] + answers_pending(hub->work);
+		{
+			n += answers_pending(hub->work);
+			for (int kind = 0; kind < WORK_KINDS; kind++)
+				n += hub->work->nitems[kind];
+		}
 	return n;
 }
 
@@ -511,7 +546,7 @@ void
 work_metrics(struct evbuffer *out)
 {
 	int			streams = 0;
-	int			items[WORK_KINDS] = {0, 0};
+	int			items[WORK_KINDS] = {0};
 
 	for (Hub *hub = hub_next(NULL); hub != NULL; hub = hub_next(hub))
 		if (hub->work != NULL)

@@ -15,7 +15,7 @@
 
 typedef enum WorkKind
 {
-	WORK_TURN, WORK_TASK, WORK_KINDS
+	WORK_TURN, WORK_TASK, WORK_BATCH, WORK_KINDS
 } WorkKind;
 
 /* --- work_filter.c --- */

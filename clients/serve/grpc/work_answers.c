@@ -1,5 +1,5 @@
 /*
- * work_answers.c - what workers answer: completions of turns and activities, and abandoned work.
+ * work_answers.c - what workers answer: completions of turns, activities and operations, and abandoned work.
  *
  * Answers are collected while a statement with earlier ones runs, and then go into one
  * statement together: one transaction for all of them.  If it fails, each of them is sent by
@@ -27,9 +27,9 @@ typedef struct Completion
 	struct Completion *next;
 	Call	   *call;
 	char	   *token;
-	char	   *content;		/* of a turn: its actions; of an activity: its failure as JSON, or NULL */
-	char	   *text;			/* of a turn: the custom status; of an activity: the result; or NULL */
-	char	   *trace;			/* of a turn, or NULL */
+	char	   *content;		/* of a turn: its actions; of an activity: its failure as JSON, or NULL; of operations: results */
+	char	   *text;			/* of a turn: the custom status; of an activity: the result; of operations: the state; or NULL */
+	char	   *extra;			/* of a turn: the trace; of operations: their actions; or NULL */
 	bool		alone;			/* it was in a batch that has failed */
 	bool		is_refused;		/* what is sent now is the failure */
 } Completion;
@@ -55,7 +55,8 @@ static const Statement complete_statements[WORK_KINDS] = {
 	[WORK_TASK] = {
 		"complete_tasks",
 		"SELECT durable.complete_tasks_text($1, $2, 'skip') OPERATOR(pg_catalog.+) durable.fail_tasks($3, $4, 'skip')", 4
-	}
+	},
+	[WORK_BATCH] = {"complete_entities", "SELECT durable.complete_entities($1, $2, $3, $4, 'skip')", 4}
 };
 static const Statement abandon_statement = {
 	"abandon", "SELECT durable.release_work(ARRAY[$1], '1 second')", 1
@@ -71,12 +72,13 @@ static void send_batch(HubWork *work, WorkKind kind);
 static size_t add_values(Buffer *arrays, WorkKind kind, const Completion *answer);
 static void applied(const Outcome *outcome, void *arg);
 static void give_back(Answers *answers, WorkKind kind, Completion *list);
-static bool is_refusal(const Completion *answer, const Outcome *outcome);
+static bool is_refusal(WorkKind kind, const Completion *answer, const Outcome *outcome);
 static void refuse(WorkKind kind, Completion *answer, const char *message);
 static void finish(Completion *answer, const Outcome *outcome);
 static void abandoned(const Outcome *outcome, void *arg);
 static bool is_token(const char *text);
 static WorkItem *item_of(Call *call, WorkKind kind, JsonSpan message, char **token);
+static void give_back_work(Call *call, WorkKind kind, JsonSpan message);
 static bool keep_part(Call *call, WorkItem *item, JsonSpan message);
 
 int
@@ -105,7 +107,7 @@ work_complete_turn(Call *call, const Buffer *json)
 	answer = new_completion(call, token);
 	answer->content = actions_of(message, item != NULL ? &item->parts : NULL);
 	answer->text = json_member_text(message, "custom_status");
-	answer->trace = json_member_text(message, "trace");
+	answer->extra = json_member_text(message, "trace");
 	if (item != NULL)
 		item_remove(work, item);
 	add(work, WORK_TURN, answer);
@@ -157,6 +159,36 @@ work_complete_task(Call *call, const Buffer *json)
 	if (item != NULL)
 		item_remove(work, item);
 	add(work, WORK_TASK, answer);
+	work_pump(work);
+}
+
+/* A batch of operations.  One that could not be run, or has no results, is given back. */
+void
+work_complete_batch(Call *call, const Buffer *json)
+{
+	JsonSpan	message = {json->data, json->length};
+	JsonSpan	span;
+	HubWork    *work = work_of(call->hub);
+	char	   *token;
+	WorkItem   *item;
+	Completion *answer;
+
+	if (json_member(message, "failure", &span) || !json_member(message, "results", &span))
+	{
+		give_back_work(call, WORK_BATCH, message);
+		return;
+	}
+	item = item_of(call, WORK_BATCH, message, &token);
+	if (token == NULL)
+		return;
+	answer = new_completion(call, token);
+	answer->content = copy_of(span);
+	answer->text = json_member_text(message, "state");
+	if (json_member(message, "actions", &span))
+		answer->extra = copy_of(span);
+	if (item != NULL)
+		item_remove(work, item);
+	add(work, WORK_BATCH, answer);
 	work_pump(work);
 }
 
@@ -321,14 +353,15 @@ send_batch(HubWork *work, WorkKind kind)
 static size_t
 add_values(Buffer *arrays, WorkKind kind, const Completion *answer)
 {
-	size_t		size = (answer->content != NULL ? strlen(answer->content) : 0) + (answer->text != NULL ? strlen(answer->text) : 0);
+	size_t		size = (answer->content != NULL ? strlen(answer->content) : 0) + (answer->text != NULL ? strlen(answer->text) : 0) +
+		(answer->extra != NULL ? strlen(answer->extra) : 0);
 
-	if (kind == WORK_TURN)
+	if (kind != WORK_TASK)
 	{
 		array_add(&arrays[0], answer->token);
 		array_add(&arrays[1], answer->content);
 		array_add(&arrays[2], answer->text);
-		array_add(&arrays[3], answer->trace);
+		array_add(&arrays[3], answer->extra);
 	}
 	else if (answer->content == NULL)
 	{
@@ -357,7 +390,7 @@ applied(const Outcome *outcome, void *arg)
 			answer->alone = true;
 		give_back(answers, kind, batch->answers);
 	}
-	else if (outcome->rows == NULL && is_refusal(batch->answers, outcome))
+	else if (outcome->rows == NULL && is_refusal(kind, batch->answers, outcome))
 	{
 		refuse(kind, batch->answers, outcome->message);
 		give_back(answers, kind, batch->answers);
@@ -396,8 +429,10 @@ give_back(Answers *answers, WorkKind kind, Completion *list)
 
 /* Is it the answer itself that the database refuses? */
 static bool
-is_refusal(const Completion *answer, const Outcome *outcome)
+is_refusal(WorkKind kind, const Completion *answer, const Outcome *outcome)
 {
+	if (kind == WORK_BATCH)
+		return false;			/* the worker is told, and the operations are handed out again when the lease ends */
 	switch (rpc_status(outcome->sqlstate))
 	{
 		case GRPC_INVALID_ARGUMENT:
@@ -442,7 +477,7 @@ finish(Completion *answer, const Outcome *outcome)
 	free(answer->token);
 	free(answer->content);
 	free(answer->text);
-	free(answer->trace);
+	free(answer->extra);
 	free(answer);
 }
 
@@ -451,10 +486,16 @@ finish(Completion *answer, const Outcome *outcome)
 void
 work_abandon(Call *call, const Buffer *json)
 {
-	JsonSpan	message = {json->data, json->length};
+	/* There is always a token, so the kind is not asked for. */
+	give_back_work(call, WORK_TURN, (JsonSpan) {json->data, json->length});
+}
+
+static void
+give_back_work(Call *call, WorkKind kind, JsonSpan message)
+{
 	HubWork    *work = work_of(call->hub);
 	char	   *token;
-	WorkItem   *item = item_of(call, WORK_TURN, message, &token);
+	WorkItem   *item = item_of(call, kind, message, &token);
 	const char *values[1] = {token};
 	Access		access = {NULL, call->hub->role, true};
 

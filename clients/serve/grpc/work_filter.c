@@ -25,7 +25,7 @@ struct Filter
 	FilterName *names[WORK_KINDS];
 };
 
-static const char *const members[WORK_KINDS] = {"orchestrations", "activities"};
+static const char *const members[WORK_KINDS] = {"orchestrations", "activities", "entities"};
 
 Filter *
 filter_read(JsonSpan request)
@@ -53,6 +53,9 @@ filter_read(JsonSpan request)
 			name->name = json_member_text(entry, "name");
 			if (name->name == NULL)
 				name->name = must_copy("");
+			if (kind == WORK_BATCH)
+				for (char *c = name->name; *c != '\0'; c++)
+					*c = *c >= 'A' && *c <= 'Z' ? *c + ('a' - 'A') : *c;	/* as the engine stores them */
 			json_member(entry, "versions", &name->versions);
 			name->next = filter->names[kind];
 			filter->names[kind] = name;

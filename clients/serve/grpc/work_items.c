@@ -57,7 +57,7 @@ item_of_instance(HubWork *work, WorkKind kind, const char *instance_id, int task
 {
 	for (int h = 0; h < ITEM_HASHES; h++)
 		for (WorkItem *item = work->items[h]; item != NULL; item = item->next)
-			if (item->kind == kind && strcmp(item->instance_id, instance_id) == 0 && (kind == WORK_TURN || item->task_id == task_id))
+			if (item->kind == kind && strcmp(item->instance_id, instance_id) == 0 && (kind != WORK_TASK || item->task_id == task_id))
 				return item;
 	return NULL;
 }
