@@ -8,6 +8,7 @@
 # These need nothing prepared, touch nothing outside a directory of their own, and start servers of their own:
 #   make play            play the game (without a terminal: play one by itself);  make stop, make clean-play
 #   make check           every test there is
+#   make chaos           the tests that kill processes at random, in their long forms
 #   make check-versions  every test on other PostgreSQL versions, and with assertions (as root, in Debian systems of its own)
 #   make devserver       a scratch server with the current build
 #
@@ -67,7 +68,7 @@ SCRIPTS_built += clients/durable/durable
 
 # --- targets that bring their own server; they do not need pg_config to be there yet -------------------------------------
 
-OWN_SERVER = play stop clean-play check check-versions devserver bench bench-peers
+OWN_SERVER = play stop clean-play check chaos check-versions devserver bench bench-peers
 
 ifneq ($(filter $(OWN_SERVER),$(MAKECMDGOALS)),)
 

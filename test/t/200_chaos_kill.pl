@@ -4,7 +4,7 @@
 #
 # Kill -9 tests that what belongs together is committed together, not that the disk keeps it: the kernel's cache survives.
 #
-# CHAOS_KILLS and CHAOS_WORKFLOWS make a longer programme of it (make chaos).
+# make chaos makes a longer programme of it; so do CHAOS_KILLS and CHAOS_WORKFLOWS.
 
 use strict;
 use warnings;
@@ -15,8 +15,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $KILLS = $ENV{CHAOS_KILLS} // 200;
-my $WORKFLOWS = $ENV{CHAOS_WORKFLOWS} // 5000;
+my $KILLS = $ENV{CHAOS_KILLS} // 200 * ($ENV{CHAOS_TIMES} // 1);
+my $WORKFLOWS = $ENV{CHAOS_WORKFLOWS} // 5000 * ($ENV{CHAOS_TIMES} // 1);
 
 chaos_seed();
 

@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $STOPS = $ENV{CHAOS_STOPS} // 10;
+my $STOPS = $ENV{CHAOS_STOPS} // 10 * ($ENV{CHAOS_TIMES} // 1);
 
 chaos_seed();
 

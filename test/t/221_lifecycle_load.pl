@@ -11,7 +11,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 my $LIMIT = 5;
-my $ROUNDS = $ENV{CHAOS_ROUNDS} // 20;
+my $ROUNDS = $ENV{CHAOS_ROUNDS} // 20 * ($ENV{CHAOS_TIMES} // 1);
 
 my $node = new_node('main', conf => <<'CONF');
 durable.max_workers = 5

@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $KILLS = $ENV{CHAOS_KILLS} // 8;
+my $KILLS = $ENV{CHAOS_KILLS} // 8 * ($ENV{CHAOS_TIMES} // 1);
 my $ACCOUNTS = 12;
 my $MOVERS = 12;
 my $MOVES = 5;
