@@ -243,6 +243,20 @@ for (const how of ["completed", "failed", "waits"])
     is((await client.getEntity(id)).lockedBy || undefined, undefined, "and nobody is shown");
   });
 
+// ---- entities in SQL: the test registers them before it asks for this case
+
+orchestrator("e_sql", async function* (ctx) {
+  const [sql, js] = [new EntityInstanceId("SqlAccount", "mixed"), counter("mixed-js")];
+  ctx.entities.signalEntity(sql, "deposit", 100);
+  const lock = yield ctx.entities.lockEntities(sql, js);
+  const seen = [yield ctx.entities.callEntity(sql, "withdraw", 60), yield ctx.entities.callEntity(js, "add", 60)];
+  try { yield ctx.entities.callEntity(sql, "withdraw", 60); } catch (error) { seen.push(/not enough/.test(error.message)); }
+  lock.release();
+  return seen;
+});
+if (process.argv[3] === "in SQL")
+  add("entities in SQL", async () => { is(await output("e_sql"), [40, 60, true], "an orchestrator locks and calls an entity in SQL and one of its own"); });
+
 main(async () => {
   await client.signalEntity(counter("early"), "add", 1);
   add("a signal before the worker", () => becomes(counter("early"), { count: 1 }, "a signal that came before the first worker"));

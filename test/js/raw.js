@@ -4,27 +4,9 @@
 const grpc = require("@grpc/grpc-js");
 const http2 = require("http2");
 const pb = require("@microsoft/durabletask-js/dist/proto/orchestrator_service_pb");
-const stubs = require("@microsoft/durabletask-js/dist/proto/orchestrator_service_grpc_pb");
 const { Empty } = require("google-protobuf/google/protobuf/empty_pb");
-const { StringValue } = require("google-protobuf/google/protobuf/wrappers_pb");
 const { check, is, matches, main, sleep } = require("./report");
-
-const address = `localhost:${process.argv[2]}`;
-const stub = new stubs.TaskHubSidecarServiceClient(address, grpc.credentials.createInsecure(), { "grpc.max_receive_message_length": -1 });
-
-function call(name, request, options = {}) {
-  return new Promise((done, fail) => {
-    const metadata = new grpc.Metadata();
-    for (const [key, value] of Object.entries(options.metadata ?? {})) metadata.set(key, value);
-    stub[name](request, metadata, options.deadline ? { deadline: Date.now() + options.deadline } : {}, (error, answer) => error ? fail(error) : done(answer));
-  });
-}
-
-function text(value) {
-  const wrapped = new StringValue();
-  wrapped.setValue(value);
-  return wrapped;
-}
+const { address, stub, call, text, work } = require("./stubs");
 
 function start(id, name, input) {
   const request = new pb.CreateInstanceRequest();
@@ -48,20 +30,6 @@ function activity(token, result, id = "", task = 0) {
   request.setTaskid(task);
   if (result !== undefined) request.setResult(text(result));
   return call("completeActivityTask", request);
-}
-
-// A stream of work, and the items that have come.
-function work(configure = () => {}) {
-  const request = new pb.GetWorkItemsRequest();
-  configure(request);
-  const stream = stub.getWorkItems(request, new grpc.Metadata());
-  const items = [];
-  stream.on("data", (item) => { if (!item.hasHealthping()) items.push(item); });
-  stream.on("error", () => {});
-  return { items, stream, async next(n = 1) {
-    for (let i = 0; i < 400 && items.length < n; i++) await sleep(50);
-    return items[n - 1];
-  } };
 }
 
 // A request by HTTP/2 itself; what came back.

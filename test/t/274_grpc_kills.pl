@@ -1,5 +1,5 @@
-# Orchestrations in JavaScript while the worker, the gateway and the server are killed at random: every effect in SQL happens once, every
-# orchestration completes.
+# Orchestrations and entities in JavaScript while the worker, the gateway and the server are killed at random: every effect in SQL happens
+# once, so does every operation of an entity, no lock is left, and every orchestration completes.
 
 use strict;
 use warnings;
@@ -65,6 +65,8 @@ like($client->{out}, qr/"ok":true,"name":"all of them have completed"/, 'all hav
 like($client->{out}, qr/"ok":true,"name":"with the right outputs"/, 'with the right outputs');
 is($node->safe_psql('postgres', 'SELECT count(*), count(DISTINCT what) FROM effects'), join('|', (3 * $instances) x 2), 'every effect in SQL has happened once');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM durable.instances WHERE completed_time IS NULL}), '0', 'nothing is left');
+is($node->safe_psql('postgres', q{SELECT sum((state_text::jsonb ->> 'sum')::integer), sum((state_text::jsonb ->> 'entries')::integer), count(locked_by), sum(waiting) FROM durable.entities}),
+	'0|' . 2 * $instances . '|0|0', 'every operation of an entity was applied once, and no lock is left');
 kill 'KILL', $worker->{pid};
 eval { $worker->{run}->finish };
 gateway_stop($gateway);

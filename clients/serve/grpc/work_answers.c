@@ -74,6 +74,7 @@ static void applied(const Outcome *outcome, void *arg);
 static void give_back(Answers *answers, WorkKind kind, Completion *list);
 static bool is_refusal(WorkKind kind, const Completion *answer, const Outcome *outcome);
 static void refuse(WorkKind kind, Completion *answer, const char *message);
+static void release(HubWork *work, const char *token);
 static void finish(Completion *answer, const Outcome *outcome);
 static void abandoned(const Outcome *outcome, void *arg);
 static bool is_token(const char *text);
@@ -402,6 +403,8 @@ applied(const Outcome *outcome, void *arg)
 		for (Completion *answer = batch->answers, *next; answer != NULL; answer = next)
 		{
 			next = answer->next;
+			if (kind == WORK_BATCH && outcome->rows == NULL)
+				release(work, answer->token);
 			finish(answer, outcome);
 			answers->n--;
 		}
@@ -432,7 +435,7 @@ static bool
 is_refusal(WorkKind kind, const Completion *answer, const Outcome *outcome)
 {
 	if (kind == WORK_BATCH)
-		return false;			/* the worker is told, and the operations are handed out again when the lease ends */
+		return false;			/* the worker is told, and the operations are handed out again */
 	switch (rpc_status(outcome->sqlstate))
 	{
 		case GRPC_INVALID_ARGUMENT:
@@ -461,6 +464,15 @@ refuse(WorkKind kind, Completion *answer, const char *message)
 	answer->content = content.data;
 	answer->text = NULL;
 	answer->is_refused = true;
+}
+
+/* Operations whose answer the database refuses are handed out again, as abandoned ones are. */
+static void
+release(HubWork *work, const char *token)
+{
+	const char *values[1] = {token};
+
+	work_statement(work, &abandon_statement, values);
 }
 
 static void
