@@ -98,6 +98,19 @@ export async function accessible(page, where) {
 	assert.deepEqual(serious.map(v => `${v.id}: ${v.nodes.slice(0, 3).map(n => `${n.html.slice(0, 160)} (${n.failureSummary?.split('\n')[1]?.trim()})`).join(' | ')}`), [], `${where}: accessibility`);
 }
 
+/** The longest task of a page's main thread while f() runs, in milliseconds: processor time, which a busy machine does not lengthen, and on the clock. */
+export async function longestTask(page, f) {
+	await browser.startTracing(page, { categories: ['toplevel', 'devtools.timeline'] });
+	await f();
+	const { traceEvents } = JSON.parse(await browser.stopTracing());
+	const of = (a, b) => a.pid === b.pid && a.tid === b.tid;
+	const script = traceEvents.find(e => e.name === 'FunctionCall');
+	assert.ok(script, 'the page has run a script');
+	const tasks = traceEvents.filter(e => /RunTask$/.test(e.name) && e.tdur !== undefined && of(e, script));
+	assert.ok(tasks.length > 0, 'the tasks of the page are known');
+	return { cpu: Math.max(...tasks.map(e => e.tdur)) / 1000, clock: Math.max(...tasks.map(e => e.dur)) / 1000 };
+}
+
 /** Waits until f() is true. */
 export async function until(f, what, timeout = PATIENCE) {
 	const end = Date.now() + timeout;

@@ -1,7 +1,7 @@
 /* The monitor: finding an instance, every action, what is empty, gone or forbidden. */
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { accessible, gateway, open, psql, someName, startServer, stopServer, until } from './harness.js';
+import { accessible, gateway, longestTask, open, psql, someName, startServer, stopServer, until } from './harness.js';
 
 const { address } = await gateway();
 const at = path => address + path;
@@ -129,8 +129,11 @@ test('many are selected and terminated, after the words are typed', async () => 
 
 test('the one that is stuck is found in three clicks', async () => {
 	const name = someName('stuck').replace(' ', '-');
+	const among = 100000;
 	await psql(`CREATE OR REPLACE FUNCTION pages.stuck() RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RETURN durable.wait_for_external_event('NeverSent'); END $$;
-		SELECT count(durable.start('pages.patient', 1)) FROM generate_series(1, 3000) n; SELECT durable.start('pages.stuck', instance_id => '${name}')`);
+		SELECT count(durable.start('pages.patient', 1)) FROM generate_series(1, ${among / 2}) n;
+		SELECT durable.start('pages.stuck', instance_id => '${name}');
+		SELECT count(durable.start('pages.patient', 1)) FROM generate_series(2, ${among / 2}) n`);
 	await becomes(name, 'Running');
 	const page = await open(at('/workflows'));
 	await page.getByRole('button', { name: 'What they wait for' }).click();
@@ -176,30 +179,44 @@ test('the keys of the list', async () => {
 	await page.context().close();
 });
 
+/* The machine may be busy with other tests, so what is limited is processor time. */
+function fluid(what, paint, { cpu, clock }) {
+	console.log(`# ${what}: first paint after ${Math.round(paint)} ms, longest task while scrolling ${Math.round(cpu)} ms of processor time, ${Math.round(clock)} ms on the clock`);
+	assert.ok(cpu < 100, `no task of ${cpu} ms while scrolling`);
+}
+
+test('the list of many instances is fluid', async () => {
+	const page = await open(at('/workflows'));
+	await page.getByText('100 instances shown; there are more').waitFor();
+	const paint = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0].startTime);
+	const longest = await longestTask(page, async () => {
+		await until(async () => {
+			await page.mouse.wheel(0, 2500);
+			return Number((await page.locator('.list-foot').innerText()).match(/([\d,]+) instances/)?.[1].replace(',', '')) >= 500;
+		}, 'further pages are loaded');
+	});
+	fluid('the list', paint, longest);
+	await page.context().close();
+});
+
 test('a history of 5,000 events is fluid', async () => {
 	const id = someName('long').replace(' ', '-');
 	await psql(`SELECT durable.start('pages.long', 2499, instance_id => '${id}')`);
 	await becomes(id, 'Completed');
 	const page = await open('about:blank');
-	await page.addInitScript(() => {
-		window.tasks = [];
-		new PerformanceObserver(list => window.tasks.push(...list.getEntries().map(e => e.duration))).observe({ entryTypes: ['longtask'] });
-	});
 	await page.goto(at(`/workflows/${id}`));
 	await page.getByText('5,000 events').waitFor();
 	const paint = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0].startTime);
 	assert.ok(await page.locator('table.history tbody tr').count() < 120, 'rows far away are no elements');
-	await page.evaluate(() => { window.tasks.length = 0; });
-	for (let i = 1; i <= 40; i++) {
-		await page.mouse.wheel(0, 2500);
-		await page.waitForTimeout(30);
-	}
-	await page.keyboard.press('End');
-	await page.getByText('ExecutionCompleted').waitFor();
-	const longest = await page.evaluate(() => Math.max(0, ...window.tasks));
-	console.log(`# first paint after ${Math.round(paint)} ms, longest task while scrolling ${Math.round(longest)} ms`);
-	// The machine may be busy with other tests: what is asserted is that the page is not the one that is slow.
-	assert.ok(longest < 400, `no task of ${longest} ms while scrolling`);
+	const longest = await longestTask(page, async () => {
+		for (let i = 1; i <= 40; i++) {
+			await page.mouse.wheel(0, 2500);
+			await page.waitForTimeout(30);
+		}
+		await page.keyboard.press('End');
+		await page.getByText('ExecutionCompleted').waitFor();
+	});
+	fluid('a history', paint, longest);
 	await page.getByRole('button', { name: 'Failed' }).click();
 	await page.getByText('Nothing has failed').waitFor();
 	await page.getByRole('button', { name: 'All', exact: true }).click();
@@ -212,10 +229,14 @@ test('a history of 5,000 events is fluid', async () => {
 });
 
 test('each action of schedules and queues, with its SQL and curl', async () => {
-	// Without pg_cron a schedule cannot be made or paused, but it can be triggered.
+	const hasCron = await psql("SELECT count(*) FROM pg_extension WHERE extname = 'pg_cron'") === '1';
 	await psql("SELECT durable.register_queue('parcels & co', 2, rate => 5, per => '1 minute')");
-	await psql(`INSERT INTO durable.schedule (owner, name, cron, orchestration, input, timezone, overlap, catch_up, seen_until)
-		VALUES ('dungeon', 'nightly', '0 3 1-7 * *', 'pages.patient', '2', 'America/Argentina/Buenos_Aires', 'skip', '1 hour', durable.clock())`, 'postgres');
+	// Without pg_cron a schedule cannot be made or paused, but it can be triggered.
+	if (hasCron)
+		await psql("SELECT durable.schedule('nightly', '0 3 1-7 * *', 'pages.patient', 2, timezone => 'America/Argentina/Buenos_Aires', overlap => 'skip')");
+	else
+		await psql(`INSERT INTO durable.schedule (owner, name, cron, orchestration, input, timezone, overlap, catch_up, seen_until)
+			VALUES ('dungeon', 'nightly', '0 3 1-7 * *', 'pages.patient', '2', 'America/Argentina/Buenos_Aires', 'skip', '1 hour', durable.clock())`, 'postgres');
 	await psql(`CREATE FUNCTION pages.counter(state jsonb, operation text, input jsonb) RETURNS durable.entity_result LANGUAGE plpgsql AS $$
 		BEGIN
 			IF operation = 'break' THEN RAISE 'the counter is <b>stuck</b>'; END IF;
@@ -249,10 +270,34 @@ test('each action of schedules and queues, with its SQL and curl', async () => {
 	await confirmed(page, 'Trigger');
 	await page.getByText('The run is skipped').waitFor();
 	await page.getByRole('button', { name: 'Pause nightly' }).click();
-	await page.getByRole('dialog').getByText("SELECT durable.pause_schedule('nightly');").waitFor();
-	await page.getByRole('dialog').getByRole('button', { name: 'Pause' }).click();
-	await page.getByRole('dialog').getByText(/schedules need pg_cron/).waitFor();
-	await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
+	if (hasCron)
+	{
+		const job = () => psql("SELECT j.active FROM cron.job j WHERE j.database = current_database() AND j.username = 'dungeon' AND j.jobname LIKE '%nightly%'");
+
+		assert.equal((await confirmed(page, 'Pause')).sql, "SELECT durable.pause_schedule('nightly');");
+		await page.getByText('The schedule is paused.').waitFor();
+		await page.getByRole('button', { name: 'Unpause nightly' }).waitFor();
+		assert.equal(await job(), 'f', 'the job of pg_cron is inactive');
+		assert.match(await page.getByRole('button', { name: 'Trigger nightly' }).getAttribute('title'), /stays paused/);
+		await page.getByRole('button', { name: 'Trigger nightly' }).click();
+		await page.getByRole('dialog').getByText('The schedule is paused: this runs it once, and it stays paused.').waitFor();
+		await accessible(page, 'the dialog of a schedule that is paused');
+		await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
+		await page.getByRole('button', { name: 'Unpause nightly' }).click();
+		const unpause = await confirmed(page, 'Unpause');
+		assert.equal(unpause.sql, "SELECT durable.unpause_schedule('nightly');");
+		assert.equal(unpause.curl, `curl -X POST ${address}/api/v1/schedules/nightly/unpause`);
+		await page.getByRole('button', { name: 'Pause nightly' }).waitFor();
+		assert.equal(await job(), 't', 'the job of pg_cron is active again');
+		assert.equal(await page.getByRole('button', { name: 'Trigger nightly' }).getAttribute('title'), null);
+	}
+	else
+	{
+		await page.getByRole('dialog').getByText("SELECT durable.pause_schedule('nightly');").waitFor();
+		await page.getByRole('dialog').getByRole('button', { name: 'Pause' }).click();
+		await page.getByRole('dialog').getByText(/schedules need pg_cron/).waitFor();
+		await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
+	}
 
 	await page.goto(at('/entities'));
 	await page.getByText('doors').waitFor();

@@ -65,12 +65,12 @@ export function actOnOne(action, id, done) {
 	});
 }
 
-/* What can be done with a schedule or a queue: the function, the text of the dialog, and what is said afterwards. */
+/* What can be done with a schedule or a queue: the function, the texts of the dialog (paused: of one that is paused), and what is said afterwards. */
 const PARTS = {
 	schedules: {
 		pause: { title: 'Pause', icon: 'pause', call: 'pause_schedule', text: 'The schedule starts no instances until it is unpaused. Times of the pause are not made up for.', done: () => 'The schedule is paused.' },
 		unpause: { title: 'Unpause', icon: 'play', call: 'unpause_schedule', text: 'The schedule goes on with its next time.', done: () => 'The schedule goes on.' },
-		trigger: { title: 'Trigger', icon: 'bell', call: 'trigger_schedule', text: 'The schedule runs once, now. Its overlap decides what happens if an earlier run has not ended.', done: answer => answer?.instanceId ? `The instance ${answer.instanceId} is started.` : 'The run is skipped, because an earlier one has not ended.' }
+		trigger: { title: 'Trigger', icon: 'bell', call: 'trigger_schedule', text: 'The schedule runs once, now. Its overlap decides what happens if an earlier run has not ended.', paused: 'The schedule is paused: this runs it once, and it stays paused.', done: answer => answer?.instanceId ? `The instance ${answer.instanceId} is started.` : 'The run is skipped, because an earlier one has not ended.' }
 	},
 	queues: {
 		pause: { title: 'Pause', icon: 'pause', call: 'pause_queue', text: 'Nothing begins in the queue until it is unpaused. What is out goes on.', done: () => 'The queue is paused.' },
@@ -84,18 +84,19 @@ export function partButtons(kind, row, done) {
 		return h('span', { class: 'soft small' }, 'Another role controls it.');
 	return h('div', { class: 'acts' }, Object.keys(PARTS[kind]).filter(a => a !== (row.is_paused ? 'pause' : 'unpause')).map(action => {
 		const a = PARTS[kind][action];
-		return h('button', { type: 'button', class: 'tiny', data: { focus: `${action === 'trigger' ? action : 'pause'} ${row.owner} ${row.name}` }, 'aria-label': `${a.title} ${row.name}`, onclick: () => actOnPart(kind, action, row.name, done) }, icon(a.icon), a.title);
+		const hint = row.is_paused ? a.paused ?? null : null;
+		return h('button', { type: 'button', class: 'tiny', data: { focus: `${action === 'trigger' ? action : 'pause'} ${row.owner} ${row.name}` }, 'aria-label': `${a.title} ${row.name}`, title: hint, onclick: () => actOnPart(kind, action, row.name, hint, done) }, icon(a.icon), a.title);
 	}));
 }
 
-function actOnPart(kind, action, name, done) {
+function actOnPart(kind, action, name, hint, done) {
 	const a = PARTS[kind][action];
 	const path = `/api/v1/${kind}/${part(name)}/${action}`;
 	const seen = shows();
 	seen.update(`SELECT durable.${a.call}(${literal(name)});`, curlOf('POST', path));
 	dialog({
 		title: `${a.title} this ${kind.slice(0, -1)}?`,
-		content: () => [h('p', {}, a.text), h('p', { class: 'mono' }, name), seen.element],
+		content: () => [h('p', {}, a.text), hint ? h('p', { class: 'note' }, hint) : null, h('p', { class: 'mono' }, name), seen.element],
 		buttons: h('button', { class: 'primary', type: 'submit' }, icon(a.icon), a.title),
 		submit: async () => {
 			toast(a.done(await post(path)));
