@@ -62,7 +62,7 @@ extern void token_free(Token *token);
 extern bool secret_equal(const char *a, const char *b);
 
 /* --- pool.c --- */
-#define STATEMENT_MOST			16
+#define STATEMENT_MOST			32
 #define STATEMENT_MOST_VALUES	10
 
 typedef struct Statement

@@ -136,7 +136,7 @@ durable_queue_require_or_make(const char *name)
 			 errhint("Use another name, or let a role of which both are members register the queue.")));
 }
 
-void
+bool
 durable_queue_require_work(const char *name)
 {
 	Datum		values[1] = {CStringGetTextDatum(name)};
@@ -148,7 +148,7 @@ durable_queue_require_work(const char *name)
 		no_queue(name);
 	allowed = durable_client_may_act_for(queue.owner);
 	if (allowed)
-		return;
+		return durable_queue_is_limited(&queue);
 	durable_sql_connect();
 	nrows = durable_sql_run(&grantees, values, NULL, false, 0);
 	for (int64 i = 0; i < nrows && !allowed; i++)
@@ -159,6 +159,7 @@ durable_queue_require_work(const char *name)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for queue \"%s\"", durable_client_shown(name)),
 				 errhint("Its owner can use durable.grant_queue().")));
+	return durable_queue_is_limited(&queue);
 }
 
 static void

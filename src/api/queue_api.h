@@ -15,6 +15,6 @@
 extern void durable_queue_require_or_make(const char *name);
 
 /* 42704 if there is no such queue, 42501 if the current user may not take work from it. */
-extern void durable_queue_require_work(const char *name);
+extern bool durable_queue_require_work(const char *name);
 
 #endif							/* DURABLE_QUEUE_API_H */

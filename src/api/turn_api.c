@@ -335,12 +335,13 @@ complete(Tokens *tokens, Jsonb **actions, char **statuses, char **traces, bool s
 	for (int i = 0; i < tokens->n; i++)
 	{
 		if (done[i])
-			durable_work_check_queue(queues[i], &checked);
+		{
+			if (durable_work_check_queue(queues[i], &checked))
+				durable_queue_wake(queues[i]);
+		}
 		else if (!skips)
 			durable_work_stale(tokens->texts[i]);
 	}
-	if (checked != NULL)
-		durable_queue_wake(checked);
 	if (messages != NIL)
 		durable_lease_send(messages);
 	return list_length(messages);

@@ -261,14 +261,13 @@ complete_all(FunctionCallInfo fcinfo, bool is_text)
 	{
 		if (done[i])
 		{
-			durable_work_check_queue(queues[i], &checked);
+			if (durable_work_check_queue(queues[i], &checked))
+				durable_queue_wake(queues[i]);
 			ncompleted++;
 		}
 		else if (!skips)
 			durable_work_stale(tokens.texts[i]);
 	}
-	if (checked != NULL)
-		durable_queue_wake(checked);
 	if (messages != NIL)
 		durable_lease_send(messages);
 	return ncompleted;

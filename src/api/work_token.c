@@ -117,13 +117,16 @@ durable_work_stale(const char *token)
 }
 
 /* Checks a queue only when it differs from the previous one. */
-void
+bool
 durable_work_check_queue(const char *queue, char **checked)
 {
+	bool		is_limited;
+
 	if (*checked != NULL && strcmp(*checked, queue) == 0)
-		return;
-	durable_queue_require_work(queue);
+		return false;
+	is_limited = durable_queue_require_work(queue);
 	*checked = pstrdup(queue);
+	return is_limited;
 }
 
 bool

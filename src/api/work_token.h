@@ -51,7 +51,10 @@ pg_noreturn_compat extern void durable_work_stale(const char *token);
 /* on_stale: "error" (false) or "skip" */
 extern bool durable_work_skips_stale(FunctionCallInfo fcinfo, int argno);
 
-/* May the caller work for the queue?  Asked once for each queue that follows another one. */
-extern void durable_work_check_queue(const char *queue, char **checked);
+/*
+ * May the caller work for the queue?  Asked once for each queue that follows another one; returns
+ * whether it was asked and the queue has limits, so that completed work makes room for other work.
+ */
+extern bool durable_work_check_queue(const char *queue, char **checked);
 
 #endif							/* DURABLE_WORK_TOKEN_H */

@@ -70,7 +70,7 @@ durable_wait_for_work(PG_FUNCTION_ARGS)
 	durable_queue_require_work(queue);
 
 	context = AllocSetContextCreate(caller, "durable wait", ALLOCSET_SMALL_SIZES);
-	waiter = durable_waiter_begin(durable_queue_waiter_key(queue));
+	waiter = durable_waiter_begin(durable_queue_waiter_key(queue, kind));
 	PG_TRY();
 	{
 		if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)

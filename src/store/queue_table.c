@@ -30,6 +30,7 @@
 
 #include "columns.h"
 #include "queue_table.h"
+#include "queued_table.h"
 #include "retry.h"
 #include "sql.h"
 #include "wakeup.h"
@@ -205,15 +206,23 @@ durable_queue_count_starts(QueueRow *queue, TimestampTz now, int n)
  * same number, sessions of one are woken for the other, which is harmless.
  */
 int64
-durable_queue_waiter_key(const char *name)
+durable_queue_waiter_key(const char *name, char kind)
 {
-	uint64		hash = hash_bytes_extended((const unsigned char *) name, strlen(name), 0);
+	uint64		hash = hash_bytes_extended((const unsigned char *) name, strlen(name), (uint64) kind);
 
 	return -1 - (int64) (hash >> 1);
 }
 
 void
+durable_queue_wake_kind(const char *name, char kind)
+{
+	durable_wakeup_finished(durable_queue_waiter_key(name, kind));
+}
+
+void
 durable_queue_wake(const char *name)
 {
-	durable_wakeup_finished(durable_queue_waiter_key(name));
+	durable_queue_wake_kind(name, QUEUED_EXTERNAL);
+	durable_queue_wake_kind(name, QUEUED_TURN);
+	durable_queue_wake_kind(name, QUEUED_BATCH);
 }

@@ -38,10 +38,11 @@ extern int	durable_queue_starts_left(QueueRow *queue, TimestampTz now, Timestamp
 /* Writes down that so many begin now.  The caller has it locked. */
 extern void durable_queue_count_starts(QueueRow *queue, TimestampTz now, int n);
 
-/* Sessions that wait for work of a queue wait for that key (waiter.c); no instance has it. */
-extern int64 durable_queue_waiter_key(const char *name);
+/* Sessions that wait for work of that kind (queued_table.h) wait for that key (waiter.c); no instance has it. */
+extern int64 durable_queue_waiter_key(const char *name, char kind);
 
-/* At commit: wakes those sessions. */
+/* At commit: wakes those sessions; those that wait for work of any kind. */
+extern void durable_queue_wake_kind(const char *name, char kind);
 extern void durable_queue_wake(const char *name);
 
 #endif							/* DURABLE_QUEUE_TABLE_H */

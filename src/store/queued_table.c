@@ -237,6 +237,7 @@ static DurableSql take_back_batch = {
 static List *read_tasks(DurableSql *sql, Datum *values, const char *nulls);
 static QueuedTask *read_task(uint64 row);
 static void lease_values(const QueuedWanted * wanted, Datum *values, char *nulls);
+static char kind_of(const TaskRow *task);
 static void wake_queues(uint64 nrows);
 
 /* --- by the units of work ---------------------------------------------------------------- */
@@ -248,6 +249,7 @@ durable_queued_insert(Oid owner, List *tasks)
 	TEXTOID, TEXTOID, JSONBOID, JSONBOID, INT8OID, JSONBOID, TEXTOID, TEXTOID, INT4OID, JSONBOID, InvalidOid};
 	Columns    *columns = durable_columns_create(list_length(tasks), types);
 	const char *woken = NULL;
+	char		woken_kind = '\0';
 	bool		any_sql = false;
 	int			row = 0;
 	ListCell   *cell;
@@ -256,6 +258,7 @@ durable_queued_insert(Oid owner, List *tasks)
 	foreach(cell, tasks)
 	{
 		TaskRow    *task = lfirst(cell);
+		char		kind = kind_of(task);
 
 		durable_task_set_columns(columns, row, task);
 		durable_columns_set_text(columns, row, 12, task->queue);
@@ -263,10 +266,11 @@ durable_queued_insert(Oid owner, List *tasks)
 		durable_columns_set(columns, row, 14, Int32GetDatum(task->priority));
 		durable_columns_set_jsonb(columns, row, 15, task->call);
 		row++;
-		any_sql |= task->handler != NULL;
-		if (woken == NULL || strcmp(woken, task->queue) != 0)
-			durable_queue_wake(task->queue);
+		any_sql |= kind == QUEUED_SQL;
+		if (kind != QUEUED_SQL && (kind != woken_kind || strcmp(woken, task->queue) != 0))
+			durable_queue_wake_kind(task->queue, kind);
 		woken = task->queue;
+		woken_kind = kind;
 	}
 	values[0] = ObjectIdGetDatum(owner);
 	durable_columns_arrays(columns, values + 1);
@@ -275,6 +279,17 @@ durable_queued_insert(Oid owner, List *tasks)
 	durable_sql_finish();
 	if (any_sql)
 		durable_wakeup_engine();	/* the coordinator admits them */
+}
+
+/* As insert_tasks has it. */
+static char
+kind_of(const TaskRow *task)
+{
+	if (task->handler != NULL)
+		return QUEUED_SQL;
+	if (task->key >= DURABLE_FIRST_ENTITY_KEY)
+		return QUEUED_BATCH;
+	return task->task == 0 ? QUEUED_TURN : QUEUED_EXTERNAL;
 }
 
 void

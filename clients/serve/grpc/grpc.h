@@ -6,6 +6,7 @@
  *	call.c		a call: headers, frames of messages, status
  *	hub.c		task hubs and their tokens
  *	rpc.c		the table of RPCs, and those that are one statement
+ *	starts.c	StartInstance
  *	waits.c		clients that wait for an instance
  *	work*.c		workers
  *	proto*.c, wire.c, messages.c	Protocol Buffers
@@ -74,6 +75,7 @@ struct Hub
 	void	   *tokens;			/* of the file; NULL: everybody may use it */
 	struct HubWork *work;		/* of work.c; NULL: nobody has worked for it yet */
 	struct HubWaits *waits;		/* of waits.c */
+	struct HubStarts *starts;	/* of starts.c */
 };
 
 extern bool hubs_configure(void);	/* false: the user has been told */
@@ -143,10 +145,13 @@ extern int	h2_streams(void);
 
 /* --- listen.c: serve_grpc.h --- */
 
+/* --- starts.c --- */
+extern void starts_begin(Call *call, const Buffer *json);
+
 /* --- waits.c --- */
 extern void waits_begin_start(Call *call, const Buffer *json);
 extern void waits_begin_completion(Call *call, const Buffer *json);
-extern void waits_look(Hub *hub);	/* something may have ended */
+extern void waits_hint(Hub *hub, const char *instance_id);	/* its status may change soon */
 extern int	waits_count(void);
 
 /* --- work.c --- */

@@ -22,16 +22,13 @@
 static void one_statement(Call *call, const Buffer *json);
 static void hello(Call *call, const Buffer *json);
 static void answered(const Outcome *outcome, void *arg);
-static void start_instance(Call *call, const Buffer *json);
-static void start_now(evutil_socket_t fd, short events, void *arg);
-static void started(const Outcome *outcome, void *arg);
 
 const Statement rpc_statement = {"grpc", "SELECT r FROM durable.grpc($1, $2, $3::pg_catalog.jsonb) AS r", 3};
 
 #define READS		.is_read = true
 Rpc			rpcs[] = {
 	{"Hello", &message_empty, &message_empty, hello},
-	{"StartInstance", &message_create_instance, &message_instance_id, start_instance},
+	{"StartInstance", &message_create_instance, &message_instance_id, starts_begin},
 	{"GetInstance", &message_get_instance, &message_instance, one_statement, READS},
 	{"WaitForInstanceStart", &message_get_instance, &message_instance, waits_begin_start, READS},
 	{"WaitForInstanceCompletion", &message_get_instance, &message_instance, waits_begin_completion, READS},
@@ -92,7 +89,17 @@ one_statement(Call *call, const Buffer *json)
 {
 	const char *values[3] = {call->rpc->name, call->hub->queue, json->data};
 	Access		access = {NULL, call->hub->role, call->rpc->is_read};
+	JsonSpan	request = {json->data, json->length};
 
+	/* What it changes may be what somebody waits for. */
+	if (!call->rpc->is_read)
+	{
+		char	   *instance_id = json_member_text(request, "instance_id");
+
+		if (instance_id != NULL)
+			waits_hint(call->hub, instance_id);
+		free(instance_id);
+	}
 	call_keep(call);
 	pool_run(&rpc_statement, values, &access, answered, call);
 }
@@ -109,9 +116,6 @@ answered(const Outcome *outcome, void *arg)
 		for (int i = 0; i < PQntuples(outcome->rows) && !call->is_finished; i++)
 			rpc_send(call, call->rpc->answer, PQgetvalue(outcome->rows, i, 0), (size_t) PQgetlength(outcome->rows, i, 0));
 		call_finish(call, GRPC_OK, "%s", "");
-		/* What it has changed may be what somebody waits for. */
-		if (!call->rpc->is_read)
-			waits_look(call->hub);
 	}
 	call_release(call);
 }
@@ -133,73 +137,6 @@ rpc_send(Call *call, const ProtoMessage *message, const char *json, size_t lengt
 	}
 	buffer_free(&data);
 	return problem == NULL;
-}
-
-/* --- StartInstance ------------------------------------------------------------------------------------ */
-
-#define REPLACE_SECONDS		30
-#define REPLACE_PAUSE_US	20000
-
-typedef struct Start
-{
-	Call	   *call;
-	char	   *json;
-	double		since;
-} Start;
-
-/*
- * With a reuse policy, an instance that goes on is terminated first, which takes a transaction of its
- * own and a unit of work of the engine.  So the statement is executed again until there is an answer.
- */
-static void
-start_instance(Call *call, const Buffer *json)
-{
-	Start	   *start = must_alloc(sizeof(Start));
-
-	start->call = call;
-	start->json = must_copy(json->data);
-	start->since = now_seconds();
-	call_keep(call);
-	start_now(-1, 0, start);
-}
-
-static void
-start_now(evutil_socket_t fd, short events, void *arg)
-{
-	Start	   *start = arg;
-	const char *values[3] = {start->call->rpc->name, start->call->hub->queue, start->json};
-	Access		access = {NULL, start->call->hub->role, false};
-
-	(void) fd;
-	(void) events;
-	pool_run(&rpc_statement, values, &access, started, start);
-}
-
-static void
-started(const Outcome *outcome, void *arg)
-{
-	static const struct timeval pause = {0, REPLACE_PAUSE_US};
-	Start	   *start = arg;
-	bool		again = false;
-
-	if (outcome->rows != NULL && PQntuples(outcome->rows) == 1)
-	{
-		JsonSpan	answer = {PQgetvalue(outcome->rows, 0, 0), (size_t) PQgetlength(outcome->rows, 0, 0)};
-
-		again = json_member_true(answer, "again");
-	}
-	if (again && now_seconds() - start->since > REPLACE_SECONDS)
-	{
-		call_finish(start->call, GRPC_FAILED_PRECONDITION, "The instance of that id was told to terminate, and has not ended in %d s.", REPLACE_SECONDS);
-		again = false;
-	}
-	/* A client that is gone does not wait for the second half. */
-	if (again && start->call->connection != NULL && !start->call->is_finished &&
-		event_base_once(base, -1, EV_TIMEOUT, start_now, start, &pause) == 0)
-		return;
-	answered(outcome, start->call);
-	free(start->json);
-	free(start);
 }
 
 /* --- errors ---------------------------------------------------------------------------------------------- */

@@ -1,11 +1,11 @@
 /*
  * waits.c - clients that wait for the start or the end of an instance.
  *
- * They cost memory and no connection: one statement asks for all that wait at a hub.  It is
- * executed when a client comes, when something of the hub has been changed through
- * us, and from time to time: often while somebody has waited for a short time only, then less.
+ * They cost memory and no connection.  Each of them is due to be looked at from time to time: soon after
+ * it has come, then less and less often, and again soon when a worker has answered
+ * something for its instance or a client has controlled it (waits_hint).  One statement asks for all that are due at a hub.
  *
- * Owns: the list of waiting calls of each hub.
+ * Owns: the waiting calls of each hub, by the ids of their instances.
  * Called by: call.c, rpc.c, work_answers.c.
  * Memory: a Wait until its call is answered or gone; a Look while its statement runs.
  */
@@ -16,27 +16,32 @@
 #include "json.h"
 #include "work.h"
 
-#define SHORTEST_MS		20
-#define LONGEST_MS		500
+#define TICK_S			0.01
+#define SHORTEST_TICKS	2
+#define LONGEST_TICKS	50
+#define WHEEL			64		/* more than that */
 #define MOST_AT_A_TIME	1000
+#define WAIT_HASHES		4096
 
 typedef struct Wait
 {
-	struct Wait *next;
+	struct Wait *next;			/* with the same hash */
+	struct Wait *next_due;		/* at the same time */
+	struct Wait **link_due;		/* what refers to it; NULL: a statement that is under way has it */
 	Call	   *call;			/* NULL: it is gone */
 	char	   *id;
 	bool		is_start;
 	bool		with_payloads;
+	int			ticks;			/* from the next look to the one after it */
 } Wait;
 
 typedef struct HubWaits
 {
-	Wait	   *waits;
+	Wait	   *waits[WAIT_HASHES];
+	Wait	   *due[WHEEL];		/* at a time modulo the size of the wheel */
+	int64_t		ticked;			/* what was due until then has been looked at */
 	struct event *timer;
-	int			interval;		/* ms */
 	bool		is_looking;
-	bool		look_again;
-	int			offset;			/* where the next look begins, if there are too many for one */
 } HubWaits;
 
 typedef struct Look
@@ -53,10 +58,16 @@ static const Statement waits_statement = {
 static int	nwaits;
 
 static void add(Call *call, const Buffer *json, bool is_start);
+static Wait **bucket(HubWaits *waits, const char *id);
 static void gone(Call *call);
+static int64_t now_ticks(void);
+static void make_due(HubWaits *waits, Wait *wait, int ticks);
+static void unlink_due(Wait *wait);
+static void schedule(Hub *hub);
 static void look(Hub *hub);
 static void looked(const Outcome *outcome, void *arg);
-static void remove_gone(HubWaits *waits);
+static void answer(Wait *wait, PGresult *rows, int row);
+static void forget(HubWaits *waits, Wait *wait);
 static void on_timer(evutil_socket_t fd, short events, void *arg);
 
 int
@@ -83,6 +94,7 @@ add(Call *call, const Buffer *json, bool is_start)
 	JsonSpan	request = {json->data, json->length};
 	Hub		   *hub = call->hub;
 	Wait	   *wait = must_alloc(sizeof(Wait));
+	Wait	  **link;
 
 	if (hub->waits == NULL)
 	{
@@ -95,143 +107,112 @@ add(Call *call, const Buffer *json, bool is_start)
 		wait->id = must_copy("");
 	wait->with_payloads = json_member_true(request, "with_payloads");
 	wait->is_start = is_start;
-	wait->next = hub->waits->waits;
-	hub->waits->waits = wait;
+	link = bucket(hub->waits, wait->id);
+	wait->next = *link;
+	*link = wait;
 	nwaits++;
 	call->state = wait;
 	call->gone = gone;
 	call_keep(call);
-	waits_look(hub);
+	wait->ticks = SHORTEST_TICKS;
+	make_due(hub->waits, wait, 0);
+	schedule(hub);
+}
+
+static Wait **
+bucket(HubWaits *waits, const char *id)
+{
+	unsigned	h = 5381;
+
+	for (; *id != '\0'; id++)
+		h = h * 33 + (unsigned char) *id;
+	return &waits->waits[h % WAIT_HASHES];
 }
 
 static void
 gone(Call *call)
 {
 	Wait	   *wait = call->state;
+	HubWaits   *waits = call->hub->waits;
 
-	/* A look may have it; remove_gone frees it. */
 	wait->call = NULL;
+	if (wait->link_due != NULL)
+		forget(waits, wait);
 	call_release(call);
 }
 
+/* The status of that instance may change soon. */
 void
-waits_look(Hub *hub)
+waits_hint(Hub *hub, const char *instance_id)
 {
-	if (hub->waits == NULL || hub->waits->waits == NULL)
+	if (hub->waits == NULL)
 		return;
-	hub->waits->interval = SHORTEST_MS;
-	if (hub->waits->is_looking)
-		hub->waits->look_again = true;
-	else
-		look(hub);
+	for (Wait *wait = *bucket(hub->waits, instance_id); wait != NULL; wait = wait->next)
+		if (strcmp(wait->id, instance_id) == 0)
+		{
+			wait->ticks = 1;
+			if (wait->link_due != NULL)
+				make_due(hub->waits, wait, 1);
+		}
+	schedule(hub);
+}
+
+/* --- when they are due -------------------------------------------------------------------------------------- */
+
+static int64_t
+now_ticks(void)
+{
+	return (int64_t) (now_seconds() / TICK_S);
 }
 
 static void
-look(Hub *hub)
+make_due(HubWaits *waits, Wait *wait, int ticks)
+{
+	int64_t		now = now_ticks();
+	Wait	  **slot;
+
+	unlink_due(wait);
+	if (waits->ticked < now - WHEEL)
+		waits->ticked = now - WHEEL;
+	/* Not in a slot that has been passed. */
+	slot = &waits->due[(now + ticks > waits->ticked ? now + ticks : waits->ticked + 1) % WHEEL];
+	wait->next_due = *slot;
+	if (wait->next_due != NULL)
+		wait->next_due->link_due = &wait->next_due;
+	wait->link_due = slot;
+	*slot = wait;
+}
+
+static void
+unlink_due(Wait *wait)
+{
+	if (wait->link_due == NULL)
+		return;
+	*wait->link_due = wait->next_due;
+	if (wait->next_due != NULL)
+		wait->next_due->link_due = wait->link_due;
+	wait->next_due = NULL;
+	wait->link_due = NULL;
+}
+
+/* Sets the timer to the next time at which something is due. */
+static void
+schedule(Hub *hub)
 {
 	HubWaits   *waits = hub->waits;
-	Look	   *what;
-	Buffer		arrays[3] = {{.limit = SIZE_MAX / 4}, {.limit = SIZE_MAX / 4}, {.limit = SIZE_MAX / 4}};
-	const char *values[3];
-	Access		access = {NULL, hub->role, true};
-	int			skip = waits->offset;
+	int64_t		tick = waits->ticked + 1;
+	struct timeval pause = {0, 0};
+	double		left;
 
-	remove_gone(waits);
-	if (waits->waits == NULL)
-		return;
-	what = must_alloc(sizeof(Look));
-	what->hub = hub;
-	for (Wait *wait = waits->waits; wait != NULL && what->n < MOST_AT_A_TIME; wait = wait->next)
-		if (skip-- <= 0)
-		{
-			array_add(&arrays[0], wait->id);
-			array_add(&arrays[1], wait->is_start ? "start" : "end");
-			array_add(&arrays[2], wait->with_payloads ? "t" : "f");
-			what->waits[what->n++] = wait;
-		}
-	waits->offset = what->n == MOST_AT_A_TIME ? waits->offset + what->n : 0;
-	for (int i = 0; i < 3; i++)
-	{
-		buffer_add_byte(&arrays[i], '}');
-		values[i] = what->n == 0 ? "{}" : buffer_text(&arrays[i]);
-	}
-	waits->is_looking = true;
-	waits->look_again = waits->offset > 0;
-	pool_run(&waits_statement, values, &access, looked, what);
-	for (int i = 0; i < 3; i++)
-		buffer_free(&arrays[i]);
-}
-
-static void
-looked(const Outcome *outcome, void *arg)
-{
-	Look	   *what = arg;
-	Hub		   *hub = what->hub;
-	HubWaits   *waits = hub->waits;
-	GrpcStatus	status = outcome->rows == NULL ? rpc_status(outcome->sqlstate) : GRPC_OK;
-	struct timeval pause;
-
-	waits->is_looking = false;
-	for (int i = 0; outcome->rows != NULL && i < PQntuples(outcome->rows); i++)
-	{
-		int			n = atoi(PQgetvalue(outcome->rows, i, 0)) - 1;
-		Wait	   *wait = n >= 0 && n < what->n ? what->waits[n] : NULL;
-		Call	   *call = wait != NULL ? wait->call : NULL;
-
-		if (call == NULL)
-			continue;
-		wait->call = NULL;
-		if (rpc_send(call, call->rpc->answer, PQgetvalue(outcome->rows, i, 1), (size_t) PQgetlength(outcome->rows, i, 1)))
-			call_finish(call, GRPC_OK, "%s", "");
-		call_release(call);
-	}
-	/* While the database is away they wait; an error of another kind would come again. */
-	if (outcome->rows == NULL && status != GRPC_UNAVAILABLE && status != GRPC_UNKNOWN)
-		for (int i = 0; i < what->n; i++)
-		{
-			Call	   *call = what->waits[i]->call;
-
-			if (call == NULL)
-				continue;
-			what->waits[i]->call = NULL;
-			rpc_fail(call, outcome);
-			call_release(call);
-		}
-	free(what);
-	remove_gone(waits);
-	if (waits->waits == NULL)
-		return;
-	if (waits->look_again && outcome->rows != NULL)
-	{
-		look(hub);
-		return;
-	}
-	pause.tv_sec = 0;
-	pause.tv_usec = waits->interval * 1000;
-	waits->interval = waits->interval * 3 / 2 < LONGEST_MS ? waits->interval * 3 / 2 : LONGEST_MS;
-	event_add(waits->timer, &pause);
-}
-
-/* Only while no look has them. */
-static void
-remove_gone(HubWaits *waits)
-{
 	if (waits->is_looking)
 		return;
-	for (Wait **link = &waits->waits; *link != NULL;)
-	{
-		Wait	   *wait = *link;
-
-		if (wait->call != NULL)
-		{
-			link = &wait->next;
-			continue;
-		}
-		*link = wait->next;
-		nwaits--;
-		free(wait->id);
-		free(wait);
-	}
+	while (waits->due[tick % WHEEL] == NULL)
+		if (tick++ > waits->ticked + WHEEL)
+			return;				/* nobody waits */
+	left = (double) tick * TICK_S - now_seconds();
+	if (left > 0)
+		pause.tv_usec = (suseconds_t) (left * 1e6) + 1;
+	event_add(waits->timer, &pause);
 }
 
 static void
@@ -243,4 +224,120 @@ on_timer(evutil_socket_t fd, short events, void *arg)
 	(void) events;
 	if (!hub->waits->is_looking)
 		look(hub);
+}
+
+/* --- looking -------------------------------------------------------------------------------------------------- */
+
+static void
+look(Hub *hub)
+{
+	HubWaits   *waits = hub->waits;
+	Look	   *what;
+	Buffer		arrays[3] = {{.limit = SIZE_MAX / 4}, {.limit = SIZE_MAX / 4}, {.limit = SIZE_MAX / 4}};
+	const char *values[3];
+	Access		access = {NULL, hub->role, true};
+	int64_t		now = now_ticks();
+
+	if (waits->ticked < now - WHEEL)
+		waits->ticked = now - WHEEL;
+	what = must_alloc(sizeof(Look));
+	what->hub = hub;
+	while (waits->ticked < now && what->n < MOST_AT_A_TIME)
+	{
+		Wait	   *wait = waits->due[(waits->ticked + 1) % WHEEL];
+
+		if (wait == NULL)
+		{
+			waits->ticked++;
+			continue;
+		}
+		unlink_due(wait);
+		array_add(&arrays[0], wait->id);
+		array_add(&arrays[1], wait->is_start ? "start" : "end");
+		array_add(&arrays[2], wait->with_payloads ? "t" : "f");
+		what->waits[what->n++] = wait;
+	}
+	if (what->n == 0)
+	{
+		free(what);
+		schedule(hub);
+		return;
+	}
+	for (int i = 0; i < 3; i++)
+	{
+		buffer_add_byte(&arrays[i], '}');
+		values[i] = buffer_text(&arrays[i]);
+	}
+	waits->is_looking = true;
+	pool_run(&waits_statement, values, &access, looked, what);
+	for (int i = 0; i < 3; i++)
+		buffer_free(&arrays[i]);
+}
+
+static void
+looked(const Outcome *outcome, void *arg)
+{
+	Look	   *what = arg;
+	HubWaits   *waits = what->hub->waits;
+	GrpcStatus	status = outcome->rows == NULL ? rpc_status(outcome->sqlstate) : GRPC_OK;
+	/* While the database is away they wait; an error of another kind would come again. */
+	bool		fails = outcome->rows == NULL && status != GRPC_UNAVAILABLE && status != GRPC_UNKNOWN;
+
+	waits->is_looking = false;
+	for (int i = 0; outcome->rows != NULL && i < PQntuples(outcome->rows); i++)
+	{
+		int			n = atoi(PQgetvalue(outcome->rows, i, 0)) - 1;
+
+		if (n >= 0 && n < what->n)
+			answer(what->waits[n], outcome->rows, i);
+	}
+	for (int i = 0; i < what->n; i++)
+	{
+		Wait	   *wait = what->waits[i];
+
+		if (wait->call != NULL && fails)
+		{
+			Call	   *call = wait->call;
+
+			wait->call = NULL;
+			rpc_fail(call, outcome);
+			call_release(call);
+		}
+		if (wait->call == NULL)
+			forget(waits, wait);
+		else
+		{
+			make_due(waits, wait, wait->ticks);
+			wait->ticks = wait->ticks * 3 / 2 + 1 < LONGEST_TICKS ? wait->ticks * 3 / 2 + 1 : LONGEST_TICKS;
+		}
+	}
+	schedule(what->hub);
+	free(what);
+}
+
+static void
+answer(Wait *wait, PGresult *rows, int row)
+{
+	Call	   *call = wait->call;
+
+	if (call == NULL)
+		return;
+	wait->call = NULL;
+	if (rpc_send(call, call->rpc->answer, PQgetvalue(rows, row, 1), (size_t) PQgetlength(rows, row, 1)))
+		call_finish(call, GRPC_OK, "%s", "");
+	call_release(call);
+}
+
+static void
+forget(HubWaits *waits, Wait *wait)
+{
+	Wait	  **link = bucket(waits, wait->id);
+
+	unlink_due(wait);
+	while (*link != wait)
+		link = &(*link)->next;
+	*link = wait->next;
+	nwaits--;
+	free(wait->id);
+	free(wait);
 }

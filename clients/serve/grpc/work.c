@@ -28,6 +28,7 @@
 #define EXTEND_SECONDS		10
 #define FINISHING_SECONDS	35		/* of a worker that has ended its stream */
 #define FINISHING_TURN_SECONDS	2
+#define FETCH_PAUSE_US		2000
 #define MOST_IN_VAIN		3		/* other gateways may be faster */
 #define MOST_OUTPUT			(4 * 1024 * 1024)	/* of a stream, before it gets more */
 
@@ -104,6 +105,10 @@ static void fetched_turns(const Outcome *outcome, void *arg);
 static void fetched_tasks(const Outcome *outcome, void *arg);
 static void fetched_batches(const Outcome *outcome, void *arg);
 static void fetched(HubWork *work, WorkKind kind, const Outcome *outcome);
+static void pause_ends_turns(evutil_socket_t fd, short events, void *arg);
+static void pause_ends_tasks(evutil_socket_t fd, short events, void *arg);
+static void pause_ends_batches(evutil_socket_t fd, short events, void *arg);
+static void pause_is_over(HubWork *work, WorkKind kind);
 static void hand_out(HubWork *work, WorkKind kind, PGresult *rows, int row);
 static WorkStream *stream_for(HubWork *work, WorkKind kind, const char *name, const char *version);
 static void wait_for(HubWork *work, WorkKind kind);
@@ -116,6 +121,8 @@ static bool is_to_be_extended(const WorkItem *item, double now);
 static bool is_to_be_released(const WorkItem *item, double now);
 static bool is_forgotten(const WorkItem *item, double now);
 static void nothing(const Outcome *outcome, void *arg);
+
+static const event_callback_fn pause_ends[WORK_KINDS] = {pause_ends_turns, pause_ends_tasks, pause_ends_batches};
 
 HubWork *
 work_of(Hub *hub)
@@ -318,10 +325,51 @@ fetched(HubWork *work, WorkKind kind, const Outcome *outcome)
 	for (int i = 0; i < n; i++)
 		hand_out(work, kind, outcome->rows, i);
 	work->may_be_there[kind] = n == work->asked[kind];
+	/* Where there was some, there will be more soon, and in a moment it is more for one fetch. */
+	if (n > 0 && n < work->asked[kind])
+	{
+		static const struct timeval moment = {0, FETCH_PAUSE_US};
+
+		if (work->pause[kind] == NULL)
+			work->pause[kind] = event_new(base, -1, 0, pause_ends[kind], work);
+		work->is_pausing[kind] = event_add(work->pause[kind], &moment) == 0;
+	}
 	work->in_vain[kind] = n == 0 && work->woken[kind] ? work->in_vain[kind] + 1 : 0;
 	work->woken[kind] = false;
 	/* The waiting session is told of any work of the queue; the names of the streams may be others. */
 	work->nothing_fits[kind] = work->in_vain[kind] > (work->has_names[kind] ? 0 : MOST_IN_VAIN);
+	work_pump(work);
+}
+
+static void
+pause_ends_turns(evutil_socket_t fd, short events, void *arg)
+{
+	(void) fd;
+	(void) events;
+	pause_is_over(arg, WORK_TURN);
+}
+
+static void
+pause_ends_tasks(evutil_socket_t fd, short events, void *arg)
+{
+	(void) fd;
+	(void) events;
+	pause_is_over(arg, WORK_TASK);
+}
+
+static void
+pause_ends_batches(evutil_socket_t fd, short events, void *arg)
+{
+	(void) fd;
+	(void) events;
+	pause_is_over(arg, WORK_BATCH);
+}
+
+static void
+pause_is_over(HubWork *work, WorkKind kind)
+{
+	work->is_pausing[kind] = false;
+	work->may_be_there[kind] = true;
 	work_pump(work);
 }
 
@@ -386,7 +434,7 @@ wait_for(HubWork *work, WorkKind kind)
 
 	for (const WorkStream *stream = work->streams; stream != NULL; stream = stream->next)
 		wanted |= filter_wants_kind(stream->filter, kind);
-	if (!wanted || work->may_be_there[kind] || work->nothing_fits[kind] || !session_is_idle(work->waiting[kind]) ||
+	if (!wanted || work->may_be_there[kind] || work->is_pausing[kind] || work->nothing_fits[kind] || !session_is_idle(work->waiting[kind]) ||
 		!session_is_idle(work->fetching[kind]))
 		return;
 	session_run(work->waiting[kind], &kinds[kind].wait, values, handlers[kind], work);

@@ -69,6 +69,8 @@ typedef struct HubWork
 	bool		woken[WORK_KINDS];	/* the waiting session has said that there is some */
 	bool		has_names[WORK_KINDS];	/* the last fetch was for some names only */
 	int			in_vain[WORK_KINDS];	/* fetches one after the other that got nothing, though there was some */
+	struct event *pause[WORK_KINDS];	/* between two fetches */
+	bool		is_pausing[WORK_KINDS];
 	bool		nothing_fits[WORK_KINDS];	/* there was work, but for none of the streams: no hurry */
 	struct event *timer;
 	double		extended;		/* when the leases were */

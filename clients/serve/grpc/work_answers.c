@@ -30,6 +30,7 @@ typedef struct Completion
 	char	   *content;		/* of a turn: its actions; of an activity: its failure as JSON, or NULL; of operations: results */
 	char	   *text;			/* of a turn: the custom status; of an activity: the result; of operations: the state; or NULL */
 	char	   *extra;			/* of a turn: the trace; of operations: their actions; or NULL */
+	char	   *instance_id;	/* of a turn, if it is known */
 	bool		alone;			/* it was in a batch that has failed */
 	bool		is_refused;		/* what is sent now is the failure */
 } Completion;
@@ -75,7 +76,7 @@ static void give_back(Answers *answers, WorkKind kind, Completion *list);
 static bool is_refusal(WorkKind kind, const Completion *answer, const Outcome *outcome);
 static void refuse(WorkKind kind, Completion *answer, const char *message);
 static void release(HubWork *work, const char *token);
-static void finish(Completion *answer, const Outcome *outcome);
+static void finish(HubWork *work, Completion *answer, const Outcome *outcome);
 static void abandoned(const Outcome *outcome, void *arg);
 static bool is_token(const char *text);
 static WorkItem *item_of(Call *call, WorkKind kind, JsonSpan message, char **token);
@@ -110,7 +111,10 @@ work_complete_turn(Call *call, const Buffer *json)
 	answer->text = json_member_text(message, "custom_status");
 	answer->extra = json_member_text(message, "trace");
 	if (item != NULL)
+	{
+		answer->instance_id = must_copy(item->instance_id);
 		item_remove(work, item);
+	}
 	add(work, WORK_TURN, answer);
 	work_pump(work);
 }
@@ -405,15 +409,13 @@ applied(const Outcome *outcome, void *arg)
 			next = answer->next;
 			if (kind == WORK_BATCH && outcome->rows == NULL)
 				release(work, answer->token);
-			finish(answer, outcome);
+			finish(work, answer, outcome);
 			answers->n--;
 		}
 	}
 	answers->is_busy[kind] = false;
 	free(batch);
 	send_batch(work, kind);
-	if (kind == WORK_TURN)
-		waits_look(work->hub);
 }
 
 /* Back to the front of the queue, in their order. */
@@ -476,8 +478,10 @@ release(HubWork *work, const char *token)
 }
 
 static void
-finish(Completion *answer, const Outcome *outcome)
+finish(HubWork *work, Completion *answer, const Outcome *outcome)
 {
+	if (answer->instance_id != NULL)
+		waits_hint(work->hub, answer->instance_id);
 	if (outcome->rows == NULL)
 		rpc_fail(answer->call, outcome);
 	else
@@ -490,6 +494,7 @@ finish(Completion *answer, const Outcome *outcome)
 	free(answer->content);
 	free(answer->text);
 	free(answer->extra);
+	free(answer->instance_id);
 	free(answer);
 }
 
