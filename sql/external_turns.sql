@@ -331,3 +331,62 @@ BEGIN
     PERFORM durable.fail_task(token, '"still broken"') FROM durable.fetch_work('flaky');
 END $$;
 SELECT instance_id, reason, detail FROM durable.stuck WHERE instance_id = 'flaky';
+
+-- traces, tags and versions of an instance and of a call; the id of the action that ends it
+SELECT durable.start_external('trace', 'Traced', '1', 'traced', version => '3', tags => '{"t": "1"}', trace => 'from the client');
+CALL durable.drain();
+SELECT token AS traced, trace FROM durable.fetch_turns('trace') \gset
+SELECT type, version, tags, trace, orchestration_trace FROM durable.turn_events(:'traced') WHERE type = 'ExecutionStarted';
+SELECT durable.complete_turn(:'traced', '[{"type": "schedule_task", "id": 1, "name": "a", "input": "x", "trace": "of the call"}, {"type": "schedule_task", "id": 2, "name": "b", "version": "9"},
+    {"type": "terminate", "id": 3, "instance_id": "nobody"}]', trace => 'of the turn');
+CALL durable.drain();
+SELECT name, version, tags, trace, task_id FROM durable.fetch_work('trace', max_tasks => 5) ORDER BY task_id;
+SELECT durable.raise_event_text('traced', 'go');
+CALL durable.drain();
+SELECT token AS traced, trace FROM durable.fetch_turns('trace') \gset
+SELECT :'trace' AS trace;
+SELECT is_new, type, event_id FROM durable.turn_events(:'traced');
+SELECT durable.complete_turn(:'traced', '[{"type": "complete", "id": 4, "status": "Failed", "failure": {"message": "over"}}]');
+CALL durable.drain();
+SELECT type, event_id, status FROM durable.external_history('traced') WHERE event_id <> -1;
+SELECT durable.restart('traced');
+CALL durable.drain();
+SELECT e ->> 'trace' AS trace, version FROM durable.fetch_turns('trace'), jsonb_array_elements(new_events) e WHERE e ->> 'type' = 'ExecutionStarted';
+
+-- several activities fail at once
+SELECT durable.start_external('fails', 'Fails', instance_id => 'fails');
+CALL durable.drain();
+SELECT durable.complete_turn(token, '[{"type": "schedule_task", "id": 1, "name": "a"}, {"type": "schedule_task", "id": 2, "name": "b"}, {"type": "schedule_task", "id": 3, "name": "c"}]') FROM durable.fetch_turns('fails');
+CALL durable.drain();
+CREATE TABLE failing AS SELECT * FROM durable.fetch_work('fails', max_tasks => 5);
+SELECT durable.fail_tasks(array_agg(token ORDER BY name), '{"\"one\"", "{\"message\": \"two\", \"type\": \"T\", \"inner\": {\"message\": \"in\"}}"}') FROM failing WHERE name <> 'c';
+SELECT durable.fail_tasks(ARRAY[(SELECT token FROM failing WHERE name = 'a'), '1-1-1-1'], '{"\"again\"", "\"no\""}', on_stale => 'skip');
+SELECT durable.fail_tasks('{1-1-1-1}', '{"\"no\""}');
+SELECT durable.fail_tasks('{1-1-1-1}', '{}');
+SELECT durable.fail_tasks(array_agg(token), '{NULL}') FROM failing WHERE name = 'c';
+CALL durable.drain();
+SELECT type, task_id, failure ->> 'type' AS class, failure ->> 'message' AS message, failure -> 'inner' AS inner FROM durable.external_history('fails') WHERE type = 'TaskFailed' ORDER BY task_id;
+
+-- who waits for many instances asks only for those that have got so far
+SELECT n, instance_id, runtime_status FROM durable.instance_states('{traced,fails,nobody,four,fails}', false, '{start,end,end,end,start}') ORDER BY n;
+SELECT durable.start_external('fails', 'Doomed', instance_id => 'doomed');
+CALL durable.drain();
+SELECT durable.complete_turn(token, '[{"type": "complete", "id": 1, "status": "Failed", "failure": {"message": "x"}}]') FROM durable.fetch_turns('fails', names => '{Doomed}');
+CALL durable.drain();
+SELECT count(*) FROM durable.instance_states('{doomed}', false, '{end}');
+SELECT durable.rewind('doomed');
+SELECT count(*) FROM durable.instance_states('{doomed}', false, '{end}');
+SELECT durable.instance_states('{four}', false, '{end,end}');
+SELECT durable.instance_states('{four}', false, '{later}');
+
+-- a parent and its children are deleted together, and counted
+SELECT durable.start_external('family', 'Parent', instance_id => 'parent to purge');
+CALL durable.drain();
+SELECT durable.complete_turn(token, '[{"type": "create_sub_orchestration", "id": 1, "name": "Child"}, {"type": "create_sub_orchestration", "id": 2, "name": "Child"}]') FROM durable.fetch_turns('family');
+CALL durable.drain();
+SELECT durable.purge_family('parent to purge');
+SELECT durable.terminate('parent to purge');
+CALL durable.drain();
+CALL durable.drain();
+SELECT durable.purge_family('parent to purge');
+SELECT durable.purge_family('parent to purge');

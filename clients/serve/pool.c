@@ -590,7 +590,7 @@ prepare(Connection *c, const Statement *statement)
 static void
 answer_job(Job *job, PGresult *res, bool failed)
 {
-	Outcome		outcome = {res, NULL, NULL, NULL};
+	Outcome		outcome = {.rows = res};
 
 	if (failed || res == NULL)
 	{
@@ -602,6 +602,7 @@ answer_job(Job *job, PGresult *res, bool failed)
 		if (outcome.message == NULL)
 			outcome.message = "no result";
 		outcome.hint = res != NULL ? PQresultErrorField(res, PG_DIAG_MESSAGE_HINT) : NULL;
+		outcome.detail = res != NULL ? PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL) : NULL;
 	}
 	job->handler(&outcome, job->arg);
 	free_job(job);

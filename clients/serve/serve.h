@@ -78,6 +78,7 @@ typedef struct Outcome
 	const char *sqlstate;
 	const char *message;
 	const char *hint;			/* NULL: there is none */
+	const char *detail;			/* the same */
 } Outcome;
 
 /* What the pool says itself; the first is the only one after which the statement may have been executed. */

@@ -6,11 +6,6 @@
  * that waits until there is some.  A fetch asks for as much as the streams may still be given;
  * when it gets less, the waiting begins again.
  *
- * There are no heartbeats in the protocol.  Leases of work are extended as long as its stream lives.
- * When a worker ends its stream and keeps the connection, it is finishing: its answers are waited for.
- * When the connection is lost, turns and operations are given back at once, and the leases of activities
- * run out, because their worker may connect again and deliver.
- *
  * Owns: the streams of each hub.
  * Called by: call.c, listen.c, work_answers.c.
  * Memory: a HubWork lives as long as the program, a stream as long as its call.
@@ -25,9 +20,6 @@
 #define DEFAULT_TASKS		1000
 #define DEFAULT_BATCHES		100
 #define PING_SECONDS		20
-#define EXTEND_SECONDS		10
-#define FINISHING_SECONDS	35		/* of a worker that has ended its stream */
-#define FINISHING_TURN_SECONDS	2
 #define FETCH_PAUSE_US		2000
 #define MOST_IN_VAIN		3		/* other gateways may be faster */
 #define MOST_OUTPUT			(4 * 1024 * 1024)	/* of a stream, before it gets more */
@@ -83,12 +75,6 @@ static const KindOfWork kinds[WORK_KINDS] = {
 };
 
 static const Statement queue_statement = {"queue", "SELECT durable.grpc_queue($1)", 1};
-static const Statement extend_statement = {
-	"extend", "SELECT durable.extend_lease($1, '30 seconds')", 1
-};
-static const Statement release_statement = {
-	"release", "SELECT durable.release_work($1, $2::pg_catalog.interval)", 2
-};
 
 static const char ping[] = {0x22, 0};
 static bool is_draining;
@@ -117,10 +103,6 @@ static void waited_tasks(const Outcome *outcome, void *arg);
 static void waited_batches(const Outcome *outcome, void *arg);
 static void waited(HubWork *work, WorkKind kind, const Outcome *outcome);
 static void on_timer(evutil_socket_t fd, short events, void *arg);
-static bool is_to_be_extended(const WorkItem *item, double now);
-static bool is_to_be_released(const WorkItem *item, double now);
-static bool is_forgotten(const WorkItem *item, double now);
-static void nothing(const Outcome *outcome, void *arg);
 
 static const event_callback_fn pause_ends[WORK_KINDS] = {pause_ends_turns, pause_ends_tasks, pause_ends_batches};
 
@@ -190,7 +172,7 @@ stream_gone(Call *call)
 	filter_free(stream->filter);
 	free(stream);
 	call_release(call);
-	on_timer(-1, 0, work);
+	leases_give_back(work);
 }
 
 /* --- fetching ----------------------------------------------------------------------------------------------- */
@@ -384,16 +366,8 @@ hand_out(HubWork *work, WorkKind kind, PGresult *rows, int row)
 
 	if (stream == NULL)
 	{
-		Buffer		array = {.limit = SIZE_MAX / 4};
-		const char *values[2];
-
-		array_add(&array, token);
-		buffer_add_byte(&array, '}');
-		values[0] = buffer_text(&array);
 		/* Another version of it may be wanted by a worker that is yet to come. */
-		values[1] = "2 seconds";
-		work_statement(work, &release_statement, values);
-		buffer_free(&array);
+		leases_release(work, token, "2 seconds");
 		return;
 	}
 	problem = proto_from_json(&message_work_item, PQgetvalue(rows, row, 5), (size_t) PQgetlength(rows, row, 5), &data);
@@ -475,39 +449,17 @@ on_timer(evutil_socket_t fd, short events, void *arg)
 {
 	HubWork    *work = arg;
 	double		now = now_seconds();
-	Buffer		tokens = {.limit = SIZE_MAX / 4};
-	const char *values[2];
 
 	(void) fd;
+	(void) events;
 	for (WorkStream *stream = work->streams; stream != NULL; stream = stream->next)
 		if (now - stream->last_sent > PING_SECONDS)
 		{
 			stream->last_sent = now;
 			call_send(stream->call, ping, sizeof(ping));
 		}
-	items_tokens(work, is_to_be_released, &tokens, true);
-	if (tokens.length > 0)
-	{
-		values[0] = buffer_text(&tokens);
-		values[1] = "0";
-		work_statement(work, &release_statement, values);
-		buffer_free(&tokens);
-	}
-	items_tokens(work, is_forgotten, &tokens, true);
-	buffer_free(&tokens);
-	if (events == 0)
-		return;
-	if (now - work->extended > EXTEND_SECONDS)
-	{
-		work->extended = now;
-		items_tokens(work, is_to_be_extended, &tokens, false);
-		if (tokens.length > 0)
-		{
-			values[0] = buffer_text(&tokens);
-			work_statement(work, &extend_statement, values);
-		}
-		buffer_free(&tokens);
-	}
+	leases_give_back(work);
+	leases_extend(work);
 	if (work->waiting[0] != NULL && !work->has_queue)
 		session_changed(work, true);
 	for (int kind = 0; kind < WORK_KINDS; kind++)
@@ -516,44 +468,6 @@ on_timer(evutil_socket_t fd, short events, void *arg)
 			work->nothing_fits[kind] = false;
 			work_pump(work);
 		}
-}
-
-static bool
-is_to_be_extended(const WorkItem *item, double now)
-{
-	(void) now;
-	return !item->is_cut_off;
-}
-
-/* Turns and operations of a lost connection, and what a worker that was finishing has not finished. */
-static bool
-is_to_be_released(const WorkItem *item, double now)
-{
-	if (item->stream != NULL || (item->is_cut_off && item->kind == WORK_TASK))
-		return false;
-	return item->is_cut_off || now - item->orphan_since > (item->kind == WORK_TURN ? FINISHING_TURN_SECONDS : FINISHING_SECONDS);
-}
-
-static bool
-is_forgotten(const WorkItem *item, double now)
-{
-	return item->stream == NULL && item->is_cut_off && now - item->orphan_since > FINISHING_SECONDS;
-}
-
-void
-work_statement(HubWork *work, const Statement *statement, const char *const *values)
-{
-	Access		access = {NULL, work->hub->role, true};
-
-	pool_run(statement, values, &access, nothing, NULL);
-}
-
-static void
-nothing(const Outcome *outcome, void *arg)
-{
-	(void) arg;
-	if (outcome->rows == NULL && strcmp(outcome->sqlstate, POOL_LOST) != 0)
-		complain("leases: %s", outcome->message);
 }
 
 /* --- the end ----------------------------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
  *
  *	work.c			streams of workers, fetching, handing out
  *	work_items.c	what is out
+ *	work_leases.c	leases
  *	work_filter.c	which work a worker wants
  *	work_answers.c	completions
  */
@@ -87,8 +88,13 @@ extern void items_tokens(HubWork *work, bool (*chosen) (const WorkItem *item, do
 /* --- work.c --- */
 extern HubWork *work_of(Hub *hub);
 extern void work_pump(HubWork *work);
-extern void work_statement(HubWork *work, const Statement *statement, const char *const *values);
 extern uint64_t work_counts[];	/* handed out, of each kind */
+
+/* --- work_leases.c --- */
+extern void leases_give_back(HubWork *work);
+extern void leases_extend(HubWork *work);
+extern void leases_release(HubWork *work, const char *token, const char *delay);
+extern void work_statement(HubWork *work, const Statement *statement, const char *const *values);
 
 /* --- work_answers.c --- */
 extern uint64_t answers_stale;

@@ -74,7 +74,7 @@ static size_t add_values(Buffer *arrays, WorkKind kind, const Completion *answer
 static void applied(const Outcome *outcome, void *arg);
 static void give_back(Answers *answers, WorkKind kind, Completion *list);
 static bool is_refusal(WorkKind kind, const Completion *answer, const Outcome *outcome);
-static void refuse(WorkKind kind, Completion *answer, const char *message);
+static void refuse(WorkKind kind, Completion *answer, const Outcome *outcome);
 static void release(HubWork *work, const char *token);
 static void finish(HubWork *work, Completion *answer, const Outcome *outcome);
 static void abandoned(const Outcome *outcome, void *arg);
@@ -397,7 +397,7 @@ applied(const Outcome *outcome, void *arg)
 	}
 	else if (outcome->rows == NULL && is_refusal(kind, batch->answers, outcome))
 	{
-		refuse(kind, batch->answers, outcome->message);
+		refuse(kind, batch->answers, outcome);
 		give_back(answers, kind, batch->answers);
 	}
 	else
@@ -451,14 +451,23 @@ is_refusal(WorkKind kind, const Completion *answer, const Outcome *outcome)
 }
 
 static void
-refuse(WorkKind kind, Completion *answer, const char *message)
+refuse(WorkKind kind, Completion *answer, const Outcome *outcome)
 {
 	Buffer		content = {.limit = SIZE_MAX / 4};
+	Buffer		message = {.limit = SIZE_MAX / 4};
+
+	buffer_add_text(&message, outcome->message);
+	if (outcome->detail != NULL)
+	{
+		buffer_add_text(&message, ": ");
+		buffer_add_text(&message, outcome->detail);
+	}
 
 	if (kind == WORK_TURN)
 		buffer_add_text(&content, "[{\"type\":\"complete\",\"id\":0,\"status\":\"Failed\",\"failure\":");
 	buffer_add_text(&content, "{\"type\":\"InvalidAnswer\",\"non_retriable\":true,\"message\":");
-	json_add_text(&content, message, strlen(message));
+	json_add_text(&content, message.data, message.length);
+	buffer_free(&message);
 	buffer_add_text(&content, kind == WORK_TURN ? "}}]" : "}");
 	buffer_text(&content);
 	free(answer->content);
