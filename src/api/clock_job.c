@@ -14,7 +14,7 @@
  * cron is that of pg_cron, which is checked first.
  *
  * Owns:	the jobs of cron.job whose names begin with "durable "
- * Called by: schedule_api.c
+ * Called by: schedule_api.c, doctor_schedules.c
  * Locks:	those of inserts into cron.job
  * Memory:	the caller's
  *
@@ -143,6 +143,25 @@ durable_clock_job_remove(Oid owner, const char *name)
 	durable_sql_finish();
 	if (!others)
 		drop(owner, AT_START);
+}
+
+const char *
+durable_clock_job_problem(Oid owner, const char *name)
+{
+	const char *setting = GetConfigOption("cron.database_name", true, false);
+	int64		id;
+	char	   *schedule;
+	bool		active;
+
+	if (!is_loaded())
+		return "this server has not loaded pg_cron";
+	if (setting == NULL || strcmp(setting, database()) != 0)
+		return "pg_cron is at home in another database";
+	if (!is_installed())
+		return "the extension pg_cron is not in this database";
+	if (!look_up(owner, name, &id, &schedule, &active))
+		return "its job in cron.job is missing";
+	return active ? NULL : "its job in cron.job is not active";
 }
 
 /* --- pg_cron ---------------------------------------------------------------------------- */

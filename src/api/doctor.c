@@ -100,6 +100,7 @@ durable_doctor(PG_FUNCTION_ARGS)
 	run(&doctor, durable_doctor_check_tables);
 	run(&doctor, durable_doctor_check_queues);
 	run(&doctor, durable_doctor_check_entities);
+	run(&doctor, durable_doctor_check_schedules);
 	run(&doctor, durable_doctor_walk);
 	run(&doctor, durable_doctor_check_oldest_snapshot);
 	run(&doctor, durable_doctor_check_autovacuum);

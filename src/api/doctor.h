@@ -60,6 +60,9 @@ extern void durable_doctor_check_queues(Doctor *doctor);
 /* doctor_entities.c */
 extern void durable_doctor_check_entities(Doctor *doctor);
 
+/* doctor_schedules.c */
+extern void durable_doctor_check_schedules(Doctor *doctor);
+
 /* doctor_walk.c: the instances */
 extern void durable_doctor_walk(Doctor *doctor);
 

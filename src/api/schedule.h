@@ -50,4 +50,7 @@ extern void durable_clock_job_set(const ScheduleRow *row);
 extern void durable_clock_job_refresh(const ScheduleRow *row);
 extern void durable_clock_job_remove(Oid owner, const char *name);
 
+/* Why no job of pg_cron calls the schedule at its times; NULL: one does. */
+extern const char *durable_clock_job_problem(Oid owner, const char *name);
+
 #endif							/* DURABLE_SCHEDULE_H */
