@@ -39,7 +39,8 @@ static const char *const names[FAILPOINT_COUNT] = {
 	[FAILPOINT_BEFORE_COMMIT] = "before-commit",
 	[FAILPOINT_COMMITTED] = "committed",
 	[FAILPOINT_AFTER_COMMIT] = "after-commit",
-	[FAILPOINT_START_INSERTED] = "start-inserted"
+	[FAILPOINT_START_INSERTED] = "start-inserted",
+	[FAILPOINT_CRASH_COUNTED] = "crash-counted"
 };
 
 static Failpoint find_point(FunctionCallInfo fcinfo);

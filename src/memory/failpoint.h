@@ -21,6 +21,7 @@ typedef enum Failpoint
 	FAILPOINT_COMMITTED,		/* and nobody has been told */
 	FAILPOINT_AFTER_COMMIT,
 	FAILPOINT_START_INSERTED,
+	FAILPOINT_CRASH_COUNTED,	/* by the coordinator, before its commit */
 	FAILPOINT_COUNT
 }			Failpoint;
 

@@ -15,6 +15,8 @@
  * is locked is counted in a later round.  Before its commit each report gets the
  * transaction's number.  When the server ends between the commit and the removal of
  * the report, the coordinator of the restarted server finds that it has been counted.
+ * The commit is synchronous, whatever the configuration says: the code that is counted
+ * may run at once, and crash the server before an asynchronous commit is flushed.
  *
  * A report of another timeline is ignored, because another server has continued this
  * work in the meantime.  Only the parent of the present timeline counts like the
@@ -36,14 +38,14 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "clock.h"
+#include "crashes.h"
 #include "engine.h"
-#include "entity_table.h"
+#include "failpoint.h"
 #include "flight.h"
 #include "guc.h"
 #include "instance_table.h"
 #include "slot.h"
 #include "suspect.h"
-#include "task_table.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "wakeup.h"
@@ -63,11 +65,10 @@ typedef enum Verdict
 
 static Verdict count(const FlightReport *report);
 static Verdict count_task(const FlightReport *report);
-static Verdict count_instance(const FlightReport *report);
-static Verdict count_entity(const FlightReport *report);
+static Verdict count_in_batch(const FlightReport *report);
+static TimestampTz add_crash(BlamedRow *row, const FlightReport *report);
 static bool is_of_this_timeline(const FlightReport *report);
 static bool was_counted(const FlightReport *report);
-static int	sum(int crashes, const FlightReport *report);
 static int64 backoff(int crashes, const FlightReport *report);
 static void tell(const FlightReport *report, const char *what, const char *instance_id);
 
@@ -77,9 +78,11 @@ durable_blame_step(void)
 	FlightReport reports[FLIGHT_MAX_REPORTS];
 	int			n = durable_report_list(reports, FLIGHT_MAX_REPORTS);
 	bool		done[FLIGHT_MAX_REPORTS];
+	bool		counted[FLIGHT_MAX_REPORTS];
 	MemoryContext context = CurrentMemoryContext;
 	bool		all = true;
 	bool		any = false;
+	bool		any_counted = false;
 
 	if (n == 0)
 		return durable_recheck_interval;
@@ -97,10 +100,22 @@ durable_blame_step(void)
 		Verdict		verdict = count(&reports[i]);
 
 		done[i] = verdict != LOCKED;
+		counted[i] = verdict == COUNTED;
 		all &= done[i];
 		any |= done[i];
-		if (verdict == COUNTED)
-			durable_report_count_by(&reports[i], U64FromFullTransactionId(GetTopFullTransactionId()));
+		any_counted |= counted[i];
+	}
+	if (any_counted)
+	{
+		/* A transaction id is not used again after a crash if a record with it has been flushed. */
+		XLogFlush(XactLastRecEnd);
+		for (int i = 0; i < n; i++)
+			if (counted[i])
+				durable_report_count_by(&reports[i], U64FromFullTransactionId(GetTopFullTransactionId()));
+		durable_failpoint_pass(FAILPOINT_CRASH_COUNTED);
+
+		/* Also with synchronous_commit = off: what is counted here may crash the server at once. */
+		ForceSyncCommit();
 	}
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
@@ -139,9 +154,7 @@ count(const FlightReport *report)
 	/* Checked after the timeline: the commit log may not know a transaction of another one. */
 	if (was_counted(report))
 		return SAYS_NOTHING;
-	if (report->run.kind == FLIGHT_TASK)
-		return count_task(report);
-	return DURABLE_IS_ENTITY_KEY(report->run.key) ? count_entity(report) : count_instance(report);
+	return report->run.kind == FLIGHT_TASK ? count_task(report) : count_in_batch(report);
 }
 
 static bool
@@ -157,72 +170,64 @@ is_of_this_timeline(const FlightReport *report)
 		((TimeLineHistoryEntry *) lsecond(history))->tli == report->timeline;
 }
 
+/*
+ * The task may have been added by a commit that was lost, if the server commits
+ * asynchronously.  Its instance will add it again, so the crash counts for the instance.
+ */
 static Verdict
 count_task(const FlightReport *report)
 {
 	BlamedRow	row;
-	int			crashes;
-	TimestampTz run_at;
 
-	if (!durable_task_lock_blamed(report->run.key, report->run.task_id, &row))
-		return row.exists ? LOCKED : SAYS_NOTHING;
-	crashes = sum(row.crashes, report);
-	run_at = Max(row.run_at, durable_clock_now() + backoff(crashes, report));
-	durable_task_set_crashes(&row, crashes, run_at);
-	if (backoff(crashes, report) > 0)
-		durable_suspect_hold(report->run.key, run_at);
-	durable_wakeup_task(row.owner, run_at);
-	tell(report, psprintf("activity \"%s\"", row.name), row.instance_id);
+	if (!durable_crashes_lock(CRASHES_OF_TASK, report->run.key, report->run.task_id, &row))
+	{
+		if (row.exists)
+			return LOCKED;
+		return durable_instance_is_in(report->run.key, report->run.execution) ? count_in_batch(report) : SAYS_NOTHING;
+	}
+	durable_wakeup_task(row.owner, add_crash(&row, report));
+	tell(report, psprintf("activity \"%s\"", row.name), row.id);
 	return COUNTED;
 }
 
+/*
+ * An orchestration, an activity or an operation that ran in a batch.  An operation that
+ * ran in its caller's batch is counted for the caller.
+ */
 static Verdict
-count_instance(const FlightReport *report)
+count_in_batch(const FlightReport *report)
 {
+	bool		is_entity = DURABLE_IS_ENTITY_KEY(report->run.key);
 	BlamedRow	row;
-	int			crashes;
-	int64		delay;
 
-	if (!durable_instance_lock_blamed(report->run.key, &row))
+	if (!durable_crashes_lock(is_entity ? CRASHES_OF_ENTITY : CRASHES_OF_INSTANCE, report->run.key, 0, &row))
 		return row.exists ? LOCKED : SAYS_NOTHING;
-	crashes = sum(row.crashes, report);
-	durable_instance_set_crashes(report->run.key, crashes);
-	delay = backoff(crashes, report);
-	if (delay > 0)
-		durable_suspect_hold(report->run.key, durable_clock_now() + delay);
+	(void) add_crash(&row, report);
 	durable_wakeup_inbox(row.owner, report->run.key);
-	if (report->run.kind == FLIGHT_TURN)
-		tell(report, psprintf("orchestration \"%s\"", row.name), row.instance_id);
+	if (is_entity)
+		tell(report, "operation", row.id);
+	else if (report->run.kind == FLIGHT_TURN)
+		tell(report, psprintf("orchestration \"%s\"", row.name), row.id);
 	else
-		tell(report, psprintf("activity %d of orchestration \"%s\"", report->run.task, row.name),
-			 row.instance_id);
+		tell(report, psprintf("activity %d of orchestration \"%s\"", report->run.task, row.name), row.id);
 	return COUNTED;
 }
 
-/* An operation requested by a message.  One that ran in its caller's batch is counted for the caller. */
-static Verdict
-count_entity(const FlightReport *report)
+/* Returns when a task may run again. */
+static TimestampTz
+add_crash(BlamedRow *row, const FlightReport *report)
 {
-	BlamedRow	row;
-	int			crashes;
 	int64		delay;
+	TimestampTz not_before;
 
-	if (!durable_entity_lock_blamed(report->run.key, &row))
-		return row.exists ? LOCKED : SAYS_NOTHING;
-	crashes = sum(row.crashes, report);
-	durable_entity_set_crashes(report->run.key, crashes);
-	delay = backoff(crashes, report);
+	row->crashes = Min(row->crashes + report->weight, PG_INT16_MAX);
+	delay = backoff(row->crashes, report);
+	not_before = durable_clock_now() + delay;
+	row->run_at = Max(row->run_at, not_before);
+	durable_crashes_store(row);
 	if (delay > 0)
-		durable_suspect_hold(report->run.key, durable_clock_now() + delay);
-	durable_wakeup_inbox(row.owner, report->run.key);
-	tell(report, "operation", row.instance_id);
-	return COUNTED;
-}
-
-static int
-sum(int crashes, const FlightReport *report)
-{
-	return Min(crashes + report->weight, PG_INT16_MAX);
+		durable_suspect_hold(report->run.key, not_before);
+	return row->run_at;
 }
 
 static int64

@@ -27,7 +27,6 @@
 #include "sql.h"
 #include "table_scan.h"
 #include "table_write.h"
-#include "task_table.h"
 #include "verbatim.h"
 #include "wakeup.h"
 
@@ -130,31 +129,6 @@ static DurableSql recheck = {
 	"SELECT pg_catalog.nextval('durable.inbox_id_seq'), owner, key, 'k', entity_id || E'\n', $2 FROM durable.entity "
 	"WHERE entity_id >= '@' || $1 || '@' AND entity_id < '@' || $1 || 'A' AND is_out RETURNING owner, key",
 	2, {TEXTOID, TIMESTAMPTZOID}
-};
-
-static DurableSql lock_blamed = {
-	"SELECT owner, entity_id, crashes FROM durable.entity WHERE key = $1 FOR NO KEY UPDATE SKIP LOCKED",
-	1, {INT8OID}
-};
-
-/* An entity has no row before its first operation is complete; this inserts one for the count of crashes. */
-static DurableSql make_blamed = {
-	"INSERT INTO durable.entity (key, created_at, updated_at, owner, entity_id) "
-	"SELECT m.key, m.sent_at, m.sent_at, m.owner, pg_catalog.regexp_replace(m.name, '\\n[^\\n]*$', '') "
-	"FROM (SELECT i.key, i.sent_at, i.owner, i.name, i.kind FROM durable.inbox i WHERE i.key = $1 "
-	"UNION ALL SELECT o.key, o.sent_at, o.owner, o.name, o.kind FROM durable.entity_operation o WHERE o.key = $1) m "
-	"WHERE m.kind IN ('o', 'q') LIMIT 1 ON CONFLICT DO NOTHING",
-	1, {INT8OID}
-};
-
-static DurableSql exists = {
-	"SELECT FROM durable.entity WHERE key = $1",
-	1, {INT8OID}
-};
-
-static DurableSql set_crashes = {
-	"UPDATE durable.entity SET crashes = $2 WHERE key = $1",
-	2, {INT8OID, INT2OID}
 };
 
 static bool find(DurableScan *scan, Oid owner, const char *id);
@@ -448,46 +422,4 @@ durable_entity_check_tables(void)
 	durable_writer_check(&inserted, true);
 	durable_writer_check(&updated, false);
 	durable_writer_check(&operations, true);
-}
-
-/* --- crashes ------------------------------------------------------------------------------ */
-
-bool
-durable_entity_lock_blamed(int64 key, BlamedRow *row)
-{
-	MemoryContext context = CurrentMemoryContext;
-	Datum		values[1] = {Int64GetDatum(key)};
-	bool		isnull;
-	bool		locked;
-
-	memset(row, 0, sizeof(*row));
-	durable_sql_connect();
-	if (durable_sql_run(&exists, values, NULL, false, 0) == 0)
-		(void) durable_sql_run(&make_blamed, values, NULL, false, 0);
-	locked = durable_sql_run(&lock_blamed, values, NULL, false, 0) > 0;
-	if (locked)
-	{
-		MemoryContext spi = MemoryContextSwitchTo(context);
-
-		row->owner = durable_sql_oid(0, 1);
-		row->instance_id = durable_sql_text(0, 2);
-		row->crashes = DatumGetInt16(durable_sql_datum(0, 3, &isnull));
-		if (isnull)
-			row->crashes = 0;
-		MemoryContextSwitchTo(spi);
-	}
-	row->exists = locked || durable_sql_run(&exists, values, NULL, false, 0) > 0;
-	durable_sql_finish();
-	return locked;
-}
-
-/* Two entities with the same key are rare, so both of them become suspects. */
-void
-durable_entity_set_crashes(int64 key, int crashes)
-{
-	Datum		values[2] = {Int64GetDatum(key), Int16GetDatum(crashes)};
-
-	durable_sql_connect();
-	(void) durable_sql_run(&set_crashes, values, NULL, false, 0);
-	durable_sql_finish();
 }

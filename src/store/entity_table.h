@@ -89,9 +89,4 @@ extern void durable_entity_recheck(const char *name, TimestampTz now);
 /* Raises 55000 when something was added to a table that keeps it from being written. */
 extern void durable_entity_check_tables(void);
 
-/* In order to count a crash (blame.c).  Waits for no lock. */
-struct BlamedRow;
-extern bool durable_entity_lock_blamed(int64 key, struct BlamedRow *row);
-extern void durable_entity_set_crashes(int64 key, int crashes);
-
 #endif							/* DURABLE_ENTITY_TABLE_H */

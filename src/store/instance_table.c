@@ -31,7 +31,6 @@
 #include "instance_insert.h"
 #include "instance_table.h"
 #include "sql.h"
-#include "task_table.h"
 #include "table_scan.h"
 #include "table_write.h"
 #include "tally.h"
@@ -123,22 +122,6 @@ static DurableSql find_unfinished = {
 static DurableSql count_dropped = {
 	"UPDATE durable.instance SET dropped_events = $2 WHERE key = $1",
 	2, {INT8OID, INT4OID}
-};
-
-static DurableSql lock_blamed = {
-	"SELECT owner, instance_id, name, crashes FROM durable.instance "
-	"WHERE key = $1 AND status IN ('P', 'R', 'S') FOR NO KEY UPDATE SKIP LOCKED",
-	1, {INT8OID}
-};
-
-static DurableSql exists_unfinished = {
-	"SELECT FROM durable.instance WHERE key = $1 AND status IN ('P', 'R', 'S')",
-	1, {INT8OID}
-};
-
-static DurableSql set_crashes = {
-	"UPDATE durable.instance SET crashes = $2 WHERE key = $1",
-	2, {INT8OID, INT2OID}
 };
 
 static bool find(DurableScan *scan, int64 key);
@@ -462,43 +445,4 @@ char *
 durable_instance_lengthen(const char *stored, const char *name)
 {
 	return stored[0] == '(' ? psprintf("%s%s", name, stored) : pstrdup(stored);
-}
-
-/* --- crashes ------------------------------------------------------------------------------ */
-
-bool
-durable_instance_lock_blamed(int64 key, BlamedRow *row)
-{
-	MemoryContext context = CurrentMemoryContext;
-	Datum		values[1] = {Int64GetDatum(key)};
-	bool		isnull;
-	bool		locked;
-
-	memset(row, 0, sizeof(*row));
-	durable_sql_connect();
-	locked = durable_sql_run(&lock_blamed, values, NULL, false, 0) > 0;
-	if (locked)
-	{
-		MemoryContext spi = MemoryContextSwitchTo(context);
-
-		row->owner = durable_sql_oid(0, 1);
-		row->instance_id = durable_sql_text(0, 2);
-		row->name = durable_sql_text(0, 3);
-		row->crashes = DatumGetInt16(durable_sql_datum(0, 4, &isnull));
-		MemoryContextSwitchTo(spi);
-	}
-	row->exists = locked || durable_sql_run(&exists_unfinished, values, NULL, false, 0) > 0;
-	durable_sql_finish();
-	return locked;
-}
-
-void
-durable_instance_set_crashes(int64 key, int crashes)
-{
-	Datum		values[2] = {Int64GetDatum(key), Int16GetDatum(crashes)};
-
-	durable_sql_connect();
-	if (durable_sql_run(&set_crashes, values, NULL, false, 0) != 1)
-		elog(ERROR, "instance " INT64_FORMAT " does not exist", key);
-	durable_sql_finish();
 }

@@ -148,9 +148,4 @@ extern void durable_instance_update(List *instances, TimestampTz now);
 /* Raises 55000 when something was added to the table that keeps it from being written. */
 extern void durable_instance_check_table(void);
 
-/* Of one that has not ended, in order to count a crash (blame.c).  Waits for no lock. */
-struct BlamedRow;
-extern bool durable_instance_lock_blamed(int64 key, struct BlamedRow *row);
-extern void durable_instance_set_crashes(int64 key, int crashes);
-
 #endif							/* DURABLE_INSTANCE_TABLE_H */

@@ -130,23 +130,6 @@ static DurableSql release = {
 	1, {INT8ARRAYOID}
 };
 
-static DurableSql lock_blamed = {
-	"SELECT t.ctid, t.owner, t.run_at, t.name, t.crashes, i.instance_id "
-	"FROM durable.task_queue t JOIN durable.instance i USING (key) "
-	"WHERE t.key = $1 AND t.id = $2 FOR UPDATE OF t SKIP LOCKED",
-	2, {INT8OID, INT8OID}
-};
-
-static DurableSql exists = {
-	"SELECT FROM durable.task_queue WHERE key = $1 AND id = $2",
-	2, {INT8OID, INT8OID}
-};
-
-static DurableSql set_crashes = {
-	"UPDATE durable.task_queue SET crashes = $2, run_at = $3 WHERE ctid = $1",
-	3, {TIDOID, INT2OID, TIMESTAMPTZOID}
-};
-
 static Datum held_tasks(char *null);
 static TaskRow *claim(DurableSql *sql, Datum *values, const char *nulls);
 static TaskRow *read_task(MemoryContext context);
@@ -408,46 +391,5 @@ durable_task_delete_idle(Datum keys)
 
 	durable_sql_connect();
 	durable_sql_run(&delete_idle, values, NULL, false, 0);
-	durable_sql_finish();
-}
-
-/* --- crashes ------------------------------------------------------------------------------ */
-
-bool
-durable_task_lock_blamed(int64 key, int64 id, BlamedRow *row)
-{
-	MemoryContext context = CurrentMemoryContext;
-	Datum		values[2] = {Int64GetDatum(key), Int64GetDatum(id)};
-	bool		isnull;
-	bool		locked;
-
-	memset(row, 0, sizeof(*row));
-	durable_sql_connect();
-	locked = durable_sql_run(&lock_blamed, values, NULL, false, 0) > 0;
-	if (locked)
-	{
-		MemoryContext spi = MemoryContextSwitchTo(context);
-
-		row->tid = *(ItemPointer) DatumGetPointer(durable_sql_datum(0, 1, &isnull));
-		row->owner = durable_sql_oid(0, 2);
-		row->run_at = durable_sql_timestamptz(0, 3, &isnull);
-		row->name = durable_sql_text(0, 4);
-		row->crashes = DatumGetInt16(durable_sql_datum(0, 5, &isnull));
-		row->instance_id = durable_sql_text(0, 6);
-		MemoryContextSwitchTo(spi);
-	}
-	row->exists = locked || durable_sql_run(&exists, values, NULL, false, 0) > 0;
-	durable_sql_finish();
-	return locked;
-}
-
-void
-durable_task_set_crashes(const BlamedRow *row, int crashes, TimestampTz run_at)
-{
-	Datum		values[3] = {PointerGetDatum(&row->tid), Int16GetDatum(crashes), TimestampTzGetDatum(run_at)};
-
-	durable_sql_connect();
-	if (durable_sql_run(&set_crashes, values, NULL, false, 0) != 1)
-		elog(ERROR, "task of instance \"%s\" does not exist", row->instance_id);
 	durable_sql_finish();
 }

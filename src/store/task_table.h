@@ -97,22 +97,6 @@ extern void durable_task_hold_idle(Datum keys);
 extern void durable_task_release(Datum keys);
 extern void durable_task_hold(const TaskRow *task);
 
-/* A row of a task or an instance that blame.c has locked in order to count a crash. */
-typedef struct BlamedRow
-{
-	bool		exists;			/* where it could not be locked: somebody else has it locked */
-	ItemPointerData tid;		/* of a task */
-	Oid			owner;
-	TimestampTz run_at;			/* of a task */
-	const char *name;
-	const char *instance_id;
-	int			crashes;
-}			BlamedRow;
-
-/* Waits for no lock. */
-extern bool durable_task_lock_blamed(int64 key, int64 id, BlamedRow *row);
-extern void durable_task_set_crashes(const BlamedRow *row, int crashes, TimestampTz run_at);
-
 /* Deletes the tasks of these instances (a bigint[]) that nobody has locked. */
 extern void durable_task_delete_idle(Datum keys);
 
