@@ -34,7 +34,7 @@ ALTER TABLE durable.engine REPLICA IDENTITY FULL;
 -- and each has room for another version of itself on its page.
 --
 -- close_policy: of a sub-orchestration, what happens to it when its parent ends: NULL it
--- is terminated, a it goes on.
+-- is terminated, a it goes on, t it is terminated only with a parent that is terminated.
 -- status: P pending, R running, S suspended, C completed, F failed, T terminated.
 -- crashes: how often its code has ended its process (5 for each time) or all of the server (1), see src/process/blame.c.
 -- waiting: what it waits for, see src/turn/waiting.c.

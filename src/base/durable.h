@@ -41,8 +41,13 @@
 #define STATUS_COMPLETED	'C'
 #define STATUS_FAILED		'F'
 #define STATUS_TERMINATED	'T'
-/* instance.close_policy; NULL: the sub-orchestration is terminated when its parent ends. */
+/*
+ * instance.close_policy; NULL: the sub-orchestration is terminated when its parent ends.
+ * That of an external orchestration is terminated when its parent is terminated, and goes
+ * on when its parent completes or fails.
+ */
 #define CLOSE_ABANDON		'a'
+#define CLOSE_TERMINATED	't'
 
 #define STATUS_IS_FINISHED(s) \
 	((s) == STATUS_COMPLETED || (s) == STATUS_FAILED || (s) == STATUS_TERMINATED)

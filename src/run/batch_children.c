@@ -174,13 +174,18 @@ put_off(Batch * batch, const NewInstance *child)
 	push_text(&state, "trace", child->trace);
 	if (child->replaces)
 		push_text(&state, "replaces", "ended");
-	if (child->abandoned)
+	if (child->close_policy != '\0')
+	{
+		char		policy[2] = {child->close_policy, '\0'};
+
+		push_text(&state, "close_policy", policy);
 		durable_json_push_member(&state, "abandoned_by", durable_history_number(child->parent_key));
+	}
 	durable_json_push_member(&state, "start_at", durable_history_number(child->start_at));
 	durable_json_push_member(&state, "since", durable_history_number(since));
 
 	/* The task of a start that outlives its parent has no instance: the end of the parent deletes its tasks. */
-	row->key = child->abandoned ? 0 : child->parent_key;
+	row->key = child->close_policy != '\0' ? 0 : child->parent_key;
 	row->execution = child->parent_execution;
 	row->task = child->parent_task;
 	row->attempt = Max(child->parent_attempt, 1);
@@ -225,7 +230,8 @@ durable_batch_start_again(Batch * batch, const TaskRow *task)
 	child->start_at = durable_history_get_number(durable_json_get_member(task->input, "start_at"));
 	child->put_off_since = durable_history_get_number(durable_json_get_member(task->input, "since"));
 	abandoned_by = durable_json_get_member(task->input, "abandoned_by");
-	child->abandoned = abandoned_by != NULL;
+	if (abandoned_by != NULL)
+		child->close_policy = durable_json_get_text(task->input, "close_policy")[0];
 	child->parent_key = abandoned_by ? durable_history_get_number(abandoned_by) : task->key;
 	if (child->parent_key != 0)
 	{

@@ -36,7 +36,7 @@ static Size size_of_send(const void *row);
 static void insert_task_rows(Batch * batch, List *rows);
 static void insert_queued_rows(Batch * batch, List *rows);
 static void insert_events(Batch * batch, List *rows);
-static void terminate_children(Batch * batch, List *parents, const char *reason);
+static void terminate_children(Batch * batch, List *parents, const char *reason, char close_policy);
 
 void
 durable_batch_store_tasks(Batch * batch)
@@ -137,7 +137,7 @@ durable_batch_terminate(Batch * batch)
 		if (!instance->leaves_children)
 			parents = lappend(parents, instance);
 	}
-	terminate_children(batch, parents, "parent was terminated");
+	terminate_children(batch, parents, "parent was terminated", CLOSE_TERMINATED);
 }
 
 /* For instances that have ended by themselves: stops the tasks and sub-orchestrations they have started. */
@@ -157,15 +157,16 @@ durable_batch_close(Batch * batch)
 		else
 			failed = lappend(failed, instance);
 	}
-	terminate_children(batch, completed, "parent has completed");
-	terminate_children(batch, failed, REASON_PARENT_FAILED);
+	terminate_children(batch, completed, "parent has completed", '\0');
+	terminate_children(batch, failed, REASON_PARENT_FAILED, '\0');
 }
 
 static void
-terminate_children(Batch * batch, List *parents, const char *reason)
+terminate_children(Batch * batch, List *parents, const char *reason, char close_policy)
 {
 	if (parents != NIL)
-		durable_inbox_terminate_children(batch->owner, durable_batch_keys(parents), reason, batch->clock);
+		durable_inbox_terminate_children(batch->owner, durable_batch_keys(parents), reason, close_policy,
+										 batch->clock);
 }
 
 /* Stores the rows with as many statements as their size requires. */

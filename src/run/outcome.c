@@ -238,7 +238,10 @@ durable_outcome_start(Batch * batch, Instance *instance, const Decision *decisio
 		row->parent_execution = instance->execution;
 		row->parent_task = decision->task;
 		row->parent_attempt = attempt;
-		row->abandoned = decision->abandoned;
+		if (decision->abandoned)
+			row->close_policy = CLOSE_ABANDON;
+		else if (durable_external_is(instance))
+			row->close_policy = CLOSE_TERMINATED;
 	}
 	batch->children = lappend(batch->children, row);
 	MemoryContextSwitchTo(old);

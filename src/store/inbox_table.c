@@ -72,8 +72,8 @@ static DurableSql terminate_children = {
 	"SELECT pg_catalog.nextval('durable.inbox_id_seq'), owner, key, 't', "
 	"pg_catalog.jsonb_build_object('reason', $3), $2 "
 	"FROM durable.instance WHERE parent_key = ANY ($1) AND status IN ('P', 'R', 'S') "
-	"AND close_policy IS NULL RETURNING key",
-	3, {INT8ARRAYOID, TIMESTAMPTZOID, TEXTOID}
+	"AND (close_policy IS NULL OR close_policy = $4) RETURNING key",
+	4, {INT8ARRAYOID, TIMESTAMPTZOID, TEXTOID, CHAROID}
 };
 
 static DurableSql cancel_child = {
@@ -234,10 +234,11 @@ durable_inbox_delete_orphans(List *messages)
 	durable_message_delete_orphans(&delete_orphans, messages, false);
 }
 
+/* close_policy: that of children which are terminated like those without one. */
 void
-durable_inbox_terminate_children(Oid owner, Datum keys, const char *reason, TimestampTz now)
+durable_inbox_terminate_children(Oid owner, Datum keys, const char *reason, char close_policy, TimestampTz now)
 {
-	Datum		values[3] = {keys, TimestampTzGetDatum(now), CStringGetTextDatum(reason)};
+	Datum		values[4] = {keys, TimestampTzGetDatum(now), CStringGetTextDatum(reason), CharGetDatum(close_policy)};
 	uint64		nsent = durable_sql_run(&terminate_children, values, NULL, false, 0);
 
 	for (uint64 i = 0; i < nsent; i++)

@@ -76,7 +76,8 @@ extern void durable_inbox_insert(List *messages);
  * are to go on without their parent.  The caller
  * is in SPI; so for the next one.
  */
-extern void durable_inbox_terminate_children(Oid owner, Datum keys, const char *reason, TimestampTz now);
+extern void durable_inbox_terminate_children(Oid owner, Datum keys, const char *reason, char close_policy,
+											 TimestampTz now);
 
 /*
  * A message for each id in arrays of ids, names, payloads, is_text and kinds (text[], text[],

@@ -89,8 +89,8 @@ set_new(DurableWriter *writer, NewInstance *row)
 		durable_writer_set(writer, INSTANCE_PARENT_EXECUTION, Int32GetDatum(row->parent_execution));
 		durable_writer_set(writer, INSTANCE_PARENT_TASK, Int32GetDatum(row->parent_task));
 		durable_writer_set(writer, INSTANCE_PARENT_ATTEMPT, Int32GetDatum(row->parent_attempt));
-		if (row->abandoned)
-			durable_writer_set(writer, INSTANCE_CLOSE_POLICY, CharGetDatum(CLOSE_ABANDON));
+		if (row->close_policy != '\0')
+			durable_writer_set(writer, INSTANCE_CLOSE_POLICY, CharGetDatum(row->close_policy));
 	}
 }
 

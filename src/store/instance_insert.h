@@ -26,7 +26,7 @@ typedef struct NewInstance
 	int32		parent_execution;
 	int32		parent_task;
 	int32		parent_attempt;
-	bool		abandoned;		/* it goes on when its parent ends */
+	char		close_policy;	/* CLOSE_*, or '\0' for NULL */
 	bool		replaces;		/* takes the place of a finished instance with that id */
 	bool		created;		/* result: the row was inserted; false: the id is taken, or */
 	bool		undecided;		/* another transaction that has not ended decides this */

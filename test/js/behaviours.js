@@ -281,6 +281,19 @@ add("a child's parent", async () => {
   const id = await start(info);
   is(JSON.parse((await end(id)).serializedOutput), [true, { name: info, id, task: "number" }], "a child knows its parent");
 });
+orchestrator("b_left_child", async function* (ctx) { yield ctx.createTimer(1); return "done alone"; });
+for (const how of ["completes", "fails"]) {
+  const name = orchestrator(`b_leaves_${how}`, async function* (ctx) {
+    ctx.callSubOrchestrator("b_left_child", null, { instanceId: `${ctx.instanceId}-left` });
+    yield ctx.callActivity("b_same", 1);
+    if (how === "fails") throw new Error("over");
+  });
+  add(`a child that is left by a parent that ${how}`, async () => {
+    const id = await start(name);
+    is((await end(id)).runtimeStatus, how === "fails" ? S.FAILED : S.COMPLETED, `a parent ${how} before its child`);
+    is((await end(`${id}-left`)).serializedOutput, '"done alone"', "the child goes on");
+  });
+}
 for (const recursive of [true, false])
   add(`purge, recursive: ${recursive}`, async () => {
     const id = await start(echoChild, 1);

@@ -16,7 +16,7 @@ use JSON::PP qw(decode_json);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(sdk_install sdk_start sdk_finish sdk_report grpc_port);
+our @EXPORT = qw(sdk_install sdk_add sdk_start sdk_finish sdk_report grpc_port);
 
 my $source = dirname(dirname(abs_path(__FILE__))) . '/js';
 my $directory;
@@ -35,6 +35,15 @@ sub sdk_install
 	};
 	BAIL_OUT("npm ci has failed: $err $@") if $ENV{CI};
 	plan skip_all => 'the packages of npm could not be installed';
+}
+
+# sdk_add(file, name): a program that is not in test/js.
+sub sdk_add
+{
+	my ($file, $name) = @_;
+
+	system('cp', $file, "$directory/$name") == 0 or BAIL_OUT("could not copy $file");
+	return;
 }
 
 # sdk_start(program, argument, ...) -> a process.
