@@ -56,8 +56,9 @@ export async function gateway(...options) {
 		const hear = data => {
 			said += data;
 			const m = said.match(/^(http:\/\/\S+?)\/?$/m);
+			// fetch of Node.js 18 would try the address of localhost in IPv6 only.
 			if (m)
-				resolve(m[1]);
+				resolve(m[1].replace('//localhost:', '//127.0.0.1:'));
 		};
 		child.stdout.on('data', hear);
 		child.stderr.on('data', hear);

@@ -307,8 +307,8 @@ test('each action of schedules and queues, with its SQL and curl', async () => {
 });
 
 test('all other pages, light and dark, wide and narrow', async () => {
-	await psql("SELECT durable.register_queue('letters', 2)");
-	for (const [width, colorScheme] of [[1280, 'light'], [768, 'dark'], [360, 'light'], [320, 'dark']]) {
+	await psql("SELECT durable.register_queue('letters-to-everybody-who-has-not-answered', 2, description => 'Reminders, which are sent once a week')");
+	for (const [width, colorScheme] of [[1280, 'light'], [1024, 'dark'], [768, 'dark'], [360, 'light'], [320, 'dark']]) {
 		const page = await open(at('/workflows'), { viewport: { width, height: 800 }, colorScheme, reducedMotion: 'reduce' });
 		for (const path of ['/workflows', '/workflows?view=waiting', '/schedules', '/queues', '/entities', '/workers', '/console', '/play?new']) {
 			await page.goto(at(path));
@@ -317,6 +317,8 @@ test('all other pages, light and dark, wide and narrow', async () => {
 			await accessible(page, `${path} at ${width}, ${colorScheme}`);
 			const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 			assert.ok(over <= 0, `${path} at ${width} is ${over} pixels too wide`);
+			const hidden = await page.locator('.scroll-x').evaluateAll(all => all.filter(e => e.scrollWidth > e.clientWidth).length);
+			assert.equal(hidden, 0, `no table of ${path} at ${width} goes on beyond the window`);
 		}
 		assert.deepEqual(page.problems, []);
 		await page.context().close();

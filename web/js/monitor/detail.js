@@ -12,7 +12,7 @@ import { bones, complain, copy, empty, failure } from '../shell.js';
 import { timeline } from '../timeline.js';
 import { virtualRows } from '../virtual.js';
 import { ACTIONS, actOnOne, offered, raiseEvent } from './actions.js';
-import { tickWaits, waitList } from './waits.js';
+import { byWeight, tickWaits, waitList } from './waits.js';
 
 const TIMELINE_CALLS = 3000;
 
@@ -238,7 +238,7 @@ export function detail(id) {
 
 		waits.hidden = i.waits.length === 0 && i.bufferedEvents.length === 0;
 		put(waits, h('header', {}, h('h2', { id: 'waits-title' }, 'Waits for')),
-			h('ul', { class: 'in waiting' }, i.waits.slice(0, 50).map(w => h('li', {}, waitList([w]), h('span', { class: 'soft small' }, w.since ? `since ${at(w.since)}` : '', w.line ? `, line ${w.line}` : ''),
+			h('ul', { class: 'in waiting' }, byWeight(i.waits).slice(0, 50).map(w => h('li', {}, waitList([w]), h('span', { class: 'soft small' }, w.since ? `since ${at(w.since)}` : '', w.line ? `, line ${w.line}` : ''),
 				w.kind === 'event' && i.mayControl ? h('button', { type: 'button', class: 'tiny', onclick: () => raise(w.detail) }, icon('bell'), 'Raise it') : null)),
 			i.waits.length > 50 ? h('li', { class: 'soft' }, `and ${i.waits.length - 50} more`) : null),
 			i.bufferedEvents.length ? h('div', { class: 'in buffered' }, h('h3', {}, 'Events that no wait has taken'), h('ul', {}, i.bufferedEvents.slice(0, 50).map(b => h('li', {}, h('code', {}, b.event), ` received ${at(b.receivedAt)}`)))) : null);

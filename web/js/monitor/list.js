@@ -271,7 +271,7 @@ export function list() {
 			h('tbody', {}, groups.map(g => h('tr', {},
 				h('td', {}, h('a', { href: url('/workflows', { view: 'waiting', kind: g.kind, detail: g.detail, name: g.name }), onclick: e => { e.preventDefault(); change({ kind: g.kind, detail: g.detail ?? '', name: g.name }); } },
 					waitWords({ kind: g.kind, detail: g.detail }))),
-				h('td', { data: { label: 'Orchestration' } }, shortName(g.name)), h('td', { class: 'num', data: { label: 'Waits' } }, count(g.waits)), h('td', { class: 'num', data: { label: 'Longest' } }, duration(g.longestMs)),
+				h('td', { data: { label: 'Orchestration' } }, breakable(shortName(g.name))), h('td', { class: 'num', data: { label: 'Waits' } }, count(g.waits)), h('td', { class: 'num', data: { label: 'Longest' } }, duration(g.longestMs)),
 				h('td', { class: 'num bad', data: { label: 'Overdue' } }, g.overdue ? count(g.overdue) : ''), h('td', { class: 'num bad', data: { label: 'Retrying' } }, g.retrying ? count(g.retrying) : ''))))));
 	}
 

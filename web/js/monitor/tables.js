@@ -31,9 +31,9 @@ export function page({ title, text, tools, read, draw, interval = 4000 }) {
 	}, interval);
 }
 
-/** rows as a table: columns are [title, row => cell, class]. */
+/** rows as a table: columns are [title, row => cell, class]. On narrow windows a row becomes a block, with many columns earlier. */
 export function tableOf(label, columns, rows, rowClass = () => null) {
-	return h('div', { class: 'scroll-x', tabindex: '0', role: 'region', 'aria-label': label }, h('table', { class: 'stack', 'aria-label': label },
+	return h('div', { class: 'scroll-x', tabindex: '0', role: 'region', 'aria-label': label }, h('table', { class: columns.length > 6 ? 'stack wide' : 'stack', 'aria-label': label },
 		h('thead', {}, h('tr', {}, columns.map(([t, , c]) => h('th', { scope: 'col', class: c }, t)))),
 		h('tbody', {}, rows.map(r => h('tr', { class: rowClass(r) }, columns.map(([t, cell, c], i) => h('td', { class: c, data: i && columns.length > 2 ? { label: t } : null }, cell(r)))))))); 
 }

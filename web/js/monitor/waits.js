@@ -18,9 +18,12 @@ export function waitWords(w) {
 	}
 }
 
+/** Waits in the order in which they matter: a suspended instance takes nothing else before it is resumed. */
+export const byWeight = waits => [...waits].sort((a, b) => (b.kind === 'resume') - (a.kind === 'resume'));
+
 /** A list of what is waited for; most: how many. */
 export function waitList(waits, most = 99) {
-	const shown = waits.slice(0, most);
+	const shown = byWeight(waits).slice(0, most);
 	return [shown.map(w => h('div', { class: 'wait', title: w.since ? `since ${at(w.since)}${w.due ? `, due ${at(w.due)}` : ''}` : null },
 		icon(ICON[w.kind] ?? 'clock'), h('span', { class: 'clip' }, waitWords(w)),
 		w.due ? h('time', { class: 'soft num', datetime: w.due, data: { due: Date.parse(w.due) } }) : null)),
