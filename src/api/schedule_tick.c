@@ -381,7 +381,8 @@ hand_over(ScheduleRow *row, TimestampTz time, TimestampTz start_at, bool replace
 	durable_json_push_member(&state, "input", row->input);
 	durable_json_push_member(&state, "instance_id", durable_json_text(instance_id));
 	if (!TIMESTAMP_IS_NOBEGIN(start_at))
-		durable_json_push_member(&state, "start_at", durable_json_from_datum(TimestampTzGetDatum(start_at), TIMESTAMPTZOID, false));
+		durable_json_push_member(&state, "start_at",
+								 durable_json_from_datum(TimestampTzGetDatum(start_at), TIMESTAMPTZOID, false));
 	if (replace)
 		durable_json_push_member(&state, "replace", durable_json_text("true"));
 

@@ -20,7 +20,10 @@ extern bool durable_lease_available(QueuedWanted * wanted, TimestampTz *next);
 /* Makes ready what is due, and what was leased for too long. */
 extern void durable_lease_expire(const char *queue, TimestampTz now);
 
-/* The attempt, whose row is locked, has failed: it is tried again as its retry policy says, or that is the answer.  Will it be tried again? */
+/*
+ * The attempt, whose row is locked, has failed.  Tries it again as its retry policy says, or
+ * sends the failure as the answer.  Returns whether it is tried again.
+ */
 extern bool durable_lease_fail(const QueuedTask * task, const Jsonb *failure, int sqlerrcode, bool retryable,
 							   TimestampTz now);
 

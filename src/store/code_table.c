@@ -154,7 +154,8 @@ durable_code_find_copy(const char *signature, int64 wanted, int64 *hash)
 void
 durable_code_insert(const char *signature, int64 hash, const char *copy, Oid owner)
 {
-	Datum		values[4] = {CStringGetTextDatum(signature), Int64GetDatum(hash), CStringGetTextDatum(copy), ObjectIdGetDatum(owner)};
+	Datum		values[4] = {CStringGetTextDatum(signature), Int64GetDatum(hash),
+	CStringGetTextDatum(copy), ObjectIdGetDatum(owner)};
 
 	durable_sql_connect();
 	(void) durable_sql_run(&insert_row, values, NULL, false, 0);

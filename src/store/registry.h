@@ -37,7 +37,8 @@ typedef struct Registration
 	ActivityExecution execution;	/* activities */
 	Jsonb	   *retry;			/* activities: default policy, or NULL */
 	Interval   *timeout;		/* activities, or NULL */
-	char	   *queue;			/* activities: the queue they wait in, or NULL; external orchestrations and entities: that of their turns and batches */
+	char	   *queue;			/* of activities, or NULL; of the turns and batches of external
+								 * orchestrations and entities */
 	int			priority;		/* in the queue: smaller is more urgent */
 	char	   *share;			/* member of the input that is the key in the queue, or NULL */
 }			Registration;

@@ -146,33 +146,37 @@ cmp_ok(time - $start, '<', 45, sprintf('and not only at the next look at everyth
 
 SKIP:
 {
-	skip 'the library is built without DURABLE_TESTING', 4 unless $has_failpoints;
-	my $logged;
-	my $launcher;
-
+	skip 'the library is built without DURABLE_TESTING', 10 unless $has_failpoints;
 	# The worker dies, which has the server start over; then the coordinator dies, when its count is committed and the report is
-	# still there. It commits with news before anybody else does: the workers wait.
-	hold(90);
-	query("SELECT durable.start('in_turn', 90, 'counted once')");
-	waits_for(90);
-	($launcher) = process_pids($node, 'durable launcher');
-	hold(91);
-	query("SELECT durable.pause()");
-	$logged = -s $node->logfile;
-	kill_and_recover($node, 'KILL', pid_that_waits_for(90), $launcher);
-	($launcher) = process_pids($node, 'durable launcher');
-	is(crashes('counted once'), '0 0', 'while the database is paused nothing is counted');
-	query("SELECT failpoint_arm('committed', 2); SELECT durable.unpause()");
-	$node->poll_query_until('postgres', "SELECT count(*) = 1 AND min(pid) <> $launcher FROM pg_stat_activity WHERE backend_type = 'durable launcher'")
-	  or die 'the server has not started over';
-	my $ends = () = slurp_file($node->logfile, $logged) =~ /\(PID \d+\) was terminated by signal 9/g;
-	is($ends, 2, 'the server has crashed in the middle of the count');
-	like(slurp_file($node->logfile, $logged), qr/durable coordinator.*was terminated by signal 9/, 'which the coordinator made');
-	waits_for(90);
-	is(crashes('counted once'), '5 0', 'it is counted once');
-	let_go(90);
-	let_go(91);
-	is(result_of('counted once'), 'Completed done', 'it goes on');
+	# still there, or right before that commit. It commits with news before anybody else does: the workers wait.
+	foreach (['committed', 2], ['crash-counted', 1])
+	{
+		my ($point, $n) = @$_;
+		my $id = "counted once, $point";
+		my $launcher;
+
+		hold(90);
+		query("SELECT durable.start('in_turn', 90, '$id')");
+		waits_for(90);
+		($launcher) = process_pids($node, 'durable launcher');
+		hold(91);
+		query("SELECT durable.pause()");
+		my $logged = -s $node->logfile;
+		kill_and_recover($node, 'KILL', pid_that_waits_for(90), $launcher);
+		($launcher) = process_pids($node, 'durable launcher');
+		is(crashes($id), '0 0', "$id: nothing while the database is paused");
+		query("SELECT failpoint_arm('$point', $n); SELECT durable.unpause()");
+		$node->poll_query_until('postgres', "SELECT count(*) = 1 AND min(pid) <> $launcher FROM pg_stat_activity WHERE backend_type = 'durable launcher'")
+		  or die 'the server has not started over';
+		my $ends = () = slurp_file($node->logfile, $logged) =~ /\(PID \d+\) was terminated by signal 9/g;
+		is($ends, 2, "$id: the server has crashed in the middle of the count");
+		like(slurp_file($node->logfile, $logged), qr/durable coordinator.*was terminated by signal 9/, "$id: which the coordinator made");
+		waits_for(90);
+		is(crashes($id), '5 0', "$id: five fifths");
+		let_go(90);
+		let_go(91);
+		is(result_of($id), 'Completed done', "$id: it goes on");
+	}
 }
 
 # --- a server that does not start over by itself ----------------------------------------------------------------------------
