@@ -55,7 +55,8 @@ durable_entity_results(const Jsonb *results, const char *state, const Jsonb *act
 	if (actions != NULL && JB_ROOT_COUNT(actions) > MOST_ACTIONS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a batch must not have more than %d actions", MOST_ACTIONS)));
+				 errmsg("a batch must not have more than %d actions", MOST_ACTIONS),
+				 errhint("Complete only some of the operations; the others are handed out again.")));
 	durable_json_check_size(kept, "state of an entity");
 
 	pushJsonbValue(&object, WJB_BEGIN_OBJECT, NULL);

@@ -79,7 +79,8 @@ durable_instance_states(PG_FUNCTION_ARGS)
 	if (ArrayGetNItems(ARR_NDIM(DatumGetArrayTypeP(values[0])), ARR_DIMS(DatumGetArrayTypeP(values[0]))) > MOST_STATES)
 		ereport(ERROR,
 				(errcode(ERRCODE_DURABLE_LIMIT),
-				 errmsg("instance_ids must not have more than %d elements", MOST_STATES)));
+				 errmsg("instance_ids must not have more than %d elements", MOST_STATES),
+				 errhint("Call the function several times.")));
 
 	if (awaits)
 	{

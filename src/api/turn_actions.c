@@ -63,7 +63,8 @@ durable_turn_payload(const Jsonb *actions, const char *custom_status, const char
 	if (actions != NULL && JB_ROOT_COUNT(actions) > MOST_ACTIONS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a turn must not have more than %d actions", MOST_ACTIONS)));
+				 errmsg("a turn must not have more than %d actions", MOST_ACTIONS),
+				 errhint("Divide the work among sub-orchestrations.")));
 	if (actions != NULL)
 	{
 		it = JsonbIteratorInit(unconstify(JsonbContainer *, &actions->root));

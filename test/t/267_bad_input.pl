@@ -39,6 +39,7 @@ SELECT type, v FROM (VALUES
 	('boolean[]', ARRAY['''{true}''', 'NULL', '''{}''', '''{NULL}''']),
 	('durable.entities', ARRAY['NULL', 'ROW()']),
 	('durable.instance_status', ARRAY['NULL']),
+	('durable.instance_state', ARRAY['NULL', '''(x,,,,,,,,,,,,,,,,)''']),
 	('boolean', ARRAY['true', 'NULL', 'false']),
 	('uuid', ARRAY['gen_random_uuid()', 'NULL']),
 	('oid', ARRAY['0', 'NULL', '4294967295']),
