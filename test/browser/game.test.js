@@ -1,5 +1,6 @@
 /* The page of the game: to victory, to death, through a crash, two tabs, hostile names, by the keyboard alone. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -125,6 +126,46 @@ test('two tabs and a spectator see one game', async () => {
 	}
 	await spectator.close();
 	await page.context().close();
+});
+
+test('a game that is played at a terminal is live on the page', async () => {
+	const name = someName();
+	// script(1) is the terminal.
+	const terminal = spawn('script', ['-qfec', `dungeon --no-color -U dungeon play '${name}'`, '/dev/null'], { stdio: ['pipe', 'pipe', 'ignore'], env: { ...process.env, TERM: 'xterm', LC_ALL: 'C.UTF-8' } });
+	let screen = '';
+	terminal.stdout.on('data', data => { screen += data; });
+	const type = line => terminal.stdin.write(`${line}\r`);
+	const when = async condition => {
+		let game;
+		await until(async () => {
+			const answer = await fetch(`${address}/api/GameStatus/${encodeURIComponent(name)}`);
+			game = answer.ok ? await answer.json() : null;
+			return game && condition(game);
+		}, 'the game goes on');
+		return game;
+	};
+	try {
+		const spectator = await open(`${play}?watch=${encodeURIComponent(name)}`);
+		await until(() => /confirm/i.test(screen), 'the terminal asks for the confirmation');
+		await spectator.getByText('turns an hourglass').first().waitFor();
+		type('confirm');
+		let game = await when(g => g.room?.monster && g.room.inventoryItems);
+		await spectator.getByText(game.room.inventoryItems).first().waitFor();
+		type(`get ${game.room.inventoryItems}`);
+		type(`kill ${game.room.monster} with ${game.room.inventoryItems}`);
+		await spectator.locator('.thing.slain').waitFor();
+		game = await when(g => !g.monster.isAlive && g.room.inventoryItems);
+		type(`get ${game.room.inventoryItems}`);
+		await spectator.getByRole('heading', { name: `${name} has won!` }).waitFor();
+		await until(() => /has won/i.test(screen), 'the terminal tells of the victory');
+		assert.deepEqual(spectator.problems, []);
+		await spectator.context().close();
+	} catch (error) {
+		console.log(`# the terminal: ${screen.slice(-2000)}`);
+		throw error;
+	} finally {
+		terminal.kill();
+	}
 });
 
 test('a name that is markup, a statement and a path is only a name', async () => {
