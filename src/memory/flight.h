@@ -10,7 +10,7 @@
 #include "access/xlogdefs.h"
 #include "access/transam.h"
 
-/* What user code is for. */
+/* The purpose of user code. */
 typedef enum FlightKind
 {
 	FLIGHT_NOTHING,				/* no user code runs */
@@ -29,14 +29,14 @@ typedef struct FlightRun
 }			FlightRun;
 
 /*
- * Around user code.  Both only store into memory.  enter returns what ran until now,
- * which is to be restored when the code has returned or raised an error.  Where the
- * kind is FLIGHT_NOTHING, the outer code's record stays.
+ * Call them before and after user code.  Both only store into memory.  enter returns the
+ * run that was recorded until now; pass it to leave when the code has returned or raised
+ * an error.  If the kind is FLIGHT_NOTHING, the record of the outer code stays.
  */
 extern FlightRun durable_flight_enter(const FlightRun *run);
 extern void durable_flight_leave(const FlightRun *before);
 
-/* In the postmaster, each time that shared memory is set up: reads the last life's records. */
+/* In the postmaster, each time that shared memory is set up: reads the records of the server's last life. */
 struct FlightFile;
 extern void durable_flight_start_life(struct FlightFile *without_file);
 
@@ -47,15 +47,15 @@ extern void durable_flight_start_life(struct FlightFile *without_file);
  */
 extern void durable_flight_attach(int place, bool companion, Oid database, pqsigfunc terminate);
 
-/* For processes without a record: SIGQUIT by the postmaster is noted. */
+/* For processes without a record: the file notes that the postmaster sent SIGQUIT. */
 extern void durable_flight_watch_quit(void);
 
-/* At exit: did the user code that runs end this process, and nobody else? */
+/* At exit: did the user code that was running end this process, and no other process? */
 extern bool durable_flight_ended_by_code(void);
 
-/* --- reports: what has ended a process or the server, until it is counted ------------- */
+/* --- reports: code that has ended a process or the server, until it is counted --------- */
 
-/* What counts as one crash, in ends of the whole server. */
+/* The weight of one crash; an end of the whole server has weight 1. */
 #define FLIGHT_CRASH	5
 
 typedef struct FlightReport
@@ -65,16 +65,16 @@ typedef struct FlightReport
 	TimestampTz since;			/* the transaction in which it ran */
 	FlightRun	run;
 	int32		weight;			/* FLIGHT_CRASH: it ended its process; 1: the whole server ended */
-	uint64		counted_by;		/* full transaction id of the count, 0: nobody has begun to */
+	uint64		counted_by;		/* full transaction id of the count, 0: no count has begun */
 }			FlightReport;
 
 #define FLIGHT_MAX_REPORTS	256
 
-/* Is this instance, or this task, not to run until its report has been counted?  In this database. */
+/* The instance, and the tasks, of this database that must not run before their reports have been counted. */
 extern bool durable_report_holds_instance(int64 key);
 extern int	durable_report_held_tasks(int64 *task_ids, int max);
 
-/* This database's reports, and taking one out. */
+/* The reports of this database; marks one with the transaction that counts it; removes one. */
 extern int	durable_report_list(FlightReport *reports, int max);
 extern void durable_report_count_by(const FlightReport *report, uint64 transaction);
 extern void durable_report_remove(const FlightReport *report);

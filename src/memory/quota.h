@@ -7,7 +7,7 @@
 
 #include "durable.h"
 
-/* What durable.set_quota has set for an owner. */
+/* The limits that durable.set_quota has set for an owner. */
 typedef struct DurableQuota
 {
 	Oid			owner;
@@ -20,7 +20,7 @@ typedef enum QuotaAnswer
 {
 	QUOTA_ADMITTED,
 	QUOTA_MUST_COUNT,			/* count the unfinished instances, and ask again */
-	QUOTA_TOO_MANY,				/* *value: so many are unfinished */
+	QUOTA_TOO_MANY,				/* *value: number of unfinished instances */
 	QUOTA_TOO_FAST				/* *value: milliseconds until the next start is possible */
 }			QuotaAnswer;
 
@@ -34,7 +34,7 @@ extern QuotaAnswer durable_quota_take(const DurableQuota *quota, int64 *value);
 extern int64 durable_quota_begin_count(Oid owner);
 extern void durable_quota_counted(Oid owner, int64 begun, int64 live, TimestampTz began_at);
 
-/* So many more instances are unfinished, or fewer, when the transaction commits. */
+/* Changes the number of unfinished instances when the transaction commits. */
 extern void durable_quota_change(Oid owner, int64 change);
 
 #endif							/* DURABLE_QUOTA_H */

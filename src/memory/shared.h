@@ -237,13 +237,13 @@ typedef struct DurableShared
 	slock_t		suspect_mutex;
 	pg_atomic_uint32 nsuspects; /* written under suspect_mutex */
 	Suspect		suspects[MAX_SUSPECTS];
-	int			suspect_runner; /* under suspect_mutex: pid of who runs a suspect; 0: nobody */
+	int			suspect_runner; /* under suspect_mutex: pid of the process that runs a suspect; 0: none */
 	TimestampTz suspect_since;	/* same; real time */
 
 	/* the flight recorder */
 	slock_t		report_mutex;
 	pg_atomic_uint32 has_reports;	/* 0: there is none; set under report_mutex */
-	FlightFile	flight;			/* where there is no file */
+	FlightFile	flight;			/* used if there is no file */
 
 	Duration	durations[DURABLE_MAX_DURATIONS];
 
@@ -285,14 +285,14 @@ extern void durable_coordinator_release(DurableDatabase *db, TimestampTz started
 extern bool durable_coordinator_attach(DurableDatabase *db, Oid database, TimestampTz started);
 
 /*
- * process_room.c: processes are short.  Coordinators leave for others; as many as the
- * limit run at a time.
+ * process_room.c: processes are scarce.  At most as many coordinators as the limit run at a
+ * time, and one leaves when another database needs the process.
  */
 extern int	durable_coordinator_limit(void);
 extern bool durable_coordinator_is_asked(DurableDatabase *db);
 extern void durable_coordinator_leave(DurableDatabase *db, TimestampTz back_at);
 extern bool durable_coordinator_make_room(const DurableDatabase *for_db, bool urgent);
-extern void durable_process_refused(int workers);	/* the server has none; logs that now and then */
+extern void durable_process_refused(int workers);	/* the server has no process left; logged from time to time */
 
 /* SIGTERM to all processes of that database; their pids into pids, if not NULL. */
 #define DATABASE_MAX_PROCESSES	(DURABLE_MAX_SLOTS + 1)
@@ -304,9 +304,9 @@ extern DurableSlot *durable_my_slot(void);	/* NULL: this process is no worker */
 extern int	durable_slot_reserve(DurableDatabase *db, Oid owner, bool solo, bool in_need,
 								 uint32 *generation);
 extern void durable_slot_release(int slotno, uint32 generation, WorkerExit how);
-extern void durable_slot_withdraw(int slotno, uint32 generation);	/* no process for it */
+extern void durable_slot_withdraw(int slotno, uint32 generation);	/* the server has no process for it */
 extern void durable_slot_release_lost(DurableDatabase *db); /* no process came to them */
-extern void durable_slot_no_shortage(void);	/* this database waits for no slot */
+extern void durable_slot_no_shortage(void);	/* this database does not wait for a slot */
 extern void durable_slot_connected(void);
 extern void durable_slot_ask_to_leave(int slotno, uint32 generation);
 extern int	durable_slots_used(void);

@@ -33,7 +33,7 @@ typedef struct DurableHints
 	int			nhinted;		/* and those of these keys */
 	int64		hinted[DURABLE_MAX_HINTED];
 	TimestampTz due;			/* a timer may be due from then on; DT_NOEND: none */
-	TimestampTz task_due;		/* same for tasks */
+	TimestampTz task_due;		/* a task may be due from then on */
 	bool		leave;			/* finish the unit and exit */
 }			DurableHints;
 
@@ -41,28 +41,28 @@ typedef struct DurableHints
  * Slots of workers.  A worker attaches to the slot its coordinator reserved
  * (bgw_extra), and detaches at exit.  terminate is its handler of SIGTERM.
  */
-extern bool durable_slot_attach(int slotno, uint32 generation, pqsigfunc terminate);	/* false: reserved for another by now */
-extern int	durable_slot_number(void);	/* of this worker; -1: it is none */
+extern bool durable_slot_attach(int slotno, uint32 generation, pqsigfunc terminate);	/* false: the slot is reserved for another process */
+extern int	durable_slot_number(void);	/* of this worker; -1: this process is no worker */
 extern void durable_slot_set_state(SlotState state);
 
-/* Why this worker is about to exit: SIGTERM came (called by its handler); it had nothing to do for too long. */
+/* Records why this worker is about to exit: it got SIGTERM (called by its handler), or it was idle for too long. */
 extern void durable_slot_note_terminated(void);
 extern void durable_slot_note_idle_end(void);
 
-extern bool durable_slot_sleep(TimestampTz until);	/* IDLE; false when hints are there already */
-extern void durable_slot_take_hints(DurableHints *hints);	/* takes them: slot's are reset */
-extern void durable_slot_look_at_everything(void);	/* says so to all workers of this database */
-extern void durable_slot_want_peer(void);	/* my batch was full: another worker would help */
-extern void durable_slot_was_light(void);	/* my batch did something and was not full */
-extern bool durable_slot_is_surplus(void);	/* my batch was full: shall others come first? */
+extern bool durable_slot_sleep(TimestampTz until);	/* enters IDLE; false if there are hints already */
+extern void durable_slot_take_hints(DurableHints *hints);	/* and resets those of the slot */
+extern void durable_slot_look_at_everything(void);	/* tells all workers of this database to do so */
+extern void durable_slot_want_peer(void);	/* the batch of this worker was full: another worker would help */
+extern void durable_slot_was_light(void);	/* the batch of this worker found work and was not full */
+extern bool durable_slot_is_surplus(void);	/* the batch of this worker was full: should other owners' workers come first? */
 extern void durable_slot_begin_task(int64 key, int32 task);
 extern CancelReason durable_slot_cancel_reason(void);	/* is the running task to be stopped? */
 extern CancelReason durable_slot_end_task(void);	/* why it was cancelled, if it was */
-extern void durable_slot_partition(int *part, int *nparts);	/* my ordinal among the workers of my owner */
+extern void durable_slot_partition(int *part, int *nparts);	/* the number of this worker among those of its owner */
 extern void durable_slot_count(int64 turns, int64 activities);	/* statistics for durable.workers */
-extern bool durable_task_may_start(void);	/* would one worker be left for turns? */
-extern void durable_task_ended(void);	/* after each time that it may, whatever came of it */
-extern void durable_task_not_due(void); /* or: there is none to start */
+extern bool durable_task_may_start(void);	/* would another worker be left for turns? */
+extern void durable_task_ended(void);	/* after each call of may_start that returned true */
+extern void durable_task_not_due(void); /* no task is due */
 
 /* For the view durable.workers: one slot, false when it is unused. */
 typedef struct DurableSlotInfo
@@ -72,7 +72,7 @@ typedef struct DurableSlotInfo
 	Oid			database;
 	Oid			owner;
 	SlotState	state;
-	TimestampTz started_at;		/* real time, as are the others */
+	TimestampTz started_at;		/* real time, like the other times */
 	TimestampTz state_since;
 	int64		units;
 	int64		turns;

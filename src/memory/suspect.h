@@ -24,18 +24,18 @@ extern void durable_suspect_condemn(int64 key);
 extern bool durable_suspect_condemned(int64 key);
 
 /*
- * Instances of this database that do not run now because of what they have done, or
- * because that has not been counted yet.
+ * Instances of this database that do not run now because they have ended a process or the
+ * server, or because that has not been counted yet.
  */
 #define DURABLE_MAX_HELD	512
 extern int	durable_held_back(int64 *keys, int max);
 
 /*
- * What has ended a process or the server before runs one at a time.  False: something else
- * of that kind has just begun to run.
+ * Instances that have ended a process or the server before run one at a time.  False:
+ * another one has just begun to run.
  */
 extern bool durable_suspect_may_run(void);
-extern bool durable_suspect_is_free(void);	/* would it be true, as it seems? */
+extern bool durable_suspect_is_free(void);	/* a guess of its result */
 extern void durable_suspect_ran(void);
 
 /* Are these crashes, in fifths (flight.h), so many that the code does not run again? */

@@ -15,7 +15,7 @@ extern void durable_wakeup_install(void);	/* from _PG_init */
 
 extern void durable_wakeup_inbox(Oid owner, int64 key); /* a message for that instance */
 
-/* The same for a row that this transaction is about to lock and workers pass over; also when it is rolled back. */
+/* The same for a row that this transaction is about to lock, so that workers skip it.  Acts at a rollback, too. */
 extern void durable_wakeup_released(Oid owner, int64 key);
 extern void durable_wakeup_timer(Oid owner, TimestampTz due);
 extern void durable_wakeup_task(Oid owner, TimestampTz run_at);

@@ -19,10 +19,10 @@ extern bool durable_watch_arm(Oid relation);
 /* The wait has ended in this transaction: nothing has to be reported at its commit. */
 extern void durable_watch_forget(void);
 
-/* Something that no commit callback has seen may have changed any table: COMMIT PREPARED. */
+/* Any table may have changed without a commit callback: COMMIT PREPARED. */
 extern void durable_watch_changed_all(void);
 
-/* For the coordinator.  Is there something to take? */
+/* For the coordinator: has a watched table changed? */
 extern bool durable_watch_has_changes(void);
 
 /*
@@ -32,7 +32,7 @@ extern bool durable_watch_has_changes(void);
  */
 extern int	durable_watch_take(Oid *relations, int max, bool *all);
 
-/* Some of what has to be done for these is left. */
+/* Not all waits on these tables have been woken yet. */
 extern void durable_watch_put_back(const Oid *relations, int n, bool all);
 
 #endif							/* DURABLE_WATCH_H */

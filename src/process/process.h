@@ -39,8 +39,8 @@ extern void durable_ddl_install_hooks(void);
 extern long durable_retention_step(void);
 
 /*
- * blame.c, part of the coordinator: counts what has ended a process or the server, in a
- * transaction of its own.  Returns ms until the next call.
+ * blame.c, part of the coordinator: counts crashes of user code, in a transaction of its
+ * own.  Returns ms until the next call.
  */
 extern long durable_blame_step(void);
 
