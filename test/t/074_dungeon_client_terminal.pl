@@ -66,7 +66,8 @@ shown(qr/^\e7\rZo\xc3\xab \(confirm! [12]:\d\d\)> \e8\e7\rZo\xc3\xab \(confirm! 
 type("\n");
 shown(qr/^Game +waiting for you to confirm, [12]:\d\d left\r$/m, 'status tells the time that is left');
 type("look\n");
-shown(qr/You stand at the gate\. Confirm within [12]:\d\d\./, '... and so does look');
+# Ctrl-C ends what is under way until the prompt is there.
+shown(qr/You stand at the gate\. Confirm within [12]:\d\d\..*confirm![^)]*\)> $/s, '... and so does look');
 type("\cC");
 shown(qr/\^C\r\n"quit" or Ctrl-D leaves\.\r\n.*confirm![^)]*\)> $/s, 'Ctrl-C with nothing to throw away');
 type("new Zo\xc3\xab\n");
@@ -85,7 +86,7 @@ shown(qr/\r\e\[J\* A voice from above\.\r\n.*Zo\xc3\xab> ge/s, 'a line comes in 
 type(" sp\t");
 shown(qr/Rusty Spoon/, 'TAB replaces a part of a name by the whole');
 type("\n");
-shown(qr/picks up the Rusty Spoon/, '... and the line is what it says');
+shown(qr/picks up the Rusty Spoon.*Zo\xc3\xab> $/s, '... and the line is what it says');
 type("look\cC");
 shown(qr/\^C.*Zo\xc3\xab> $/s, 'Ctrl-C throws the line away');
 type("inv\n");
