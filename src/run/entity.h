@@ -28,7 +28,7 @@ typedef struct BatchEntity
 	List	   *seen;			/* Message: all that have ever been in messages */
 }			BatchEntity;
 
-/* What came of a message. */
+/* The outcome of a message. */
 typedef enum EntityOutcome
 {
 	ENTITY_DONE,				/* without an answer, or the answer is to come later */
@@ -146,7 +146,7 @@ extern void durable_entity_apply_results(Batch * batch, BatchEntity * entity, co
 /* The entity is free, and the message is a request for locks of which it is the next. */
 extern EntityAnswer durable_entity_lock_set(Batch * batch, BatchEntity * entity, Message *message, Instance *of);
 
-/* Is it locked by somebody else than the sender of that message? */
+/* Is it locked by another instance than the sender of that message? */
 extern bool durable_entity_is_barred(const BatchEntity * entity, const Message *message);
 
 /* The sender leaves its critical section, as far as this entity is concerned. */

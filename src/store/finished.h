@@ -22,7 +22,7 @@ typedef struct FinishedRow
 	int64		key;
 }			FinishedRow;
 
-/* Inserts the rows.  It needs an active snapshot, and waits for nobody. */
+/* Inserts the rows.  It needs an active snapshot, and waits for no transaction. */
 extern void durable_finished_insert(const FinishedRow * rows, int nrows);
 
 /* Deletes the row of a failed instance that goes on after all.  The caller has connected to SPI. */
@@ -45,7 +45,7 @@ extern int64 durable_finished_delete(const int64 *keys, int nkeys, bool waits, i
 
 /*
  * Deletes what is past its retention at that time, about limit instances at most, and
- * passes over what somebody else has locked.  general is durable.retention, or NULL.
+ * skips rows that another transaction has locked.  general is durable.retention, or NULL.
  * Returns how many were deleted; *next is when something may be due, DT_NOEND: never as
  * things are.  The caller has connected to SPI.
  */

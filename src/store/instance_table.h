@@ -116,7 +116,7 @@ extern bool durable_instance_is_in(int64 key, int32 execution);
 
 /*
  * Locks an instance so that its status stays as it is until the end of the transaction:
- * FOR SHARE SKIP LOCKED.  '\0': somebody else has it locked, or it is gone.
+ * FOR SHARE SKIP LOCKED.  '\0': another transaction has it locked, or it is gone.
  */
 extern char durable_instance_lock_status(int64 key);
 

@@ -26,7 +26,7 @@ typedef struct QueueRow
 /* Reads it; false: there is none. */
 extern bool durable_queue_read(const char *name, QueueRow *queue);
 
-/* The same, locked until the end of the transaction; false: somebody else has it locked, or it is gone. */
+/* The same, locked until the end of the transaction; false: another transaction has it locked, or it is gone. */
 extern bool durable_queue_lock(const char *name, QueueRow *queue);
 
 /* Does anything hold for all workers together, so that taking work needs the lock? */

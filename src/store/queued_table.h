@@ -49,7 +49,7 @@ typedef struct QueuedTask
 	char		status;			/* of the instance; '\0': the same */
 }			QueuedTask;
 
-/* What is taken from a queue. */
+/* What a worker asks of a queue. */
 typedef struct QueuedWanted
 {
 	const char *queue;
@@ -66,18 +66,18 @@ typedef struct QueuedWanted
 
 /* All of these connect to SPI themselves. */
 
-/* TaskRow: writes them, and wakes at commit who waits for them. */
+/* TaskRow: writes them, and wakes the workers that wait for them at commit. */
 extern void durable_queued_insert(Oid owner, List *tasks);
 
 /*
- * Of these instances (a bigint[]), what nobody has locked: holds what has not begun;
+ * Of these instances (a bigint[]), the rows that no transaction has locked: holds those that have not begun;
  * lets it go on; deletes it all.
  */
 extern void durable_queued_hold(Datum keys);
 extern void durable_queued_release(Datum keys);
 extern void durable_queued_delete(Datum keys);
 
-/* Of the tasks that are due now, makes those ready that nobody has locked, 1000 at most. */
+/* Of the tasks that are due now, makes those ready that no transaction has locked, 1000 at most. */
 extern void durable_queued_promote(const char *queue, TimestampTz now);
 
 /* Tasks whose leases are over (QueuedTask), locked; with their instances. */
@@ -105,10 +105,10 @@ extern TimestampTz durable_queued_next(const char *queue);
 extern void durable_queued_put(const QueuedTask * task, char state, TimestampTz at, int attempt, int lost,
 							   const Jsonb *failure, bool keep_nonce);
 
-/* Deletes it if nobody has locked it. */
+/* Deletes it if no transaction has locked it. */
 extern void durable_queued_delete_one(int64 key, int64 id);
 
-/* Deletes the batch of that entity, also one that is out; false: there is none, or somebody has it locked. */
+/* Deletes the batch of that entity, also one that is out; false: there is none, or another transaction has it locked. */
 extern bool durable_queued_take_back_batch(int64 key, const char *entity_id);
 
 /* An activity in SQL that is to be tried again gives up its place in the queue until then. */

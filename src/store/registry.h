@@ -30,7 +30,7 @@ typedef enum ActivityExecution
 typedef struct Registration
 {
 	char	   *name;
-	Oid			owner;			/* who registered it */
+	Oid			owner;			/* the role that registered it */
 	char	   *handler;		/* signature; NULL: it is external */
 	char	   *version;		/* orchestrations, or NULL */
 	TimestampTz registered_at;	/* orchestrations: this version, for the first time */

@@ -87,7 +87,7 @@ extern bool durable_scan_fetch(DurableScan *scan, ItemPointer tid);
 
 /*
  * Locks the row at hand as FOR NO KEY UPDATE SKIP LOCKED does; then its newest version
- * is at hand.  False: somebody else holds it, or it is gone.
+ * is at hand.  False: another transaction holds it, or it is gone.
  */
 extern bool durable_scan_lock(DurableScan *scan);
 

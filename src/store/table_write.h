@@ -76,7 +76,7 @@ extern void durable_writer_delete(DurableWriter *writer, ItemPointer tid);
 
 /*
  * Inserts the row unless another one has the same key in that unique index of the
- * table, and waits for nobody: where the end of another transaction decides it, nothing
+ * table, and waits for no transaction: where the end of another transaction decides it, nothing
  * is inserted and KEY_UNDECIDED returned.  The row is written at once.
  */
 typedef enum KeyOutcome

@@ -90,14 +90,14 @@ extern void durable_task_watch(Oid owner, const TaskRow *task, TimestampTz run_a
 extern int	durable_task_wake_watching(const Oid *relations, int n, TimestampTz now, int limit);
 
 /*
- * Suspended instances (a bigint[]): holds their tasks that nobody has locked, and lets
+ * Suspended instances (a bigint[]): holds their tasks that no transaction has locked, and lets
  * them run again; the same for one task that the caller has locked.
  */
 extern void durable_task_hold_idle(Datum keys);
 extern void durable_task_release(Datum keys);
 extern void durable_task_hold(const TaskRow *task);
 
-/* Deletes the tasks of these instances (a bigint[]) that nobody has locked. */
+/* Deletes the tasks of these instances (a bigint[]) that no transaction has locked. */
 extern void durable_task_delete_idle(Datum keys);
 
 #endif							/* DURABLE_TASK_TABLE_H */
