@@ -151,7 +151,7 @@ extern void starts_begin(Call *call, const Buffer *json);
 /* --- waits.c --- */
 extern void waits_begin_start(Call *call, const Buffer *json);
 extern void waits_begin_completion(Call *call, const Buffer *json);
-extern void waits_hint(Hub *hub, const char *instance_id);	/* its status may change soon */
+extern void waits_hint(Hub *hub, const char *instance_id, bool may_end);	/* it may have started, or ended, soon */
 extern int	waits_count(void);
 
 /* --- work.c --- */

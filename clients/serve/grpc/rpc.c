@@ -97,7 +97,7 @@ one_statement(Call *call, const Buffer *json)
 		char	   *instance_id = json_member_text(request, "instance_id");
 
 		if (instance_id != NULL)
-			waits_hint(call->hub, instance_id);
+			waits_hint(call->hub, instance_id, true);
 		free(instance_id);
 	}
 	call_keep(call);

@@ -17,7 +17,7 @@
 #include "work.h"
 
 #define TICK_S			0.01
-#define SHORTEST_TICKS	2
+#define SHORTEST_TICKS	4
 #define LONGEST_TICKS	50
 #define WHEEL			64		/* more than that */
 #define MOST_AT_A_TIME	1000
@@ -141,14 +141,14 @@ gone(Call *call)
 	call_release(call);
 }
 
-/* The status of that instance may change soon. */
+/* That instance may have started soon, or, if may_end, have ended. */
 void
-waits_hint(Hub *hub, const char *instance_id)
+waits_hint(Hub *hub, const char *instance_id, bool may_end)
 {
 	if (hub->waits == NULL)
 		return;
 	for (Wait *wait = *bucket(hub->waits, instance_id); wait != NULL; wait = wait->next)
-		if (strcmp(wait->id, instance_id) == 0)
+		if (strcmp(wait->id, instance_id) == 0 && (may_end || wait->is_start))
 		{
 			wait->ticks = 1;
 			if (wait->link_due != NULL)

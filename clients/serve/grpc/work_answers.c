@@ -490,7 +490,7 @@ static void
 finish(HubWork *work, Completion *answer, const Outcome *outcome)
 {
 	if (answer->instance_id != NULL)
-		waits_hint(work->hub, answer->instance_id);
+		waits_hint(work->hub, answer->instance_id, strstr(answer->content, "\"complete\"") != NULL);
 	if (outcome->rows == NULL)
 		rpc_fail(answer->call, outcome);
 	else
