@@ -30,6 +30,13 @@
 #include "varatt.h"
 #endif
 
+/* In 19 no other header includes these, and code that was written with an older version lacks them unnoticed. */
+#if PG_VERSION_NUM >= 190000
+#include <limits.h>
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+#endif
+
 /* In front of a declaration of a function that does not return. */
 #if PG_VERSION_NUM >= 180000
 #define pg_noreturn_compat pg_noreturn

@@ -103,7 +103,7 @@ put_members(const ProtoMessage *message, Cursor cursor, Buffer *json, int depth,
 					break;
 				put_name("type", json, is_first);
 				buffer_add_format(json, "\"%s\"", field->name);
-				/* FALLTHROUGH */
+				__attribute__((fallthrough));
 			case PROTO_INLINE:
 				problem = put_members(field->message, places[i].last.bytes, json, depth + 1, is_first);
 				break;
