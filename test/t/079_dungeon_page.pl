@@ -86,7 +86,8 @@ SKIP:
 {
 	my $program = "$PostgreSQL::Test::Utils::tmp_check/durable_asan";
 	my $top = $ENV{DURABLE_TOP};
-	my $include = `pg_config --includedir`;
+	my $config = $ENV{PG_CONFIG} // 'pg_config';
+	my $include = `$config --includedir`;
 	chomp $include;
 	my $files = join ' ', grep { !/www\.c$/ } glob("$top/clients/{common,durable,serve}/*.c"), "$top/clients/serve/grpc/listen_none.c";
 	system("$top/clients/serve/embed >$program.www.c");

@@ -10,7 +10,8 @@ use Test::More;
 
 my $dir = abs_path(PostgreSQL::Test::Utils::tempdir);
 my $library = "$ENV{DURABLE_TOP}/scripts/lib.sh";
-chomp(my $config = `command -v pg_config`);
+# That of make check: where the server is a copy of the installation, the copy has no development files.
+chomp(my $config = $ENV{PG_CONFIG} // `command -v pg_config`);
 
 # No extension is needed here: the server is the installed one.
 sub script

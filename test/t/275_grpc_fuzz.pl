@@ -17,7 +17,8 @@ my $seconds = $ENV{DURABLE_FUZZ_SECONDS} // 30;
 my $seed = $ENV{DURABLE_FUZZ_SEED} // int(time);
 my $top = $ENV{DURABLE_TOP};
 my $program = "$PostgreSQL::Test::Utils::tmp_check/durable_asan";
-my $include = `pg_config --includedir`;
+my $config = $ENV{PG_CONFIG} // 'pg_config';
+my $include = `$config --includedir`;
 chomp $include;
 plan skip_all => 'no compiler with AddressSanitizer'
   if system("echo 'int main(void) { return 0; }' | cc -fsanitize=address,undefined -x c - -o $program 2>/dev/null") != 0;
