@@ -82,7 +82,7 @@ SELECT durable.signal_entity('counter', 'a', 'add', 4);
 CALL app.fetch();
 SELECT count(*) FROM batches;
 SELECT entity_id, state, waiting, queue FROM durable.entities;
-SELECT instance_id, name, attempt, worker FROM durable.leases;
+SELECT instance_id, kind, name, attempt, worker FROM durable.leases;
 SELECT name, ready, leased FROM durable.queues;
 CALL app.complete(app.last());
 CALL app.fetch();

@@ -200,7 +200,7 @@ SELECT q.name,
        (SELECT count(*) FROM durable.queued_task t WHERE t.queue = q.name AND t.state = 'r') AS ready,
        (SELECT count(*) FROM durable.queued_task t WHERE t.queue = q.name AND t.state = 'd') AS delayed,
        (SELECT count(*) FROM durable.queued_task t WHERE t.queue = q.name AND t.state = 'l') AS leased,
-       (SELECT min(t.at) FROM (VALUES ('e'::"char"), ('o'::"char"), ('s'::"char")) k (kind),
+       (SELECT min(t.at) FROM (VALUES ('e'::"char"), ('n'::"char"), ('o'::"char"), ('s'::"char")) k (kind),
              LATERAL (SELECT t.at FROM durable.queued_task t WHERE t.queue = q.name AND t.kind = k.kind AND t.state = 'r'
                       ORDER BY t.priority, t.round, t.id LIMIT 1) t) AS oldest,
        q.description
@@ -219,7 +219,7 @@ SELECT t.queue,
        CASE WHEN t.kind <> 's' THEN t.at END AS leased_until,
        t.lost,
        t.owner,
-       CASE t.kind WHEN 'o' THEN 'turn' ELSE 'activity' END AS kind,
+       CASE t.kind WHEN 'o' THEN 'turn' WHEN 'n' THEN 'entity' ELSE 'activity' END AS kind,
        (t.session & 4294967295)::integer AS pid
 FROM durable.queued_task t
      LEFT JOIN durable.instance i USING (key)

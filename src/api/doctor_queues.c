@@ -41,7 +41,7 @@ static void
 check_fetched(Doctor *doctor)
 {
 	static DurableSql unattended = {
-		.text = "SELECT q.name, t.at, k.kind FROM durable.queue q, (VALUES ('e'::\"char\"), ('o'::\"char\")) k (kind),"
+		.text = "SELECT q.name, t.at, k.kind FROM durable.queue q, (VALUES ('e'::\"char\"), ('n'::\"char\"), ('o'::\"char\")) k (kind),"
 		" LATERAL (SELECT t.at FROM durable.queued_task t WHERE t.queue = q.name AND t.kind = k.kind AND t.state = 'r'"
 		"  ORDER BY t.priority, t.round, t.id LIMIT 1) t"
 		" WHERE NOT q.is_paused AND t.at < $3 - interval '1 minute'"
@@ -64,10 +64,10 @@ check_fetched(Doctor *doctor)
 	{
 		bool		isnull;
 		TimestampTz at = durable_sql_timestamptz(i, 2, &isnull);
-		bool		is_turn = durable_sql_char(i, 3) == QUEUED_TURN;
+		char		kind = durable_sql_char(i, 3);
 
 		appendStringInfo(&detail, "%squeue \"%s\" has had %s for " INT64_FORMAT " s, and no worker has any of them",
-						 i > 0 ? "; " : "", durable_sql_text(i, 1), is_turn ? "turns" : "activities",
+						 i > 0 ? "; " : "", durable_sql_text(i, 1), kind == QUEUED_TURN ? "turns" : kind == QUEUED_BATCH ? "operations of entities" : "activities",
 						 (now - at) / USECS_PER_SEC);
 	}
 	if (nrows > DOCTOR_LISTED)
@@ -75,8 +75,8 @@ check_fetched(Doctor *doctor)
 	SPI_freetuptable(SPI_tuptable);
 	durable_doctor_say(doctor, "queues", nrows == 0,
 					   nrows == 0 ? "work outside of the database is fetched from all queues" : detail.data,
-					   "Start workers that call durable.fetch_work() (activities) or durable.fetch_turns() (turns of external orchestrations) for these queues. "
-					   "If there are some, they may not know the names of the activities or orchestrations, or may lack durable.grant_queue().");
+					   "Start workers that call durable.fetch_work() (activities), durable.fetch_turns() (turns of external orchestrations) or durable.fetch_entities() (operations of external entities) for these queues. "
+					   "If there are some, they may not know the names of the activities, orchestrations or entities, or may lack durable.grant_queue().");
 }
 
 /* Their workers end, or are slower than their leases. */
@@ -100,11 +100,12 @@ check_lost(Doctor *doctor)
 	initStringInfo(&detail);
 	for (uint64 i = 0; i < nrows && i < DOCTOR_LISTED; i++)
 	{
-		bool		is_turn = durable_sql_char(i, 5) == QUEUED_TURN;
+		char		kind = durable_sql_char(i, 5);
+		bool		is_turn = kind == QUEUED_TURN;
 
 		appendStringInfo(&detail, "%s%s of %s \"%s\" in queue \"%s\" lost up to %d leases", i > 0 ? "; " : "",
 						 durable_doctor_count_exactly(durable_sql_int8(i, 3), is_turn ? "turn" : "task", is_turn ? "turns" : "tasks"),
-						 is_turn ? "orchestration" : "activity", durable_sql_text(i, 2),
+						 is_turn ? "orchestration" : kind == QUEUED_BATCH ? "entity" : "activity", durable_sql_text(i, 2),
 						 durable_sql_text(i, 1), durable_sql_int4(i, 4));
 	}
 	if (nrows > DOCTOR_LISTED)
