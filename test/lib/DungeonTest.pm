@@ -16,7 +16,7 @@ use Test::More;
 use Time::HiRes ();
 use DurableTest;
 
-our @EXPORT = qw(fix_words told processes crash console_start console_is_complete stories_are quiet_log $WON $DEAD);
+our @EXPORT = qw(fix_words told processes crash console_start console_is_complete stories_are active_users_are quiet_log $WON $DEAD);
 
 # A game that was won, and one that ended at the trapdoor, as story_of_all writes them.
 our $WON = 'kmmmmhycdwasgpflv';
@@ -49,6 +49,20 @@ sub told
 		"SELECT count(*) >= $number FROM dungeon.console WHERE player ~ '$players' AND message ~ '$pattern'");
 
 	ok($ok, "$players: $pattern") or die 'there is no point in going on';
+	return;
+}
+
+# active_users_are(node, database, active, total): what the UserCounter of games in entities says in the end, when its
+# signals have been applied. Games in tables have none.
+sub active_users_are
+{
+	my ($node, $database, $active, $total) = @_;
+
+	return unless ($ENV{DUNGEON_WORLD} // '') eq 'entities';
+	ok($node->poll_query_until($database,
+			"SELECT (state->>'active')::integer = $active AND (state->>'total')::integer = $total
+			 FROM durable.entities WHERE name = 'usercounter' AND key = 'User'"),
+		"active users: $active of $total");
 	return;
 }
 

@@ -94,6 +94,7 @@ is($node->safe_psql('postgres',
 		 FROM dungeon.game GROUP BY 1 ORDER BY 1"),
 	'hero|' . 4 * $PLAYERS . "|t|t|Rusty Spoon,Rusty Teapot\nvictim|" . 4 * $PLAYERS . '|f|f|',
 	'the heroes are alive and rich, the others are dead');
+active_users_are($node, 'postgres', 0, 8 * $PLAYERS);
 console_is_complete($console, $node, 'postgres', '24 crashes');
 quiet_log($node, 'no errors in the log of the server');
 

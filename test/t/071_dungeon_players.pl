@@ -70,6 +70,7 @@ SQL
 took('all of them have confirmed');
 told($node, 'postgres', 'game is on', 'player', $PLAYERS);
 took('all of them are in the dungeon');
+active_users_are($node, 'postgres', $PLAYERS, $PLAYERS);
 
 in_parallel('act', <<'SQL');
 SELECT 'player ' || nextval('done') AS player \gset
@@ -145,6 +146,7 @@ $node->safe_psql('postgres', 'DELETE FROM dungeon.game USING guest WHERE player 
 ok($node->poll_query_until('postgres', "SELECT count(*) = 3 * (SELECT count(*) FROM guest)
 		FROM durable.instances WHERE runtime_status = 'Terminated'"),
 	'and are gone');
+active_users_are($node, 'postgres', 0, $PLAYERS + 1 + $node->safe_psql('postgres', 'SELECT count(*) FROM guest'));
 
 $last = time;
 console_is_complete($console, $node, 'postgres', "$PLAYERS players");
