@@ -18,10 +18,6 @@ const sameGame = (ctx, workflow) => ({
   version: ctx.version,
 });
 
-// Starts another workflow of the same game and leaves it alone: a sub-orchestration would end with this one.
-const start = (ctx, workflow, player) =>
-  ctx.callActivity("StartWorkflow", { player, workflow, instance: sameGame(ctx, workflow).instanceId });
-
 const after = (ctx, seconds) => new Date(ctx.currentUtcDateTime.getTime() + seconds * 1000);
 
 // Makes player, monster, room and inventory side by side, then asks the player; returns whether he confirmed.
@@ -56,7 +52,8 @@ async function* userConfirmationWorkflow(ctx, player) {
 
   if (confirmed) {
     yield narrate(ctx, player, `${player} has confirmed. The gatekeeper stops the hourglass and lets down a ladder.`);
-    yield start(ctx, "RunUserSequentialWorkflow", player);
+    // It is started and left alone: nothing waits for the task that this returns.
+    ctx.callSubOrchestrator("RunUserSequentialWorkflow", player, sameGame(ctx, "RunUserSequentialWorkflow"));
   } else {
     yield narrate(ctx, player, `${player} has not confirmed. The gatekeeper reaches for a lever.`);
     yield ctx.callActivity("KillUser", player);
@@ -97,7 +94,9 @@ async function* runUserSequentialWorkflow(ctx, player) {
   yield ctx.callActivity("PlaceMonster", player);
   yield ctx.callActivity("PlaceTreasure", player);
 
-  return yield start(ctx, "GameMonitorWorkflow", player);
+  const monitor = sameGame(ctx, "GameMonitorWorkflow");
+  ctx.callSubOrchestrator("GameMonitorWorkflow", player, monitor);
+  return monitor.instanceId;
 }
 
 // Waits for the events KillMonster and GotTreasure in any order; then the player has won.

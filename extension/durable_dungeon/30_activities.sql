@@ -245,16 +245,6 @@ $$;
 COMMENT ON FUNCTION dungeon.open_game(text, text, text) IS
     'activity OpenGame: the monitor is listening from now on; returns how many deeds were done before';
 
--- For workflows outside of the database, which have no durable.start_orchestration: their sub-orchestrations end with them.
-CREATE FUNCTION dungeon.start_workflow(player text, workflow text, instance text) RETURNS text
-LANGUAGE sql
-SET search_path TO pg_catalog, pg_temp
-AS $$
-    SELECT durable.start($2, $1, instance_id => $3, version => 'external')
-$$;
-COMMENT ON FUNCTION dungeon.start_workflow(text, text, text) IS
-    'activity StartWorkflow: starts a workflow of version external that nothing waits for; returns its instance id';
-
 SELECT durable.register_activity('Narrate', 'dungeon.narrate(text, text)'::pg_catalog.regprocedure);
 SELECT durable.register_activity('ReadSettings', 'dungeon.read_settings()'::pg_catalog.regprocedure);
 SELECT durable.register_activity('CreateUser', 'dungeon.create_user(text)'::pg_catalog.regprocedure);
@@ -267,6 +257,5 @@ SELECT durable.register_activity('PlaceMonster', 'dungeon.place_monster(text)'::
 SELECT durable.register_activity('PlaceTreasure', 'dungeon.place_treasure(text)'::pg_catalog.regprocedure);
 SELECT durable.register_activity('KillUser', 'dungeon.kill_user(text)'::pg_catalog.regprocedure);
 SELECT durable.register_activity('MonitorUser', 'dungeon.monitor_user(text)'::pg_catalog.regprocedure);
-SELECT durable.register_activity('StartWorkflow', 'dungeon.start_workflow(text, text, text)'::pg_catalog.regprocedure);
 SELECT durable.register_activity('SignIn', 'dungeon.sign_in(text, text, text)'::pg_catalog.regprocedure);
 SELECT durable.register_activity('OpenGame', 'dungeon.open_game(text, text, text)'::pg_catalog.regprocedure);
