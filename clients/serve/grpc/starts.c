@@ -48,7 +48,7 @@ typedef struct Batch
 } Batch;
 
 static const char *const members[] = {"instance_id", "name", "version", "input", "start_at", "tags", "trace"};
-#define NMEMBERS	7
+#define NMEMBERS	7				/* and one more parameter of the statement, the hub's queue */
 
 static const Statement start_statement = {
 	"start", "SELECT u.n, durable.start_external($1, u.name, u.input, NULLIF(u.instance_id, ''), "
@@ -57,7 +57,7 @@ static const Statement start_statement = {
 	"FROM ROWS FROM (pg_catalog.unnest($2::pg_catalog.text[]), pg_catalog.unnest($3::pg_catalog.text[]), "
 	"pg_catalog.unnest($4::pg_catalog.text[]), pg_catalog.unnest($5::pg_catalog.text[]), pg_catalog.unnest($6::pg_catalog.timestamptz[]), "
 	"pg_catalog.unnest($7::pg_catalog.jsonb[]), pg_catalog.unnest($8::pg_catalog.text[])) "
-	"WITH ORDINALITY AS u (instance_id, name, version, input, start_at, tags, trace, n)", 1 + NMEMBERS
+	"WITH ORDINALITY AS u (instance_id, name, version, input, start_at, tags, trace, n)", 8
 };
 
 static bool is_good(Call *call, JsonSpan request);
