@@ -104,7 +104,7 @@ CALL durable.drain();
 CALL define(5);
 SELECT copy FROM durable.kept_code;
 
--- what begins anew takes the code of today
+-- what begins anew takes the present code
 CREATE FUNCTION rounds(n integer) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM durable.wait_for_external_event('Go');

@@ -304,7 +304,7 @@ durable_kept_code_resolve(const char *copy, int64 hash, const char *signature)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("function %s is not the code that it was kept as", copy),
 				 errdetail("It keeps the code with which unfinished instances of %s began, and has been altered.", signature),
-				 errhint("Undo that with ALTER FUNCTION, or move the instances to the code of today with durable.repin().")));
+				 errhint("Undo that with ALTER FUNCTION, or move the instances to the present code with durable.repin().")));
 
 	/* Privileges that were revoked from the original are not granted on the copy. */
 	if (original != NULL)

@@ -152,7 +152,7 @@ guard(const char *signature, int64 count, bool kept)
 								  "%s instances are suspended until the function is there again.",
 								  count, number),
 				 kept ?
-				 errhint("durable.verify_replay() says which of them fit the code of today, durable.repin() moves them to it.") : 0));
+				 errhint("Use durable.verify_replay() to see which of them fit the present code, and durable.repin() to move them to it.") : 0));
 }
 
 /* --- which functions ------------------------------------------------------------------ */
