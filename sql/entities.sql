@@ -165,6 +165,9 @@ SELECT durable.raise_event('changes', 'go');
 CALL durable.drain();
 SELECT instance_id, runtime_status, suspend_reason FROM durable.instances WHERE instance_id = 'changes';
 
+-- only letters of ASCII are made lower case
+SELECT durable.register_entity('ZÄhler', 'counter(jsonb,text,jsonb)'), durable.unregister_entity('zÄHLER');
+
 -- the handler cannot be called: operations wait, and are run when it has been mended
 SELECT durable.unregister_entity('counter');
 SELECT durable.start('calls_nothing', 'counter', 'unregistered');

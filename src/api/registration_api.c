@@ -92,7 +92,7 @@ static DurableSql upsert_entity = {
 	.argtypes = {REGROLEOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
 };
 static DurableSql delete_entity = {
-	.text = "DELETE FROM durable.entity_type WHERE name = lower($2) AND (owner = $1 OR $3 AND " OWNER_IS_GONE ")",
+	.text = "DELETE FROM durable.entity_type WHERE name = lower($2 COLLATE \"C\") AND (owner = $1 OR $3 AND " OWNER_IS_GONE ")",
 	.nargs = 3,
 	.argtypes = {REGROLEOID, TEXTOID, BOOLOID}
 };
