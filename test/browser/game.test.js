@@ -38,7 +38,7 @@ test('a game is played to victory with the mouse', async () => {
 	assert.match(await page.locator('#happened').innerText(), /GameMonitorWorkflow took turn/, 'and its turns');
 	assert.match(await page.locator('#ratio').innerText(), /of play, .* ms of computing/);
 	await page.getByText('The same as a table').click();
-	assert.ok(await page.locator('#timeline-table tbody tr').count() > 10, 'the timeline is a table, too');
+	await until(async () => (await page.locator('#timeline-table tbody tr').count()) > 10, 'the timeline is a table, too');
 	const clicked = await page.locator('#happened .sql pre').first().innerText();
 	assert.equal(await psql(`BEGIN; ${clicked.replace('SELECT *', 'SELECT ok').replace(/;$/, '')}; ROLLBACK`), 'f', 'the SQL that is shown can be executed');
 	// the list of games says so
