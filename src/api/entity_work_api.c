@@ -330,7 +330,6 @@ complete(Tokens *tokens, Jsonb **results, char **states, Jsonb **actions, bool s
 	Jsonb	  **payloads = palloc(tokens->n * sizeof(Jsonb *));
 	bool	   *done = palloc0(tokens->n * sizeof(bool));
 	char	  **queues = palloc0(tokens->n * sizeof(char *));
-	char	   *checked = NULL;
 	List	   *messages = NIL;
 	uint64		nrows;
 
@@ -355,16 +354,7 @@ complete(Tokens *tokens, Jsonb **results, char **states, Jsonb **actions, bool s
 	durable_sql_finish();
 	MemoryContextSwitchTo(context);
 
-	for (int i = 0; i < tokens->n; i++)
-	{
-		if (done[i])
-		{
-			if (durable_work_check_queue(queues[i], &checked))
-				durable_queue_wake(queues[i]);
-		}
-		else if (!skips)
-			durable_work_stale(tokens->texts[i]);
-	}
+	(void) durable_work_completed(tokens, done, queues, skips);
 	if (messages != NIL)
 		durable_lease_send(messages);
 	return list_length(messages);

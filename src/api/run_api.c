@@ -53,6 +53,7 @@ typedef struct RunResult
 	char	   *suspend_reason;
 }			RunResult;
 
+static void result_columns(const RunResult *result, Oid owner, Datum *values, bool *nulls);
 static void wait_until_finished(int64 key, const char *instance_id, TimestampTz deadline, RunResult *result);
 static bool wait_until_any_ended(char **ids, int nids, TimestampTz deadline, ClientInstance *ended);
 static void read_result(int64 key, const char *instance_id, RunResult *result);
@@ -123,15 +124,7 @@ durable_wait_for(PG_FUNCTION_ARGS)
 	if (!result.is_over && durable_wait_ms(deadline) > 0)
 		wait_until_finished(instance.key, instance_id, deadline, &result);
 
-	/* As in durable.instances, only roles that may act for the owner see payloads. */
-	values[0] = CStringGetTextDatum(durable_client_status_word(result.status));
-	if (durable_client_may_act_for(instance.owner))
-	{
-		nulls[1] = result.output == NULL;
-		values[1] = JsonbPGetDatum(result.output);
-		nulls[2] = result.failure == NULL;
-		values[2] = JsonbPGetDatum(result.failure);
-	}
+	result_columns(&result, instance.owner, values, nulls);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
@@ -161,18 +154,25 @@ durable_wait_for_any(PG_FUNCTION_ARGS)
 	if (wait_until_any_ended(ids, nids, deadline, &ended))
 	{
 		read_result(ended.key, ended.instance_id, &result);
-		nulls[0] = nulls[1] = false;
+		nulls[0] = false;
 		values[0] = CStringGetTextDatum(ended.instance_id);
-		values[1] = CStringGetTextDatum(durable_client_status_word(result.status));
-		if (durable_client_may_act_for(ended.owner))
-		{
-			nulls[2] = result.output == NULL;
-			values[2] = JsonbPGetDatum(result.output);
-			nulls[3] = result.failure == NULL;
-			values[3] = JsonbPGetDatum(result.failure);
-		}
+		result_columns(&result, ended.owner, values + 1, nulls + 1);
 	}
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+/* Status, output and failure. As in durable.instances, only roles that may act for the owner see payloads. */
+static void
+result_columns(const RunResult *result, Oid owner, Datum *values, bool *nulls)
+{
+	bool		shows = durable_client_may_act_for(owner);
+
+	values[0] = CStringGetTextDatum(durable_client_status_word(result->status));
+	nulls[0] = false;
+	values[1] = JsonbPGetDatum(result->output);
+	nulls[1] = !shows || result->output == NULL;
+	values[2] = JsonbPGetDatum(result->failure);
+	nulls[2] = !shows || result->failure == NULL;
 }
 
 void

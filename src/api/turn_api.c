@@ -300,7 +300,6 @@ complete(Tokens *tokens, Jsonb **actions, char **statuses, char **traces, bool s
 	TimestampTz now = durable_clock_now();
 	bool	   *done = palloc0(tokens->n * sizeof(bool));
 	char	  **queues = palloc0(tokens->n * sizeof(char *));
-	char	   *checked = NULL;
 	List	   *messages = NIL;
 	uint64		nrows;
 
@@ -332,16 +331,7 @@ complete(Tokens *tokens, Jsonb **actions, char **statuses, char **traces, bool s
 	durable_sql_finish();
 	MemoryContextSwitchTo(context);
 
-	for (int i = 0; i < tokens->n; i++)
-	{
-		if (done[i])
-		{
-			if (durable_work_check_queue(queues[i], &checked))
-				durable_queue_wake(queues[i]);
-		}
-		else if (!skips)
-			durable_work_stale(tokens->texts[i]);
-	}
+	(void) durable_work_completed(tokens, done, queues, skips);
 	if (messages != NIL)
 		durable_lease_send(messages);
 	return list_length(messages);

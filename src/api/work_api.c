@@ -203,7 +203,6 @@ complete_all(FunctionCallInfo fcinfo, bool is_text)
 	Datum		values[5];
 	bool	   *done;
 	char	  **queues;
-	char	   *checked = NULL;
 	List	   *messages = NIL;
 	MemoryContext context = CurrentMemoryContext;
 	TimestampTz now = durable_clock_now();
@@ -257,17 +256,7 @@ complete_all(FunctionCallInfo fcinfo, bool is_text)
 	durable_sql_finish();
 	MemoryContextSwitchTo(context);
 
-	for (int i = 0; i < tokens.n; i++)
-	{
-		if (done[i])
-		{
-			if (durable_work_check_queue(queues[i], &checked))
-				durable_queue_wake(queues[i]);
-			ncompleted++;
-		}
-		else if (!skips)
-			durable_work_stale(tokens.texts[i]);
-	}
+	ncompleted = durable_work_completed(&tokens, done, queues, skips);
 	if (messages != NIL)
 		durable_lease_send(messages);
 	return ncompleted;

@@ -20,6 +20,7 @@
 #include "client.h"
 #include "columns.h"
 #include "queue_api.h"
+#include "queue_table.h"
 #include "retry.h"
 #include "work_token.h"
 
@@ -127,6 +128,26 @@ durable_work_check_queue(const char *queue, char **checked)
 	is_limited = durable_queue_require_work(queue);
 	*checked = pstrdup(queue);
 	return is_limited;
+}
+
+int
+durable_work_completed(const Tokens *tokens, const bool *done, char **queues, bool skips)
+{
+	char	   *checked = NULL;
+	int			ncompleted = 0;
+
+	for (int i = 0; i < tokens->n; i++)
+	{
+		if (done[i])
+		{
+			if (durable_work_check_queue(queues[i], &checked))
+				durable_queue_wake(queues[i]);
+			ncompleted++;
+		}
+		else if (!skips)
+			durable_work_stale(tokens->texts[i]);
+	}
+	return ncompleted;
 }
 
 bool

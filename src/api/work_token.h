@@ -57,4 +57,11 @@ extern bool durable_work_skips_stale(FunctionCallInfo fcinfo, int argno);
  */
 extern bool durable_work_check_queue(const char *queue, char **checked);
 
+/*
+ * After the completion of tokens, of which done[i] were good and came from queues[i]: checks the
+ * queues, wakes those that have room now, and raises WF008 for a stale token unless skips.  Returns
+ * the number of those that were good.
+ */
+extern int	durable_work_completed(const Tokens *tokens, const bool *done, char **queues, bool skips);
+
 #endif							/* DURABLE_WORK_TOKEN_H */
