@@ -108,6 +108,37 @@ sub process_pids
 	};
 }
 
+# pg_ctl recognizes a server that it started by the time in postmaster.pid. If the clock of the machine is set back in between, it
+# waits until its timeout for a server that accepts connections. So its timeout is short here, and the file decides after that.
+{
+	no warnings 'redefine';
+	my $system_log = \&PostgreSQL::Test::Utils::system_log;
+
+	*PostgreSQL::Test::Utils::system_log = sub {
+		my @command = @_;
+
+		return $system_log->(@command) unless $command[0] eq 'pg_ctl' && $command[-1] eq 'start';
+
+		my $timeout = $ENV{PGCTLTIMEOUT} // 60;
+		my ($directory) = map { $command[$_ + 1] } grep { $command[$_] =~ /^(-D|--pgdata)$/ } 0 .. $#command - 1;
+		local $ENV{PGCTLTIMEOUT} = $timeout < 30 ? $timeout : 30;
+		my $result = $system_log->(@command);
+		my $deadline = time + $timeout - $ENV{PGCTLTIMEOUT};
+
+		# Line 1 is the process, line 8 the state. pg_ctl reports a server that has exited at once, and then there is no such process.
+		while ($result != 0 && -f "$directory/postmaster.pid")
+		{
+			my @line = split /\n/, PostgreSQL::Test::Utils::slurp_file("$directory/postmaster.pid");
+
+			last unless @line && kill 0, $line[0];
+			return 0 if ($line[7] // '') =~ /^(ready|standby)/;
+			last if time > $deadline;
+			sleep(0.1);
+		}
+		return $result;
+	};
+}
+
 # --- time -----------------------------------------------------------------------------------------------------------------
 
 # Fifty processes that do nothing take so long, in seconds, on a machine that has nothing else to do.

@@ -32,14 +32,17 @@ SQL
 my $ORCHESTRATION = "SELECT ended, failed, terminated, last_error FROM durable.stat_orchestrations WHERE name = 'public.flow'";
 my $REFUSES = "SELECT calls, failures, last_error FROM durable.stat_activities WHERE name = 'public.refuses'";
 ok($node->poll_query_until('stats', $ORCHESTRATION, '1000|100|0|no'), 'ends of orchestrations by workers');
-is($node->safe_psql('stats', $REFUSES), '100|100|no', 'runs of an activity that fails');
+
 # Runs that are rolled back with an orchestration that could not be run as a whole are runs as well.
+my $refused = $node->safe_psql('stats', $REFUSES);
+my ($calls, $failures, $last_error) = split /\|/, $refused;
+ok($calls >= 100 && $calls < 200 && $failures == $calls && $last_error eq 'no', "runs of an activity that fails: $refused");
 is($node->safe_psql('stats', "SELECT calls >= 1000, failures FROM durable.stat_activities WHERE name = 'public.writes'"), 't|0',
 	'runs of one that does not');
 
 $node->restart;
 is($node->safe_psql('stats', $ORCHESTRATION), '1000|100|0|no', 'kept over a restart');
-is($node->safe_psql('stats', $REFUSES), '100|100|no', '... with activities');
+is($node->safe_psql('stats', $REFUSES), $refused, '... with activities');
 create_durable($node, 'other');
 is($node->safe_psql('other', 'SELECT count(*) FROM durable.stats()'), 0, 'another database has none');
 is($node->safe_psql('other', 'SELECT durable.stat_reset()'), 0, '... and none to reset');
