@@ -1,5 +1,5 @@
 /*
- * pool.c - connections to PostgreSQL, and the statements that go over them.
+ * pool.c - connections to PostgreSQL, which execute the jobs of the queue (pool_jobs.c).
  *
  * Each connection of the pool executes one job at a time, in one pipeline: the role, unless
  * the statement sets it itself (pool_http.c), and one statement.  What is between two
@@ -12,20 +12,19 @@
  * A job that only reads and whose connection is lost is sent once more; for any
  * other the client is told that its outcome is not known.
  *
- * Owns: the connections, the queue of jobs.
+ * Owns: the connections.
  * Called by: pool_http.c, metrics.c, and the gRPC listener.
- * Memory: a Job owns copies of its texts, and ends when its handler has been called.
+ * Memory: a connection owns the job that it executes, and the result of that.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "pool_jobs.h"
 #include "serve.h"
 
 #define EXIT_SETUP		3
 #define EXIT_CONNECTION	4
-#define LONGEST_QUEUE	1000
-#define QUEUE_SECONDS	10
 #define CONNECT_SECONDS	10
 #define MAX_BACKOFF_MS	5000
 
@@ -42,21 +41,6 @@ static const Statement set_role = {"role", "SELECT pg_catalog.set_config('role',
 static const Statement set_role_of_token = {
 	"token", "SELECT pg_catalog.set_config('role', durable.http_token_role($1, $2, $3, $4), true)", 4
 };
-
-typedef struct Job
-{
-	struct Job *next;
-	const Statement *statement;
-	char	   *values[STATEMENT_MOST_VALUES];
-	char	   *role;
-	char	   *token_header,
-			   *token_claims;
-	bool		is_read;
-	bool		sent_before;
-	double		since;
-	OutcomeHandler handler;
-	void	   *arg;
-} Job;
 
 typedef enum
 {
@@ -83,9 +67,6 @@ typedef struct Connection
 
 static Connection *connections;
 static int	nconnections;
-static Job *queue,
-		  **queue_end = &queue;
-static int	nqueued;
 static int	first_problem = -1;
 
 static void connect_now(Connection *c);
@@ -101,16 +82,10 @@ static void lost(Connection *c, const char *why);
 static void next_job(Connection *c);
 static void send_job(Connection *c, Job *job);
 static bool prepare(Connection *c, const Statement *statement);
-static void finish(Job *job, const char *sqlstate, const char *message);
-static void answer_job(Job *job, PGresult *res, bool failed);
-static void free_job(Job *job);
-static void expire(evutil_socket_t fd, short events, void *arg);
 
 void
 pool_start(void)
 {
-	struct timeval often = {1, 0};
-
 	nconnections = options.pool + 1;
 	connections = must_alloc((size_t) nconnections * sizeof(Connection));
 	for (int i = 0; i < nconnections; i++)
@@ -119,7 +94,7 @@ pool_start(void)
 		connections[i].timer = event_new(base, -1, 0, on_timer, &connections[i]);
 		connect_now(&connections[i]);
 	}
-	event_add(event_new(base, -1, EV_PERSIST, expire, NULL), &often);
+	jobs_start();
 }
 
 bool
@@ -139,12 +114,6 @@ pool_busy(void)
 	for (int i = 0; i < options.pool; i++)
 		busy += connections[i].state == BUSY;
 	return busy;
-}
-
-int
-pool_queued(void)
-{
-	return nqueued;
 }
 
 int
@@ -287,18 +256,13 @@ lost(Connection *c, const char *why)
 		return;
 	if (job->is_read && !job->sent_before)
 	{
-		job->sent_before = true;
-		job->next = queue;
-		if (queue == NULL)
-			queue_end = &job->next;
-		queue = job;
-		nqueued++;
+		jobs_put_back(job);
 		for (int i = 0; i < options.pool; i++)
 			if (connections[i].state == IDLE)
 				next_job(&connections[i]);
 	}
 	else
-		finish(job, POOL_LOST, "The connection to the database was lost. It is not known whether the request was done.");
+		job_fail(job, POOL_LOST, "The connection to the database was lost. It is not known whether the request was done.");
 }
 
 /* --- results ---------------------------------------------------------------------------------- */
@@ -480,7 +444,7 @@ take_answer(Connection *c)
 	c->answer = NULL;
 	c->state = IDLE;
 	next_job(c);
-	answer_job(job, res, failed);
+	job_answer(job, res, failed);
 	PQclear(res);
 }
 
@@ -489,30 +453,8 @@ take_answer(Connection *c)
 void
 pool_run(const Statement *statement, const char *const *values, const Access *access, OutcomeHandler handler, void *arg)
 {
-	Job		   *job;
-
-	job = must_alloc(sizeof(Job));
-	job->statement = statement;
-	job->is_read = access->is_read;
-	job->handler = handler;
-	job->arg = arg;
-	job->since = now_seconds();
-	if (nqueued >= LONGEST_QUEUE)
-	{
-		finish(job, POOL_FULL, "Too many requests are waiting.");
+	if (!jobs_put(statement, values, access, handler, arg))
 		return;
-	}
-	for (int i = 0; i < statement->nvalues; i++)
-		job->values[i] = must_copy(values[i]);
-	job->role = must_copy(access->role);
-	if (access->token != NULL)
-	{
-		job->token_header = must_copy(access->token->header);
-		job->token_claims = must_copy(access->token->claims);
-	}
-	*queue_end = job;
-	queue_end = &job->next;
-	nqueued++;
 	for (int i = 0; i < options.pool; i++)
 		if (connections[i].state == IDLE)
 		{
@@ -524,19 +466,12 @@ pool_run(const Statement *statement, const char *const *values, const Access *ac
 static void
 next_job(Connection *c)
 {
-	Job		   *job = queue;
+	Job		   *job = jobs_take();
 
 	if (job == NULL)
-	{
 		watch(c, EV_READ);
-		return;
-	}
-	queue = job->next;
-	if (queue == NULL)
-		queue_end = &queue;
-	job->next = NULL;
-	nqueued--;
-	send_job(c, job);
+	else
+		send_job(c, job);
 }
 
 static void
@@ -585,66 +520,4 @@ prepare(Connection *c, const Statement *statement)
 		return false;
 	c->prepared[c->nprepared + c->npreparing++] = statement;
 	return PQsendPrepare(c->pg, statement->name, statement->sql, 0, NULL);
-}
-
-static void
-answer_job(Job *job, PGresult *res, bool failed)
-{
-	Outcome		outcome = {.rows = res};
-
-	if (failed || res == NULL)
-	{
-		const char *state = res != NULL ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
-
-		outcome.rows = NULL;
-		outcome.sqlstate = state != NULL ? state : "XX000";
-		outcome.message = res != NULL ? PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY) : NULL;
-		if (outcome.message == NULL)
-			outcome.message = "no result";
-		outcome.hint = res != NULL ? PQresultErrorField(res, PG_DIAG_MESSAGE_HINT) : NULL;
-		outcome.detail = res != NULL ? PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL) : NULL;
-	}
-	job->handler(&outcome, job->arg);
-	free_job(job);
-}
-
-static void
-finish(Job *job, const char *sqlstate, const char *message)
-{
-	Outcome		outcome = {NULL, sqlstate, message, NULL};
-
-	job->handler(&outcome, job->arg);
-	free_job(job);
-}
-
-static void
-free_job(Job *job)
-{
-	for (int i = 0; i < STATEMENT_MOST_VALUES; i++)
-		free(job->values[i]);
-	free(job->role);
-	free(job->token_header);
-	free(job->token_claims);
-	free(job);
-}
-
-/* Nobody waits longer than this for a connection; the queue is in order of time, but for repeated requests. */
-static void
-expire(evutil_socket_t fd, short events, void *arg)
-{
-	double		now = now_seconds();
-
-	(void) fd;
-	(void) events;
-	(void) arg;
-	while (queue != NULL && now - queue->since > QUEUE_SECONDS)
-	{
-		Job		   *job = queue;
-
-		queue = job->next;
-		if (queue == NULL)
-			queue_end = &queue;
-		nqueued--;
-		finish(job, POOL_NOT_CONNECTED, "There is no connection to the database.");
-	}
 }

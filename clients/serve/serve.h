@@ -61,7 +61,7 @@ extern bool token_verify(const char *bearer, Token *token);
 extern void token_free(Token *token);
 extern bool secret_equal(const char *a, const char *b);
 
-/* --- pool.c --- */
+/* --- pool.c, pool_jobs.c --- */
 #define STATEMENT_MOST			32
 #define STATEMENT_MOST_VALUES	10
 

@@ -68,11 +68,9 @@ static DurableSql keep_ids = {
 };
 
 static DurableSql take_completed = {
-	"DELETE FROM durable.queued_task t USING "
-	"unnest($1::int8[], $2::int8[], $3::int4[], $4::int8[]) WITH ORDINALITY AS u (key, id, attempt, nonce, n) "
-	"WHERE t.key = u.key AND t.id = u.id AND t.attempt = u.attempt AND t.nonce = u.nonce AND t.kind = 'n' "
+	"DELETE FROM durable.queued_task t USING " WORK_TOKENS " WHERE " WORK_OF_TOKEN " AND t.kind = 'n' "
 	"AND t.state IN ('l', 'r') RETURNING u.n::int4, t.queue, t.owner, t.key, t.input #>> '{}', t.call",
-	4, {INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID}
+	4, {WORK_TOKEN_TYPES}
 };
 
 /* The operations of a batch, while it is read. */
@@ -94,7 +92,6 @@ static void push(JsonbParseState **state, const char *member, const char *value)
 static void give_up(const QueuedTask * task, const char *id);
 static int	complete(Tokens *tokens, Jsonb **results, char **states, Jsonb **actions, bool skips);
 static Message *results_message(Oid owner, int64 key, const char *id, Jsonb *payload, TimestampTz now);
-static Datum *elements_of(FunctionCallInfo fcinfo, int argno, Oid type, int n, const char *what, bool **nulls);
 
 PG_FUNCTION_INFO_V1(durable_fetch_entities);
 PG_FUNCTION_INFO_V1(durable_complete_entity);
@@ -255,17 +252,13 @@ give_up(const QueuedTask * task, const char *id)
 Datum
 durable_complete_entity(PG_FUNCTION_ARGS)
 {
-	Tokens		tokens = {0};
+	Tokens		tokens;
 	Jsonb	   *results[1];
 	char	   *states[1];
 	Jsonb	   *actions[1];
-	Datum		token;
 
 	durable_client_enter("complete_entity", "It is for workers outside of the database.");
-	if (PG_ARGISNULL(0))
-		durable_work_bad_token(NULL);
-	token = PG_GETARG_DATUM(0);
-	durable_work_tokens_of(PointerGetDatum(construct_array(&token, 1, TEXTOID, -1, false, TYPALIGN_INT)), &tokens);
+	durable_work_token(fcinfo, 0, &tokens);
 	results[0] = PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1);
 	states[0] = durable_client_text(fcinfo, 2);
 	actions[0] = PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3);
@@ -281,44 +274,15 @@ durable_complete_entities(PG_FUNCTION_ARGS)
 	Jsonb	  **results;
 	char	  **states;
 	Jsonb	  **actions;
-	Datum	   *elements;
-	bool	   *nulls;
 
 	durable_client_enter("complete_entities", "It is for workers outside of the database.");
 	durable_work_tokens(fcinfo, 0, &tokens);
 	if (tokens.n == 0)
 		PG_RETURN_INT32(0);
-	results = palloc0(tokens.n * sizeof(Jsonb *));
-	states = palloc0(tokens.n * sizeof(char *));
-	actions = palloc0(tokens.n * sizeof(Jsonb *));
-	elements = elements_of(fcinfo, 1, JSONBOID, tokens.n, "results", &nulls);
-	for (int i = 0; elements != NULL && i < tokens.n; i++)
-		results[i] = nulls[i] ? NULL : DatumGetJsonbP(elements[i]);
-	elements = elements_of(fcinfo, 2, TEXTOID, tokens.n, "states", &nulls);
-	for (int i = 0; elements != NULL && i < tokens.n; i++)
-		states[i] = nulls[i] ? NULL : TextDatumGetCString(elements[i]);
-	elements = elements_of(fcinfo, 3, JSONBOID, tokens.n, "actions", &nulls);
-	for (int i = 0; elements != NULL && i < tokens.n; i++)
-		actions[i] = nulls[i] ? NULL : DatumGetJsonbP(elements[i]);
+	results = durable_work_jsonbs(fcinfo, 1, tokens.n, "results");
+	states = durable_work_texts(fcinfo, 2, tokens.n, "states");
+	actions = durable_work_jsonbs(fcinfo, 3, tokens.n, "actions");
 	PG_RETURN_INT32(complete(&tokens, results, states, actions, durable_work_skips_stale(fcinfo, 4)));
-}
-
-/* NULL: the array is NULL. */
-static Datum *
-elements_of(FunctionCallInfo fcinfo, int argno, Oid type, int n, const char *what, bool **nulls)
-{
-	Datum	   *elements;
-	int			given;
-
-	if (PG_ARGISNULL(argno))
-		return NULL;
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(argno), type, -1, false, TYPALIGN_INT, &elements, nulls, &given);
-	if (given != n)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("tokens and %s must have the same length", what),
-				 errdetail("There are %d and %d.", n, given)));
-	return elements;
 }
 
 /* Returns the number of valid tokens. */

@@ -43,15 +43,11 @@
 #define MOST_TURNS			1000
 #define TURN_COLUMNS		15
 
-#define TOKENS \
-	"unnest($1::int8[], $2::int8[], $3::int4[], $4::int8[]) WITH ORDINALITY AS u (key, id, attempt, nonce, n)"
-
 static DurableSql take_completed = {
-	"DELETE FROM durable.queued_task t USING " TOKENS " WHERE t.key = u.key AND t.id = u.id AND t.attempt = u.attempt "
-	"AND t.nonce = u.nonce AND t.kind = 'o' AND t.state = 'l' "
+	"DELETE FROM durable.queued_task t USING " WORK_TOKENS " WHERE " WORK_OF_TOKEN " AND t.kind = 'o' AND t.state = 'l' "
 	"AND EXISTS (SELECT FROM durable.instance i WHERE i.key = t.key AND i.status <> 'T') "
 	"RETURNING u.n::int4, t.queue, t.owner, t.key, t.execution, t.attempt, t.leased_at",
-	4, {INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID}
+	4, {WORK_TOKEN_TYPES}
 };
 
 static DurableSql find_turn = {
@@ -63,7 +59,6 @@ static DurableSql find_turn = {
 static void put_turn(ReturnSetInfo *result, const QueuedTask * task, int64 nonce, bool with_events);
 static TimestampTz time_of(const Instance *instance, int seen, TimestampTz leased_at);
 static int	complete(Tokens *tokens, Jsonb **actions, char **statuses, char **traces, bool skips);
-static void texts_argument(FunctionCallInfo fcinfo, int argno, int n, const char *what, char **texts);
 
 PG_FUNCTION_INFO_V1(durable_fetch_turns);
 PG_FUNCTION_INFO_V1(durable_turn_events_of);
@@ -220,17 +215,13 @@ durable_turn_events_of(PG_FUNCTION_ARGS)
 Datum
 durable_complete_turn(PG_FUNCTION_ARGS)
 {
-	Tokens		tokens = {0};
+	Tokens		tokens;
 	Jsonb	   *actions[1];
 	char	   *statuses[1];
 	char	   *traces[1];
-	Datum		token;
 
 	durable_client_enter("complete_turn", "It is for workers outside of the database.");
-	if (PG_ARGISNULL(0))
-		durable_work_bad_token(NULL);
-	token = PG_GETARG_DATUM(0);
-	durable_work_tokens_of(PointerGetDatum(construct_array(&token, 1, TEXTOID, -1, false, TYPALIGN_INT)), &tokens);
+	durable_work_token(fcinfo, 0, &tokens);
 	actions[0] = PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1);
 	statuses[0] = durable_client_text(fcinfo, 2);
 	traces[0] = durable_client_text(fcinfo, 3);
@@ -246,50 +237,15 @@ durable_complete_turns(PG_FUNCTION_ARGS)
 	Jsonb	  **actions;
 	char	  **statuses;
 	char	  **traces;
-	Datum	   *elements;
-	bool	   *nulls;
-	int			n;
 
 	durable_client_enter("complete_turns", "It is for workers outside of the database.");
 	durable_work_tokens(fcinfo, 0, &tokens);
 	if (tokens.n == 0)
 		PG_RETURN_INT32(0);
-	actions = palloc0(tokens.n * sizeof(Jsonb *));
-	statuses = palloc0(tokens.n * sizeof(char *));
-	traces = palloc0(tokens.n * sizeof(char *));
-	if (!PG_ARGISNULL(1))
-	{
-		deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), JSONBOID, -1, false, TYPALIGN_INT, &elements, &nulls, &n);
-		if (n != tokens.n)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("tokens and actions must have the same length"),
-					 errdetail("There are %d and %d.", tokens.n, n)));
-		for (int i = 0; i < n; i++)
-			actions[i] = nulls[i] ? NULL : DatumGetJsonbP(elements[i]);
-	}
-	texts_argument(fcinfo, 2, tokens.n, "custom_statuses", statuses);
-	texts_argument(fcinfo, 3, tokens.n, "traces", traces);
+	actions = durable_work_jsonbs(fcinfo, 1, tokens.n, "actions");
+	statuses = durable_work_texts(fcinfo, 2, tokens.n, "custom_statuses");
+	traces = durable_work_texts(fcinfo, 3, tokens.n, "traces");
 	PG_RETURN_INT32(complete(&tokens, actions, statuses, traces, durable_work_skips_stale(fcinfo, 4)));
-}
-
-static void
-texts_argument(FunctionCallInfo fcinfo, int argno, int n, const char *what, char **texts)
-{
-	Datum	   *elements;
-	bool	   *nulls;
-	int			given;
-
-	if (PG_ARGISNULL(argno))
-		return;
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(argno), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &given);
-	if (given != n)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("tokens and %s must have the same length", what),
-				 errdetail("There are %d and %d.", n, given)));
-	for (int i = 0; i < n; i++)
-		texts[i] = nulls[i] ? NULL : TextDatumGetCString(elements[i]);
 }
 
 /* Returns the number of valid tokens. */

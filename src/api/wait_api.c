@@ -348,7 +348,7 @@ sleep_until_any_finished(char **ids, int nids, TimestampTz deadline, ClientInsta
 	MemoryContext context = AllocSetContextCreate(caller, "durable wait", ALLOCSET_SMALL_SIZES);
 	int64	   *keys = palloc(nids * sizeof(int64));
 	int		   *waiters = palloc(nids * sizeof(int));
-	int			nwaiters = 0;
+	volatile int nwaiters = 0;
 	volatile bool found = durable_wait_any_ended(ids, nids, true, keys, finished);
 
 	if (found)

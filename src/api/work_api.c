@@ -44,35 +44,33 @@
 #define MOST_TASKS			10000
 #define WORK_COLUMNS		14
 
-#define TOKENS \
-	"unnest($1::int8[], $2::int8[], $3::int4[], $4::int8[]) WITH ORDINALITY AS u (key, id, attempt, nonce, n)"
-#define OF_TOKEN	"t.key = u.key AND t.id = u.id AND t.attempt = u.attempt AND t.nonce = u.nonce AND t.kind = 'e'"
-#define OF_ANY_TOKEN "t.key = u.key AND t.id = u.id AND t.attempt = u.attempt AND t.nonce = u.nonce AND t.kind IN ('e', 'o', 'n')"
+#define OF_TOKEN	WORK_OF_TOKEN " AND t.kind = 'e'"
+#define OF_ANY_TOKEN WORK_OF_TOKEN " AND t.kind IN ('e', 'o', 'n')"
 #define WANTED_STILL	"(t.kind = 'n' OR EXISTS (SELECT FROM durable.instance i WHERE i.key = t.key AND i.status <> 'T'))"
 
 static DurableSql complete = {
-	"UPDATE durable.queued_task t SET state = 'c', at = $5, input = NULL, retry = NULL, last_failure = NULL FROM " TOKENS
+	"UPDATE durable.queued_task t SET state = 'c', at = $5, input = NULL, retry = NULL, last_failure = NULL FROM " WORK_TOKENS
 	" WHERE " OF_TOKEN " AND t.state IN ('l', 'r') AND " WANTED_STILL
 	" RETURNING u.n::int4, t.queue, t.owner, t.key, t.execution, t.task, t.attempt",
-	5, {INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID}
+	5, {WORK_TOKEN_TYPES, TIMESTAMPTZOID}
 };
 
 static DurableSql completed_before = {
-	"SELECT u.n::int4, t.queue FROM " TOKENS ", durable.queued_task t WHERE " OF_TOKEN " AND t.state = 'c'",
-	4, {INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID}
+	"SELECT u.n::int4, t.queue FROM " WORK_TOKENS ", durable.queued_task t WHERE " OF_TOKEN " AND t.state = 'c'",
+	4, {WORK_TOKEN_TYPES}
 };
 
 static DurableSql extend = {
-	"UPDATE durable.queued_task t SET at = least($5, t.leased_at + t.timeout) FROM " TOKENS
+	"UPDATE durable.queued_task t SET at = least($5, t.leased_at + t.timeout) FROM " WORK_TOKENS
 	" WHERE " OF_ANY_TOKEN " AND t.state = 'l' AND (t.timeout IS NULL OR t.leased_at + t.timeout > $6) AND " WANTED_STILL
 	" RETURNING u.n::int4, t.queue",
-	6, {INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+	6, {WORK_TOKEN_TYPES, TIMESTAMPTZOID, TIMESTAMPTZOID}
 };
 
 static DurableSql release = {
 	"UPDATE durable.queued_task t SET state = CASE WHEN $5 > $6 THEN 'd' ELSE 'r' END, at = $5, nonce = NULL, "
-	"worker = NULL, leased_at = NULL FROM " TOKENS " WHERE " OF_ANY_TOKEN " AND t.state = 'l' RETURNING u.n::int4, t.queue",
-	6, {INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+	"worker = NULL, leased_at = NULL FROM " WORK_TOKENS " WHERE " OF_ANY_TOKEN " AND t.state = 'l' RETURNING u.n::int4, t.queue",
+	6, {WORK_TOKEN_TYPES, TIMESTAMPTZOID, TIMESTAMPTZOID}
 };
 
 /* The result for one token; a repeated failure finds the task with another attempt. */
@@ -262,31 +260,23 @@ complete_all(FunctionCallInfo fcinfo, bool is_text)
 	return ncompleted;
 }
 
-/* NULL for all of them is NULL for each. */
 static Jsonb **
 results_argument(FunctionCallInfo fcinfo, int argno, int n, bool is_text)
 {
-	Jsonb	  **results = palloc0(Max(n, 1) * sizeof(Jsonb *));
-	Datum	   *elements;
-	bool	   *nulls;
-	int			given;
+	Jsonb	  **results;
 
-	if (PG_ARGISNULL(argno))
-		return results;
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(argno), is_text ? TEXTOID : JSONBOID, -1, false, TYPALIGN_INT,
-					  &elements, &nulls, &given);
-	if (given != n)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("tokens and results must have the same length"),
-				 errdetail("There are %d and %d.", n, given)));
-	for (int i = 0; i < n; i++)
+	if (is_text)
 	{
-		if (nulls[i])
-			continue;
-		results[i] = is_text ? durable_verbatim_wrap(TextDatumGetCString(elements[i])) : DatumGetJsonbP(elements[i]);
-		durable_json_check_size(results[i], "result of an activity");
+		char	  **texts = durable_work_texts(fcinfo, argno, n, "results");
+
+		results = palloc(Max(n, 1) * sizeof(Jsonb *));
+		for (int i = 0; i < n; i++)
+			results[i] = durable_verbatim_wrap(texts[i]);
 	}
+	else
+		results = durable_work_jsonbs(fcinfo, argno, n, "results");
+	for (int i = 0; i < n; i++)
+		durable_json_check_size(results[i], "result of an activity");
 	return results;
 }
 
@@ -311,27 +301,19 @@ Datum
 durable_fail_tasks(PG_FUNCTION_ARGS)
 {
 	Tokens		tokens;
-	Datum	   *failures = NULL;
-	bool	   *nulls = NULL;
-	int			nfailures = 0;
+	Jsonb	  **failures;
 	bool		skips;
 	char	   *checked = NULL;
 	int			n = 0;
 
 	durable_client_enter("fail_tasks", "It is for workers outside of the database.");
 	durable_work_tokens(fcinfo, 0, &tokens);
-	if (!PG_ARGISNULL(1))
-		deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), JSONBOID, -1, false, TYPALIGN_INT, &failures, &nulls, &nfailures);
-	if (nfailures != tokens.n)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("tokens and failures must have the same length"),
-				 errdetail("There are %d and %d.", tokens.n, nfailures)));
+	failures = durable_work_jsonbs(fcinfo, 1, tokens.n, "failures");
 	skips = durable_work_skips_stale(fcinfo, 2);
 	for (int i = 0; i < tokens.n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (fail(tokens.texts[i], nulls[i] ? NULL : DatumGetJsonbP(failures[i]), true, &checked) != FAIL_STALE)
+		if (fail(tokens.texts[i], failures[i], true, &checked) != FAIL_STALE)
 			n++;
 		else if (!skips)
 			durable_work_stale(tokens.texts[i]);

@@ -4,7 +4,7 @@
  *		Tokens of leased work, and arguments that the functions for workers have in common.
  *
  * Owns:	the form of tokens
- * Called by: work_api.c, turn_api.c
+ * Called by: work_api.c, turn_api.c, entity_work_api.c, work_fetch.c
  * Locks:	none
  * Memory:	the caller's
  *
@@ -23,6 +23,9 @@
 #include "queue_table.h"
 #include "retry.h"
 #include "work_token.h"
+
+static void tokens_of(Datum array, Tokens *tokens);
+static Datum *elements_of(FunctionCallInfo fcinfo, int argno, Oid type, int n, const char *what, bool **nulls);
 
 int64
 durable_work_lease(FunctionCallInfo fcinfo, int argno)
@@ -78,11 +81,22 @@ durable_work_tokens(FunctionCallInfo fcinfo, int argno, Tokens *tokens)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("tokens must not be null")));
-	durable_work_tokens_of(PG_GETARG_DATUM(argno), tokens);
+	tokens_of(PG_GETARG_DATUM(argno), tokens);
 }
 
 void
-durable_work_tokens_of(Datum array, Tokens *tokens)
+durable_work_token(FunctionCallInfo fcinfo, int argno, Tokens *tokens)
+{
+	Datum		token;
+
+	if (PG_ARGISNULL(argno))
+		durable_work_bad_token(NULL);
+	token = PG_GETARG_DATUM(argno);
+	tokens_of(PointerGetDatum(construct_array(&token, 1, TEXTOID, -1, false, TYPALIGN_INT)), tokens);
+}
+
+static void
+tokens_of(Datum array, Tokens *tokens)
 {
 	static const Oid types[] = {INT8OID, INT8OID, INT4OID, INT8OID, InvalidOid};
 	Datum	   *elements;
@@ -105,6 +119,48 @@ durable_work_tokens_of(Datum array, Tokens *tokens)
 		durable_columns_set(columns, i, 3, Int64GetDatum(token.nonce));
 	}
 	durable_columns_arrays(columns, tokens->values);
+}
+
+Jsonb **
+durable_work_jsonbs(FunctionCallInfo fcinfo, int argno, int n, const char *what)
+{
+	Jsonb	  **values = palloc0(Max(n, 1) * sizeof(Jsonb *));
+	bool	   *nulls;
+	Datum	   *elements = elements_of(fcinfo, argno, JSONBOID, n, what, &nulls);
+
+	for (int i = 0; elements != NULL && i < n; i++)
+		values[i] = nulls[i] ? NULL : DatumGetJsonbP(elements[i]);
+	return values;
+}
+
+char **
+durable_work_texts(FunctionCallInfo fcinfo, int argno, int n, const char *what)
+{
+	char	  **values = palloc0(Max(n, 1) * sizeof(char *));
+	bool	   *nulls;
+	Datum	   *elements = elements_of(fcinfo, argno, TEXTOID, n, what, &nulls);
+
+	for (int i = 0; elements != NULL && i < n; i++)
+		values[i] = nulls[i] ? NULL : TextDatumGetCString(elements[i]);
+	return values;
+}
+
+/* NULL: the array is null. */
+static Datum *
+elements_of(FunctionCallInfo fcinfo, int argno, Oid type, int n, const char *what, bool **nulls)
+{
+	Datum	   *elements;
+	int			given;
+
+	if (PG_ARGISNULL(argno))
+		return NULL;
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(argno), type, -1, false, TYPALIGN_INT, &elements, nulls, &given);
+	if (given != n)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("tokens and %s must have the same length", what),
+				 errdetail("There are %d and %d.", n, given)));
+	return elements;
 }
 
 void

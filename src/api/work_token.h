@@ -8,8 +8,15 @@
 #include "durable.h"
 #include "fmgr.h"
 #include "queued_table.h"
+#include "utils/jsonb.h"
 
 #define WORK_LONGEST_LEASE_US	(7 * USECS_PER_DAY)
+
+/* The first four parameters of a statement that takes tokens (Tokens.values), and the rows that have them. */
+#define WORK_TOKEN_TYPES	INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID
+#define WORK_TOKENS \
+	"unnest($1::int8[], $2::int8[], $3::int4[], $4::int8[]) WITH ORDINALITY AS u (key, id, attempt, nonce, n)"
+#define WORK_OF_TOKEN	"t.key = u.key AND t.id = u.id AND t.attempt = u.attempt AND t.nonce = u.nonce"
 
 typedef struct Token
 {
@@ -41,8 +48,18 @@ extern int64 durable_work_lease(FunctionCallInfo fcinfo, int argno);
 
 extern char *durable_work_make_token(const QueuedTask * task, int64 nonce);
 extern bool durable_work_read_token(const char *text, Token *token);
+
+/* Of an argument that is an array of tokens, or one token. */
 extern void durable_work_tokens(FunctionCallInfo fcinfo, int argno, Tokens *tokens);
-extern void durable_work_tokens_of(Datum array, Tokens *tokens);
+extern void durable_work_token(FunctionCallInfo fcinfo, int argno, Tokens *tokens);
+
+/*
+ * The elements of an argument that is an array with one element for each of n tokens.  A null
+ * array has only null elements.
+ */
+extern Jsonb **durable_work_jsonbs(FunctionCallInfo fcinfo, int argno, int n, const char *what);
+extern char **durable_work_texts(FunctionCallInfo fcinfo, int argno, int n, const char *what);
+
 pg_noreturn_compat extern void durable_work_bad_token(const char *text);
 
 /* WF008 */
