@@ -1,10 +1,10 @@
 /*
  * arguments.h
- *		Functions whose SQL declaration has got more parameters.
+ *		Guards functions whose SQL declaration has gained parameters.
  *
- * While the library is newer than the extension, which is so from the restart with a new
- * library until ALTER EXTENSION durable UPDATE, such a function may be called by its older
- * declaration, and has fewer arguments than its code reads.
+ * After a restart with a new library and until ALTER EXTENSION durable UPDATE, the library
+ * is newer than the extension.  Such a function may then be called through its older
+ * declaration, with fewer arguments than its code reads.
  */
 #ifndef DURABLE_ARGUMENTS_H
 #define DURABLE_ARGUMENTS_H
@@ -12,6 +12,7 @@
 #include "fmgr.h"
 #include "utils/lsyscache.h"
 
+/* Raises 55000 if the call has fewer than nargs arguments. */
 static inline void
 durable_require_arguments(FunctionCallInfo fcinfo, int nargs)
 {

@@ -1,9 +1,9 @@
 /*
  * compat.h
- *		Every test of PG_VERSION_NUM: PostgreSQL 15 to 19.
+ *		Differences between PostgreSQL 15 to 19.
  *
- * The newest spelling is the one the rest of the engine uses; this file makes
- * it work on the older ones.  Nothing else may test the version.
+ * The engine is written for the newest API; this file provides it on the older versions.
+ * No other file tests PG_VERSION_NUM.
  */
 #ifndef DURABLE_COMPAT_H
 #define DURABLE_COMPAT_H
@@ -30,14 +30,14 @@
 #include "varatt.h"
 #endif
 
-/* In 19 no other header includes these, and code that was written with an older version lacks them unnoticed. */
+/* Up to 18 other headers include these. */
 #if PG_VERSION_NUM >= 190000
 #include <limits.h>
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 #endif
 
-/* In front of a declaration of a function that does not return. */
+/* Precedes the declaration of a function that does not return. */
 #if PG_VERSION_NUM >= 180000
 #define pg_noreturn_compat pg_noreturn
 #else
@@ -51,14 +51,14 @@
 #define DURABLE_MODULE_MAGIC(version_) PG_MODULE_MAGIC
 #endif
 
-/* fmgr.h declares it from 16 on. */
+/* fmgr.h declares _PG_init from 16 on. */
 #if PG_VERSION_NUM < 160000
 extern PGDLLEXPORT void _PG_init(void);
 #endif
 
 /*
- * Wait events.  They get names of their own from 17 on; registering a name
- * needs shared memory, so it happens at the first wait of a process.
+ * An extension can name its wait events from 17 on.  Registering a name needs shared
+ * memory, so it happens at the first wait of a process.
  */
 static inline uint32
 durable_wait_event(uint32 *cache, const char *name)
@@ -75,9 +75,9 @@ durable_wait_event(uint32 *cache, const char *name)
 }
 
 /*
- * search_path for the engine's own statements: pg_catalog and nothing else.
- * The cheap way of 15 and 16 went away in 17, where setting the variable became
- * cheap itself.  Both are undone by the end of the (sub)transaction on error.
+ * Pins search_path to pg_catalog for the engine's own statements.  17 removed the
+ * override stack of 15 and 16, and made it cheap to set the variable itself.  On error the
+ * abort of the (sub)transaction undoes both.
  */
 static inline int
 durable_search_path_pin(void)
@@ -106,7 +106,7 @@ durable_search_path_unpin(int level)
 #endif
 }
 
-/* Whether an update needs new index entries, and which: 16 has BRIN's alone. */
+/* Which indexes need new entries after an update.  Summarizing indexes are told apart from 16 on. */
 #if PG_VERSION_NUM < 160000
 typedef bool TU_UpdateIndexes;
 #define TU_None			false
@@ -117,12 +117,12 @@ typedef bool TU_UpdateIndexes;
 #define DURABLE_INDEX_SUMMARIZES(info)	((info)->ii_Summarizing)
 #endif
 
-/* What access methods remember from one insert to the next is to be given back from 17 on. */
+/* From 17 on access methods may keep state between inserts, which the caller has to release. */
 #if PG_VERSION_NUM < 170000
 #define index_insert_cleanup(index, info)	((void) 0)
 #endif
 
-/* A database that DROP DATABASE was interrupted in; 15 to 17 learned of it in minor releases. */
+/* Is it left over from an interrupted DROP DATABASE?  15 to 17 got the mark in minor releases. */
 static inline bool
 durable_database_is_invalid(Form_pg_database database)
 {
@@ -133,7 +133,7 @@ durable_database_is_invalid(Form_pg_database database)
 #endif
 }
 
-/* Access checks got one entry point in 16. */
+/* 16 replaced the access checks for each kind of object by one function. */
 #if PG_VERSION_NUM < 160000
 static inline AclResult
 durable_function_aclcheck(Oid function, Oid role)
@@ -186,28 +186,28 @@ durable_owns_database(Oid database, Oid role)
 }
 #endif
 
-/* ProcedureCreate takes the types of TRANSFORM as OIDs, and as a list of transforms from 18 on, which they depend on. */
+/* ProcedureCreate takes the types of TRANSFORM, and from 18 on also a list of the transforms. */
 #if PG_VERSION_NUM >= 180000
 #define DURABLE_TRANSFORMS(types)	(types), NIL
 #else
 #define DURABLE_TRANSFORMS(types)	(types)
 #endif
 
-/* 16 came with errors that are not raised. */
+/* 16 added a parameter for errors that are returned instead of raised. */
 #if PG_VERSION_NUM >= 160000
 #define durable_qualified_name(name)	stringToQualifiedNameList(name, NULL)
 #else
 #define durable_qualified_name(name)	stringToQualifiedNameList(name)
 #endif
 
-/* The table of a PgStat_TableStatus. */
+/* The OID of the table of a PgStat_TableStatus. */
 #if PG_VERSION_NUM >= 160000
 #define DURABLE_STAT_RELATION(status)	((status)->id)
 #else
 #define DURABLE_STAT_RELATION(status)	((status)->t_id)
 #endif
 
-/* A place for figures of EXPLAIN came in 18, and flags for the table's scan in 19. */
+/* index_beginscan got a parameter for instrumentation in 18, and flags in 19. */
 static inline IndexScanDesc
 durable_index_beginscan(Relation table, Relation index, Snapshot snapshot, int nkeys)
 {
@@ -220,7 +220,7 @@ durable_index_beginscan(Relation table, Relation index, Snapshot snapshot, int n
 #endif
 }
 
-/* Updates and deletions of rows got options in 19, which only rewrites of tables need. */
+/* Updates and deletions of rows got an options parameter in 19. */
 #if PG_VERSION_NUM >= 190000
 #define durable_table_update(relation, tid, row, command, snapshot, failure, lock, indexes) \
 	table_tuple_update(relation, tid, row, command, 0, snapshot, InvalidSnapshot, true, failure, lock, indexes)
@@ -233,7 +233,7 @@ durable_index_beginscan(Relation table, Relation index, Snapshot snapshot, int n
 	table_tuple_delete(relation, tid, command, snapshot, InvalidSnapshot, true, failure, false)
 #endif
 
-/* The functions of a name, whatever their arguments. 19 can tell why there is none. */
+/* All functions of a name.  19 added a parameter that returns why there is none. */
 static inline FuncCandidateList
 durable_functions_named(List *names)
 {
@@ -246,14 +246,14 @@ durable_functions_named(List *names)
 #endif
 }
 
-/* A hash table in shared memory for at most that many entries; 19 no longer asks for a second number. */
+/* A hash table in shared memory for at most that many entries.  19 dropped the initial size. */
 #if PG_VERSION_NUM >= 190000
 #define durable_shmem_hash(name, entries, control, flags)	ShmemInitHash(name, entries, control, flags)
 #else
 #define durable_shmem_hash(name, entries, control, flags)	ShmemInitHash(name, entries, entries, control, flags)
 #endif
 
-/* Calls a signal handler. From 19 on it is told which process sent the signal. */
+/* Calls a signal handler.  From 19 on handlers receive the sender's pid and uid. */
 static inline void
 durable_call_handler(pqsigfunc handler, int signo, pid_t pid, uid_t uid)
 {
@@ -268,40 +268,40 @@ durable_call_handler(pqsigfunc handler, int signo, pid_t pid, uid_t uid)
 #endif
 }
 
-/* Until 18 handlers and the numbers that stand for them have one type. */
+/* 19 gave handlers a type of their own, and with it a constant to ignore a signal. */
 #if PG_VERSION_NUM < 190000
 #define PG_SIG_IGN		SIG_IGN
 #endif
 
-/* What a signal handler gives to another one that it calls. */
+/* The arguments with which a signal handler calls another one. */
 #if PG_VERSION_NUM >= 190000
 #define DURABLE_PASS_SIGNAL	postgres_signal_arg, pg_siginfo
 #else
 #define DURABLE_PASS_SIGNAL	postgres_signal_arg
 #endif
 
-/* The relations that a planned statement writes to are a set from 19 on. */
+/* The relations that a planned statement writes to: a list up to 18, a Bitmapset in 19. */
 #if PG_VERSION_NUM >= 190000
 #define durable_is_result_relation(statement, index)	bms_is_member(index, (statement)->resultRelationRelids)
 #else
 #define durable_is_result_relation(statement, index)	list_member_int((statement)->resultRelations, index)
 #endif
 
-/* post_parse_analyze_hook may no longer change what it is given in 19. */
+/* In 19 the JumbleState that post_parse_analyze_hook receives is const. */
 #if PG_VERSION_NUM >= 190000
 #define DURABLE_JUMBLE_STATE	const JumbleState
 #else
 #define DURABLE_JUMBLE_STATE	JumbleState
 #endif
 
-/* The statement that says so is new in 19, which no longer lets a comment count. */
+/* 19 marks a fallthrough by a statement; before it was a comment. */
 #if PG_VERSION_NUM < 190000
 #define pg_fallthrough	__attribute__((fallthrough))
 #endif
 
 /*
- * A jsonb that is being built.  19 keeps the result beside the stack, where before each
- * call returned it; its own state has room for both, and is made for the one call here.
+ * Building a jsonb.  In 19 pushJsonbValue works on a JsonbInState, which has the stack and
+ * the result, instead of returning the result.  This wrapper makes such a state for one call.
  */
 #if PG_VERSION_NUM >= 190000
 static inline JsonbValue *

@@ -1,6 +1,6 @@
 /*
  * suggest.h
- *		"Did you mean": the names that are most like one that does not exist.
+ *		The existing name that is most similar to a misspelled one, for hints.
  */
 #ifndef DURABLE_SUGGEST_H
 #define DURABLE_SUGGEST_H
@@ -8,7 +8,7 @@
 #include "durable.h"
 #include "nodes/pg_list.h"
 
-/* The one of these names (char *) that is close enough to what was written, or NULL. */
+/* The most similar of these names (List of char *), or NULL if none is similar enough. */
 extern const char *durable_suggest(const char *written, const List *names);
 
 #endif							/* DURABLE_SUGGEST_H */

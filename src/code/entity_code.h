@@ -15,8 +15,8 @@
 extern void durable_entity_code_check(const Handler *handler);
 
 /*
- * Runs an operation as the current user, in whatever subtransaction the caller made;
- * checks EXECUTE.  The results are in that context; NULL: SQL NULL.
+ * Runs an operation as the current user, after a check of its EXECUTE privilege.  The caller
+ * has begun a subtransaction.  Results are in "context"; NULL: SQL NULL.
  */
 typedef struct EntityCall
 {

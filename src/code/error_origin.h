@@ -1,6 +1,6 @@
 /*
  * error_origin.h
- *		Whose error is it: the server's, or that of the code that ran?
+ *		Tells errors of user code from errors of the server.
  */
 #ifndef DURABLE_ERROR_ORIGIN_H
 #define DURABLE_ERROR_ORIGIN_H
@@ -10,8 +10,9 @@
 typedef enum ErrorOrigin
 {
 	ERROR_OF_CODE,				/* a failure of the code, whatever its SQLSTATE is */
-	ERROR_OF_SERVER,			/* says nothing about the code: run it again */
-	ERROR_OF_EITHER				/* a conflict that somebody else has reported: run it again a few times */
+	ERROR_OF_SERVER,			/* not caused by the code: it is run again */
+	ERROR_OF_EITHER				/* a conflict that an extension reports, such as dblink: it is run again a few
+								 * times */
 }			ErrorOrigin;
 
 extern ErrorOrigin durable_error_origin(const ErrorData *error);
@@ -20,8 +21,8 @@ extern ErrorOrigin durable_error_origin(const ErrorData *error);
 extern bool durable_error_is_infrastructure(const ErrorData *error);
 
 /*
- * Adds what to do to an error of an orchestration or activity (kind) that the server has
- * raised without a hint, and whose reason is that it runs as one.
+ * Adds a hint to an error that the server has raised because the code runs as an
+ * orchestration or an activity (kind).
  */
 extern void durable_error_explain(ErrorData *error, const char *kind);
 

@@ -18,31 +18,31 @@ typedef struct OldCode
 } OldCode;
 
 /*
- * The function as it is, in CurrentMemoryContext; NULL if it cannot be a handler, or was
- * made by this very transaction.
+ * The present state of the function, in CurrentMemoryContext.  NULL if it cannot be a handler,
+ * or was created by this transaction.
  */
 extern OldCode *durable_kept_code_remember(Oid function);
 
-/* Is the function of that signature other code now, or gone? */
+/* Was the function of that signature dropped, or does it have different code now? */
 extern bool durable_kept_code_has_changed(const OldCode *old);
 
-/* Makes a copy, and a row of durable.code, unless there are. */
+/* Creates a copy and a row of durable.code, unless they exist. */
 extern void durable_kept_code_keep(const OldCode *old);
 
 /*
- * The copy of the code with that hash (0: the newest) of the handler with that signature,
- * as if it stood in the place of the original; in CurrentMemoryContext.  NULL: there is none.
- * Raises 55000 if somebody has altered the copy, 42883 if it was dropped.  Not inside user code.
+ * The copy of the handler's code that has that hash (0: the newest), with the namespace and
+ * the name of the original; in CurrentMemoryContext.  NULL: there is none.  Raises 55000 if a
+ * user has altered the copy, 42883 if it was dropped.  Must not be called inside user code.
  */
 extern Handler *durable_kept_code_resolve(const char *copy, int64 hash, const char *signature);
 
 /*
- * May the copy be dropped?  False if another open transaction keeps it; true also if it does
- * not exist.  Until the end of the transaction nobody keeps it then.
+ * Locks the copy in order to drop it: until the end of the transaction no other one keeps it.
+ * False if another open transaction keeps it; true also if it does not exist.
  */
 extern bool durable_kept_code_claim(const char *copy);
 
-/* Drops a copy that was claimed, and that nobody needs. */
+/* Drops a copy that was claimed and that no instance needs. */
 extern void durable_kept_code_drop(const char *copy);
 
 #endif							/* DURABLE_KEPT_CODE_H */

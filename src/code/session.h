@@ -7,31 +7,32 @@
 
 #include "durable.h"
 
-/* Connects this process to the database as that role. FATAL if that is impossible. */
+/* Connects this process to the database as that role; FATAL if that is not possible. */
 extern void durable_session_connect(Oid database, Oid owner);
 
-/* Within a transaction: may its owner still have workers? Without LOGIN it may not. */
+/* May the owner still have workers?  Not without LOGIN.  Called in a transaction. */
 extern bool durable_session_may_go_on(void);
 
-/* Settings of a process of ours, after it has connected. */
+/* Settings of a background process of the engine, after it has connected. */
 extern void durable_process_settings(const char *application_name);
 
-/* Names for messages; they need no catalog. */
+/* Names for messages; no catalog access. */
 extern const char *durable_session_user_name(void);
 extern const char *durable_session_database_name(void);
 
 /*
- * The last line of what a worker's errors say of their context.  In what becomes
- * data of a user's there is no place for it.
+ * The last line of the context of a worker's errors.  strip_context removes it from an error
+ * that becomes the failure of an instance, which is the user's data.
  */
 extern char *durable_session_context(void);
 extern void durable_session_strip_context(ErrorData *error);
 
 /*
- * What user code left behind in the session goes away before the next unit.  In
- * the unit's transaction: what is cheap.  After it: advisory locks, which have to
- * outlive the commit.  And only if durable_session_left_something() said so before
- * the commit: what needs a transaction of its own.
+ * State that user code has left in the session is removed before the next unit.
+ * before_commit resets in the unit's transaction all that is cheap to reset.  after_commit
+ * releases advisory locks, which must be held until the effects of the unit are visible.
+ * reset is for the state that needs a transaction of its own; it is called only if
+ * left_something returned true before the commit.
  */
 extern void durable_session_before_commit(void);
 extern void durable_session_after_commit(void);

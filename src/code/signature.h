@@ -2,8 +2,8 @@
  * signature.h
  *		Handlers as text: schema-qualified name and types of the arguments.
  *
- * The form is app.hello(text,integer).  It does not depend on the search_path.  Dumps
- * and upgrades carry it, and the function is found again by it.
+ * The form is app.hello(text,integer).  It does not depend on the search_path.  Tables store
+ * functions in this form, because OIDs do not survive a dump or an upgrade.
  */
 #ifndef DURABLE_SIGNATURE_H
 #define DURABLE_SIGNATURE_H
@@ -24,9 +24,9 @@ extern List *durable_signature_names(const char *signature);
 extern Oid	durable_signature_find(const char *signature);
 
 /*
- * The function that has that name, begins with these parameters, and has defaults for
- * its others; InvalidOid if there is none or more than one.  *given: the number of
- * parameters in the signature.
+ * The function that has that name and these parameters, followed by others that have
+ * defaults; InvalidOid if there is none or more than one.  *given: the number of parameters in
+ * the signature.
  */
 extern Oid	durable_signature_find_grown(const char *signature, int *given);
 

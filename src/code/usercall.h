@@ -1,6 +1,6 @@
 /*
  * usercall.h
- *		Running user code so that whatever it does can be undone.
+ *		Running user code in a subtransaction, with its errors and limits.
  */
 #ifndef DURABLE_USERCALL_H
 #define DURABLE_USERCALL_H
@@ -8,42 +8,42 @@
 #include "durable.h"
 #include "flight.h"
 
-/* How far a call has come.  Until it is in the code, what goes wrong is not the code's fault. */
+/* The stage of a call in which an error is raised.  Before STAGE_CODE it is not an error of the code. */
 typedef enum CallStage
 {
-	STAGE_BINDING,				/* looking the function up, asking for rights, matching its parameters */
+	STAGE_BINDING,				/* looking the function up, checking privileges, matching parameters */
 	STAGE_VALUE,				/* converting values to the types of parameters */
 	STAGE_CODE
 }			CallStage;
 
 typedef struct UserCall
 {
-	/* what to run: returns its result in the context that is current then */
+	/* runs the code; its result is in the context that is current when it is called */
 	Jsonb	   *(*body) (void *arg);
 	void	   *arg;
 
-	/* asked after body returned: should its effects be kept?  NULL: yes */
+	/* called after body has returned: should its effects be kept?  NULL: yes */
 	bool		(*keep) (void *arg);
 
-	bool		read_only;		/* a turn: no writes, and not kept ... */
-	bool		may_keep;		/* ... unless so, for the activities run within it */
-	bool		within_turn;	/* such an activity: may write, deferred triggers wait */
+	bool		read_only;		/* a turn: it must not write, and is rolled back */
+	bool		may_keep;		/* with read_only: keep the effects of activities that ran within the turn */
+	bool		within_turn;	/* an activity within a turn: it may write, and deferred triggers wait */
 	int64		timeout_us;		/* 0: none */
-	FlightRun	flight;			/* what it is for; FLIGHT_NOTHING: a look-up */
-	bool		must_stop;		/* code that catches the timeout's error time and again loses its process */
+	FlightRun	flight;			/* for the flight recorder; FLIGHT_NOTHING: a look-up */
+	bool		must_stop;		/* end the process if the code keeps catching the timeout's error */
 
 	/* outcome */
-	bool		returned;		/* body returned; else error is set */
+	bool		returned;		/* body has returned; else error is set */
 	bool		kept;
 	bool		timed_out;
 	CallStage	stage;			/* in which the error was raised */
 	bool		wrote;			/* the subtransaction had a transaction id */
-	bool		changed_settings;	/* as far as it was seen; they are put back */
-	bool		notified;		/* notifications wait for the commit */
-	bool		set_constraints;	/* SET CONSTRAINTS was run: it holds for the transaction */
+	bool		changed_settings;	/* a change was noticed; settings are restored in any case */
+	bool		notified;		/* it has sent notifications, which wait for the commit */
+	bool		set_constraints;	/* it has run SET CONSTRAINTS, which lasts until the end of the transaction */
 	int64		elapsed_us;
 	Jsonb	   *result;			/* in the caller's context */
-	ErrorData  *error;			/* same */
+	ErrorData  *error;			/* in the caller's context */
 }			UserCall;
 
 extern void durable_usercall_run(UserCall *call);
@@ -51,18 +51,18 @@ extern void durable_usercall_run(UserCall *call);
 /* Is an orchestration or an activity running in this process? */
 extern bool durable_usercall_active(void);
 
-/* From handler_call.c: the stage of the innermost call. */
+/* The stage of the innermost call, which handler_call.c sets. */
 extern CallStage durable_usercall_get_stage(void);
 extern void durable_usercall_set_stage(CallStage stage);
 
-/* From the hooks that see it: the code that runs changes settings, or the modes of constraints. */
+/* Called by hooks: the running code changes settings, or the modes of constraints. */
 extern void durable_usercall_note_settings(void);
 extern void durable_usercall_note_constraints(void);
 
-/* Has the code that runs changed settings? */
+/* Has the running code changed settings? */
 extern bool durable_usercall_changed_settings(void);
 
-/* Is it losing its process? */
+/* Is the process about to end because the running code did not stop? */
 extern bool durable_usercall_is_ending(void);
 
 #endif							/* DURABLE_USERCALL_H */

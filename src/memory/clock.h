@@ -1,6 +1,9 @@
 /*
  * clock.h
- *		The only place where the engine asks what time it is.
+ *		Time: the current time, the virtual clock, and waiting.
+ *
+ * Everything that is due at a time, and the history, go by durable_clock_now(), which a test
+ * can advance.
  */
 #ifndef DURABLE_CLOCK_H
 #define DURABLE_CLOCK_H
@@ -15,32 +18,31 @@ extern int64 durable_clock_offset(void);
 extern void durable_clock_advance(int64 us);
 
 /*
- * In this transaction now(), CURRENT_DATE, 'today' and the like shall say that time,
- * however the expression came about; until durable_clock_show_real, which does nothing
- * when they do not.  Nothing may be raised in between without it.
+ * Makes now(), CURRENT_DATE, 'today' and the like yield that time in this transaction, until
+ * durable_clock_show_real is called.  The caller calls it on error, too.
  */
 extern void durable_clock_show(TimestampTz time);
 extern void durable_clock_show_real(void);
 
-/* When the transaction has begun, whatever is shown. */
+/* The real start time of the transaction, also while another time is shown. */
 extern TimestampTz durable_clock_transaction_start(void);
 
-/* Milliseconds from now to t, 0..cap, clamped at both ends; infinity is cap. */
+/* Milliseconds from now to t, clamped to 0..cap; infinity yields cap. */
 extern long durable_clock_ms_until(TimestampTz t, long cap);
 
 /*
- * Have ms milliseconds passed from since to now, both real time?  Also when since is
- * in the future: the clock was set back, and nobody knows how long it has been.
+ * Have ms milliseconds passed from since to now, both in real time?  True also if since is in
+ * the future: then the clock was set back, and the elapsed time is not known.
  */
 extern bool durable_clock_passed(TimestampTz since, TimestampTz now, int64 ms);
 
 /*
- * Wait on MyLatch, at most ms milliseconds.  Never inside a transaction.
- * Leaves the latch set; the caller resets it at the top of its loop.
+ * Waits on MyLatch, at most ms milliseconds.  Must not be called in a transaction.  The latch
+ * stays set; the caller resets it at the top of its loop.
  */
 extern void durable_clock_wait(long ms);
 
-/* The whole time, whatever news come; for a few milliseconds at most. */
+/* Sleeps for ms milliseconds, even if the latch is set.  Only for a few milliseconds. */
 extern void durable_clock_pause(long ms);
 
 #endif							/* DURABLE_CLOCK_H */

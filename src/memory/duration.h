@@ -1,6 +1,6 @@
 /*
  * duration.h
- *		How long activities take.
+ *		Average run times of activities, which decide whether they run inline.
  */
 #ifndef DURABLE_DURATION_H
 #define DURABLE_DURATION_H
@@ -9,7 +9,7 @@
 
 #define DURABLE_MAX_DURATIONS	2048
 
-/* How long an activity takes, in us: -1 unknown. Kept per (database, function). */
+/* The run time of that function of this database in microseconds; -1: not known. */
 extern int64 durable_duration_get(Oid function);
 extern void durable_duration_learn(Oid function, int64 us);
 

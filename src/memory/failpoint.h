@@ -12,13 +12,13 @@ typedef enum Failpoint
 {
 	FAILPOINT_BATCH_CLAIMED,	/* messages read, instances locked */
 	FAILPOINT_TURN_DONE,
-	FAILPOINT_ACTIVITY_DONE,	/* one that runs inline */
+	FAILPOINT_ACTIVITY_DONE,	/* an inline activity */
 	FAILPOINT_HISTORY_WRITTEN,
 	FAILPOINT_BATCH_WRITTEN,
 	FAILPOINT_TASK_BEFORE,		/* an activity with a transaction of its own */
 	FAILPOINT_TASK_AFTER,
 	FAILPOINT_BEFORE_COMMIT,
-	FAILPOINT_COMMITTED,		/* and nobody has been told */
+	FAILPOINT_COMMITTED,		/* before other processes are woken */
 	FAILPOINT_AFTER_COMMIT,
 	FAILPOINT_START_INSERTED,
 	FAILPOINT_CRASH_COUNTED,	/* by the coordinator, before its commit */

@@ -23,37 +23,41 @@ typedef struct FlightRun
 {
 	FlightKind	kind;
 	int32		execution;
-	int32		task;			/* of an activity; else 0 */
-	int64		key;			/* of the instance */
+	int32		task;			/* activities: number of the call; else 0 */
+	int64		key;			/* of the instance or the entity */
 	int64		task_id;		/* FLIGHT_TASK: task_queue.id */
 }			FlightRun;
 
 /*
- * Call them before and after user code.  Both only store into memory.  enter returns the
- * run that was recorded until now; pass it to leave when the code has returned or raised
- * an error.  If the kind is FLIGHT_NOTHING, the record of the outer code stays.
+ * Called before and after user code; both only store into memory.  enter returns the run that
+ * was recorded before.  The caller passes it to leave when the code has returned or raised an
+ * error.  With FLIGHT_NOTHING the record of the outer code stays.
  */
 extern FlightRun durable_flight_enter(const FlightRun *run);
 extern void durable_flight_leave(const FlightRun *before);
 
-/* In the postmaster, each time that shared memory is set up: reads the records of the server's last life. */
+/*
+ * Called in the postmaster each time that shared memory is set up.  Turns the records that
+ * the file has of the server's previous run into reports.  without_file is used if the file
+ * cannot be mapped.
+ */
 struct FlightFile;
 extern void durable_flight_start_life(struct FlightFile *without_file);
 
 /*
- * From now on this process has a record of its own.  place: its slot, or for a
- * companion that of the worker.  The handler of SIGTERM is the process's own: it is
- * called after the sender has been looked at.
+ * Gives this process a record.  place is its slot, or for a companion the slot of its worker.
+ * terminate is the process's handler of SIGTERM; it is called after the sender of the signal
+ * has been examined.
  */
 extern void durable_flight_attach(int place, bool companion, Oid database, pqsigfunc terminate);
 
-/* For processes without a record: the file notes that the postmaster sent SIGQUIT. */
+/* For processes without a record: notes in the file when the postmaster sends SIGQUIT. */
 extern void durable_flight_watch_quit(void);
 
 /* At exit: did the user code that was running end this process, and no other process? */
 extern bool durable_flight_ended_by_code(void);
 
-/* --- reports: code that has ended a process or the server, until it is counted --------- */
+/* --- reports: user code that has ended a process or the server, until blame.c has counted it --- */
 
 /* The weight of one crash; an end of the whole server has weight 1. */
 #define FLIGHT_CRASH	5
@@ -62,19 +66,19 @@ typedef struct FlightReport
 {
 	Oid			database;		/* InvalidOid: free */
 	TimeLineID	timeline;
-	TimestampTz since;			/* the transaction in which it ran */
+	TimestampTz since;			/* start of the transaction in which the code ran */
 	FlightRun	run;
 	int32		weight;			/* FLIGHT_CRASH: it ended its process; 1: the whole server ended */
-	uint64		counted_by;		/* full transaction id of the count, 0: no count has begun */
+	uint64		counted_by;		/* full id of the transaction that counts it; 0: none yet */
 }			FlightReport;
 
 #define FLIGHT_MAX_REPORTS	256
 
-/* The instance, and the tasks, of this database that must not run before their reports have been counted. */
+/* Is there a report of that instance, and for which tasks of this database?  These must not run until it is counted. */
 extern bool durable_report_holds_instance(int64 key);
 extern int	durable_report_held_tasks(int64 *task_ids, int max);
 
-/* The reports of this database; marks one with the transaction that counts it; removes one. */
+/* list: the reports of this database.  count_by: stores the transaction that counts it. */
 extern int	durable_report_list(FlightReport *reports, int max);
 extern void durable_report_count_by(const FlightReport *report, uint64 transaction);
 extern void durable_report_remove(const FlightReport *report);

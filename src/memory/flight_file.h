@@ -1,6 +1,6 @@
 /*
  * flight_file.h
- *		What lies in the file of the flight recorder; for flight.c, flight_report.c and shared.h only.
+ *		Layout of the flight recorder's file; for flight.c, flight_report.c and shared.h only.
  */
 #ifndef DURABLE_FLIGHT_FILE_H
 #define DURABLE_FLIGHT_FILE_H
@@ -11,14 +11,14 @@
 #define FLIGHT_MAGIC	"durable"
 #define FLIGHT_VERSION	1
 
-/* Written by one process only; one cache line. */
+/* Written by one process only, without a lock.  One cache line. */
 typedef struct FlightRecord
 {
 	FlightRun	run;
-	TimestampTz since;
+	TimestampTz since;			/* start of the transaction in which the code runs */
 	Oid			database;
 	TimeLineID	timeline;
-	int32		told;			/* another process has told this one to end */
+	int32		told;			/* 1: another process has sent this one a signal to end */
 	int32		unused[3];
 }			FlightRecord;
 
@@ -28,16 +28,16 @@ typedef struct FlightFile
 	uint32		version;
 	uint32		size;
 	char		boot_id[40];	/* of the kernel; empty: not known */
-	int32		told;			/* the postmaster has told its processes to end */
+	int32		told;			/* 1: the postmaster has sent its processes SIGQUIT */
 	int32		unused;
 	FlightRecord records[2 * DURABLE_MAX_SLOTS];	/* of workers, then of their companions */
 	FlightReport reports[FLIGHT_MAX_REPORTS];	/* under shared memory's report_mutex */
 }			FlightFile;
 
-/* flight.c: the mapped file, or shared memory in its place */
+/* flight.c: the mapped file, or its replacement in shared memory */
 extern FlightFile *durable_flight_file(void);
 
-/* flight_report.c */
+/* flight_report.c: adds a report of what the record has.  weight: see FLIGHT_CRASH. */
 extern void durable_report_add(FlightFile *file, const FlightRecord *record, int weight);
 
 #endif							/* DURABLE_FLIGHT_FILE_H */

@@ -1,6 +1,6 @@
 /*
  * quota.h
- *		How many instances of an owner are unfinished, and how fast it starts them.
+ *		Limits of an owner: the number of unfinished instances, and the rate of starts.
  */
 #ifndef DURABLE_QUOTA_H
 #define DURABLE_QUOTA_H
@@ -24,12 +24,12 @@ typedef enum QuotaAnswer
 	QUOTA_TOO_FAST				/* *value: milliseconds until the next start is possible */
 }			QuotaAnswer;
 
-/* A start by a client.  It is given back when its transaction or subtransaction aborts. */
+/* Asks for a start by a client.  An admitted start is given back if its (sub)transaction aborts. */
 extern QuotaAnswer durable_quota_take(const DurableQuota *quota, int64 *value);
 
 /*
- * Around a count of the owner's unfinished instances.  The result of the first call is
- * an argument of the second.
+ * Called before and after a count of the owner's unfinished instances.  The result of the
+ * first call is an argument of the second one, live the number that was counted.
  */
 extern int64 durable_quota_begin_count(Oid owner);
 extern void durable_quota_counted(Oid owner, int64 begun, int64 live, TimestampTz began_at);

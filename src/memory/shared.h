@@ -1,19 +1,18 @@
 /*
  * shared.h
- *		Layout of shared memory; for shmem.c, its parts and the processes only.
+ *		Layout of shared memory; for the files of this folder and the processes only.
  *
  * All other files use the functions of shmem.h.
  *
- * Locking.  One LWLock ("durable") guards membership: which database an entry
- * of databases[] belongs to, and which owner a slot is reserved for.  It is
- * never taken in a transaction's commit callback.  Each entry and each slot has
- * a spinlock of its own for the fields that change all the time.  Order: LWLock,
- * then one spinlock; never two spinlocks at once.  Fields marked (L) are written
- * under the LWLock and the entry's spinlock, so either is enough to read them;
- * (S) are read and written under the spinlock; (A) are atomics.
+ * Locking.  The LWLock "durable" protects to which database an entry of databases[] belongs,
+ * and for which owner a slot is reserved.  It is never taken in a commit callback.  Each
+ * entry and each slot has a spinlock for the fields that change often.  The order is LWLock,
+ * then one spinlock; no process holds two spinlocks at once.  Fields marked (L) are written
+ * under the LWLock and the spinlock, so holding either is enough to read them.  (S) are read
+ * and written under the spinlock.  (A) are atomics.
  *
- * The database's bitmap of slots lets a committing session find the workers of
- * its database without a look at the other slots.
+ * DurableDatabase.slots lets a committing session find the workers of its database without
+ * reading the other slots.
  */
 #ifndef DURABLE_SHARED_H
 #define DURABLE_SHARED_H
@@ -30,18 +29,18 @@
 #define MAX_SUSPECTS		256
 #define MAX_EXITS			16
 
-/* A process that has not attached so long after it was registered will not; in ms. */
+/* A registered process that has not attached after that time is given up; in ms. */
 #define DURABLE_START_TIMEOUT	30000
 
 /* How a worker ended. */
 typedef enum WorkerExit
 {
-	EXIT_CLEAN,					/* idle, asked to leave, replaced */
-	EXIT_USELESS,				/* the same, and found nothing to do all the time */
-	EXIT_NOT_STARTED,			/* could not connect, or the process never came to life */
-	EXIT_FAILED,				/* error between units */
-	EXIT_LOST,					/* in the middle of a unit */
-	EXIT_BY_CODE				/* user code ended it */
+	EXIT_CLEAN,					/* it was idle, was asked to leave, or is replaced */
+	EXIT_USELESS,				/* the same, and it found no work */
+	EXIT_NOT_STARTED,			/* it could not connect, or the process was not started */
+	EXIT_FAILED,				/* error between two units */
+	EXIT_LOST,					/* it ended within a unit */
+	EXIT_BY_CODE				/* user code ended the process */
 }			WorkerExit;
 
 typedef struct WorkerExitReport
@@ -63,37 +62,38 @@ struct DurableDatabase
 	Oid			database;		/* (L) */
 	DatabaseState state;		/* (L) */
 	pg_atomic_uint64 slots;		/* (A) bit n: slot n belongs to this database; set under LWLock */
-	pg_atomic_uint64 generation;	/* (A) of registrations */
+	pg_atomic_uint64 generation;	/* (A) counts changes of registrations */
 	pg_atomic_uint64 clock_offset;	/* (A) virtual clock, microseconds */
-	pg_atomic_uint64 newest_key;	/* (A) of all instances that got a message since the start, more or less */
+	pg_atomic_uint64 newest_key;	/* (A) about the highest key of an instance that got a message since the start */
 	pg_atomic_uint32 flags;		/* (A) paused, held: DATABASE_PAUSED | HeldReason */
 	pg_atomic_uint32 watch_changed; /* (A) a watched table has changed; see watch.c */
-	pg_atomic_uint32 watch_all;	/* (A) any of them may have; 1 after a start of the server */
+	pg_atomic_uint32 watch_all;	/* (A) any watched table may have changed; 1 after a start of the server */
 
 	/* coordinator */
 	CoordinatorState coordinator;	/* (L) */
 	int			coordinator_pid;	/* (S) */
 	Latch	   *coordinator_latch;	/* (S) NULL: none */
-	TimestampTz coordinator_started;	/* (L) real time; for the throttle, and names the reservation */
+	TimestampTz coordinator_started;	/* (L) real time; for the throttle, and identifies the reservation */
 	int			coordinator_failures;	/* (L) in a row */
-	TimestampTz coordinator_sleeps_until;	/* (S) virtual time; DT_NOEND: is awake; while it has left: when it must be back */
+	TimestampTz coordinator_sleeps_until;	/* (S) virtual time; DT_NOEND: it is awake; if it has left: when it
+											 * is started again */
 	bool		coordinator_left;	/* (S) it has ended because it had nothing to do, or to make room */
-	bool		coordinator_asked;	/* (S) to make room for another database's */
+	bool		coordinator_asked;	/* (S) it is asked to make room for that of another database */
 	TimestampTz coordinator_quiet_since;	/* (S) real time; 0: it has something to do */
-	TimestampTz coordinator_awaited_since;	/* (S) real time; it is needed and there is no room; 0: it is not */
+	TimestampTz coordinator_awaited_since;	/* (S) real time; no process is free for it; 0: it is not needed */
 
-	/* what the coordinator is asked for */
-	bool		look;			/* (S) at the tables */
+	/* requests to the coordinator */
+	bool		look;			/* (S) look at the tables */
 	bool		examine;		/* (S) an ABSENT database may have the extension by now */
 	int			nwanted;		/* (S) */
 	Oid			wanted[DURABLE_MAX_WANTED]; /* (S) owners that need a worker */
 	int			nexits;			/* (S) */
 	WorkerExitReport exits[MAX_EXITS];	/* (S) */
 
-	/* somebody wants nobody to be connected, until then (real time) */
+	/* DROP DATABASE or the like needs the database without connections until then (real time) */
 	TimestampTz stop_until;		/* (S) 0: not */
 
-	/* an owner waits for a free worker since then (real time); 0: none does */
+	/* since when an owner has waited for a free worker (real time); 0: none waits */
 	TimestampTz short_since;	/* (L) */
 
 	/* for durable.doctor() */
@@ -102,13 +102,13 @@ struct DurableDatabase
 };
 
 #define DATABASE_PAUSED		0x100	/* the low byte of flags is a HeldReason */
-#define DATABASE_STATE		0xffff	/* the rest counts pauses, so that what was read before one is not written after it */
+#define DATABASE_STATE		0xffff	/* the other bits count pauses: durable_database_set_flags ignores older values */
 
 struct DurableSlot
 {
 	slock_t		mutex;
 	SlotState	state;			/* (S) UNUSED <-> STARTING also under the LWLock */
-	uint32		generation;		/* (L) one more for each reservation */
+	uint32		generation;		/* (L) incremented by each reservation */
 	int			database_index; /* (L) */
 	Oid			database;		/* (L) */
 	Oid			owner;			/* (L) */
@@ -116,9 +116,9 @@ struct DurableSlot
 	int			pid;			/* (S) 0: not attached */
 	Latch	   *latch;			/* (S) NULL: not attached */
 	bool		connected;		/* (S) */
-	bool		leave;			/* (S) */
-	bool		task_allowed;	/* (L) may start a task, or runs it: counts as one */
-	bool		task_denied;	/* (S) has a due task but may not start it */
+	bool		leave;			/* (S) it is to exit after its unit */
+	bool		task_allowed;	/* (L) it may start a task, or runs one */
+	bool		task_denied;	/* (S) it has a due task and may not start it */
 	int64		low_key;		/* (S) hints, see DurableHints */
 	int			nhinted;			/* (S) */
 	int64		hinted[DURABLE_MAX_HINTED]; /* (S) */
@@ -133,7 +133,7 @@ struct DurableSlot
 	int32		task;			/* (S) */
 	CancelReason cancel;		/* (S) */
 	TimestampTz cancelled_at;	/* (S) */
-	TimestampTz pressed_at;		/* (S) the last signal for it */
+	TimestampTz pressed_at;		/* (S) last signal for the cancellation */
 	int			signallers;		/* (S) processes that are about to signal its task */
 	pg_atomic_uint64 units;		/* (A) written by the worker only */
 	pg_atomic_uint64 turns;		/* (A) */
@@ -155,8 +155,8 @@ typedef struct Suspect
 	int			entered;
 	int64		key;
 	TimestampTz last;
-	TimestampTz held_until;		/* it has ended its process: later */
-	bool		condemned;		/* it would not stop: it is not entered again */
+	TimestampTz held_until;		/* its code has ended a process: it does not run before */
+	bool		condemned;		/* it could not be stopped: it is not entered again */
 }			Suspect;
 
 /* An activity's duration: key is database << 32 | function, 0: free. */
@@ -173,8 +173,8 @@ typedef struct WatchEntry
 {
 	pg_atomic_uint64 key;		/* database << 32 | relation; 0: free */
 	pg_atomic_uint64 changes;
-	pg_atomic_uint32 armed;		/* the next change is to be reported */
-	pg_atomic_uint32 changed;	/* the coordinator has not taken notice of it */
+	pg_atomic_uint32 armed;		/* 1: the next change is to be reported */
+	pg_atomic_uint32 changed;	/* 1: the coordinator has not handled the change yet */
 }			WatchEntry;
 
 /* See xid_time.c. */
@@ -217,10 +217,10 @@ typedef struct DurableShared
 	/* The server had no process for a worker or coordinator; under the LWLock, real time; 0: never */
 	TimestampTz refused_at;
 	TimestampTz refusal_logged_at;
-	int			worker_cap;		/* so many workers there were then: no more are tried ... */
-	TimestampTz worker_cap_until;	/* ... until then */
+	int			worker_cap;		/* number of workers at that time; no further one is started */
+	TimestampTz worker_cap_until;	/* before this time */
 
-	uint64		nxid_samples;	/* so many have been taken; a ring; under the LWLock */
+	uint64		nxid_samples;	/* number of samples taken; xid_samples is a ring; under the LWLock */
 	XidSample	xid_samples[MAX_XID_SAMPLES];
 
 	DurableDatabase databases[DURABLE_MAX_DATABASES];
@@ -259,7 +259,7 @@ typedef struct DurableShared
 #endif
 }			DurableShared;
 
-/* The only global of the engine that points into shared memory. NULL when not preloaded. */
+/* NULL if the library was not preloaded. */
 extern DurableShared *durable_shared;
 
 /* database.c: entries of databases */
@@ -268,44 +268,45 @@ extern DurableDatabase *durable_database_add(Oid database); /* NULL: no room */
 extern DurableDatabase *durable_my_database(void);	/* cached; NULL: no entry */
 extern void durable_database_set_state(DurableDatabase *db, DatabaseState state);
 extern void durable_database_forget(DurableDatabase *db, Oid database);
-extern void durable_database_stop(DurableDatabase *db, TimestampTz until);	/* 0: no more */
+extern void durable_database_stop(DurableDatabase *db, TimestampTz until);	/* 0: it may run again */
 extern bool durable_database_stopping(DurableDatabase *db);
 extern void durable_database_want(DurableDatabase *db, Oid owner);
 extern void durable_database_examine(DurableDatabase *db);
 extern void durable_coordinator_wake(DurableDatabase *db, bool look);
 extern void durable_launcher_wake(void);
-extern void durable_launcher_rescan(void);	/* ... and let it read pg_database */
+extern void durable_launcher_rescan(void);	/* wakes it, and lets it read pg_database */
 
 /*
- * The coordinator's place.  started identifies the reservation, as a slot's
- * generation does.
+ * Reservation of the coordinator's process.  started identifies it, like the generation of a
+ * slot.
  */
 extern bool durable_coordinator_reserve(DurableDatabase *db, TimestampTz *started);
 extern void durable_coordinator_release(DurableDatabase *db, TimestampTz started, bool failed);
 extern bool durable_coordinator_attach(DurableDatabase *db, Oid database, TimestampTz started);
 
 /*
- * process_room.c: processes are scarce.  At most as many coordinators as the limit run at a
- * time, and one leaves when another database needs the process.
+ * process_room.c: the server has a limited number of background workers.  At most
+ * durable_coordinator_limit coordinators run at a time, and one leaves when another database
+ * needs its process.
  */
 extern int	durable_coordinator_limit(void);
 extern bool durable_coordinator_is_asked(DurableDatabase *db);
 extern void durable_coordinator_leave(DurableDatabase *db, TimestampTz back_at);
 extern bool durable_coordinator_make_room(const DurableDatabase *for_db, bool urgent);
-extern void durable_process_refused(int workers);	/* the server has no process left; logged from time to time */
+extern void durable_process_refused(int workers);	/* the server had no process; logged from time to time */
 
-/* SIGTERM to all processes of that database; their pids into pids, if not NULL. */
+/* Sends SIGTERM to all processes of that database, and stores their pids in pids unless it is NULL. */
 #define DATABASE_MAX_PROCESSES	(DURABLE_MAX_SLOTS + 1)
 extern int	durable_database_terminate(DurableDatabase *db, int *pids);
 
 /* slot.c */
 #define SLOT_BIT(n)		(UINT64CONST(1) << (n))
-extern DurableSlot *durable_my_slot(void);	/* NULL: this process is no worker */
+extern DurableSlot *durable_my_slot(void);	/* NULL: this process is not a worker */
 extern int	durable_slot_reserve(DurableDatabase *db, Oid owner, bool solo, bool in_need,
 								 uint32 *generation);
 extern void durable_slot_release(int slotno, uint32 generation, WorkerExit how);
-extern void durable_slot_withdraw(int slotno, uint32 generation);	/* the server has no process for it */
-extern void durable_slot_release_lost(DurableDatabase *db); /* no process came to them */
+extern void durable_slot_withdraw(int slotno, uint32 generation);	/* the server had no process for it */
+extern void durable_slot_release_lost(DurableDatabase *db); /* slots whose process did not attach in time */
 extern void durable_slot_no_shortage(void);	/* this database does not wait for a slot */
 extern void durable_slot_connected(void);
 extern void durable_slot_ask_to_leave(int slotno, uint32 generation);
@@ -313,7 +314,7 @@ extern int	durable_slots_used(void);
 
 extern void durable_slot_change_state(DurableSlot *slot, SlotState state, TimestampTz now);	/* under its spinlock */
 
-/* slot_hints.c; these under the slot's spinlock */
+/* slot_hints.c: hints of a slot; the caller holds its spinlock */
 #define EVERYTHING_NEW(slot) \
 	((slot)->low_key = 0, (slot)->nhinted = 0, (slot)->due = DT_NOBEGIN, (slot)->task_due = DT_NOBEGIN)
 #define NOTHING_NEW(slot) \

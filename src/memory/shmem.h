@@ -1,11 +1,10 @@
 /*
  * shmem.h
- *		Shared memory of the engine: whether it is there, and the state of this
- *		process's database.
+ *		Shared memory of the engine, and the state of this process's database.
  *
- * All of it can be lost: everything in it is derived from the tables, or is a hint.  Its
- * other parts are declared in slot.h, waiter.h, duration.h, quota.h, suspect.h, watch.h
- * and flight.h.
+ * Everything in shared memory is derived from the tables or is a hint, so it may be lost.  The
+ * other parts are declared in slot.h, waiter.h, duration.h, quota.h, suspect.h, watch.h and
+ * flight.h.
  */
 #ifndef DURABLE_SHMEM_H
 #define DURABLE_SHMEM_H
@@ -18,7 +17,7 @@
 
 #define DURABLE_MAX_DATABASES	64
 
-#define DURABLE_MAX_WANTED		32		/* owners a database can ask workers for at once */
+#define DURABLE_MAX_WANTED		32		/* owners for which a database can request workers at once */
 
 typedef enum DatabaseState
 {
@@ -34,7 +33,7 @@ typedef struct DurableSlot DurableSlot;
 
 extern void durable_shmem_install_hooks(void);	/* from _PG_init */
 
-/* Was the library preloaded?  require raises an error that says what to do if it was not. */
+/* Was the library preloaded?  require raises 55000 with a hint if it was not. */
 extern bool durable_shmem_available(void);
 extern void durable_shmem_require(void);
 extern char *durable_shmem_preload_line(void);	/* for postgresql.conf */
@@ -43,9 +42,9 @@ extern char *durable_shmem_preload_line(void);	/* for postgresql.conf */
 typedef enum HeldReason
 {
 	HELD_NOT,
-	HELD_NO_IDENTITY,			/* there are instances, but durable.engine has no row: restored from a dump */
+	HELD_NO_IDENTITY,			/* there are instances and durable.engine has no row: restored from a dump */
 	HELD_OTHER_CLUSTER,			/* the row has the system identifier of another cluster */
-	HELD_OTHER_DATABASE,		/* the row is of another database of this cluster: a clone */
+	HELD_OTHER_DATABASE,		/* the row belongs to another database of this cluster: a clone */
 	HELD_OTHER_VERSION			/* the version of the extension does not match the library */
 }			HeldReason;
 
@@ -59,11 +58,11 @@ typedef struct DurableDatabaseInfo
 	HeldReason	held;
 	int			workers;		/* of this database, starting ones included */
 	int			workers_total;	/* of the cluster */
-	TimestampTz short_since;	/* an owner waits for a free worker since then; 0: none does */
-	TimestampTz refused_at;		/* when the server last had no process for us; 0: never */
-	bool		coordinator_left;	/* it had nothing to do, and is started again when it has */
-	TimestampTz coordinator_back_at;	/* virtual time at which it has; DT_NOEND: not known */
-	TimestampTz coordinator_awaited_since;	/* no process is free for it since then; 0: it is not needed */
+	TimestampTz short_since;	/* since when an owner has waited for a free worker; 0: none waits */
+	TimestampTz refused_at;		/* when the server last had no process for the engine; 0: never */
+	bool		coordinator_left;	/* it had nothing to do, and is started again when there is work */
+	TimestampTz coordinator_back_at;	/* virtual time of that work; DT_NOEND: not known */
+	TimestampTz coordinator_awaited_since;	/* since when no process has been free for it; 0: it is not needed */
 	int			coordinators;	/* of the cluster */
 	int			databases;		/* that have the extension */
 	int			coordinator_limit;
@@ -74,15 +73,18 @@ typedef struct DurableDatabaseInfo
 /* For durable.doctor().  False if the launcher has not seen this database yet. */
 extern bool durable_database_info(DurableDatabaseInfo *info);
 
-/* This process's database, as the coordinator (or durable_engine_check) last read it. */
-extern bool durable_database_paused(void);	/* paused, or held because the database is a copy */
+/*
+ * Is this process's database paused or held, as the coordinator (or durable_engine_check) last
+ * read it?
+ */
+extern bool durable_database_paused(void);
 
 /* For the commit of durable.pause() and durable.unpause(). */
 extern void durable_database_set_paused(bool paused);
 
 /*
- * Sets what has been read from the tables, unless the engine was paused or unpaused since
- * the flags were read.
+ * set_flags stores the state that was read from the tables, unless the engine was paused or
+ * unpaused since "flags" was read with durable_database_flags.
  */
 extern uint32 durable_database_flags(void);
 extern void durable_database_set_flags(uint32 flags, bool paused, uint32 held);

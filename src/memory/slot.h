@@ -1,6 +1,6 @@
 /*
  * slot.h
- *		Slots of workers: who works for which owner, and what it is told.
+ *		Slots of workers: the owner that a worker works for, its state, and hints about new work.
  */
 #ifndef DURABLE_SLOT_H
 #define DURABLE_SLOT_H
@@ -23,14 +23,14 @@ typedef enum CancelReason
 	CANCEL_TERMINATED
 }			CancelReason;
 
-/* Instances that a slot remembers one by one, see wakeup.c. */
+/* Number of instances that a slot remembers individually; see wakeup.c. */
 #define DURABLE_MAX_HINTED	16
 
-/* What a worker learns from its slot; see durable_slot_take_hints. */
+/* Hints about new work; see durable_slot_take_hints. */
 typedef struct DurableHints
 {
-	int64		low_key;		/* inbox rows with key >= this may be new; 0: look everywhere; INT64_MAX: none */
-	int			nhinted;		/* and those of these keys */
+	int64		low_key;		/* inbox rows with this key or a higher one may be new; 0: any; INT64_MAX: none */
+	int			nhinted;		/* inbox rows with these keys may be new, too */
 	int64		hinted[DURABLE_MAX_HINTED];
 	TimestampTz due;			/* a timer may be due from then on; DT_NOEND: none */
 	TimestampTz task_due;		/* a task may be due from then on */
@@ -38,31 +38,31 @@ typedef struct DurableHints
 }			DurableHints;
 
 /*
- * Slots of workers.  A worker attaches to the slot its coordinator reserved
- * (bgw_extra), and detaches at exit.  terminate is its handler of SIGTERM.
+ * A worker attaches to the slot that its coordinator has reserved (bgw_extra), and detaches at
+ * exit.  terminate is its handler of SIGTERM.
  */
 extern bool durable_slot_attach(int slotno, uint32 generation, pqsigfunc terminate);	/* false: the slot is reserved for another process */
-extern int	durable_slot_number(void);	/* of this worker; -1: this process is no worker */
+extern int	durable_slot_number(void);	/* of this worker; -1: this process is not a worker */
 extern void durable_slot_set_state(SlotState state);
 
-/* Records why this worker is about to exit: it got SIGTERM (called by its handler), or it was idle for too long. */
+/* Record why this worker is about to exit: it got SIGTERM (called by the handler), or it was idle for too long. */
 extern void durable_slot_note_terminated(void);
 extern void durable_slot_note_idle_end(void);
 
 extern bool durable_slot_sleep(TimestampTz until);	/* enters IDLE; false if there are hints already */
-extern void durable_slot_take_hints(DurableHints *hints);	/* and resets those of the slot */
-extern void durable_slot_look_at_everything(void);	/* tells all workers of this database to do so */
+extern void durable_slot_take_hints(DurableHints *hints);	/* resets those of the slot */
+extern void durable_slot_look_at_everything(void);	/* tells all workers of this database to look for any work */
 extern void durable_slot_want_peer(void);	/* the batch of this worker was full: another worker would help */
 extern void durable_slot_was_light(void);	/* the batch of this worker found work and was not full */
-extern bool durable_slot_is_surplus(void);	/* the batch of this worker was full: should other owners' workers come first? */
+extern bool durable_slot_is_surplus(void);	/* after a full batch: should it leave its slot to another owner's worker? */
 extern void durable_slot_begin_task(int64 key, int32 task);
-extern CancelReason durable_slot_cancel_reason(void);	/* is the running task to be stopped? */
-extern CancelReason durable_slot_end_task(void);	/* why it was cancelled, if it was */
-extern void durable_slot_partition(int *part, int *nparts);	/* the number of this worker among those of its owner */
+extern CancelReason durable_slot_cancel_reason(void);	/* why the running task is to be stopped */
+extern CancelReason durable_slot_end_task(void);	/* the same, when it has ended */
+extern void durable_slot_partition(int *part, int *nparts);	/* the place of this worker among those of its owner */
 extern void durable_slot_count(int64 turns, int64 activities);	/* statistics for durable.workers */
-extern bool durable_task_may_start(void);	/* would another worker be left for turns? */
-extern void durable_task_ended(void);	/* after each call of may_start that returned true */
-extern void durable_task_not_due(void); /* no task is due */
+extern bool durable_task_may_start(void);	/* only if another worker is left for turns */
+extern void durable_task_ended(void);	/* called after each call of may_start that returned true */
+extern void durable_task_not_due(void); /* the worker found no due task */
 
 /* For the view durable.workers: one slot, false when it is unused. */
 typedef struct DurableSlotInfo

@@ -8,12 +8,12 @@
 #include "durable.h"
 
 /*
- * Solo mode: after a worker was lost in a unit by an error of the engine or the server,
- * its successor runs one instance at a time, and notes it here before it runs.  enter
- * returns how often it was entered without being left, this time included; not_before
- * says until when it should be left alone (backoff), DT_NOBEGIN if it may run.  It is
- * entered DURABLE_MAX_LOST times at most.  One that cannot be stopped by other means is
- * condemned, and not entered again.  One whose code has ended its process is held.
+ * Solo mode.  After a worker was lost within a unit by an error of the engine or the server,
+ * its successor runs one instance at a time, and enters it here before it runs.  enter returns
+ * how often it was entered without being left, including this time; DURABLE_MAX_LOST is the
+ * limit.  not_before returns the time before which it should not run (backoff), DT_NOBEGIN if
+ * it may run.  An instance whose code has ended its process is held until a time.  An instance
+ * that cannot be stopped by other means is condemned, and not entered again.
  */
 #define DURABLE_MAX_LOST	5
 extern int	durable_suspect_enter(int64 key);
@@ -31,14 +31,14 @@ extern bool durable_suspect_condemned(int64 key);
 extern int	durable_held_back(int64 *keys, int max);
 
 /*
- * Instances that have ended a process or the server before run one at a time.  False:
- * another one has just begun to run.
+ * Instances that have ended a process or the server before run one at a time.  may_run
+ * returns false if another one has begun to run; is_free predicts its result.
  */
 extern bool durable_suspect_may_run(void);
-extern bool durable_suspect_is_free(void);	/* a guess of its result */
+extern bool durable_suspect_is_free(void);
 extern void durable_suspect_ran(void);
 
-/* Are these crashes, in fifths (flight.h), so many that the code does not run again? */
+/* Do these crashes, in fifths (flight.h), reach durable.max_crashes? */
 extern bool durable_suspect_convicts(int crashes);
 
 #endif							/* DURABLE_SUSPECT_H */

@@ -1,18 +1,18 @@
 /*
  * xid_time.h
- *		When transaction ids were given out, every ten seconds.
+ *		Samples of the next transaction id and the time, taken every ten seconds.
  */
 #ifndef DURABLE_XID_TIME_H
 #define DURABLE_XID_TIME_H
 
 #include "durable.h"
 
-/* The launcher, in each round. */
+/* Called by the launcher in each round; takes a sample if one is due. */
 extern void durable_xid_time_sample(void);
 
 /*
- * Since when, in real time, a snapshot with that xmin has kept VACUUM from removing
- * anything, at least.  0: it does not yet, or it is not known.
+ * A snapshot with that xmin has kept VACUUM from removing rows since that time (real time) or
+ * longer.  0: not yet, or not known.
  */
 extern TimestampTz durable_xid_horizon_time(TransactionId xmin);
 

@@ -25,10 +25,10 @@ extern void durable_columns_set(Columns *columns, int row, int col, Datum value)
 extern void durable_columns_set_text(Columns *columns, int row, int col, const char *value);	/* NULL: NULL */
 extern void durable_columns_set_jsonb(Columns *columns, int row, int col, const Jsonb *value);	/* same */
 
-/* The arrays, one after the other, into values[]. */
+/* Stores the arrays of all columns in values[0 .. ncols - 1]. */
 extern void durable_columns_arrays(const Columns *columns, Datum *values);
 
-/* One column of its own. */
+/* An array of n elements of that type. */
 extern Datum durable_columns_array(const Datum *values, const bool *nulls, int n, Oid type);
 
 #endif							/* DURABLE_COLUMNS_H */

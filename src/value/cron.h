@@ -1,9 +1,8 @@
 /*
  * cron.h
- *		Cron expressions: what they say, and at which times.
+ *		Cron expressions: parsing them, and finding the times that they denote.
  *
- * cron.c parses them, cron_times.c finds the times.  Nothing here touches the
- * database.
+ * cron.c parses, cron_times.c finds the times.  Neither reads the database.
  */
 #ifndef DURABLE_CRON_H
 #define DURABLE_CRON_H
@@ -12,9 +11,8 @@
 #include "pgtime.h"
 
 /*
- * One bit for each value.  A day matches when its month does, and its day of month and
- * its day of week; where both of these are restricted, one of them is enough, as in
- * cron.
+ * One bit for each value.  A day matches if its month, its day of month and its day of week
+ * match.  If both days are restricted, one match of the two is enough, as in cron.
  */
 typedef struct CronSpec
 {
@@ -27,25 +25,25 @@ typedef struct CronSpec
 	bool		any_week_day;
 }			CronSpec;
 
-/* Raises 22023, and says which field is wrong. */
+/* Raises 22023 with the name of the wrong field. */
 extern void durable_cron_parse(const char *text, CronSpec *spec);
 
-/* Raises 22023 when there is no such time zone. */
+/* Raises 22023 if there is no such time zone. */
 extern pg_tz *durable_cron_zone(const char *name);
 
 /*
- * The first time after that one; DT_NOEND when there is none within twelve years.
+ * The first matching time after the given one; DT_NOEND if there is none within twelve years.
  *
- * Where the hours are restricted, each local time happens once, at the instant that
- * AT TIME ZONE gives for it: one that a change of the clock skips as much later as the
- * clock was put forward, one that occurs twice at its second occurrence.  Where every
- * hour is meant, elapsed time counts: the schedule neither pauses nor doubles.
+ * If the hours are restricted, each matching local time counts once, at the instant that
+ * AT TIME ZONE yields.  A local time that is skipped when the clock is put forward is later
+ * by the difference, and one that occurs twice counts at its second occurrence.  If the
+ * expression matches every hour, elapsed time counts, without a gap or a repetition.
  */
 extern TimestampTz durable_cron_next(const CronSpec *spec, pg_tz *zone, TimestampTz after);
 
 /*
- * A cron expression in the time zone of a clock that matches whenever the given one may
- * match in its own zone in the two years after that time.
+ * A cron expression for clock_zone.  It matches at least at all times at which the given one
+ * matches in its own zone within two years after that time.
  */
 extern char *durable_cron_for_clock(const CronSpec *spec, pg_tz *zone, pg_tz *clock_zone, TimestampTz from);
 

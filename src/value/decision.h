@@ -17,14 +17,14 @@ typedef enum DecisionKind
 	DECISION_TIMER,
 	DECISION_TIMER_CANCEL,
 	DECISION_CHILD,				/* sub-orchestration */
-	DECISION_CHILD_CANCEL,		/* ... that shall end */
+	DECISION_CHILD_CANCEL,		/* a sub-orchestration is to end */
 	DECISION_START,				/* detached orchestration */
 	DECISION_SEND,				/* event to another instance */
 	DECISION_ENTITY_SIGNAL,
 	DECISION_ENTITY_CALL,
 	DECISION_ENTITY_LOCK,
 	DECISION_ENTITY_UNLOCK,
-	DECISION_TERMINATE			/* end of another instance */
+	DECISION_TERMINATE			/* another instance is to be terminated */
 }			DecisionKind;
 
 typedef struct Decision
@@ -32,12 +32,12 @@ typedef struct Decision
 	DecisionKind kind;
 	int32		task;			/* TIMER_CANCEL, CHILD_CANCEL, ENTITY_UNLOCK: that of the timer, child or lock */
 	const Jsonb *extra;			/* of the event */
-	const char *name;			/* ACTIVITY, SEND; CHILD, START: as the orchestration is registered;
-								 * ENTITY_SIGNAL, ENTITY_CALL: operation */
+	const char *name;			/* ACTIVITY: its name; SEND: of the event; CHILD, START: the orchestration's
+								 * registered name; ENTITY_SIGNAL, ENTITY_CALL: operation */
 	const Jsonb *input;			/* NULL: SQL NULL; CHILD_CANCEL: the reason, or NULL; ENTITY_LOCK: ids */
 	const Jsonb *retry;			/* ACTIVITY, CHILD; NULL: default or none */
 	int64		timeout_us;		/* ACTIVITY; 0: none */
-	TimestampTz due;			/* TIMER, TIMER_CANCEL; ENTITY_SIGNAL: not before, 0 at once */
+	TimestampTz due;			/* TIMER, TIMER_CANCEL; ENTITY_SIGNAL: not before; 0: at once */
 	const char *instance_id;	/* CHILD, START, SEND, TERMINATE; ENTITY_SIGNAL, ENTITY_CALL: of the entity */
 	const Jsonb *tags;			/* CHILD; NULL: none */
 	const char *trace;			/* CHILD; NULL: none */
@@ -48,15 +48,15 @@ typedef struct Decision
 }			Decision;
 
 /*
- * The decision that the event records.  False if it is none: not a call, a call that
- * only waits or logs, or one that was refused and has its failure in the history.
- * Strings and values are the event's, or in CurrentMemoryContext.
+ * Reads the decision that the event records.  False if there is none: the event is not a
+ * call, the call only waits or logs, or it was refused and its failure is in the history.
+ * Strings and values belong to the event, or are in CurrentMemoryContext.
  */
 extern bool durable_decision_read(const HistoryEvent *event, Decision *decision);
 
 /*
- * HistoryEvent.extra for a decision that is to be recorded under that name (NULL: it
- * needs none); name and input of the decision go into the event itself.
+ * HistoryEvent.extra for a decision that is recorded under that name; NULL: it needs none.
+ * The caller stores the decision's name and input in the event itself.
  */
 extern Jsonb *durable_decision_extra(const Decision *decision, const char *recorded_name);
 

@@ -1,6 +1,6 @@
 /*
  * history.h
- *		Events of an instance, and their form on disk.
+ *		Events of an instance, and their storage format.
  */
 #ifndef DURABLE_HISTORY_H
 #define DURABLE_HISTORY_H
@@ -8,7 +8,7 @@
 #include "durable.h"
 #include "nodes/pg_list.h"
 
-/* Numbers are on disk: never renumber. */
+/* The numbers are stored: do not renumber. */
 typedef enum HistoryType
 {
 	HISTORY_TASK_SCHEDULED = 1,
@@ -28,11 +28,11 @@ typedef enum HistoryType
 	HISTORY_LOG_WRITTEN = 15,
 	HISTORY_SUSPENDED = 16,
 	HISTORY_RESUMED = 17,
-	HISTORY_EVENT_DROPPED = 18, /* behind the history of one that has ended; no replay sees it */
+	HISTORY_EVENT_DROPPED = 18, /* came after the end of the instance; a replay does not see it */
 	HISTORY_REWOUND = 19,
 	HISTORY_COMPENSATION_ADDED = 20,	/* compensate_with(); extra: handler, retry */
-	HISTORY_PATCHED = 21,		/* patched(): the execution runs the changed code there */
-	HISTORY_SUB_CANCELED = 22,	/* cancel() of a sub-orchestration: it is asked to end */
+	HISTORY_PATCHED = 21,		/* patched(): this execution runs the changed code */
+	HISTORY_SUB_CANCELED = 22,	/* cancel() of a sub-orchestration */
 	HISTORY_ENTITY_SIGNALED = 23,
 	HISTORY_ENTITY_CALLED = 24,
 	HISTORY_ENTITY_COMPLETED = 25,
@@ -40,39 +40,41 @@ typedef enum HistoryType
 	HISTORY_ENTITY_LOCK_REQUESTED = 27, /* payload: ids, sorted */
 	HISTORY_ENTITY_LOCK_GRANTED = 28,
 	HISTORY_ENTITY_UNLOCKED = 29,	/* payload: number of the task of the lock */
-	HISTORY_TERMINATION_SENT = 30,	/* by an external orchestration: another instance shall end */
-	HISTORY_TURN_STARTED = 32,	/* a turn was run outside (run/external.c) */
-	HISTORY_COMPENSATION_KEPT = 33, /* one of an execution that has continued as new */
-	HISTORY_COMPENSATION_STARTED = 34	/* name: id of the instance that runs them */
+	HISTORY_TERMINATION_SENT = 30,	/* by an external orchestration: terminates another instance */
+	HISTORY_TURN_STARTED = 32,	/* a program outside of the database ran a turn (run/external.c) */
+	HISTORY_COMPENSATION_KEPT = 33, /* a compensation taken over from the execution before continue_as_new() */
+	HISTORY_COMPENSATION_STARTED = 34	/* name: id of the instance that runs the compensations */
 }			HistoryType;
 
 #define HISTORY_TYPE_MAX	HISTORY_COMPENSATION_STARTED
 
 /*
- * One event.  task is the number of the durable call it belongs to, 0 for
- * none.  name: activity, orchestration or event.  payload: input, result,
- * failure or data; NULL is SQL NULL.  extra: see decision.c for calls; {"attempt": n} for
- * answers to an attempt that was not the first; numbers of the events for REWOUND; for
- * TURN_STARTED {"events": n, "at": us}, how many events it saw and the time it saw.
+ * One event.
+ *
+ * extra depends on the type:
+ *	calls			see decision.c
+ *	answers			{"attempt": n}, if the attempt was not the first
+ *	REWOUND			numbers of the failures that are taken back
+ *	TURN_STARTED	{"events": n, "at": us}: the number of events and the time that the turn was given
  */
 typedef struct HistoryEvent
 {
 	HistoryType type;
-	int32		task;
-	char	   *name;
+	int32		task;			/* the durable call that it belongs to; 0: none */
+	char	   *name;			/* of an activity, orchestration or event */
 	TimestampTz time;
 	Jsonb	   *extra;			/* NULL: none */
-	Jsonb	   *payload;		/* NULL: SQL NULL */
+	Jsonb	   *payload;		/* input, result, failure or data; NULL: SQL NULL */
 	bool		taken_back;		/* in memory: a failure that a later REWOUND lists */
 }			HistoryEvent;
 
-/* Words of the Durable Task Framework, "TaskScheduled" and so on. */
+/* The name of that type in the Durable Task Framework, such as "TaskScheduled". */
 extern const char *durable_history_type_name(HistoryType type);
 
-/* Is it something the orchestration did (true), or something that came to it? */
+/* Did the orchestration make this event (a call), or did it receive it? */
 extern bool durable_history_is_call(HistoryType type);
 
-/* A call that concerns entities: to be carried out in its order among such calls. */
+/* Calls that concern entities are carried out in their order. */
 #define HISTORY_IS_ENTITY_CALL(type) \
 	((type) == HISTORY_ENTITY_CALLED || (type) == HISTORY_ENTITY_SIGNALED || \
 	 (type) == HISTORY_ENTITY_LOCK_REQUESTED || (type) == HISTORY_ENTITY_UNLOCKED)
@@ -80,7 +82,7 @@ extern bool durable_history_is_call(HistoryType type);
 /* durable.history.format of the rows that this version writes; see history.c */
 #define HISTORY_FORMAT	'3'
 
-/* As in durable.history.events; at is the time that the first event's counts from. */
+/* The value of durable.history.events.  Times are stored as differences, the first one from "at". */
 extern Jsonb *durable_history_encode(HistoryEvent **events, int nevents, TimestampTz at);
 
 /* Appends the events of one row to *events (palloc'd array, grown). */
@@ -91,7 +93,7 @@ extern void durable_history_decode(const Jsonb *row, char format, TimestampTz at
 extern void durable_history_append(HistoryEvent ***events, int *nevents,
 								   int *allocated, HistoryEvent *event);
 
-/* About how many bytes it takes in its row. */
+/* An estimate of the bytes that the event takes in its row. */
 extern Size durable_history_event_size(const HistoryEvent *event);
 
 extern Jsonb *durable_history_number(int64 value);
