@@ -98,6 +98,9 @@ SELECT durable.complete_turn(app.token(), '[{"type": "create_sub_orchestration",
 CALL app.fetch();
 CALL app.fetch();
 SELECT (t).name, (t).instance_id, app.shown((t).past_events) AS past, app.shown((t).new_events) AS new FROM turns ORDER BY n DESC LIMIT 2 \gx
+-- the id of the call is the one that the parent has chosen; a parent in SQL has the engine's number
+SELECT (t).instance_id, e -> 'parent' ->> 'instance_id' AS parent, e -> 'parent' -> 'task_id' AS task_id
+FROM turns, jsonb_array_elements((t).new_events) e WHERE (t).instance_id IN ('child of sql', 'other') AND e ? 'parent' ORDER BY n;
 SELECT durable.complete_turn((t).token, '[{"type": "complete", "id": 1, "status": "Completed", "output": "fine"}]') FROM turns WHERE (t).instance_id = 'other';
 SELECT durable.complete_turn((t).token, '[]') FROM turns WHERE (t).instance_id = 'child of sql' AND (t).past > 0;
 CALL app.fetch();

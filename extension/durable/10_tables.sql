@@ -46,6 +46,7 @@ ALTER TABLE durable.engine REPLICA IDENTITY FULL;
 -- updated_at: the time of its last unit of work, NULL when that is started_at, or
 -- created_at before it has started.  What is NULL has never been anything: 0.
 -- started_at: when this execution began, which is the time its first turn sees.
+-- parent_call: the id that an external parent has given the call; NULL: it is parent_task.
 -- next_activity: the first call of an activity that no unit has run yet, nor made a
 -- task of; NULL: there is none, as a rule.
 -- runs_at: it waits for several tasks, so that no turn gets further before the history
@@ -68,6 +69,7 @@ CREATE TABLE durable.instance (
     parent_execution  integer,
     parent_task       integer,
     parent_attempt    integer,
+    parent_call       integer,
     next_activity     integer,
     runs_at           integer,
     dropped_events    integer,

@@ -372,7 +372,7 @@ parent_json(const Instance *instance)
 		push_text(&state, "execution_id",
 				  execution_id(durable_sql_int8(0, 4), instance->parent_execution, 0,
 							   durable_sql_timestamptz(0, 5, &isnull)));
-		durable_json_push_member(&state, "task_id", durable_history_number(instance->parent_task));
+		durable_json_push_member(&state, "task_id", durable_history_number(instance->parent_call));
 		result = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 		MemoryContextSwitchTo(spi);
 	}

@@ -172,6 +172,8 @@ put_off(Batch * batch, const NewInstance *child)
 	durable_json_push_member(&state, "input", child->input);
 	durable_json_push_member(&state, "tags", child->tags);
 	push_text(&state, "trace", child->trace);
+	if (child->parent_key != 0 && child->parent_call != child->parent_task)
+		durable_json_push_member(&state, "call", durable_history_number(child->parent_call));
 	if (child->replaces)
 		push_text(&state, "replaces", "ended");
 	if (child->close_policy != '\0')
@@ -218,6 +220,7 @@ durable_batch_start_again(Batch * batch, const TaskRow *task)
 {
 	NewInstance *child = palloc0(sizeof(NewInstance));
 	Jsonb	   *abandoned_by;
+	Jsonb	   *call;
 
 	child->instance_id = durable_json_get_text(task->input, "id");
 	child->name = task->name;
@@ -238,6 +241,8 @@ durable_batch_start_again(Batch * batch, const TaskRow *task)
 		child->parent_execution = task->execution;
 		child->parent_task = task->task;
 		child->parent_attempt = task->attempt;
+		call = durable_json_get_member(task->input, "call");
+		child->parent_call = call != NULL ? (int32) durable_history_get_number(call) : task->task;
 	}
 
 	switch (task->key == 0 ? PARENT_WANTS_IT : look_at_parent(task->key))

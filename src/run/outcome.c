@@ -238,6 +238,7 @@ durable_outcome_start(Batch * batch, Instance *instance, const Decision *decisio
 		row->parent_execution = instance->execution;
 		row->parent_task = decision->task;
 		row->parent_attempt = attempt;
+		row->parent_call = decision->call_id;
 		if (decision->abandoned)
 			row->close_policy = CLOSE_ABANDON;
 		else if (durable_external_is(instance))

@@ -33,7 +33,7 @@ static DurableWritable inserted = {
 	.table = &durable_instance_table,
 	.columns = BIT(KEY) | BIT(CREATED_AT) | BIT(OWNER) | BIT(ID) | BIT(NAME) | BIT(HANDLER) |
 	BIT(VERSION) | BIT(INPUT) | BIT(TAGS) | BIT(WAITING) | BIT(PARENT_KEY) | BIT(PARENT_EXECUTION) |
-	BIT(PARENT_TASK) | BIT(PARENT_ATTEMPT) | BIT(CLOSE_POLICY) | BIT(TRACE),
+	BIT(PARENT_TASK) | BIT(PARENT_ATTEMPT) | BIT(PARENT_CALL) | BIT(CLOSE_POLICY) | BIT(TRACE),
 	.sequence = "instance_key_seq",
 	.holds = true
 };
@@ -89,6 +89,8 @@ set_new(DurableWriter *writer, NewInstance *row)
 		durable_writer_set(writer, INSTANCE_PARENT_EXECUTION, Int32GetDatum(row->parent_execution));
 		durable_writer_set(writer, INSTANCE_PARENT_TASK, Int32GetDatum(row->parent_task));
 		durable_writer_set(writer, INSTANCE_PARENT_ATTEMPT, Int32GetDatum(row->parent_attempt));
+		if (row->parent_call != row->parent_task)
+			durable_writer_set(writer, INSTANCE_PARENT_CALL, Int32GetDatum(row->parent_call));
 		if (row->close_policy != '\0')
 			durable_writer_set(writer, INSTANCE_CLOSE_POLICY, CharGetDatum(row->close_policy));
 	}

@@ -22,10 +22,11 @@ typedef struct NewInstance
 	TimestampTz start_at;		/* it does not start before this time; created_at: at once */
 	const char *waiting;		/* for its start (waiting.c), or NULL */
 	TimestampTz created_at;
-	int64		parent_key;		/* 0: it has no parent, and the next three are not set */
+	int64		parent_key;		/* 0: it has no parent, and the next four are not set */
 	int32		parent_execution;
 	int32		parent_task;
 	int32		parent_attempt;
+	int32		parent_call;	/* parent_task, as the program of the parent knows it */
 	char		close_policy;	/* CLOSE_*, or '\0' for NULL */
 	bool		replaces;		/* takes the place of a finished instance with that id */
 	bool		created;		/* result: the row was inserted; false: the id is taken, or */

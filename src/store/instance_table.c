@@ -56,6 +56,7 @@ DurableTable durable_instance_table = {
 		[INSTANCE_PARENT_EXECUTION] = "parent_execution",
 		[INSTANCE_PARENT_TASK] = "parent_task",
 		[INSTANCE_PARENT_ATTEMPT] = "parent_attempt",
+		[INSTANCE_PARENT_CALL] = "parent_call",
 		[INSTANCE_NEXT_ACTIVITY] = "next_activity",
 		[INSTANCE_RUNS_AT] = "runs_at",
 		[INSTANCE_DROPPED_EVENTS] = "dropped_events",
@@ -162,6 +163,7 @@ durable_instance_read(DurableScan *scan, Oid owner, int64 key, MemoryContext par
 {
 	Instance   *instance;
 	MemoryContext old;
+	bool		isnull;
 
 	if (!find(scan, key) || durable_scan_oid(scan, INSTANCE_OWNER) != owner)
 		return NULL;
@@ -169,6 +171,9 @@ durable_instance_read(DurableScan *scan, Oid owner, int64 key, MemoryContext par
 	old = MemoryContextSwitchTo(instance->context);
 	instance->tags = durable_scan_jsonb(scan, INSTANCE_TAGS);
 	instance->trace = durable_scan_text(scan, INSTANCE_TRACE);
+	instance->parent_call = DatumGetInt32(durable_scan_datum(scan, INSTANCE_PARENT_CALL, &isnull));
+	if (isnull)
+		instance->parent_call = instance->parent_task;
 	instance->output = durable_scan_jsonb(scan, INSTANCE_OUTPUT);
 	instance->failure = durable_scan_jsonb(scan, INSTANCE_FAILURE);
 	instance->completed_at = durable_scan_timestamptz(scan, INSTANCE_COMPLETED_AT);

@@ -16,7 +16,8 @@ enum
 	INSTANCE_KEY, INSTANCE_CREATED_AT, INSTANCE_OWNER, INSTANCE_EXECUTION, INSTANCE_UPDATED_AT,
 	INSTANCE_COMPUTE_US, INSTANCE_EVENTS, INSTANCE_TURNS, INSTANCE_STARTED_AT, INSTANCE_COMPLETED_AT,
 	INSTANCE_CODE_HASH, INSTANCE_PARENT_KEY, INSTANCE_PARENT_EXECUTION, INSTANCE_PARENT_TASK,
-	INSTANCE_PARENT_ATTEMPT, INSTANCE_NEXT_ACTIVITY, INSTANCE_RUNS_AT, INSTANCE_DROPPED_EVENTS,
+	INSTANCE_PARENT_ATTEMPT, INSTANCE_PARENT_CALL, INSTANCE_NEXT_ACTIVITY, INSTANCE_RUNS_AT,
+	INSTANCE_DROPPED_EVENTS,
 	INSTANCE_CRASHES, INSTANCE_STATUS, INSTANCE_CLOSE_POLICY, INSTANCE_ID, INSTANCE_NAME, INSTANCE_HANDLER,
 	INSTANCE_VERSION, INSTANCE_INPUT, INSTANCE_OUTPUT, INSTANCE_FAILURE,
 	INSTANCE_CUSTOM_STATUS, INSTANCE_TAGS, INSTANCE_WAITING, INSTANCE_SUSPEND_REASON,
@@ -63,8 +64,9 @@ typedef struct Instance
 	Jsonb	   *output;
 	Jsonb	   *failure;
 	Jsonb	   *custom_status;
-	Jsonb	   *tags;			/* only durable_instance_read reads tags and trace */
+	Jsonb	   *tags;			/* only durable_instance_read reads tags, trace and parent_call */
 	char	   *trace;
+	int32		parent_call;	/* parent_task, as the program of the parent knows it */
 	char	   *waiting;		/* see waiting.c */
 	char	   *suspend_reason;
 	int			crashes;		/* counted by blame.c, in fifths; 0 as a rule */

@@ -132,6 +132,7 @@ static bool
 read_start(const HistoryEvent *event, Decision *decision)
 {
 	const char *registered = durable_json_get_text(event->extra, "name");
+	const Jsonb *given;
 
 	if (durable_json_get_member(event->extra, "failure") != NULL)
 		return false;
@@ -144,6 +145,8 @@ read_start(const HistoryEvent *event, Decision *decision)
 	decision->tags = durable_json_get_member(event->extra, "tags");
 	decision->trace = durable_json_get_text(event->extra, "trace");
 	decision->abandoned = durable_json_get_member(event->extra, "close_policy") != NULL;
+	given = durable_json_get_member(event->extra, "event_id");
+	decision->call_id = given != NULL ? (int32) durable_history_get_number(given) : event->task;
 	return decision->handler != NULL;
 }
 

@@ -41,6 +41,7 @@ typedef struct Decision
 	const char *instance_id;	/* CHILD, START, SEND, TERMINATE; ENTITY_SIGNAL, ENTITY_CALL: of the entity */
 	const Jsonb *tags;			/* CHILD; NULL: none */
 	const char *trace;			/* CHILD; NULL: none */
+	int32		call_id;		/* CHILD: number of the call, as the orchestration knows it */
 	bool		alone;			/* TERMINATE: without sub-orchestrations */
 	const char *handler;		/* CHILD, START: signature */
 	const char *version;		/* CHILD, START; NULL: none */
