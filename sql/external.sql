@@ -78,6 +78,42 @@ SELECT count(*) FROM durable.fetch_work('mail');
 SELECT durable.advance_clock('61 s') IS NOT NULL;
 SELECT durable.complete_tasks(array_agg(token)) FROM durable.fetch_work('mail');
 CALL durable.drain();
+
+-- given back without a delay: the engine waits longer each time, 30 s at most; a lease that ends does not count
+TRUNCATE work;
+SELECT durable.start('app.calls', 'flaky'::text, 'refused');
+CALL durable.drain();
+DO $$
+DECLARE
+    delays interval[];
+    n integer;
+BEGIN
+    FOR i IN 1 .. 7 LOOP
+        SELECT durable.release_work(ARRAY[token], NULL) INTO n FROM durable.fetch_work('mail');
+        SELECT array_append(delays, next_try - durable.clock()) INTO delays FROM durable.waiting WHERE instance_id = 'refused';
+        PERFORM durable.advance_clock('31 s');
+        IF i = 3 THEN
+            PERFORM durable.fetch_work('mail', lease => '1 ms');
+            PERFORM durable.advance_clock('1 s');
+        END IF;
+    END LOOP;
+    RAISE WARNING '%', (SELECT array_agg(date_trunc('second', d + interval '0.5 s') ORDER BY o) FROM unnest(delays) WITH ORDINALITY AS u (d, o));
+END $$;
+SELECT attempt, last_error FROM durable.waiting WHERE instance_id = 'refused';
+SELECT regexp_replace(waiting_on, 'next try [^,]*', 'next try TIME') AS waiting_on FROM durable.instances WHERE instance_id = 'refused';
+SELECT reason, detail FROM durable.stuck WHERE instance_id = 'refused';
+SELECT ok, detail FROM durable.doctor() WHERE check_name = 'given_back';
+INSERT INTO work SELECT * FROM durable.fetch_work('mail', lease => '1 minute');
+SELECT lost, given_back FROM durable.leases;
+-- a failure is an answer, and the next attempt begins anew
+SELECT durable.fail_task(token, '"busy"') FROM work;
+SELECT durable.advance_clock('10 minutes') IS NOT NULL;
+TRUNCATE work;
+INSERT INTO work SELECT * FROM durable.fetch_work('mail');
+SELECT lost, given_back FROM durable.leases;
+SELECT durable.complete_tasks(array_agg(token)) FROM work;
+CALL durable.drain();
+SELECT ok FROM durable.doctor() WHERE check_name = 'given_back';
 SELECT runtime_status FROM durable.status('released');
 
 -- failures: the retry policy is the engine's

@@ -244,6 +244,34 @@ SELECT (app.last()).attempt;
 SELECT durable.complete_entity((app.last()).token, '[{}]', '3');
 CALL durable.drain();
 
+-- durable.stuck: operations that nobody fetches, that lose leases, that workers give back again and again
+SELECT durable.signal_entity('counter', 'stuck', 'add', 1);
+CALL durable.drain();
+SELECT count(*) FROM durable.stuck WHERE instance_id LIKE '@%';
+SELECT durable.advance_clock('2 minutes') IS NOT NULL;
+SELECT instance_id, name, owner = current_user::regrole AS own, reason, since IS NOT NULL AS since, detail FROM durable.stuck WHERE instance_id LIKE '@%';
+DO $$ BEGIN
+    FOR i IN 1 .. 5 LOOP
+        PERFORM durable.release_work(ARRAY[token], NULL) FROM durable.fetch_entities('app', 'refuses');
+        PERFORM durable.advance_clock('31 s');
+    END LOOP;
+END $$;
+SELECT instance_id, name, reason, detail, hint FROM durable.stuck WHERE instance_id LIKE '@%';
+SELECT ok, detail FROM durable.doctor() WHERE check_name = 'given_back';
+DO $$ BEGIN
+    FOR i IN 1 .. 3 LOOP
+        PERFORM durable.fetch_entities('app', 'ends', lease => '1 ms');
+        PERFORM durable.advance_clock('1 s');
+    END LOOP;
+    PERFORM durable.fetch_entities('app', 'none');      -- takes note of the last lease
+END $$;
+SELECT instance_id, name, reason, detail, hint FROM durable.stuck WHERE instance_id LIKE '@%';
+SELECT durable.advance_clock('2 minutes') IS NOT NULL;
+CALL app.fetch();
+SELECT durable.complete_entity((app.last()).token, '[{}]', '3');
+CALL durable.drain();
+SELECT count(*) FROM durable.stuck WHERE instance_id LIKE '@%';
+
 -- everything that is refused changes nothing
 SELECT durable.signal_entity('counter', 'bad', 'add', 1);
 CALL app.fetch();

@@ -164,7 +164,7 @@ begin(Worker *w, const PGresult *res, int row)
 		return true;
 	}
 	print_error("could not start a command: %s", strerror(errno));
-	PQclear(worker_say(w, "SELECT durable.release_work(ARRAY[$1], '1 second')", 1, (const char *const *) &job->token));
+	PQclear(worker_say(w, "SELECT durable.release_work(ARRAY[$1], NULL)", 1, (const char *const *) &job->token));
 	job_free(job);
 	return false;
 }

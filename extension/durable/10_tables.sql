@@ -272,6 +272,7 @@ CREATE TABLE durable.queue_grant (
 -- the answer is remembered for a while.
 -- round: the fair order within a priority: the first waiting task of each key has a lower
 -- number than the second of any.  lost: leases of this attempt that ended without an answer.
+-- given_back: how often this attempt was given back by workers that cannot do it (release_work without a delay).
 CREATE TABLE durable.queued_task (
     id                bigint      NOT NULL,
     key               bigint      NOT NULL,
@@ -286,6 +287,7 @@ CREATE TABLE durable.queued_task (
     attempt           integer     NOT NULL,
     priority          integer     NOT NULL,
     lost              integer     NOT NULL DEFAULT 0,
+    given_back        integer     NOT NULL DEFAULT 0,
     session           bigint,
     state             "char"      NOT NULL,
     kind              "char"      NOT NULL,
@@ -309,7 +311,7 @@ CREATE INDEX queued_task_delayed ON durable.queued_task (queue, at) WHERE state 
 CREATE INDEX queued_task_leased ON durable.queued_task (queue, at) WHERE state = 'l';
 CREATE INDEX queued_task_sql ON durable.queued_task (queue, state) WHERE kind = 's';
 CREATE INDEX queued_task_session ON durable.queued_task (session) WHERE kind IN ('o', 'n') AND state = 'l';
-CREATE INDEX queued_task_lost ON durable.queued_task (queue) WHERE lost >= 3;
+CREATE INDEX queued_task_lost ON durable.queued_task (queue) WHERE lost >= 3 OR given_back >= 5;
 CREATE INDEX queued_task_answered ON durable.queued_task (at) WHERE state IN ('c', 'f');
 
 -- Names for functions, with options.  A registration counts for its owner, for

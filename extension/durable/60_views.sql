@@ -77,10 +77,11 @@ SELECT i.instance_id,
                           WHERE w.kind = 'activity' AND t.key = i.key AND t.execution = i.execution AND t.task = w.number
                             AND (t.last_failure IS NOT NULL OR t.handler = 'durable.wait_until')
                           UNION ALL
-                          SELECT q.attempt, q.last_failure ->> 'message', q.at, false, NULL
+                          SELECT CASE WHEN q.last_failure IS NOT NULL THEN q.attempt END,
+                                 coalesce(q.last_failure ->> 'message', 'workers have given it back, times: ' || nullif(q.given_back, 0)), q.at, false, NULL
                           FROM durable.queued_task q
-                          WHERE w.kind = 'activity' AND q.key = i.key AND q.execution = i.execution AND q.task = w.number
-                            AND q.last_failure IS NOT NULL AND (q.state IN ('r', 'd', 'h') OR q.state = 'l' AND q.handler IS NULL)
+                          WHERE w.kind IN ('activity', 'turn') AND q.key = i.key AND q.execution = i.execution AND q.task = w.number
+                            AND (q.last_failure IS NOT NULL OR q.given_back > 0) AND (q.state IN ('r', 'd', 'h') OR q.state = 'l' AND q.handler IS NULL)
                           UNION ALL
                           (SELECT c.parent_attempt,
                                   (SELECT p.failure ->> 'message' FROM durable.instance p
@@ -152,7 +153,8 @@ FROM durable.instance i
          WHERE w.kind = 'activity' AND t.key = i.key AND t.execution = i.execution AND t.task = w.number
            AND (t.last_failure IS NOT NULL OR t.handler = 'durable.wait_until')
          UNION ALL
-         SELECT CASE WHEN q.last_failure IS NOT NULL THEN q.attempt WHEN q.lost > 0 THEN q.lost + 1 END, q.last_failure ->> 'message',
+         SELECT CASE WHEN q.last_failure IS NOT NULL THEN q.attempt WHEN q.lost > 0 THEN q.lost + 1 END,
+                coalesce(q.last_failure ->> 'message', 'workers have given it back, times: ' || nullif(q.given_back, 0)),
                 CASE WHEN q.last_failure IS NOT NULL OR q.state = 'd' THEN q.at END, false, NULL, q.queue, q.worker, q.leased_at
          FROM durable.queued_task q
          WHERE w.kind IN ('activity', 'turn') AND q.key = i.key AND q.execution = i.execution AND q.task = w.number

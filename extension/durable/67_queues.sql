@@ -220,7 +220,8 @@ SELECT t.queue,
        t.lost,
        t.owner,
        CASE t.kind WHEN 'o' THEN 'turn' WHEN 'n' THEN 'entity' ELSE 'activity' END AS kind,
-       (t.session & 4294967295)::integer AS pid
+       (t.session & 4294967295)::integer AS pid,
+       t.given_back
 FROM durable.queued_task t
      LEFT JOIN durable.instance i USING (key)
 WHERE t.state = 'l' AND durable.may_see(t.owner);

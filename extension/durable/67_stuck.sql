@@ -27,7 +27,7 @@ WITH RECURSIVE suspended_range AS (
     SELECT n.owner FROM task_owner o, LATERAL (SELECT t.owner FROM durable.task_queue t WHERE t.owner > o.owner ORDER BY t.owner LIMIT 1) n
 ), quiet_queue (name, kind) AS (
     -- From which no worker has anything at present.
-    SELECT q.name, k.kind FROM durable.queue q, (VALUES ('e'::"char"), ('o'::"char")) k (kind)
+    SELECT q.name, k.kind FROM durable.queue q, (VALUES ('e'::"char"), ('n'::"char"), ('o'::"char")) k (kind)
     WHERE NOT EXISTS (SELECT FROM durable.queued_task l WHERE l.queue = q.name AND l.kind = k.kind AND l.state = 'l' AND l.at > durable.clock())
 ), found (key, reason, since, detail) AS (
     SELECT s.key, 'suspended', s.since, s.suspend_reason
@@ -60,13 +60,19 @@ WITH RECURSIVE suspended_range AS (
     FROM quiet_queue q,
          LATERAL (SELECT t.key, t.name, t.at FROM durable.queued_task t WHERE t.queue = q.name AND t.kind = q.kind AND t.state = 'r'
                   ORDER BY t.priority, t.round, t.id LIMIT 100) t
-    WHERE t.at < durable.clock() - interval '1 minute'
+    WHERE q.kind <> 'n' AND t.at < durable.clock() - interval '1 minute'
     UNION ALL
     SELECT t.key, CASE t.kind WHEN 'o' THEN 'turn loses leases' ELSE 'activity loses leases' END, t.scheduled_at,
            format('%s in queue %s: %s leases', t.name, q.name, t.lost)
     FROM durable.queue q,
          LATERAL (SELECT t.key, t.kind, t.name, t.lost, t.scheduled_at FROM durable.queued_task t
-                  WHERE t.queue = q.name AND t.lost >= 3 AND t.state IN ('r', 'd', 'l', 'h') LIMIT 100) t
+                  WHERE t.queue = q.name AND t.lost >= 3 AND t.kind <> 'n' AND t.state IN ('r', 'd', 'l', 'h') LIMIT 100) t
+    UNION ALL
+    SELECT t.key, CASE t.kind WHEN 'o' THEN 'turn given back' ELSE 'activity given back' END, t.scheduled_at,
+           format('%s in queue %s: %s times', t.name, q.name, t.given_back)
+    FROM durable.queue q,
+         LATERAL (SELECT t.key, t.kind, t.name, t.given_back, t.scheduled_at FROM durable.queued_task t
+                  WHERE t.queue = q.name AND t.given_back >= 5 AND t.kind <> 'n' AND t.state IN ('r', 'd', 'l', 'h') LIMIT 100) t
     UNION ALL
     SELECT t.key, 'activity fails', t.scheduled_at, concat_ws(': ', t.name, t.last_failure ->> 'message')
     FROM durable.queue q,
@@ -90,6 +96,20 @@ WITH RECURSIVE suspended_range AS (
                     AND NOT EXISTS (SELECT FROM durable.task_queue t WHERE t.key = i.key)
                     AND NOT EXISTS (SELECT FROM durable.queued_task q WHERE q.key = i.key AND q.state NOT IN ('c', 'f'))
                     AND NOT EXISTS (SELECT FROM durable.instance c WHERE c.parent_key = i.key AND c.status IN ('P', 'R', 'S'))) u
+), found_entity (entity_id, name, owner, reason, since, detail) AS (
+    -- Operations of external entities that are ready, or out.
+    SELECT t.input #>> '{}', t.name, t.owner, 'operations not fetched', t.at, format('%s in queue %s', t.name, q.name)
+    FROM quiet_queue q,
+         LATERAL (SELECT t.input, t.name, t.owner, t.at FROM durable.queued_task t WHERE t.queue = q.name AND t.kind = q.kind AND t.state = 'r'
+                  ORDER BY t.priority, t.round, t.id LIMIT 100) t
+    WHERE q.kind = 'n' AND t.at < durable.clock() - interval '1 minute'
+    UNION ALL
+    SELECT t.input #>> '{}', t.name, t.owner, CASE WHEN t.lost >= 3 THEN 'operations lose leases' ELSE 'operations given back' END, t.scheduled_at,
+           CASE WHEN t.lost >= 3 THEN format('%s in queue %s: %s leases', t.name, q.name, t.lost)
+                ELSE format('%s in queue %s: %s times', t.name, q.name, t.given_back) END
+    FROM durable.queue q,
+         LATERAL (SELECT t.input, t.name, t.owner, t.scheduled_at, t.lost, t.given_back FROM durable.queued_task t
+                  WHERE t.queue = q.name AND (t.lost >= 3 OR t.given_back >= 5) AND t.kind = 'n' AND t.state IN ('r', 'd', 'l') LIMIT 100) t
 )
 SELECT i.instance_id,
        i.name,
@@ -103,6 +123,8 @@ SELECT i.instance_id,
            WHEN 'turn not fetched' THEN 'SELECT check_name, detail, hint FROM durable.doctor() WHERE check_name = ''queues''; shows queues from which no worker fetches.'
            WHEN 'activity not fetched' THEN 'SELECT check_name, detail, hint FROM durable.doctor() WHERE check_name = ''queues''; shows queues from which no worker fetches.'
            WHEN 'turn loses leases' THEN format('SELECT * FROM durable.waiting WHERE instance_id = %L; shows the worker that has it and the next try.', i.instance_id)
+           WHEN 'turn given back' THEN 'No worker runs it. Does one have this orchestration in this version?'
+           WHEN 'activity given back' THEN 'No worker runs it. Does one have this activity in this version?'
            WHEN 'activity loses leases' THEN format('SELECT * FROM durable.waiting WHERE instance_id = %L; shows the worker that has it and the next try.', i.instance_id)
            WHEN 'nothing to wait for' THEN format('SELECT durable.suspend(%1$L); SELECT durable.resume(%1$L); runs it once more. Please report this.', i.instance_id)
            ELSE 'SELECT check_name, detail, hint FROM durable.doctor() WHERE NOT ok; shows why the work of this owner is not done.'
@@ -111,6 +133,16 @@ FROM (SELECT f.key, (array_agg(f.reason ORDER BY f.since))[1] AS reason, min(f.s
       FROM found f GROUP BY f.key ORDER BY 3 LIMIT 1000) f
      JOIN durable.instance i ON i.key = f.key
 WHERE durable.may_see(i.owner)
+UNION ALL
+(SELECT e.entity_id, e.name, e.owner, e.reason, e.since, e.detail,
+        CASE e.reason
+            WHEN 'operations not fetched' THEN 'SELECT check_name, detail, hint FROM durable.doctor() WHERE check_name = ''queues''; shows queues from which no worker fetches.'
+            WHEN 'operations lose leases' THEN format('SELECT * FROM durable.leases WHERE instance_id = %L; shows the worker that has them.', e.entity_id)
+            ELSE 'No worker runs them. Does one have this entity?'
+        END
+ FROM found_entity e
+ WHERE durable.may_see(e.owner)
+ ORDER BY e.since LIMIT 1000)
 UNION ALL
 SELECT NULL, NULL, NULL, 'not looked at', NULL,
        format('%s unfinished instances whose waits were not compared with the tables, %s suspended ones',
@@ -123,4 +155,4 @@ HAVING sum(t.n) FILTER (WHERE (t.status IN ('P', 'R') AND t.range NOT IN (SELECT
                            OR (t.status = 'S' AND t.range NOT IN (SELECT s.range FROM suspended_range s))) > 0;
 
 COMMENT ON VIEW durable.stuck IS
-    'instances that are suspended, whose work is overdue, whose activity fails again and again, whose work outside of the database is not done, or that wait for something that does not exist; looks at a limited number of rows';
+    'instances that are suspended, whose work is overdue, whose activity fails again and again, whose work outside of the database is not done, or that wait for something that does not exist; entities whose operations outside of the database are not run; looks at a limited number of rows';

@@ -2,7 +2,8 @@
  *
  * doctor_queues.c
  *		The checks of durable.doctor for work outside of the database: queues from which
- *		no worker fetches activities or turns, and work that loses one lease after the other.
+ *		no worker fetches activities or turns, and work that loses one lease after the other or
+ *		is given back again and again.
  *
  * Owns:	nothing
  * Called by: doctor.c
@@ -28,12 +29,15 @@
 
 static void check_fetched(Doctor *doctor);
 static void check_lost(Doctor *doctor);
+static void check_given_back(Doctor *doctor);
+static void list_work(StringInfo detail, uint64 nrows, const char *what, const char *times);
 
 void
 durable_doctor_check_queues(Doctor *doctor)
 {
 	check_fetched(doctor);
 	check_lost(doctor);
+	check_given_back(doctor);
 }
 
 /* A queue whose next work of a kind has waited for a minute, while none of that kind is leased. */
@@ -98,21 +102,54 @@ check_lost(Doctor *doctor)
 	StringInfoData detail;
 
 	initStringInfo(&detail);
+	list_work(&detail, nrows, "lost up to", "leases");
+	durable_doctor_say(doctor, "leases", nrows == 0,
+					   nrows == 0 ? "no task or turn loses one lease after the other" : detail.data,
+					   "Workers fetch this work and do not answer before the lease ends: they end, or need durable.extend_lease(). "
+					   "Such work is handed out once a minute at last. SELECT * FROM durable.leases; shows which worker has it now.");
+}
+
+/* Their workers do not have the code, or not in this version. */
+static void
+check_given_back(Doctor *doctor)
+{
+	static DurableSql given_back = {
+		.text = "SELECT t.queue, t.name, count(*), max(t.given_back), t.kind FROM durable.queued_task t"
+		" WHERE t.given_back >= 5 AND t.state IN ('r', 'd', 'l', 'h') AND " DOCTOR_VISIBLE("t.owner")
+		" GROUP BY 1, 2, 5 ORDER BY 3 DESC, 1, 2",
+		.nargs = 2,
+		.argtypes = {BOOLOID, OIDOID}
+	};
+	Datum		values[2] = {
+		BoolGetDatum(durable_client_may_see(BOOTSTRAP_SUPERUSERID)),
+		ObjectIdGetDatum(GetUserId())
+	};
+	uint64		nrows = durable_sql_run(&given_back, values, NULL, true, 0);
+	StringInfoData detail;
+
+	initStringInfo(&detail);
+	list_work(&detail, nrows, "given back up to", "times in a row");
+	durable_doctor_say(doctor, "given_back", nrows == 0,
+					   nrows == 0 ? "no task or turn is given back by one worker after the other" : detail.data,
+					   "Workers fetch this work and give it back, as they do when they do not have the code in the version that it needs. "
+					   "It is handed out every 30 s at last. Start a worker that has it, or terminate the instances.");
+}
+
+/* Rows of queue, name, count, the greatest number of times, kind. */
+static void
+list_work(StringInfo detail, uint64 nrows, const char *what, const char *times)
+{
 	for (uint64 i = 0; i < nrows && i < DOCTOR_LISTED; i++)
 	{
 		char		kind = durable_sql_char(i, 5);
 		bool		is_turn = kind == QUEUED_TURN;
 
-		appendStringInfo(&detail, "%s%s of %s \"%s\" in queue \"%s\" lost up to %d leases", i > 0 ? "; " : "",
+		appendStringInfo(detail, "%s%s of %s \"%s\" in queue \"%s\" %s %d %s", i > 0 ? "; " : "",
 						 durable_doctor_count_exactly(durable_sql_int8(i, 3), is_turn ? "turn" : "task", is_turn ? "turns" : "tasks"),
 						 is_turn ? "orchestration" : kind == QUEUED_BATCH ? "entity" : "activity", durable_sql_text(i, 2),
-						 durable_sql_text(i, 1), durable_sql_int4(i, 4));
+						 durable_sql_text(i, 1), what, durable_sql_int4(i, 4), times);
 	}
 	if (nrows > DOCTOR_LISTED)
-		appendStringInfo(&detail, "; and %d other names", (int) (nrows - DOCTOR_LISTED));
+		appendStringInfo(detail, "; and %d other names", (int) (nrows - DOCTOR_LISTED));
 	SPI_freetuptable(SPI_tuptable);
-	durable_doctor_say(doctor, "leases", nrows == 0,
-					   nrows == 0 ? "no task or turn loses one lease after the other" : detail.data,
-					   "Workers fetch this work and do not answer before the lease ends: they end, or need durable.extend_lease(). "
-					   "Such work is handed out once a minute at last. SELECT * FROM durable.leases; shows which worker has it now.");
 }

@@ -67,9 +67,18 @@ static DurableSql extend = {
 	6, {WORK_TOKEN_TYPES, TIMESTAMPTZOID, TIMESTAMPTZOID}
 };
 
+#define RELEASED(state, at, given_back) \
+	"UPDATE durable.queued_task t SET state = " state ", at = " at ", given_back = " given_back ", nonce = NULL, " \
+	"worker = NULL, leased_at = NULL FROM " WORK_TOKENS " WHERE " OF_ANY_TOKEN " AND t.state = 'l' RETURNING u.n::int4, t.queue"
+
 static DurableSql release = {
-	"UPDATE durable.queued_task t SET state = CASE WHEN $5 > $6 THEN 'd' ELSE 'r' END, at = $5, nonce = NULL, "
-	"worker = NULL, leased_at = NULL FROM " WORK_TOKENS " WHERE " OF_ANY_TOKEN " AND t.state = 'l' RETURNING u.n::int4, t.queue",
+	RELEASED("CASE WHEN $5 > $6 THEN 'd' ELSE 'r' END", "$5", "t.given_back"),
+	6, {WORK_TOKEN_TYPES, TIMESTAMPTZOID, TIMESTAMPTZOID}
+};
+
+/* After 1 s, 2 s, 4 s, ... 30 s. */
+static DurableSql give_back = {
+	RELEASED("'d'", "$5 + least(30, 1 << least(t.given_back, 5)) * '1 second'::interval", "t.given_back + 1"),
 	6, {WORK_TOKEN_TYPES, TIMESTAMPTZOID, TIMESTAMPTZOID}
 };
 
@@ -457,7 +466,9 @@ durable_release_work(PG_FUNCTION_ARGS)
 
 	durable_client_enter("release_work", "It is for workers outside of the database.");
 	durable_work_tokens(fcinfo, 0, &tokens);
-	delay = PG_ARGISNULL(1) ? 0 : durable_retry_interval_us(PG_GETARG_INTERVAL_P(1));
+	if (PG_ARGISNULL(1))
+		PG_RETURN_INT32(change(&give_back, &tokens, now, now, true));
+	delay = durable_retry_interval_us(PG_GETARG_INTERVAL_P(1));
 	if (delay < 0 || delay > WORK_LONGEST_LEASE_US)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -211,7 +211,8 @@ static DurableSql next_due = {
 
 static DurableSql put_one = {
 	"UPDATE durable.queued_task SET state = $3::\"char\", at = $4, attempt = $5, lost = $6, last_failure = $7, "
-	"leased_at = NULL, worker = NULL, nonce = CASE WHEN $8 THEN nonce END WHERE key = $1 AND id = $2",
+	"given_back = CASE WHEN attempt = $5 THEN given_back ELSE 0 END, leased_at = NULL, worker = NULL, "
+	"nonce = CASE WHEN $8 THEN nonce END WHERE key = $1 AND id = $2",
 	8, {INT8OID, INT8OID, CHAROID, TIMESTAMPTZOID, INT4OID, INT4OID, JSONBOID, BOOLOID}
 };
 

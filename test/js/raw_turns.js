@@ -139,6 +139,39 @@ main(async () => {
   is((await state("abandoned")).getOutput().getValue(), '"by its id"', "an answer that comes twice changes nothing");
   w.stream.cancel();
 
+  // What one worker after the other abandons comes back later each time.
+  w = turns([["Refused"]]);
+  await start("refused", "Refused");
+  const pauses = [];
+  for (let i = 1; i <= 3; i++) {
+    const item = await w.next(i);
+    await abandon(item.getCompletiontoken());
+    const since = Date.now();
+    await w.next(i + 1);
+    pauses.push(Date.now() - since);
+  }
+  check(pauses[0] >= 900 && pauses[1] >= 1900 && pauses[2] >= 3900, `abandoned turns come back after 1, 2 and 4 s: ${pauses}`);
+  await complete(w.items[3].getCompletiontoken(), [completed(1, COMPLETED)]);
+  w.stream.cancel();
+
+  // A sub-orchestration knows the call by the number that the SDK has given it.
+  w = turns([["Parent"], ["Child"]]);
+  await start("parent-of-7", "Parent");
+  const created = action(7, (a) => {
+    const sub = new pb.CreateSubOrchestrationAction();
+    sub.setName("Child");
+    sub.setInstanceid("child-7");
+    a.setCreatesuborchestration(sub);
+  });
+  await complete((await w.next()).getCompletiontoken(), [created]);
+  const child = started(await w.next(2)).getParentinstance();
+  is([child.getTaskscheduledid(), child.getName().getValue(), child.getOrchestrationinstance().getInstanceid()], [7, "Parent", "parent-of-7"], "the child's parent and its number for the call");
+  await complete(w.items[1].getCompletiontoken(), [completed(1, COMPLETED, { result: '"seven"' })]);
+  const told = (await w.next(3)).getOrchestratorrequest().getNeweventsList().find((e) => e.hasSuborchestrationinstancecompleted());
+  is(told.getSuborchestrationinstancecompleted().getTaskscheduledid(), 7, "and so does its answer");
+  await complete(w.items[2].getCompletiontoken(), [completed(8, COMPLETED)]);
+  w.stream.cancel();
+
   // A worker that is cut off: its turn is another one's at once.
   const other = connect();
   const lost = turns([["Cut"]], other);

@@ -97,6 +97,7 @@ static void pause_ends_batches(evutil_socket_t fd, short events, void *arg);
 static void pause_is_over(HubWork *work, WorkKind kind);
 static void hand_out(HubWork *work, WorkKind kind, PGresult *rows, int row);
 static WorkStream *stream_for(HubWork *work, WorkKind kind, const char *name, const char *version);
+static bool is_wanted(const HubWork *work, WorkKind kind, const char *name, const char *version);
 static void wait_for(HubWork *work, WorkKind kind);
 static void waited_turns(const Outcome *outcome, void *arg);
 static void waited_tasks(const Outcome *outcome, void *arg);
@@ -366,8 +367,8 @@ hand_out(HubWork *work, WorkKind kind, PGresult *rows, int row)
 
 	if (stream == NULL)
 	{
-		/* Another version of it may be wanted by a worker that is yet to come. */
-		leases_release(work, token, "2 seconds");
+		/* Workers may have no room at present, or want other versions; one that wants this one may be yet to come. */
+		leases_release(work, token, is_wanted(work, kind, PQgetvalue(rows, row, 2), PQgetvalue(rows, row, 3)) ? "1 second" : NULL);
 		return;
 	}
 	problem = proto_from_json(&message_work_item, PQgetvalue(rows, row, 5), (size_t) PQgetlength(rows, row, 5), &data);
@@ -395,6 +396,15 @@ stream_for(HubWork *work, WorkKind kind, const char *name, const char *version)
 			(best == NULL || stream->limit[kind] - stream->out[kind] > best->limit[kind] - best->out[kind]))
 			best = stream;
 	return best;
+}
+
+static bool
+is_wanted(const HubWork *work, WorkKind kind, const char *name, const char *version)
+{
+	for (const WorkStream *stream = work->streams; stream != NULL; stream = stream->next)
+		if (filter_accepts(stream->filter, kind, name, version))
+			return true;
+	return false;
 }
 
 /* --- waiting ------------------------------------------------------------------------------------------------- */

@@ -60,7 +60,7 @@ static const Statement complete_statements[WORK_KINDS] = {
 	[WORK_BATCH] = {"complete_entities", "SELECT durable.complete_entities($1, $2, $3, $4, 'skip')", 4}
 };
 static const Statement abandon_statement = {
-	"abandon", "SELECT durable.release_work(ARRAY[$1], '1 second')", 1
+	"abandon", "SELECT durable.release_work(ARRAY[$1], NULL)", 1
 };
 
 uint64_t	answers_stale;

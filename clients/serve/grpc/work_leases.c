@@ -77,7 +77,7 @@ leases_release(HubWork *work, const char *token, const char *delay)
 	array_add(&array, token);
 	buffer_add_byte(&array, '}');
 	values[0] = buffer_text(&array);
-	values[1] = delay;
+	values[1] = delay;			/* NULL: the engine chooses it */
 	work_statement(work, &release_statement, values);
 	buffer_free(&array);
 }
