@@ -80,6 +80,8 @@ sub sdk_report
 		next unless $line =~ /^\{"ok"/;
 		my $result = decode_json($line);
 
+		# PostgreSQL's test modules copy a test's output as bytes; from version 16 on a wide character there ends the test.
+		utf8::encode($_) foreach grep { defined } @{$result}{qw(name why)};
 		ok($result->{ok}, $result->{name}) or diag($result->{why});
 		$n++;
 	}
