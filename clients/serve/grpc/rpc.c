@@ -141,22 +141,38 @@ rpc_send(Call *call, const ProtoMessage *message, const char *json, size_t lengt
 
 /* --- errors ---------------------------------------------------------------------------------------------- */
 
+/* The first row that fits; docs/grpc.md has this table, too.  UNAVAILABLE: nothing was done. */
+static const struct
+{
+	const char *sqlstate;		/* or its beginning */
+	GrpcStatus	status;
+}			statuses[] = {
+	{"WF002", GRPC_ALREADY_EXISTS},
+	{"WF003", GRPC_NOT_FOUND},
+	{"WF004", GRPC_FAILED_PRECONDITION},
+	{"WF006", GRPC_RESOURCE_EXHAUSTED},
+	{"WF008", GRPC_OK},			/* an answer that comes too late */
+	{"WF009", GRPC_RESOURCE_EXHAUSTED},
+	{POOL_LOST, GRPC_UNKNOWN},
+	{POOL_FULL, GRPC_UNAVAILABLE},
+	{"08", GRPC_UNAVAILABLE},
+	{"0A", GRPC_UNIMPLEMENTED},
+	{"22", GRPC_INVALID_ARGUMENT},
+	{"25006", GRPC_UNAVAILABLE},	/* a standby */
+	{"28", GRPC_UNAUTHENTICATED},
+	{"40", GRPC_UNAVAILABLE},
+	{"42501", GRPC_PERMISSION_DENIED},
+	{"42", GRPC_INVALID_ARGUMENT},
+	{"53", GRPC_RESOURCE_EXHAUSTED},
+	{"54", GRPC_RESOURCE_EXHAUSTED},
+	{"55P03", GRPC_UNAVAILABLE},
+	{"55", GRPC_FAILED_PRECONDITION},
+	{"57", GRPC_UNAVAILABLE}
+};
+
 GrpcStatus
 rpc_status(const char *sqlstate)
 {
-	static const struct
-	{
-		const char *sqlstate;	/* or its beginning */
-		GrpcStatus	status;
-	}			statuses[] = {
-		{"WF003", GRPC_NOT_FOUND}, {"P0002", GRPC_NOT_FOUND}, {"WF002", GRPC_ALREADY_EXISTS}, {"WF004", GRPC_FAILED_PRECONDITION}, {"WF006", GRPC_RESOURCE_EXHAUSTED}, {"WF008", GRPC_OK},
-		{"WF009", GRPC_RESOURCE_EXHAUSTED}, {POOL_LOST, GRPC_UNKNOWN}, {"08", GRPC_UNAVAILABLE}, {"0A", GRPC_UNIMPLEMENTED},
-		{"28", GRPC_UNAUTHENTICATED}, {"42501", GRPC_PERMISSION_DENIED}, {"22", GRPC_INVALID_ARGUMENT},
-		{"42", GRPC_INVALID_ARGUMENT}, {"54", GRPC_RESOURCE_EXHAUSTED}, {POOL_FULL, GRPC_UNAVAILABLE}, {"53", GRPC_RESOURCE_EXHAUSTED},
-		{"55P03", GRPC_UNAVAILABLE}, {"55", GRPC_FAILED_PRECONDITION}, {"40", GRPC_UNAVAILABLE}, {"57", GRPC_UNAVAILABLE},
-		{"25006", GRPC_UNAVAILABLE}
-	};
-
 	for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)
 		if (strncmp(sqlstate, statuses[i].sqlstate, strlen(statuses[i].sqlstate)) == 0)
 			return statuses[i].status;
