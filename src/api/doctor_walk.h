@@ -1,7 +1,7 @@
 /*
  * doctor_walk.h
- *		What the walk over instances has found; for doctor_walk.c, which finds it, and
- *		doctor_findings.c, which says it.
+ *		The result of the scan of instances; doctor_walk.c collects it, and
+ *		doctor_findings.c reports it.
  */
 #ifndef DURABLE_DOCTOR_WALK_H
 #define DURABLE_DOCTOR_WALK_H
@@ -29,7 +29,7 @@ typedef struct OwnerCount
 typedef struct Walk
 {
 	Doctor	   *doctor;
-	int64		low;			/* looked at: keys up to here, and from high on */
+	int64		low;			/* instances with keys up to low, and from high on, were read */
 	int64		high;
 	int64		n_oldest;
 	int64		n_newest;
@@ -41,7 +41,7 @@ typedef struct Walk
 	TimestampTz suspended_at;	/* the latest one with a reason */
 	char	   *suspended_id;
 	char	   *suspended_why;
-	int			nbuffered;		/* looked at */
+	int			nbuffered;		/* number of buffered events that were checked */
 	int			nmistyped;
 	char	   *mistyped;
 	char	   *meant;
@@ -52,7 +52,7 @@ typedef struct Walk
 	char	   *orphan_parent;
 }			Walk;
 
-/* doctor_findings.c: a line for each check. */
+/* doctor_findings.c: adds a line for each check. */
 extern void durable_doctor_say_walk(Walk *walk);
 
 #endif							/* DURABLE_DOCTOR_WALK_H */

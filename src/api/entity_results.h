@@ -1,6 +1,6 @@
 /*
  * entity_results.h
- *		What a worker says of a batch of operations of an entity.
+ *		Checks the results that a worker sends for a batch of operations of an entity.
  */
 #ifndef DURABLE_ENTITY_RESULTS_H
 #define DURABLE_ENTITY_RESULTS_H
@@ -9,12 +9,12 @@
 #include "utils/jsonb.h"
 
 /*
- * {"results", "state", "actions"}, as run/entity_external.c reads them.  Raises 22023 when anything is not
- * as docs/external.md says.
+ * Makes {"results", "state", "actions"} for run/entity_external.c.  Raises 22023 if a member is
+ * not as docs/external.md describes it.
  */
 extern Jsonb *durable_entity_results(const Jsonb *results, const char *state, const Jsonb *actions);
 
-/* The same with the ids of the operations that have results; 22023 if there are more results. */
+/* Adds the ids of the operations that have results; raises 22023 if there are more results. */
 extern Jsonb *durable_entity_results_of(const Jsonb *payload, const Jsonb *ids);
 
 #endif							/* DURABLE_ENTITY_RESULTS_H */

@@ -1,6 +1,6 @@
 /*
  * http_instance.h
- *		The request that reads one instance, without PL/pgSQL.
+ *		Answers the HTTP request for one instance without PL/pgSQL, because it is frequent.
  */
 #ifndef DURABLE_HTTP_INSTANCE_H
 #define DURABLE_HTTP_INSTANCE_H
@@ -9,7 +9,7 @@
 #include "lib/stringinfo.h"
 #include "utils/jsonb.h"
 
-/* The part of a request that decides about its response.  Texts may be NULL. */
+/* The parts of a request that are used.  Texts may be NULL. */
 typedef struct HttpRequest
 {
 	const char *method;
@@ -19,10 +19,9 @@ typedef struct HttpRequest
 }			HttpRequest;
 
 /*
- * Appends the response to GET instances/ID in the form of durable.http_message, and
- * returns true.  False: it is another request, or one that is answered by an error;
- * then durable.http answers it, and nothing has been appended.  The caller has checked
- * the privileges.
+ * Appends the response to GET instances/ID in the form of durable.http_message, and returns
+ * true.  False: it is a different request, or its response is an error.  Then nothing was
+ * appended, and durable.http() answers it.  The caller has checked the privileges.
  */
 extern bool durable_http_instance(const HttpRequest *request, StringInfo message);
 

@@ -1,6 +1,6 @@
 /*
  * query_ranges.h
- *		The ranges of keys in which a query looks for a page, one part after the other.
+ *		The ranges of keys that a query searches for a page, in parts.
  */
 #ifndef DURABLE_QUERY_RANGES_H
 #define DURABLE_QUERY_RANGES_H
@@ -10,12 +10,12 @@
 typedef struct QueryRanges
 {
 	TallyRanges all;
-	int			next;			/* the first that was not asked for yet */
+	int			next;			/* the first range that was not returned yet */
 }			QueryRanges;
 
 /*
- * The next ranges with so many instances at least, as arrays of their first and last
- * keys; false: none is left.
+ * The next ranges, with at least that number of instances if there are enough, as arrays of
+ * their first and last keys; false: none is left.
  */
 extern bool durable_query_next_ranges(QueryRanges * ranges, int64 instances, Datum *first, Datum *last);
 

@@ -1,6 +1,6 @@
 /*
  * queue_api.h
- *		Queues, and who may take work from them.
+ *		Queues, and the privileges to use them.
  */
 #ifndef DURABLE_QUEUE_API_H
 #define DURABLE_QUEUE_API_H
@@ -8,13 +8,16 @@
 #include "queue_table.h"
 
 /*
- * For a registration of the current user: makes a queue without limits if there is none.
- * 42501 if it belongs to a role whose privileges the user does not have and whom not
- * everybody has to trust.
+ * For a registration by the current user: creates a queue without limits if it does not exist.
+ * Raises 42501 if the owner of the queue is a role whose privileges the user does not have,
+ * unless it is a superuser or the owner of the extension.
  */
 extern void durable_queue_require_or_make(const char *name);
 
-/* 42704 if there is no such queue, 42501 if the current user may not take work from it. */
+/*
+ * Raises 42704 if there is no such queue, 42501 if the current user may not take work from it.
+ * Returns whether the queue has limits for all workers together.
+ */
 extern bool durable_queue_require_work(const char *name);
 
 #endif							/* DURABLE_QUEUE_API_H */

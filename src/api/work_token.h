@@ -1,6 +1,6 @@
 /*
  * work_token.h
- *		Tokens of work that is out, and arguments that the functions of workers have in common.
+ *		Tokens of leased work, and arguments that the functions for workers share.
  */
 #ifndef DURABLE_WORK_TOKEN_H
 #define DURABLE_WORK_TOKEN_H
@@ -34,8 +34,9 @@ typedef struct Tokens
 }			Tokens;
 
 /*
- * work_fetch.c: for functions with the arguments queue, worker, how many (what), lease, names.  Takes QueuedTask
- * as wanted->kind and wanted->session say, and fills the rest of wanted.
+ * work_fetch.c: for functions with the arguments queue, worker, number ("what" names it), lease
+ * and names.  Leases tasks according to wanted->kind and wanted->session, and sets the other
+ * members of wanted.  Returns a List of QueuedTask.
  */
 extern List *durable_work_fetch(FunctionCallInfo fcinfo, QueuedWanted * wanted, const char *function, const char *what,
 								int most);
@@ -43,7 +44,7 @@ extern List *durable_work_fetch(FunctionCallInfo fcinfo, QueuedWanted * wanted, 
 /* The number of this session (queued_table.c) if that argument is true, else 0. */
 extern int64 durable_work_session(FunctionCallInfo fcinfo, int argno);
 
-/* 30 seconds if it is NULL. */
+/* A lease argument in microseconds; NULL: 30 seconds. */
 extern int64 durable_work_lease(FunctionCallInfo fcinfo, int argno);
 
 extern char *durable_work_make_token(const QueuedTask * task, int64 nonce);
@@ -62,22 +63,23 @@ extern char **durable_work_texts(FunctionCallInfo fcinfo, int argno, int n, cons
 
 pg_noreturn_compat extern void durable_work_bad_token(const char *text);
 
-/* WF008 */
+/* Raises WF008. */
 pg_noreturn_compat extern void durable_work_stale(const char *token);
 
-/* on_stale: "error" (false) or "skip" */
+/* An argument on_stale: "error" (false) or "skip" (true). */
 extern bool durable_work_skips_stale(FunctionCallInfo fcinfo, int argno);
 
 /*
- * May the caller work for the queue?  Asked once for each queue that follows another one; returns
- * whether it was asked and the queue has limits, so that completed work makes room for other work.
+ * Checks whether the caller may work for the queue, unless it is the one of the previous call
+ * (*checked).  Returns whether it was checked and has limits, so that completed work makes room
+ * for other work.
  */
 extern bool durable_work_check_queue(const char *queue, char **checked);
 
 /*
- * After the completion of tokens, of which done[i] were good and came from queues[i]: checks the
- * queues, wakes those that have room now, and raises WF008 for a stale token unless skips.  Returns
- * the number of those that were good.
+ * Called after the completion of tokens: those with done[i] were valid, and queues[i] is their
+ * queue.  Checks the queues, wakes waiting workers if there is room, and raises WF008 for a stale
+ * token unless skips.  Returns the number of valid tokens.
  */
 extern int	durable_work_completed(const Tokens *tokens, const bool *done, char **queues, bool skips);
 

@@ -8,7 +8,7 @@
 #include "nodes/pg_list.h"
 #include "nodes/parsenodes.h"
 
-/* Before a statement: what it may change.  After it: keeps what has changed. */
+/* before returns the functions that the statement may change.  after keeps copies of those that have changed. */
 extern List *durable_ddl_code_before(Node *statement);
 extern void durable_ddl_code_after(List *old_code);
 

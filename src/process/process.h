@@ -1,21 +1,21 @@
 /*
  * process.h
- *		The processes: launcher, coordinators, workers.
+ *		The background processes: launcher, coordinators and workers.
  */
 #ifndef DURABLE_PROCESS_H
 #define DURABLE_PROCESS_H
 
 #include "durable.h"
 
-/* What the launcher hands to the coordinator it starts (bgw_extra). */
+/* bgw_extra of a coordinator, which the launcher starts. */
 typedef struct CoordinatorStart
 {
 	Oid			database;
-	int32		entry;			/* in the databases of shared memory */
+	int32		entry;			/* index of the database in shared memory */
 	TimestampTz started;
 }			CoordinatorStart;
 
-/* What a coordinator hands to the worker it starts (bgw_extra). */
+/* bgw_extra of a worker, which a coordinator starts. */
 typedef struct WorkerStart
 {
 	Oid			database;
@@ -28,23 +28,17 @@ pg_noreturn_compat extern PGDLLEXPORT void durable_launcher_main(Datum arg);
 extern PGDLLEXPORT void durable_coordinator_main(Datum arg);
 extern PGDLLEXPORT void durable_worker_main(Datum arg);
 
-/* From _PG_init. */
+/* Called by _PG_init. */
 extern void durable_launcher_register(void);
 extern void durable_ddl_install_hooks(void);
 
 /*
- * retention.c, part of the coordinator: deletes a few finished instances that
- * are old enough, in a transaction of its own.  Returns ms until the next call.
+ * Parts of the coordinator.  Each runs in its own transaction, and returns the time until its
+ * next call in milliseconds.  retention.c deletes some finished instances whose retention is
+ * over, blame.c counts crashes of user code, fold.c adds up rows of durable.tally.
  */
 extern long durable_retention_step(void);
-
-/*
- * blame.c, part of the coordinator: counts crashes of user code, in a transaction of its
- * own.  Returns ms until the next call.
- */
 extern long durable_blame_step(void);
-
-/* fold.c, part of the coordinator: adds up durable.tally.  Returns ms until the next call. */
 extern long durable_fold_step(void);
 
 #endif							/* DURABLE_PROCESS_H */

@@ -1,6 +1,6 @@
 /*
  * admission.h
- *		Lets activities in SQL that wait in queues begin.
+ *		Admits activities in SQL that wait in queues: they become tasks.
  */
 #ifndef DURABLE_ADMISSION_H
 #define DURABLE_ADMISSION_H
@@ -8,15 +8,15 @@
 #include "unit.h"
 
 /*
- * A step for all queues of the database; deletes old answers, too.  Runs in the caller's
- * transaction, which commits at once.  Returns how many activities may begin now;
- * *next: when there is to be another step, unless the commit of some work asks for one.
+ * One step for all queues of the database.  Also deletes old answers of workers.  Runs in the
+ * caller's transaction, which commits directly afterwards.  Returns the number of activities
+ * that may begin; *next: when the next step is due, unless a commit requests one before.
  */
 extern int	durable_admission_step(TimestampTz *next);
 
 /*
- * The same as a unit of work, for durable.drain; *scan is not used.  UNIT_FULL: another
- * process has a queue locked, so there may be more.
+ * The same as a unit of work, for durable.drain(); scan is not used.  UNIT_FULL: another process
+ * has locked a queue, so there may be more.
  */
 extern UnitResult durable_admission_unit(Oid owner, UnitScan *scan);
 

@@ -1,6 +1,6 @@
 /*
  * companion.h
- *		A second process that keeps the call stack of a long burst alive.
+ *		A second process that keeps the orchestration running between its calls.
  */
 #ifndef DURABLE_COMPANION_H
 #define DURABLE_COMPANION_H
@@ -8,27 +8,26 @@
 #include "turn.h"
 
 /*
- * The worker's side.  All of it is an acceleration: whatever the companion says
- * or fails to say, the worker's own replay decides in the end.
+ * These functions run in the worker.  The companion only saves replays: if it does not answer as
+ * expected, the worker runs the turn itself.
  */
 
 /*
- * Lets the companion run that instance from the top, or starts the process.
- * False: not now.
+ * Lets the companion run that instance from the beginning, or starts the process.  False: it
+ * is not available now.
  */
 extern bool durable_companion_begin(Instance *instance, Handler *handler);
 
-/* Is it in the middle of this instance, with no history but what it has seen? */
+/* Does the companion run this instance, and has it seen all but the new events of its history? */
 extern bool durable_companion_runs(const Instance *instance);
 
 /*
- * Tells it the new events and takes the activities that the orchestration asks for
- * next: their calls are added to the history.  False:
- * the orchestration did something else; it is the worker's turn.
+ * Sends the new events, and adds the calls of activities that the orchestration makes next to
+ * the history.  False: the orchestration did something else, and the worker has to run the turn.
  */
 extern bool durable_companion_step(Instance *instance, TimestampTz clock);
 
-/* Stops its run, if it is in one. */
+/* Stops the companion's run, if there is one. */
 extern void durable_companion_stop(void);
 
 extern PGDLLEXPORT void durable_companion_main(Datum arg);

@@ -3,9 +3,8 @@
  *		The messages between a worker and its companion.
  *
  * Messages, in both directions: one byte, then jsonb.
- *	worker -> companion		B object		begin: what the run needs
- *							A history		answer: events, see history.c; preceded by
- *											B too
+ *	worker -> companion		B object		begin: the data of the run; an A follows
+ *							A history		answer: new events, see history.c
  *							S				stop
  *							A and S for a run that has ended are ignored
  *	companion -> worker		C [history, custom status]	calls
@@ -18,12 +17,12 @@
 #include "storage/dsm.h"
 #include "storage/shm_mq.h"
 
-/* What a worker hands to its companion (bgw_extra). */
+/* bgw_extra of a companion. */
 typedef struct CompanionStart
 {
 	dsm_handle	segment;
 	Oid			database;
-	int32		slot;			/* the worker's */
+	int32		slot;			/* of the worker */
 }			CompanionStart;
 
 #define MESSAGE_BEGIN	'B'
@@ -32,7 +31,7 @@ typedef struct CompanionStart
 #define MESSAGE_CALLS	'C'
 #define MESSAGE_END		'E'
 
-/* One end of it, in either process. */
+/* One end of the link. */
 typedef struct CompanionLink
 {
 	dsm_segment *segment;
@@ -42,25 +41,25 @@ typedef struct CompanionLink
 	shm_mq_handle *in;
 }			CompanionLink;
 
-/* The worker's end; false: no segment is to be had.  Memory: the current context. */
+/* Creates the worker's end in the current memory context; false: no segment is available. */
 extern bool durable_link_create(CompanionLink *link);
 
 /*
- * The companion's end: first to know whom to connect as, and when it has connected to
- * be ready for messages.  False: the worker has gone already.
+ * The companion's end.  attach reads the database and the role to connect as; false: the worker
+ * has detached already.  open, after the connection, makes the link ready for messages.
  */
 extern bool durable_link_attach(CompanionLink *link, dsm_handle handle);
 extern void durable_link_open(CompanionLink *link);
 
-/* Has it done so? */
+/* In the worker: has the companion opened the link? */
 extern bool durable_link_is_open(const CompanionLink *link);
 
-/* False when the other end has gone. */
+/* False if the other end has detached. */
 extern bool durable_link_send(CompanionLink *link, char kind, const Jsonb *body);
 
 /*
- * The kind of the next message, its body (NULL: none) in the current context; 0: none
- * in that time (-1: no limit), or the other end has gone.
+ * Returns the kind of the next message, and its body in the current context (NULL: none); 0: no
+ * message came within the time (-1: no limit), or the other end has detached.
  */
 extern char durable_link_receive(CompanionLink *link, Jsonb **body, long timeout_ms);
 

@@ -1,6 +1,6 @@
 /*
  * compensation.h
- *		Undoes the steps of an instance that has failed or was terminated.
+ *		Runs the compensations of an instance that has failed or was terminated.
  */
 #ifndef DURABLE_COMPENSATION_H
 #define DURABLE_COMPENSATION_H
@@ -8,15 +8,16 @@
 #include "batch.h"
 
 /*
- * The instance is about to end with that failure.  Starts the orchestration that runs its
- * compensations, if there are any; returns the failure with the id of that one.
+ * The instance is about to end with that failure.  Starts an instance that runs its
+ * compensations, if there are any.  Returns the failure, to which the id of that instance is
+ * added.
  */
 extern Jsonb *durable_compensation_start(Batch * batch, Instance *instance, Jsonb *failure);
 
 /* Have its compensations been started? */
 extern bool durable_compensation_is_started(const Instance *instance);
 
-/* continue_as_new: the events that the next execution begins with. */
+/* continue_as_new: appends the compensations that the next execution takes over. */
 extern void durable_compensation_keep(const Replay *replay, HistoryEvent ***kept, int *nkept, int *allocated);
 
 #endif							/* DURABLE_COMPENSATION_H */

@@ -1,6 +1,6 @@
 /*
  * instance.h
- *		The two ways in which a unit changes an instance: an event, and a transition.
+ *		Changes an instance: appends events, and performs transitions of its status.
  */
 #ifndef DURABLE_INSTANCE_H
 #define DURABLE_INSTANCE_H
@@ -11,17 +11,17 @@
 extern void durable_instance_add_event(Batch * batch, Instance *instance, HistoryType type,
 										int32 task, const char *name, const Jsonb *payload);
 
-/* The same for the answer to a call of an activity or sub-orchestration; attempt 0: not known. */
+/* Appends the answer to a call of an activity or sub-orchestration; attempt 0: not known. */
 extern void durable_instance_add_answer(Batch * batch, Instance *instance, HistoryType type,
 										 int32 task, int32 attempt, const Jsonb *payload);
 
-/* An event that has come too late: the instance has ended. */
+/* Records an event that has come after the end of the instance. */
 extern void durable_instance_drop_event(Batch * batch, Instance *instance, const Message *message);
 
-/* All transitions; the states are drawn in execution.c. */
-/* Failed becomes Running. */
+/* The transition from Failed to Running (rewind). */
 extern void durable_instance_reopen(Instance *instance);
 
+/* All other transitions; execution.c has a diagram of the states. */
 extern void durable_instance_set_status(Instance *instance, char status, const char *reason);
 
 #endif							/* DURABLE_INSTANCE_H */

@@ -1,6 +1,6 @@
 /*
  * lease.h
- *		Taking work from queues, and what becomes of leases that end.
+ *		Leases of work from queues: taking work, expired leases, and failed attempts.
  */
 #ifndef DURABLE_LEASE_H
 #define DURABLE_LEASE_H
@@ -8,26 +8,27 @@
 #include "queued_table.h"
 
 /*
- * Takes tasks (QueuedTask) from a queue within its limits, wanted->limit at most.  NIL when it
- * is paused or there are none; or, with *busy, when another transaction has a limited queue
- * locked.  Tasks of instances that are gone, terminated or suspended are put aside.
+ * Leases tasks of a queue within its limits, wanted->limit at most, as a List of QueuedTask.
+ * NIL if the queue is paused or there are no tasks, and, with *busy, if another transaction has
+ * locked a limited queue.  Tasks of deleted or terminated instances are removed, those of
+ * suspended ones are held.
  */
 extern List *durable_lease_take(QueuedWanted * wanted, bool *busy);
 
-/* Is there anything to take?  If not, *next is when that may change without a commit that wakes. */
+/* Is there a task to take?  If not, *next is when that may change, unless a commit wakes the session before. */
 extern bool durable_lease_available(QueuedWanted * wanted, TimestampTz *next);
 
-/* Makes ready what is due, and what was leased for too long. */
+/* Makes delayed tasks ready that are due, and ends leases that have expired. */
 extern void durable_lease_expire(const char *queue, TimestampTz now);
 
 /*
- * The attempt, whose row is locked, has failed.  Tries it again as its retry policy says, or
- * sends the failure as the answer.  Returns whether it is tried again.
+ * The attempt, whose row is locked, has failed.  Schedules another attempt according to the
+ * retry policy, or sends the failure as the answer.  Returns whether there is another attempt.
  */
 extern bool durable_lease_fail(const QueuedTask * task, const Jsonb *failure, int sqlerrcode, bool retryable,
 							   TimestampTz now);
 
-/* The answer of an activity goes to its instance. */
+/* Sends the answers of activities to their instances. */
 extern void durable_lease_send(List *messages);
 
 #endif							/* DURABLE_LEASE_H */

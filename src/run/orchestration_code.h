@@ -1,6 +1,6 @@
 /*
  * orchestration_code.h
- *		Which code an instance runs: the function of today, or a copy of what it was.
+ *		Decides which code an instance runs: the present function, or a copy of its old code.
  */
 #ifndef DURABLE_ORCHESTRATION_CODE_H
 #define DURABLE_ORCHESTRATION_CODE_H
@@ -9,8 +9,8 @@
 #include "handler.h"
 
 /*
- * The function to run, or NULL: then the instance is parked.  An instance that begins is
- * pinned to it.  Again: after the function was found to be stale.
+ * The function to run; NULL: the instance was suspended.  An instance that begins is pinned to
+ * its code.  find_again: after the function was found to be stale.
  */
 extern Handler *durable_orchestration_find(Batch * batch, Instance *instance);
 extern Handler *durable_orchestration_find_again(Batch * batch, Instance *instance);

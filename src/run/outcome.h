@@ -1,6 +1,6 @@
 /*
  * outcome.h
- *		What becomes of a turn's result, and of an execution that ends.
+ *		Applies the result of a turn, and ends executions and instances.
  */
 #ifndef DURABLE_OUTCOME_H
 #define DURABLE_OUTCOME_H
@@ -10,12 +10,12 @@
 #include "runner.h"
 
 /*
- * Applies what a turn has come to, whoever has run it; its new events are in the
- * instance's history.  Runs short activities, or makes tasks of them, as names are
- * found in that schema besides the search_path (InvalidOid: none).  Ends the execution,
- * begins the next one or suspends the instance.  True: another turn may run at once.
- * Decisions become rows when the execution ends, else with durable_outcome_carry_out,
- * when the unit is done with the instance.
+ * apply applies the result of a turn, whose new events are in the instance's history.  It
+ * dispatches activities (durable_dispatch_run; namespace is passed to it), ends the execution,
+ * begins the next one, or suspends the instance.  True: another turn can run at once.
+ *
+ * The other decisions become rows when the execution ends, else by carry_out, which is called
+ * when the unit has finished with the instance.
  */
 extern bool durable_outcome_apply(Batch * batch, Instance *instance, const TurnResult *result,
 								  Oid namespace);
@@ -25,7 +25,7 @@ extern void durable_outcome_carry_out(Batch * batch, Instance *instance);
 extern void durable_outcome_start(Batch * batch, Instance *instance, const Decision *decision,
 								  int attempt, TimestampTz start_at);
 
-/* The execution and the instance end with that status. */
+/* Ends the execution and the instance with that status. */
 extern void durable_outcome_finish(Batch * batch, Instance *instance, char status,
 								  Jsonb *output, Jsonb *failure);
 

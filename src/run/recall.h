@@ -1,6 +1,6 @@
 /*
  * recall.h
- *		Long histories that this process has in memory from its last units.
+ *		Keeps long histories in memory from one unit to the next.
  */
 #ifndef DURABLE_RECALL_H
 #define DURABLE_RECALL_H
@@ -8,12 +8,12 @@
 #include "turn.h"
 
 /*
- * Gives a locked instance the beginning of its stored history, as far as it is known
- * here.  What was given stays valid until the next durable_recall_keep.
+ * Sets the beginning of a locked instance's history, as far as this process has it.  The events
+ * are valid until the next durable_recall_keep.
  */
 extern void durable_recall_history(Instance *instance);
 
-/* The unit has stored these instances: keeps the histories of those that may go on. */
+/* The unit has stored these instances: keeps the histories of those that may continue. */
 extern void durable_recall_keep(List *instances);
 
 #endif							/* DURABLE_RECALL_H */

@@ -1,16 +1,16 @@
 /*
  * rewind.h
- *		An instance that has failed goes on where it was.
+ *		Rewinds a failed instance: it continues from the point where it failed.
  */
 #ifndef DURABLE_REWIND_H
 #define DURABLE_REWIND_H
 
 #include "batch.h"
 
-/* Has it failed, and is among these messages one that it takes all the same? */
+/* Is the instance Failed, and is one of these messages for a failed instance? */
 extern bool durable_rewind_wants(const Instance *instance, const List *messages);
 
-/* The message MESSAGE_REWIND to an instance that has failed: it may be run after that. */
+/* Applies MESSAGE_REWIND to a failed instance; afterwards it can run. */
 extern void durable_rewind_apply(Batch * batch, Instance *instance, const Message *message);
 
 #endif							/* DURABLE_REWIND_H */

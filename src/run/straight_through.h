@@ -1,6 +1,6 @@
 /*
  * straight_through.h
- *		A turn with its activities within it.
+ *		Runs a turn together with its activities, without a replay after each of them.
  */
 #ifndef DURABLE_STRAIGHT_THROUGH_H
 #define DURABLE_STRAIGHT_THROUGH_H
@@ -8,9 +8,10 @@
 #include "batch.h"
 
 /*
- * A turn with its activities within it, if that is likely to go; false:
- * it did not, and nothing of it is left.  in_burst: there have been many in a row.
- * pays: do so again if there are more.  learn: turn by turn it has gone.
+ * run runs a turn with its activities if that is likely to succeed; false: it did not succeed,
+ * and its effects were rolled back.  in_burst: the instance has called many activities in a
+ * row.  *pays: the next ones should be run in the same way.  learn is called after a turn whose
+ * activities ran between turns.
  */
 extern bool durable_straight_run(Batch * batch, Instance *instance, Handler *handler, Turn *turn,
 								 bool in_burst, bool *pays);

@@ -1,6 +1,6 @@
 /*
  * verify.h
- *		Dry runs: does the history of an instance fit some code?
+ *		Dry runs, which check whether the history of an instance matches some code.
  */
 #ifndef DURABLE_VERIFY_H
 #define DURABLE_VERIFY_H
@@ -8,16 +8,15 @@
 #include "handler.h"
 #include "instance_table.h"
 
-/* What is in the way of running that code. */
 typedef struct Verdict
 {
-	const char *problem;		/* NULL: it fits */
+	const char *problem;		/* why the instance cannot run that code; NULL: it can */
 	int			line;			/* of the code; 0: not known */
 } Verdict;
 
 /*
- * Replays the instance's stored history with that code, as the current user, who has to be
- * its owner.  Nothing is written, and no activity is run.
+ * Replays the instance's stored history with that code.  The current user is the instance's
+ * owner.  Nothing is written, and no activity is run.
  */
 extern Verdict durable_verify_instance(Instance *instance, Handler *handler);
 

@@ -19,7 +19,7 @@ typedef enum CrashesOf
 typedef struct BlamedRow
 {
 	CrashesOf	of;
-	bool		exists;			/* although it could not be locked */
+	bool		exists;			/* the row exists; set also if it could not be locked */
 	int64		key;			/* of the instance or the entity */
 	ItemPointerData tid;
 	Oid			owner;

@@ -1,6 +1,6 @@
 /*
  * engine.h
- *		Is this engine allowed to run here?  The row of durable.engine.
+ *		The row of durable.engine, which says whether the engine may run in this database.
  */
 #ifndef DURABLE_ENGINE_H
 #define DURABLE_ENGINE_H
@@ -9,19 +9,18 @@
 #include "shmem.h"
 
 /*
- * Reads durable.engine with engine SQL (own SPI connection, in the caller's
- * transaction) and notes the result in shared memory.  Returns true when units
- * may run: not paused, and the database is the one that the engine's rows were
- * written in (or has no instances yet).
+ * Reads durable.engine in the caller's transaction, with its own SPI connection, and stores
+ * the result in shared memory.  Returns whether units may run: the engine is not paused, and
+ * the rows of its tables were written in this database (or there are no instances yet).
  */
 extern bool durable_engine_check(bool *paused, HeldReason *held);
 
-/* Is the extension of the library's version?  If not, its tables may be others.  Engine SQL. */
+/* Does the version of the extension match the library?  If not, the tables may differ.  Runs engine SQL. */
 extern bool durable_engine_fits(void);
 
 /*
- * Takes the lock that DROP EXTENSION waits for and looks whether the extension
- * is there.  Every unit starts with it.
+ * Takes a lock that conflicts with DROP EXTENSION, and returns whether the extension exists.
+ * Every unit begins with this call.
  */
 extern bool durable_engine_lock(void);
 

@@ -42,7 +42,7 @@ typedef struct EntityRow
 	TimestampTz held_until;		/* 0: it is not held */
 	TimestampTz problem_at;		/* 0: it has none */
 	int16		crashes;
-	bool		is_out;			/* a batch of its operations is in a queue, or out, or has results to be applied */
+	bool		is_out;			/* a batch of its operations is in a queue, is leased, or has results to be applied */
 	bool		is_text;		/* the state is a text (verbatim.h) */
 	char	   *queue;			/* of an external entity; NULL: its operations run in the database */
 	Jsonb	   *state;			/* NULL: none */
@@ -51,42 +51,42 @@ typedef struct EntityRow
 }			EntityRow;
 
 /*
- * Locks the owner's entity of that id; makes it if it does not exist.  False: another
- * transaction has it, or is making or deleting it; nobody is waited for.  The row is in
- * CurrentMemoryContext.  is_new: it was made, and is to be deleted if it comes to nothing.
+ * Locks the owner's entity of that id, and creates it if it does not exist.  False: another
+ * transaction has locked it, or is creating or deleting it; it is not waited for.  The row is in
+ * CurrentMemoryContext.  is_new: it was created; the caller deletes it if it is not used.
  */
 extern bool durable_entity_lock(Oid owner, const char *id, TimestampTz now, EntityRow *row, bool *is_new);
 
-/* EntityRow: writes those that were locked by this transaction, and deletes others. */
+/* List of EntityRow that this transaction has locked. */
 extern void durable_entity_update(List *rows);
 extern void durable_entity_delete(List *rows);
 
-/* The state of an entity as it is now, as a value for SQL; false: there is none. */
+/* The present state of an entity, as a value for SQL; false: there is no such entity. */
 extern bool durable_entity_state_of(Oid owner, const char *id, Jsonb **state);
 
 /*
- * Operations that wait and are due, as messages, at most limit: those that could not be run
- * before (due is DT_NOBEGIN), in the order of their ids, then those that were for later.
+ * Waiting operations that are due, as a List of Message, at most limit.  First those that could
+ * not be run before (due is DT_NOBEGIN), in the order of their ids, then scheduled ones.
  */
 extern List *durable_operation_read(Oid owner, int64 key, TimestampTz now, int limit);
 
-/* Message: writes those that wait until due.  One with id 0 gets an id. */
+/* List of Message; insert stores their due, and assigns an id to a message with id 0. */
 extern void durable_operation_insert(List *messages);
 extern void durable_operation_delete(List *messages);
 
 /*
- * Deletes operations that wait, of these ids (a bigint[]), and returns them in their order.  The caller has the
- * entity's row locked.
+ * Deletes the waiting operations with these ids (a bigint[]), and returns them in their order.
+ * The caller has locked the entity's row.
  */
 extern List *durable_operation_take(Oid owner, int64 key, Datum ids);
 
 /* Does a call of that execution wait? */
 extern bool durable_operation_waits(Oid owner, int64 key, int64 sender, int32 execution);
 
-/* Tells the entities of that name that have a batch out to look what has become of their registration. */
+/* The registration of that name has changed: entities that have a batch of operations out check it again. */
 extern void durable_entity_recheck(const char *name, TimestampTz now);
 
-/* Raises 55000 when something was added to a table that keeps it from being written. */
+/* Raises 55000 if an object was added to one of the tables that prevents writing (table_write.h). */
 extern void durable_entity_check_tables(void);
 
 #endif							/* DURABLE_ENTITY_TABLE_H */

@@ -1,6 +1,6 @@
 /*
  * history_table.h
- *		The table durable.history: what happened in each instance.
+ *		The table durable.history: the events of each instance.
  */
 #ifndef DURABLE_HISTORY_TABLE_H
 #define DURABLE_HISTORY_TABLE_H
@@ -24,28 +24,27 @@ enum
 extern DurableTable durable_history_table;
 
 /*
- * Reads the stored events of the instance's present execution into its replay, behind
- * those that it has already; raises XX001 when there are more or fewer than the
- * instance has.  Between the two others,
- * for as many instances as are wanted.
+ * load reads the stored events of the instance's present execution and appends them to its
+ * replay.  Raises XX001 if their number is not the one in durable.instance.  It is called
+ * between open and close, for any number of instances.
  */
 extern void durable_history_open(DurableScan *scan);
 extern void durable_history_load(DurableScan *scan, Instance *instance);
 extern void durable_history_close(DurableScan *scan);
 
-/* Instance: writes their events that are not stored yet. */
+/* List of Instance: writes their events that are not stored yet. */
 extern void durable_history_insert(List *instances);
 
 /*
- * Instance: writes the events that came when they had ended.  Their numbers leave one
- * out behind the history, which durable.history() gives to the end.
+ * List of Instance: writes the events that came after their end.  The number that follows
+ * the history is left out: durable.history() uses it for the end of the instance.
  */
 extern void durable_history_insert_dropped(List *instances);
 
 /* Deletes the histories of these instances (a bigint[]).  The caller is in SPI. */
 extern void durable_history_discard(Datum keys);
 
-/* Raises 55000 when something was added to the table that keeps it from being written. */
+/* Raises 55000 if an object was added to the table that prevents writing (table_write.h). */
 extern void durable_history_check_table(void);
 
 #endif							/* DURABLE_HISTORY_TABLE_H */

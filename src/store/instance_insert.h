@@ -19,18 +19,18 @@ typedef struct NewInstance
 	const Jsonb *input;			/* or NULL */
 	const Jsonb *tags;			/* or NULL */
 	const char *trace;			/* for the workers of an external orchestration, or NULL */
-	TimestampTz start_at;		/* it does not start before this time; created_at: at once */
+	TimestampTz start_at;		/* not before this time; created_at: at once */
 	const char *waiting;		/* for its start (waiting.c), or NULL */
 	TimestampTz created_at;
-	int64		parent_key;		/* 0: it has no parent, and the next four are not set */
+	int64		parent_key;		/* 0: it has no parent, and the next four members are not set */
 	int32		parent_execution;
 	int32		parent_task;
 	int32		parent_attempt;
 	int32		parent_call;	/* parent_task, as the program of the parent knows it */
 	char		close_policy;	/* CLOSE_*, or '\0' for NULL */
-	bool		replaces;		/* takes the place of a finished instance with that id */
-	bool		created;		/* result: the row was inserted; false: the id is taken, or */
-	bool		undecided;		/* another transaction that has not ended decides this */
+	bool		replaces;		/* it replaces a finished instance with that id */
+	bool		created;		/* result: the row was inserted */
+	bool		undecided;		/* result: the end of another transaction decides whether the id is taken */
 	TimestampTz put_off_since;	/* see batch_children.c; 0: this is the first attempt */
 }			NewInstance;
 
@@ -38,15 +38,12 @@ typedef struct NewInstance
 extern void durable_instance_insert(NewInstance *row);
 
 /*
- * Inserts a row unless its id is taken, and sets created.  Waits for a transaction that
- * inserts or deletes an instance with that id.  The caller is connected to SPI.
+ * Inserts a row unless its id is taken, and sets created.  Waits for another transaction that
+ * inserts or deletes an instance with that id.  The caller has connected to SPI.
  */
 extern void durable_instance_insert_unless_taken(NewInstance *row);
 
-/*
- * The same for many rows (NewInstance).  Waits for no transaction: sets undecided
- * instead.
- */
+/* The same for a List of NewInstance.  Sets undecided instead of waiting for a transaction. */
 extern void durable_instance_insert_children(List *rows);
 
 /* Part of durable_instance_check_table. */

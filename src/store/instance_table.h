@@ -35,7 +35,7 @@ extern DurableTable durable_instance_table;
 /* Instance.runs_at of an external orchestration while a turn of it is in its queue. */
 #define TURN_IS_OUT		PG_INT32_MAX
 
-/* A row, while a unit has it locked; and what the unit knows of the instance besides. */
+/* A row that a unit has locked, and the state of the instance within the unit. */
 typedef struct Instance
 {
 	/* as loaded */
@@ -55,7 +55,7 @@ typedef struct Instance
 	TimestampTz created_at;
 	TimestampTz started_at;		/* 0: not yet */
 	TimestampTz completed_at;	/* 0: not yet */
-	char	   *parent_instance_id; /* NULL: none, or gone */
+	char	   *parent_instance_id; /* NULL: it has no parent, or the parent was deleted */
 	int64		parent_key;		/* 0: none */
 	int32		parent_execution;
 	int32		parent_task;
@@ -64,90 +64,91 @@ typedef struct Instance
 	Jsonb	   *output;
 	Jsonb	   *failure;
 	Jsonb	   *custom_status;
-	Jsonb	   *tags;			/* only durable_instance_read reads tags, trace and parent_call */
+	Jsonb	   *tags;			/* tags, trace and parent_call are set by durable_instance_read only */
 	char	   *trace;
 	int32		parent_call;	/* parent_task, as the program of the parent knows it */
 	char	   *waiting;		/* see waiting.c */
 	char	   *suspend_reason;
-	int			crashes;		/* counted by blame.c, in fifths; 0 as a rule */
-	int32		dispatched;		/* activities of calls up to this one run or have run, or are
-								 * tasks; -1: those of all calls */
-	int32		runs_at;		/* the orchestration cannot get further before its history has
-								 * so many events; 0: not known; TURN_IS_OUT */
+	int			crashes;		/* counted by blame.c, in fifths (flight.h) */
+	int32		dispatched;		/* the activities up to this call have run or are tasks; -1: all of them */
+	int32		runs_at;		/* number of events that the history must have before a turn makes progress;
+								 * 0: not known; or TURN_IS_OUT */
 	char		stored_status;	/* the status as it was loaded */
-	int32		dropped_events; /* that came when it had ended, as loaded */
+	int32		dropped_events; /* number of events that came after the end, as loaded */
 
 	/* in memory */
 	MemoryContext context;		/* lives as long as the instance does */
 	MemoryContext run;			/* state of the replay, reset for each turn */
 	Replay		replay;
-	int			applied;		/* decisions in events before this one are rows, or were given up */
-	int			wait_line;		/* line of the orchestration that waits, 0 unknown */
-	int			entity_calls;	/* calls that concern entities and have been carried out */
-	int			entities_from;	/* those behind are events from here on */
-	List	   *again;			/* activities that a rewind schedules again: numbers of tasks */
-	TimestampTz rewound_from;	/* when it had ended, 0: it had not, or has not been rewound */
-	bool		was_failed;		/* when it was read */
-	bool		put_off;		/* goes on in the next batch */
-	bool		leaves_children;	/* it was terminated, its sub-orchestrations go on */
-	List	   *dropped;		/* HistoryEvent: further ones that came when it had ended */
+	int			applied;		/* the decisions in events before this index have been carried out */
+	int			wait_line;		/* line of the orchestration that waits; 0: not known */
+	int			entity_calls;	/* number of calls concerning entities that have been carried out */
+	int			entities_from;	/* further such calls are events from this index on */
+	List	   *again;			/* numbers of the tasks that a rewind schedules again */
+	TimestampTz rewound_from;	/* when it had ended before it was rewound; 0: it was not rewound */
+	bool		was_failed;		/* it was Failed when it was loaded */
+	bool		put_off;		/* it continues in the next batch */
+	bool		leaves_children;	/* it was terminated without its sub-orchestrations */
+	List	   *dropped;		/* HistoryEvent: events that came after the end, in this unit */
 	bool		input_changed;	/* by continue_as_new */
-	bool		version_changed;	/* same */
-	bool		discard_history;	/* continued as new: delete the old execution's rows */
+	bool		version_changed;	/* by continue_as_new */
+	bool		discard_history;	/* continue_as_new: delete the history of the old execution */
 }			Instance;
 
 /*
- * The owner's instances of these keys that could be locked (FOR NO KEY UPDATE SKIP
- * LOCKED), as Instance, each in a memory context of its own in the given one.  Others
- * are being run, or are gone.
+ * Locks the owner's instances with these keys (FOR NO KEY UPDATE SKIP LOCKED).  Returns those
+ * that could be locked, as Instance, each in its own child context of parent.
  */
 extern List *durable_instance_lock(Oid owner, const int64 *keys, int nkeys, MemoryContext parent);
 
 /*
- * The owner's instances of these keys as the snapshot of that scan sees them, not locked.
- * The scan is durable_instance_table's, by key.
+ * The owner's instance with that key as the snapshot of the scan sees it, without a lock; NULL:
+ * there is none.  The scan is one of durable_instance_table by key.
  */
 struct DurableScan;
 extern Instance *durable_instance_read(struct DurableScan *scan, Oid owner, int64 key, MemoryContext parent);
 
-/* The status of an instance; '\0': it is gone. */
+/* The status of an instance; '\0': it does not exist. */
 extern char durable_instance_status(int64 key);
 
 /* Is it unfinished, and in that execution? */
 extern bool durable_instance_is_in(int64 key, int32 execution);
 
 /*
- * Locks an instance so that its status stays as it is until the end of the transaction:
- * FOR SHARE SKIP LOCKED.  '\0': another transaction has it locked, or it is gone.
+ * Locks an instance FOR SHARE SKIP LOCKED, so that its status does not change until the end of
+ * the transaction.  '\0': another transaction has locked it, or it does not exist.
  */
 extern char durable_instance_lock_status(int64 key);
 
-/* Instance: those that have ended before, and got events since. */
-/* Unfinished instances of that owner.  Reads the whole table. */
+/* The number of unfinished instances of that owner.  Reads the whole table. */
 extern int64 durable_instance_count_live(Oid owner);
 
+/* List of Instance: stores the number of events that came after their end. */
 extern void durable_instance_count_dropped(List *instances);
 
 /*
- * Unfinished instances of that owner and name: their keys, at most so many, in their order
- * after that one.  begun: only those that have a history.
+ * Keys of unfinished instances of that owner and name, higher than "after", in their order, at
+ * most limit.  begun: only of instances that have a history.
  */
 extern List *durable_instance_find_unfinished(Oid owner, const char *name, bool begun, int64 after, int limit);
 
-/* A handler as the column has it: without the name, if the signature begins with that. */
+/*
+ * Column handler omits the instance's name if the signature begins with it.  shorten yields the
+ * value of the column, lengthen the signature, as a copy.
+ */
 extern const char *durable_instance_shorten(const char *signature, const char *name);
-extern char *durable_instance_lengthen(const char *stored, const char *name);	/* the other way round, copied */
+extern char *durable_instance_lengthen(const char *stored, const char *name);
 
 /*
- * Waits until it has the instance locked as a unit would; NULL when it is gone or not the
- * owner's.
+ * Locks the instance as a unit does, and waits for other transactions; NULL: it does not exist
+ * or has another owner.
  */
 extern Instance *durable_instance_wait_for(Oid owner, int64 key, MemoryContext parent);
 
-/* Instance: writes what a unit may change of them. */
+/* List of Instance: writes the columns that a unit may change. */
 extern void durable_instance_update(List *instances, TimestampTz now);
 
-/* Raises 55000 when something was added to the table that keeps it from being written. */
+/* Raises 55000 if an object was added to the table that prevents writing (table_write.h). */
 extern void durable_instance_check_table(void);
 
 #endif							/* DURABLE_INSTANCE_TABLE_H */

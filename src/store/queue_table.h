@@ -7,7 +7,7 @@
 
 #include "durable.h"
 
-/* The period of a rate is counted in so many parts, and the one that is running. */
+/* Starts are counted in this many parts of the rate's period, and in the current part. */
 #define QUEUE_PARTS		20
 
 typedef struct QueueRow
@@ -23,25 +23,28 @@ typedef struct QueueRow
 	int64		newest_part;	/* number of the newest, since the epoch of timestamps */
 }			QueueRow;
 
-/* Reads it; false: there is none. */
+/* Reads the queue; false: it does not exist. */
 extern bool durable_queue_read(const char *name, QueueRow *queue);
 
-/* The same, locked until the end of the transaction; false: another transaction has it locked, or it is gone. */
+/* The same, locked until the end of the transaction; false: another transaction has it locked, or it does not exist. */
 extern bool durable_queue_lock(const char *name, QueueRow *queue);
 
-/* Does anything hold for all workers together, so that taking work needs the lock? */
+/* Has it a limit for all workers together?  Then the caller locks the queue to take work. */
 extern bool durable_queue_is_limited(const QueueRow *queue);
 
-/* How many may begin now; if none, *next is when that may change. */
+/* How many tasks may begin now; if none, *next is when that may change. */
 extern int	durable_queue_starts_left(QueueRow *queue, TimestampTz now, TimestampTz *next);
 
-/* Writes down that so many begin now.  The caller has it locked. */
+/* Stores that n tasks begin now.  The caller has locked the queue. */
 extern void durable_queue_count_starts(QueueRow *queue, TimestampTz now, int n);
 
-/* Sessions that wait for work of that kind (queued_table.h) wait for that key (waiter.c); no instance has it. */
+/*
+ * The key for which sessions wait (waiter.c) that want work of that kind (queued_table.h).  No
+ * instance has this key.
+ */
 extern int64 durable_queue_waiter_key(const char *name, char kind);
 
-/* At commit: wakes those sessions; those that wait for work of any kind. */
+/* Wake at commit the sessions that wait for work of that kind, or of any kind. */
 extern void durable_queue_wake_kind(const char *name, char kind);
 extern void durable_queue_wake(const char *name);
 

@@ -1,15 +1,15 @@
 /*
  * registry.h
- *		Registered orchestrations and activities, cached per process.
+ *		Registered orchestrations, activities and entities, cached in each process.
  *
- * The cache is filled by durable_registry_load, which runs engine SQL, so never while
- * user code is on the stack.  A registration applies to a role, in this order, if
+ * durable_registry_load fills the cache.  It runs engine SQL, so it must not be called while
+ * user code is on the stack.  A registration applies to a role, in this order of precedence, if
  *
  *	1. the role made it itself;
  *	2. a superuser or the owner of the extension made it;
- *	3. the role has the privileges of the role that made it.  Not for superusers,
- *	   who have everybody's privileges: otherwise anybody could give names to
- *	   functions that superusers then run.
+ *	3. the role has the privileges of the role that made it.  This does not apply to
+ *	   superusers, who have the privileges of all roles: otherwise any role could define names
+ *	   that superusers then use.
  */
 #ifndef DURABLE_REGISTRY_H
 #define DURABLE_REGISTRY_H
@@ -44,8 +44,8 @@ typedef struct Registration
 }			Registration;
 
 /*
- * Must be called before a unit, or before a client asks, and outside user code;
- * cheap when nothing changed.  force: whether anything changed or not.
+ * Loads the registrations if they have changed, or always with force.  Must be called before a
+ * unit and before the look-ups of a client.
  */
 extern void durable_registry_load(bool force);
 
@@ -53,35 +53,34 @@ extern void durable_registry_load(bool force);
 extern const DurableQuota *durable_registry_quota(Oid owner);
 
 /*
- * NULL when there is none that counts for that role.  The result is valid for the
- * current transaction.  Of the versions of an orchestration it is the newest: the one
- * that its owner registered last, where registering a version again does not count.
+ * The registration of that name that applies to the role; NULL: there is none.  The result is
+ * valid until the end of the transaction.  Of an orchestration it is the newest version: the
+ * one that its owner registered last, where registering a version again does not count.
  */
 extern const Registration *durable_registry_orchestration(const char *name, Oid role);
 extern const Registration *durable_registry_activity(const char *name, Oid role);
 extern const Registration *durable_registry_entity(const char *name, Oid role);
 
 /*
- * Other versions of an orchestration by the same owner: that one, or NULL; and all that
- * have a version (char *), the newest first.
+ * Versions of an orchestration by the same owner: the given one, or NULL; and all versions
+ * (char *), the newest first.
  */
 extern const Registration *durable_registry_version(const Registration *newest, const char *version);
 extern List *durable_registry_versions(const Registration *newest);
 
 /*
- * Was it made by the role itself, or by somebody whom everybody has to trust?  Else
- * it counts because the role is a member of another one, and may have more rights
- * than that: see durable_handler_registration.
+ * Was it made by the role itself, a superuser or the owner of the extension?  Else it applies
+ * because of a role membership, and the role may have more privileges than the one that made
+ * it: see durable_handler_registration.
  */
 extern bool durable_registry_is_trusted(const Registration *registration, Oid role);
 
-/* Names (char *) that count for that role; kind "orchestration", "activity" or "entity". For suggestions. */
+/* Names (char *) that apply to that role, for hints; kind is "orchestration", "activity" or "entity". */
 extern List *durable_registry_names(const char *kind, Oid role);
 
 /*
- * This transaction changed registrations: its own look-ups read the tables each
- * time until it ends, because it may roll back to a savepoint; the others hear of
- * it at commit.
+ * This transaction has changed registrations.  Its own look-ups read the tables each time until
+ * it ends, because it may roll back to a savepoint.  Other processes are notified at commit.
  */
 extern void durable_registry_changed(void);
 

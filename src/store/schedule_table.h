@@ -1,6 +1,6 @@
 /*
  * schedule_table.h
- *		durable.schedule: which orchestrations are started at which times.
+ *		The table durable.schedule: orchestrations that are started at certain times.
  */
 #ifndef DURABLE_SCHEDULE_TABLE_H
 #define DURABLE_SCHEDULE_TABLE_H
@@ -23,21 +23,21 @@ typedef struct ScheduleRow
 	TimestampTz starts_at;		/* DT_NOBEGIN: none */
 	TimestampTz ends_at;		/* DT_NOEND: none */
 	bool		is_paused;
-	TimestampTz seen_until;		/* times up to this one are done with */
+	TimestampTz seen_until;		/* times up to this one have been handled */
 	TimestampTz last_time;		/* DT_NOBEGIN: none yet */
 	char	   *last_instance;	/* or NULL */
 	int64		missed;
 	int64		skipped;
-	List	   *running;		/* ids of instances that had not ended when it was looked */
+	List	   *running;		/* ids of the instances that were unfinished at the last look */
 }			ScheduleRow;
 
-/* False if there is one of that owner and name. */
+/* False if the owner has a schedule of that name. */
 extern bool durable_schedule_insert(const ScheduleRow *row);
 
-/* The row, locked; false if there is none.  It waits for whoever else has it locked. */
+/* Reads and locks the row; false if it does not exist.  Waits for other transactions. */
 extern bool durable_schedule_lock(Oid owner, const char *name, ScheduleRow *row);
 
-/* All columns of a row that is locked. */
+/* Writes all columns of a row that is locked. */
 extern void durable_schedule_update(const ScheduleRow *row);
 
 extern void durable_schedule_delete(Oid owner, const char *name);
@@ -46,8 +46,8 @@ extern void durable_schedule_delete(Oid owner, const char *name);
 extern List *durable_schedule_names(Oid owner);
 
 /*
- * Owners of schedules of that name whose privileges the role has: itself first.  No
- * more than two.
+ * Owners of schedules of that name whose privileges the role has, the role itself first.  At
+ * most two: more are as ambiguous.
  */
 extern List *durable_schedule_owners(Oid role, const char *name);
 

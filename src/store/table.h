@@ -1,10 +1,10 @@
 /*
  * table.h
- *		The engine's tables without SQL: opening them, and their columns by name.
+ *		Access to the engine's tables without SQL: opening them, and their columns.
  *
- * A table is one DurableTable, of the file that owns it: its name, the indexes that
- * it is searched by, and its columns, in the order of an enum in that file's header.
- * Where the columns are is found out at first use and remembered.
+ * A DurableTable, in the file that owns the table, has its name, the indexes that are used for
+ * searches, and its columns in the order of an enum in that file's header.  OIDs and attribute
+ * numbers are looked up at first use and cached.
  */
 #ifndef DURABLE_TABLE_H
 #define DURABLE_TABLE_H
@@ -22,10 +22,10 @@ typedef struct DurableTable
 	int			ncolumns;
 	const char *columns[DURABLE_TABLE_MAX_COLUMNS];
 
-	/* table.c's: */
-	bool		known;			/* the rest is right */
+	/* private to table.c */
+	bool		known;			/* the members below are valid */
 	bool		watched;
-	uint64		version;		/* counted up whenever it is found out anew */
+	uint64		version;		/* incremented whenever they are looked up */
 	Oid			oid;
 	Oid			index_oids[DURABLE_TABLE_MAX_INDEXES];
 	AttrNumber	attnums[DURABLE_TABLE_MAX_COLUMNS];
@@ -33,13 +33,13 @@ typedef struct DurableTable
 }			DurableTable;
 
 /*
- * The table, locked; the caller closes it with table_close.  No rights are
- * checked: nobody has any on these tables, and what may be read or written is
- * decided before.  Raises 42704 when the extension is not in this database.
+ * Opens and locks the table; the caller closes it with table_close.  No privileges are checked:
+ * users have none on these tables, and the callers decide which rows a user may access.  Raises
+ * 42704 if the database does not have the extension.
  */
 extern Relation durable_table_open(DurableTable *table, LOCKMODE mode);
 
-/* One of its indexes, when the table is open; AccessShareLock as every scan takes. */
+/* Opens one of its indexes with AccessShareLock.  The table is open. */
 extern Relation durable_table_open_index(DurableTable *table, int which);
 
 #endif							/* DURABLE_TABLE_H */

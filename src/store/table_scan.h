@@ -1,6 +1,6 @@
 /*
  * table_scan.h
- *		Reading the engine's tables through an index, or by the place of a row.
+ *		Reading the engine's tables through an index or by TID.
  *
  *		DurableScan scan;
  *
@@ -11,10 +11,9 @@
  *			... durable_scan_int8(&scan, INBOX_KEY) ...
  *		durable_scan_close(&scan);
  *
- * Columns and indexes are those of the DurableTable, by the place in its arrays.  Each
- * open takes a snapshot as a statement does: under read committed, rows that were
- * committed before are seen.  On an error the abort of the (sub)transaction lets go of
- * everything.
+ * Columns and indexes are numbered as in the arrays of the DurableTable.  Each open takes a
+ * snapshot as a statement does: under read committed it sees rows that were committed before.
+ * On an error the abort of the (sub)transaction releases everything.
  */
 #ifndef DURABLE_TABLE_SCAN_H
 #define DURABLE_TABLE_SCAN_H
@@ -35,17 +34,17 @@ typedef struct DurableScan
 {
 	DurableTable *table;
 	Relation	heap;
-	int			by;				/* which of its indexes */
-	Relation	index;			/* NULL: rows are fetched by their place only */
+	int			by;				/* number of the index */
+	Relation	index;			/* NULL: rows are fetched by TID only */
 	Snapshot	snapshot;
 	IndexScanDesc scan;
-	TupleTableSlot *slot;		/* the row at hand */
+	TupleTableSlot *slot;		/* the current row */
 	int			nkeys;
 	ScanKeyData keys[DURABLE_SCAN_MAX_KEYS];
 
-	/* durable_scan_limit */
+	/* see durable_scan_limit */
 	int64		limit_us;		/* 0: none */
-	AttrNumber	limit_by;		/* in the index */
+	AttrNumber	limit_by;		/* column of the index */
 	int64		limit_after;
 	instr_time	began;
 	int64		stopped_at;
@@ -55,43 +54,43 @@ typedef struct DurableScan
 extern void durable_scan_open(DurableScan *scan, DurableTable *table, int by, LOCKMODE mode);
 extern void durable_scan_close(DurableScan *scan);
 
-/* From now on it sees what the other one sees, which is closed after it. */
+/* Uses the snapshot of another scan, which is closed later. */
 extern void durable_scan_share_snapshot(DurableScan *scan, const DurableScan *other);
 
-/* How things are now, whatever the isolation level; no lock is left behind. */
+/* With the latest snapshot, whatever the isolation level; close_latest releases the lock on the table. */
 extern void durable_scan_open_latest(DurableScan *scan, DurableTable *table, int by);
 extern void durable_scan_close_latest(DurableScan *scan);
 
 /*
- * What is looked for: a column of the index, and a function of pg_catalog with the
- * btree strategy that it stands for.  Forget makes room for the keys of another
- * search in the same scan.
+ * Adds a condition: a column of the index, a btree strategy and its function of pg_catalog.
+ * forget_keys removes all conditions, for another search in the same scan.
  */
 extern void durable_scan_key(DurableScan *scan, int column, StrategyNumber strategy,
 							 RegProcedure function, Datum value);
 extern void durable_scan_forget_keys(DurableScan *scan);
 
 /*
- * Before durable_scan_begin: let the scan end when it has been going for so long and
- * is among remains of what is gone, with a bigint column of the index above that
- * value.  stopped_at is what the column was there, INT64_MAX when it did not stop.
+ * Called before durable_scan_begin.  Limits the time that the scan spends on dead index
+ * entries: after us microseconds it ends at such an entry, if the bigint column of the index is
+ * greater than "after" there.  stopped_at is the value of the column; INT64_MAX: it did not
+ * stop.
  */
 extern void durable_scan_limit(DurableScan *scan, int column, int64 after, int64 us);
 
-/* Rows in the order of the index; false: there is no more. */
+/* Moves to the next row in the order of the index; false: there is none. */
 extern void durable_scan_begin(DurableScan *scan);
 extern bool durable_scan_next(DurableScan *scan);
 
-/* The row at that place; false: it is not there, or no longer, for this snapshot. */
+/* Moves to the row with that TID; false: it is not visible to the snapshot. */
 extern bool durable_scan_fetch(DurableScan *scan, ItemPointer tid);
 
 /*
- * Locks the row at hand as FOR NO KEY UPDATE SKIP LOCKED does; then its newest version
- * is at hand.  False: another transaction holds it, or it is gone.
+ * Locks the current row as FOR NO KEY UPDATE SKIP LOCKED does.  Its newest version becomes the
+ * current row.  False: another transaction has locked it, or it was deleted.
  */
 extern bool durable_scan_lock(DurableScan *scan);
 
-/* The row at hand; integers that are NULL read as 0, others as NULL. */
+/* Columns of the current row.  A NULL is 0 for integers, and a NULL pointer for other types. */
 extern ItemPointerData durable_scan_tid(DurableScan *scan);
 extern TransactionId durable_scan_xmin(DurableScan *scan);
 extern Datum durable_scan_datum(DurableScan *scan, int column, bool *isnull);
@@ -103,6 +102,6 @@ extern char durable_scan_char(DurableScan *scan, int column);
 extern Oid	durable_scan_oid(DurableScan *scan, int column);
 extern TimestampTz durable_scan_timestamptz(DurableScan *scan, int column);
 extern char *durable_scan_text(DurableScan *scan, int column);	/* copied */
-extern Jsonb *durable_scan_jsonb(DurableScan *scan, int column);	/* same, detoasted */
+extern Jsonb *durable_scan_jsonb(DurableScan *scan, int column);	/* the same, detoasted */
 
 #endif							/* DURABLE_TABLE_SCAN_H */

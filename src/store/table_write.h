@@ -1,6 +1,6 @@
 /*
  * table_write.h
- *		Writing to the engine's tables without a statement.
+ *		Writing to the engine's tables without SQL.
  *
  *		static DurableWritable inbox = {.table = &durable_inbox_table, .sequence = "inbox_id_seq"};
  *		DurableWriter *writer = durable_writer_open(&inbox);
@@ -10,10 +10,10 @@
  *		durable_writer_insert(writer);
  *		durable_writer_close(writer);
  *
- * Columns are those of the DurableTable, by the place in its array.  A writer is open
- * for as long as rows are written, within one (sub)transaction; there is an active
- * snapshot, no user code runs, and there is one writer at a time for a table.  On
- * an error the abort of the (sub)transaction lets go of everything.
+ * Columns are numbered as in the array of the DurableTable.  A writer is opened and closed in
+ * the same (sub)transaction.  While it is open there is an active snapshot, no user code runs,
+ * and no other writer is open for the table.  On an error the abort of the (sub)transaction
+ * releases everything.
  */
 #ifndef DURABLE_TABLE_WRITE_H
 #define DURABLE_TABLE_WRITE_H
@@ -26,13 +26,13 @@ typedef struct DurableWriter DurableWriter;
 
 typedef struct DurableWritable
 {
-	DurableTable *table;		/* all its indexes are kept up */
-	uint64		columns;		/* those that are written, a bit for each; 0: all */
-	const char *sequence;		/* in schema durable; for durable_writer_next, or NULL */
-	bool		deletes;		/* rows go without statements, too: in all of those of the table */
-	bool		holds;			/* clients write row after row: see table_write_held.c */
-	DurableWriter *held;		/* table_write_held.c's: NULL, or the writer of this transaction */
-	struct WritableState *state;	/* table_write.c's: NULL until first use */
+	DurableTable *table;		/* all its indexes are maintained */
+	uint64		columns;		/* columns that are written, DURABLE_COLUMN_BIT; 0: all */
+	const char *sequence;		/* in schema durable, for durable_writer_next; or NULL */
+	bool		deletes;		/* rows are also deleted by writers; set in all writables of the table */
+	bool		holds;			/* the writer stays open for the next row: see table_write_held.c */
+	DurableWriter *held;		/* private to table_write_held.c: the writer of this transaction, or NULL */
+	struct WritableState *state;	/* private to table_write.c: NULL until first use */
 }			DurableWritable;
 
 #define DURABLE_COLUMN_BIT(column)	(UINT64CONST(1) << (column))
@@ -41,8 +41,8 @@ typedef struct DurableWritable
 extern DurableWriter *durable_writer_open(DurableWritable *writable);
 
 /*
- * Raises 55000 when something has been added to the table that keeps it from being
- * written; rows are also inserted, or only updated.  Only reads.
+ * Raises 55000 if an object was added to the table that prevents writing without SQL, such as a
+ * trigger.  inserts: rows are inserted, not only updated.  Writes nothing.
  */
 extern void durable_writer_check(DurableWritable *writable, bool inserts);
 
@@ -50,34 +50,33 @@ extern void durable_writer_check(DurableWritable *writable, bool inserts);
 extern int64 durable_writer_next(DurableWriter *writer);
 
 /*
- * A value of the row that is written next; column counts those of the table
- * from 0.  One that is not set is NULL, in an update too.  Values by reference must
- * stay where they are until the writer is closed.  A NULL pointer is NULL.
+ * Sets a column of the next row.  A column that is not set is NULL, also in an update.  Values
+ * by reference must stay valid until the writer is closed.  A NULL pointer is NULL.
  */
 extern void durable_writer_set(DurableWriter *writer, int column, Datum value);
 extern void durable_writer_set_text(DurableWriter *writer, int column, const char *value);
 extern void durable_writer_set_jsonb(DurableWriter *writer, int column, const Jsonb *value);
 
-/* In an update: what the row has there already. */
+/* In an update: the column keeps its value. */
 extern void durable_writer_keep(DurableWriter *writer, int column);
 
 /*
- * Writes the row; nothing is set afterwards.  Columns that the writer does not write
- * get their defaults in an insert, and stay as they are in an update.  Inserted
- * rows may be collected until the writer is closed.
+ * Writes the row, and clears its columns for the next one.  Columns that are not written get
+ * their defaults in an insert, and keep their values in an update.  Inserted rows may be
+ * collected until the writer is closed.
  *
- * The row of an update or delete must be one that nobody else can change: it was
- * seen with a snapshot taken under a lock that keeps others away.  If somebody
- * did, that is 40001 under repeatable read, and XX000 otherwise.
+ * The caller holds a lock that prevents other transactions from changing the row that it
+ * updates or deletes, and has seen it with a snapshot taken under that lock.  A concurrent
+ * change raises 40001 under repeatable read, and XX000 otherwise.
  */
 extern void durable_writer_insert(DurableWriter *writer);
 extern void durable_writer_update(DurableWriter *writer, ItemPointer tid);
 extern void durable_writer_delete(DurableWriter *writer, ItemPointer tid);
 
 /*
- * Inserts the row unless another one has the same key in that unique index of the
- * table, and waits for no transaction: where the end of another transaction decides it, nothing
- * is inserted and KEY_UNDECIDED returned.  The row is written at once.
+ * Inserts the row unless another one has the same key in that unique index of the table.  Waits
+ * for no transaction: if the end of another transaction decides, nothing is inserted and the
+ * result is KEY_UNDECIDED.  The row is written at once.
  */
 typedef enum KeyOutcome
 {
@@ -88,15 +87,16 @@ typedef enum KeyOutcome
 
 extern KeyOutcome durable_writer_insert_unless_taken(DurableWriter *writer, int which_index);
 
-/* Where it is, right after KEY_INSERTED. */
+/* The TID of the row, directly after KEY_INSERTED. */
 extern ItemPointerData durable_writer_inserted_tid(DurableWriter *writer);
 
-/* After it, the rows are seen by what this transaction does next. */
+/* Writes the collected rows; later commands of the transaction see them. */
 extern void durable_writer_close(DurableWriter *writer);
 
 /*
- * Closes the tables that writers have left open.  A utility statement must find them
- * closed; writers leave none open unless it has been said that it will.
+ * Utility statements must find the tables closed.  release_held closes those that writers have
+ * left open (DurableWritable.holds).  Writers leave tables open only after allow_held, which the
+ * file calls that calls release_held before utility statements.
  */
 extern void durable_writer_release_held(void);
 extern void durable_writer_allow_held(void);

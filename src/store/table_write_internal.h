@@ -1,6 +1,6 @@
 /*
  * table_write_internal.h
- *		What table_write.c and table_write_unique.c know of a table and of a writer.
+ *		State of a writer; for table_write.c, table_write_held.c and table_write_unique.c only.
  */
 #ifndef DURABLE_TABLE_WRITE_INTERNAL_H
 #define DURABLE_TABLE_WRITE_INTERNAL_H
@@ -10,7 +10,7 @@
 #include "nodes/execnodes.h"
 #include "table_write.h"
 
-/* Inserted rows that are collected for one call of the table's access method. */
+/* Number of inserted rows that are collected for one call of the table access method. */
 #define ROWS_TOGETHER	64
 
 typedef struct WrittenIndex
@@ -23,69 +23,69 @@ typedef struct WrittenIndex
 typedef struct ColumnDefault
 {
 	AttrNumber	column;
-	bool		required;		/* must not be null */
-	Datum		value;			/* if there is no expression */
+	bool		required;		/* NOT NULL */
+	Datum		value;			/* the default, if expression is NULL */
 	ExprState  *expression;
 }			ColumnDefault;
 
-/* What has to be known for writing. */
+/* The cached description of a table for writing. */
 typedef struct WritableState
 {
-	uint64		version;		/* of the DurableTable; 0: nothing is known */
-	MemoryContext context;		/* of the rest; it is made anew with it */
+	uint64		version;		/* of the DurableTable; 0: not valid */
+	MemoryContext context;		/* of the other members; replaced together with them */
 	Oid			sequence;
-	int			nwritten;		/* columns that are written, by their place in the table's list */
+	int			nwritten;		/* columns that are written, as indexes into DurableTable.columns */
 	int			written[DURABLE_TABLE_MAX_COLUMNS];
 	TupleDesc	row;
 	int			nindexes;
 	WrittenIndex *indexes;
 	int			ndefaults;
 	ColumnDefault *defaults;	/* of columns that are not written */
-	const char *missing;		/* a column that is not written and must not be null, or NULL */
-	EState	   *estate;			/* for these, and for expressions and predicates of indexes */
+	const char *missing;		/* a NOT NULL column without a value, or NULL */
+	EState	   *estate;			/* for defaults, and for expressions and predicates of indexes */
 }			WritableState;
 
 struct DurableWriter
 {
 	DurableTable *table;
 	WritableState *state;
-	bool		is_held;		/* the tables stay open when it is closed */
+	bool		is_held;		/* the table stays open when the writer is closed */
 	MemoryContext context;		/* of the writer itself and of its rows */
 	Relation	relation;
-	Relation   *indexes;		/* a partial one is NULL until a row belongs into it */
+	Relation   *indexes;		/* a partial index is NULL until a row satisfies its predicate */
 	CommandId	command;
 	Datum		values[DURABLE_TABLE_MAX_COLUMNS];
 	bool		nulls[DURABLE_TABLE_MAX_COLUMNS];
 	bool		kept[DURABLE_TABLE_MAX_COLUMNS];
-	TupleTableSlot *old;		/* row to be updated */
-	TupleTableSlot *rows[ROWS_TOGETHER];	/* made when they are needed */
-	int			nrows;			/* collected */
+	TupleTableSlot *old;		/* the row that is updated */
+	TupleTableSlot *rows[ROWS_TOGETHER];	/* created when they are needed */
+	int			nrows;			/* number of collected rows */
 };
 
-/* The row that is inserted next, with defaults; nothing is set for the next one. */
+/* The row to be inserted, with defaults.  Clears the columns for the next row. */
 extern TupleTableSlot *durable_writer_form_row(DurableWriter *writer);
 
-/* A writer in the current memory context, and its end; nothing is set and no row collected. */
+/* Creates a writer in the current memory context, and destroys one that has no collected rows. */
 extern DurableWriter *durable_writer_make(DurableWritable *writable);
 extern void durable_writer_unmake(DurableWriter *writer);
 
-/* The writer that this transaction has left open, or a new one that it will; NULL: it must not. */
+/* The writer that stays open in this transaction, created if need be; NULL: writers must not stay open. */
 extern DurableWriter *durable_writer_find_held(DurableWritable *writable);
 
-/* What is known of its table is about to be replaced. */
+/* The WritableState is about to be replaced: closes the writer that uses it. */
 extern void durable_writer_forget_held(DurableWritable *writable);
 
 /* Writes the collected rows. */
 extern void durable_writer_flush(DurableWriter *writer);
 
 /*
- * The entry of a row that has been written.  False with UNIQUE_CHECK_PARTIAL when there
- * may be another row of that key.  place counts the indexes of the WritableState.
+ * Inserts the index entry of a row that has been written.  False with UNIQUE_CHECK_PARTIAL if
+ * there may be another row with that key.  place is an index into WritableState.indexes.
  */
 extern bool durable_writer_insert_into_index(DurableWriter *writer, int place, TupleTableSlot *row,
 											 IndexUniqueCheck check, bool unchanged);
 
-/* How the uniqueness of an index is checked by default. */
+/* The default check of that index for uniqueness. */
 extern IndexUniqueCheck durable_writer_unique_check(DurableWriter *writer, int place);
 
 #endif							/* DURABLE_TABLE_WRITE_INTERNAL_H */

@@ -1,17 +1,17 @@
 /*
  * tally.h
- *		How many instances there are, by owner, name, handler and status.
+ *		The table durable.tally: numbers of instances by owner, name, handler and status.
  */
 #ifndef DURABLE_TALLY_H
 #define DURABLE_TALLY_H
 
 #include "durable.h"
 
-/* Instances whose keys differ only in so many bits at the end make a range. */
+/* A range is the instances whose keys differ only in this many low bits. */
 #define TALLY_RANGE_BITS	9
 #define TALLY_RANGE_SIZE	(INT64CONST(1) << TALLY_RANGE_BITS)
 
-/* A difference that this transaction has made and not written yet. */
+/* A change of a number that this transaction has made and not written yet. */
 typedef struct TallyDifference
 {
 	Oid			owner;
@@ -19,24 +19,24 @@ typedef struct TallyDifference
 	int64		range;
 	int64		n;
 	char	   *name;
-	char	   *handler;		/* as the column of durable.instance has it */
+	char	   *handler;		/* as in durable.instance */
 }			TallyDifference;
 
-/* An instance that was not there before has status '\0' before.  handler: as the column has it. */
+/* The status of an instance changes; before '\0': the instance is new.  handler: as stored. */
 extern void durable_tally_move(Oid owner, const char *name, const char *handler, int64 key, char before, char after);
 
-/* An unfinished instance goes on with another function. */
+/* The handler of an unfinished instance changes. */
 extern void durable_tally_move_handler(Oid owner, const char *name, int64 key, char status,
 									   const char *before, const char *after);
 
-/* The differences that are not written yet, one after the other; NULL: there are no more. */
+/* The changes that are not written yet, by their number from 0; NULL: there are no more. */
 extern const TallyDifference *durable_tally_pending(int place);
 
-/* Raises 55000 when something was added to the table that keeps it from being written. */
+/* Raises 55000 if an object was added to the table that prevents writing (table_write.h). */
 extern void durable_tally_check_table(void);
 
 /*
- * Replaces what transactions have added by sums, if there is enough of it.  Returns
+ * Replaces the rows that transactions have added by their sums, if there are enough.  Returns
  * whether it did.  The caller has connected to SPI.
  */
 extern bool durable_tally_fold(void);

@@ -21,42 +21,39 @@ enum
 
 extern DurableTable durable_timer_table;
 
-/* As the execution of a timer: it is for what waits for an entity (entity_table.h). */
+/* TimerRow.execution of a timer for operations that wait for an entity (entity_table.h). */
 #define TIMER_OF_ENTITY		(-1)
 
 typedef struct TimerRow
 {
 	int64		key;
 	int32		execution;
-	int32		task;			/* 0: the start of an instance with start_at, or execution is -1 */
+	int32		task;			/* 0: start of an instance with start_at, or TIMER_OF_ENTITY */
 	TimestampTz due;
 }			TimerRow;
 
 /*
- * The owner's timers that are due at now or before, as messages (inbox_table.h), at
- * most limit, in the order of time and instance: what is due at the time from for
- * instances from from_key on, then what is due after it.  from_key INT64_MIN: any.
+ * The owner's timers that are due between "from" and now, as messages (inbox_table.h), at most
+ * limit, in the order of time and instance.  Of those that are due at "from" only those of
+ * instances with the key from_key or a higher one.
  */
 extern List *durable_timer_read(Oid owner, TimestampTz from, int64 from_key, TimestampTz now, int limit);
 
-/* When the owner's next timer after that time is due; DT_NOEND: none is. */
+/* When the owner's next timer after that time is due; DT_NOEND: there is none. */
 extern TimestampTz durable_timer_next(Oid owner, TimestampTz after);
 
-/*
- * Of a list of messages and timers, the timers: marks the ones that are still there;
- * deletes them; deletes the ones whose instance is gone.
- */
+/* These handle the timers in a list of messages and timers, see inbox_table.h. */
 extern void durable_timer_check_live(List *messages);
 extern void durable_timer_delete(List *messages);
 extern void durable_timer_delete_orphans(List *messages);
 
-/* TimerRow: writes them, and wakes the owner's workers when they are due. */
+/* List of TimerRow: inserts them, and wakes the owner's workers when they are due. */
 extern void durable_timer_insert(Oid owner, List *timers);
 
-/* TimerRow: deletes them where they still are.  The caller is in SPI. */
+/* List of TimerRow: deletes those that still exist.  The caller has connected to SPI. */
 extern void durable_timer_cancel(Oid owner, List *timers);
 
-/* Raises 55000 when something was added to the table that keeps it from being written. */
+/* Raises 55000 if an object was added to the table that prevents writing (table_write.h). */
 extern void durable_timer_check_table(void);
 
 #endif							/* DURABLE_TIMER_TABLE_H */

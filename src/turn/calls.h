@@ -1,6 +1,6 @@
 /*
  * calls.h
- *		What the durable calls have in common (activity_calls.c).
+ *		Functions that the files *_calls.c share; most are in activity_calls.c.
  */
 #ifndef DURABLE_CALLS_H
 #define DURABLE_CALLS_H
@@ -9,37 +9,37 @@
 #include "fmgr.h"
 #include "turn.h"
 
-/* The arguments of a call that is new. */
+/* The arguments of a new call. */
 typedef struct NewCall
 {
 	FunctionCallInfo fcinfo;
 	Turn	   *turn;
 	const char *name;			/* of the activity, orchestration or event */
-	Jsonb	   *(*input) (FunctionCallInfo);	/* activities */
-	int			retry_arg;		/* activities: -1 none */
-	int			timeout_arg;
+	Jsonb	   *(*input) (FunctionCallInfo);	/* activities: makes the payload from the arguments */
+	int			retry_arg;		/* activities: number of the argument; -1: none */
+	int			timeout_arg;	/* the same */
 	Jsonb	   *payload;
 	Jsonb	   *retry;
 	Jsonb	   *extra;
 	int64		timeout_us;		/* activities */
 	char	   *instance_id;	/* orchestrations, events */
-	bool		abandons;		/* close_policy of a sub-orchestration */
+	bool		abandons;		/* sub-orchestrations: close_policy is abandon */
 	char	   *version;		/* orchestrations: the version that was asked for, or NULL */
 }			NewCall;
 
-/* Runs read(call), which looks at the arguments; what it raises is recorded as the call's. */
+/* Runs read(call), which reads the arguments.  An error that it raises is recorded as the call's failure. */
 extern void durable_call_read(NewCall *call, HistoryType type, void (*read) (NewCall *call));
 
-/* In a replay: the call was refused, and is again. */
+/* In a replay: raises the recorded error of a call that was refused. */
 extern void durable_call_refuse_again(Turn *turn, int task, const HistoryEvent *recorded);
 
-/* Waits for the task; its result, or its failure raised. */
+/* Waits for the task.  Returns its result, or raises its failure. */
 extern Datum durable_call_answer(FunctionCallInfo fcinfo, Turn *turn, int task);
 
-/* Raises a failure of something the orchestration has called. */
+/* Raises a failure of an activity, sub-orchestration or entity that the orchestration has called. */
 pg_noreturn_compat extern void durable_call_raise(Turn *turn, const Jsonb *failure);
 
-/* A text argument that must be neither null, nor empty, nor too long; what names it. */
+/* A text argument that must not be null, empty or too long; "what" names it in the error. */
 extern char *durable_call_name(FunctionCallInfo fcinfo, int argno, const char *what);
 
 /* A jsonb argument, NULL for SQL NULL. */

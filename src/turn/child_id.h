@@ -1,6 +1,6 @@
 /*
  * child_id.h
- *		Ids that the engine makes for instances.
+ *		Ids that the engine generates for instances.
  */
 #ifndef DURABLE_CHILD_ID_H
 #define DURABLE_CHILD_ID_H
@@ -12,13 +12,13 @@
 /* 32 hexadecimal digits, which the type uuid reads. */
 extern char *durable_id_of_uuid(const pg_uuid_t *uuid);
 
-/* For the call of that number in the present execution of an instance. */
+/* The id of the sub-orchestration that a call of the present execution starts. */
 extern char *durable_child_id(const Instance *instance, int task);
 
-/* For a further attempt of it; base is the id of the first one. */
+/* The id of a further attempt; base is the id of the first attempt. */
 extern char *durable_child_attempt_id(const Instance *instance, int task, const char *base, int attempt);
 
-/* Of the instance that undoes the steps of this one. */
+/* The id of the instance that runs the compensations of this one. */
 extern char *durable_undo_id(const Instance *instance);
 
 #endif							/* DURABLE_CHILD_ID_H */

@@ -1,6 +1,6 @@
 /*
  * determinism.h
- *		What an orchestration must not do.
+ *		Detects what an orchestration must not do, such as reading tables or the clock.
  */
 #ifndef DURABLE_DETERMINISM_H
 #define DURABLE_DETERMINISM_H

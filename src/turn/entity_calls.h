@@ -1,6 +1,6 @@
 /*
  * entity_calls.h
- *		Arguments that name an entity, and signals that an orchestration sends.
+ *		Durable calls that concern entities; for other files that take an entity as argument.
  */
 #ifndef DURABLE_ENTITY_CALLS_H
 #define DURABLE_ENTITY_CALLS_H
@@ -8,7 +8,7 @@
 #include "durable.h"
 #include "fmgr.h"
 
-/* The id that arguments 0 and 1 make: name and key. */
+/* The id of the entity whose name and key are the arguments 0 and 1. */
 extern char *durable_entity_argument(FunctionCallInfo fcinfo);
 
 /* Raises 42704 unless entities of that name are registered for the role. */

@@ -15,9 +15,9 @@
 /* Where a turn's activities run; see straight_through.c. */
 typedef enum TurnMode
 {
-	TURN_STEPWISE,				/* between turns, or by a companion's worker */
-	TURN_WHOLE,					/* within it: kept if it completes, else nothing is */
-	TURN_PIECE					/* within it, those that leave nothing behind: kept as far as it comes */
+	TURN_STEPWISE,				/* between turns, or in the worker while a companion runs the turn */
+	TURN_WHOLE,					/* within the turn; discarded with it unless the orchestration completes */
+	TURN_PIECE					/* within the turn, if they change nothing; the results so far are kept */
 }			TurnMode;
 
 /* A turn while it runs. */
@@ -25,89 +25,88 @@ typedef struct Turn
 {
 	Instance   *instance;
 	Handler    *handler;
-	TimestampTz clock;			/* of this unit; time of new events */
+	TimestampTz clock;			/* time of the unit and of new events */
 
 	/*
-	 * Set before the error that suspends is raised.  While it is set every durable
-	 * call raises again: languages that can catch anything get nowhere.
+	 * Set before the error that suspends the orchestration is raised.  While it is set, each
+	 * durable call raises that error again, because the code may have caught it.
 	 */
 	bool		stopped;
-	TurnResult	result;			/* its outcome is meaningful while it runs when stopped */
+	TurnResult	result;			/* while the turn runs, its outcome is valid if stopped */
 	const Jsonb *raised;		/* failure that a durable call has raised last */
-	int			fresh_events;	/* events from here on are new to this run */
-	int			new_calls;		/* since it has waited */
-	int			known_calls;	/* recorded before this run */
-	const int  *awaited;		/* tasks that all must be answered before it goes on; NULL: not known */
+	int			fresh_events;	/* events from this index on are new in this run */
+	int			new_calls;		/* new calls since the code has last waited */
+	int			known_calls;	/* number of calls recorded before this run */
+	const int  *awaited;		/* tasks that must all be answered before it can continue; NULL: not known */
 	int			nawaited;
+
 	/*
-	 * Asked when the history ends, true if there is more now.  In a companion, and
-	 * when activities are run within the turn (straight_through.c).
+	 * Called at the end of the history; returns true if it has added events.  Set in a
+	 * companion, and if activities run within the turn (straight_through.c).
 	 */
 	bool		(*at_frontier) (struct Turn *turn);
 	void	   *frontier_arg;
 	TurnMode	mode;
-	bool		discarded;		/* nothing of it is left: it does not count */
-	SubTransactionId innermost; /* the youngest one that holds effects of such activities */
-	bool		spoiled;		/* user code has rolled back some of them */
-	bool		dry;			/* nothing comes of it, not even a line in the log (verify.c) */
-	bool		changed_settings;	/* user code has, in this or an earlier run */
+	bool		discarded;		/* its effects were rolled back: the turn does not count */
+	SubTransactionId innermost; /* innermost subtransaction with effects of activities within the turn */
+	bool		spoiled;		/* user code has rolled back some of these effects */
+	bool		dry;			/* a dry run (verify.c): it writes nothing, not even to the log */
+	bool		changed_settings;	/* user code has changed settings, in this run or an earlier one */
 }			Turn;
 
 extern void durable_turn_install(void); /* from _PG_init */
 
-/* Are we inside an orchestration? */
+/* Is an orchestration running in this process? */
 extern bool durable_turn_active(void);
 
-/* Is user code running that must be deterministic? (hooks of determinism.c) */
+/* Is user code running that must be deterministic?  For the hooks of determinism.c. */
 extern bool durable_turn_guarded(void);
 
-/* The running turn; raises WF005 outside, or suspends again when stopped. */
+/* The running turn.  Raises WF005 if there is none, and suspends again if it was stopped. */
 extern Turn *durable_turn_current(const char *function);
 
 /*
- * While an activity runs within the turn, we are not in an orchestration.  Unless it
- * has completed, the turn is over.
+ * Called around an activity that runs within the turn, during which no orchestration counts as
+ * running.  If the activity has not completed, reenter ends the turn.
  */
 extern void durable_turn_leave(Turn *turn);
 extern void durable_turn_reenter(Turn *turn, bool completed);
 
-/* Runs one turn from the top; turn->result is what it comes to (runner.h). */
+/* Runs a turn from the beginning of the orchestration, and sets turn->result (runner.h). */
 extern TurnOutcome durable_turn_run(Turn *turn);
 
-/* Will the next call be new?  Then its arguments are needed. */
+/* Will the next call be new, so that its arguments are needed? */
 extern bool durable_turn_next_is_new(const Turn *turn);
 
 /*
- * For durable calls.  record makes the next call: returns its task; *recorded is
- * the recorded event, or NULL when the call is new, and then the event is recorded
- * with that payload and extra.
+ * Makes the next durable call, and returns its task number.  *recorded is the recorded event;
+ * NULL: the call is new, and was recorded with that payload and extra.
  */
 extern int	durable_turn_record(Turn *turn, HistoryType type, const char *name,
 								Jsonb *extra, Jsonb *payload, HistoryEvent **recorded);
 
-/* An answer that is known at once, in the turn that made the call. */
+/* Records an answer that is known in the turn that makes the call. */
 extern void durable_turn_answer(Turn *turn, HistoryType type, int task, const Jsonb *payload);
 
 /*
- * The next call of an activity that has not been dispatched, or NULL.  Calls are
- * dispatched in their order: whoever has dispatched it sets instance->dispatched to
- * its task.
+ * The next call of an activity that has not been dispatched, or NULL.  Calls are dispatched in
+ * their order; the caller then sets instance->dispatched to the task.
  */
 extern HistoryEvent *durable_turn_next_activity(Instance *instance);
 
-/* Writes a line that was recorded to the server's log. */
+/* Writes the text of an event LOG_WRITTEN to the server's log. */
 extern void durable_turn_log(const Instance *instance, const HistoryEvent *event);
 
-/* Waits until the task is answered: returns, or suspends the turn. */
+/* Returns when the task is answered, or suspends the turn. */
 extern TaskState *durable_turn_await(Turn *turn, int task);
 
-/* The same for several: the turn is not worth running before all of them can be answered. */
+/* The same for several tasks: no turn is run before all of them are answered. */
 extern void durable_turn_await_all(Turn *turn, const int *tasks, int ntasks);
 
-/* Sees one more event, or suspends the turn. */
+/* Moves the cursor of the replay by one event, or suspends the turn. */
 extern void durable_turn_advance(Turn *turn);
 
-/* Ends the turn with that outcome; does not return. */
+/* Ends the turn with that outcome. */
 pg_noreturn_compat extern void durable_turn_stop(Turn *turn, TurnOutcome outcome);
 
 #endif							/* DURABLE_TURN_H */

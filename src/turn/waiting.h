@@ -1,29 +1,29 @@
 /*
  * waiting.h
- *		What an instance waits for, in the few bytes it takes on disk.
+ *		The column durable.instance.waiting: what an instance waits for, in a compact form.
  */
 #ifndef DURABLE_WAITING_H
 #define DURABLE_WAITING_H
 
 #include "turn.h"
 
-/* instance.waiting: what it waits for, and events nobody has consumed. */
+/* The value after a turn: open tasks, and events that were not consumed. */
 extern char *durable_waiting_build(Instance *instance);
 
-/* The same of an external orchestration: calls without an answer, as its history has them. */
+/* The value for an external orchestration: the calls without an answer in its history. */
 extern char *durable_waiting_of_history(const Instance *instance);
 
 /*
- * The same when messages have come but no turn was run, because it is suspended, has
- * not started, or would not have got further: what it was before, without what has
- * been answered, and the events.
+ * The value if messages have come and no turn was run, because the instance is suspended, has
+ * not started, or could not make progress: the old value without the tasks that were answered,
+ * with the new events.
  */
 extern char *durable_waiting_keep(const Instance *instance);
 
-/* The same when it may run from now on. */
+/* The value when a delayed instance starts. */
 extern char *durable_waiting_start(const Instance *instance, TimestampTz started);
 
-/* Of an instance that waits for its start, and when that is; DT_NOEND: it does not. */
+/* The value for an instance with start_at; and its start time, DT_NOEND: it does not wait for its start. */
 extern char *durable_waiting_for_start(TimestampTz created, TimestampTz due);
 extern TimestampTz durable_waiting_start_due(const Instance *instance);
 
