@@ -129,7 +129,7 @@ CREATE TABLE durable.finished (
     others            bigint[]
 ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX finished_name ON durable.finished (owner, name, completed_at);
-CREATE INDEX finished_badly ON durable.finished (owner, completed_at) WHERE status <> 'C';
+CREATE INDEX finished_failed ON durable.finished (owner, completed_at) WHERE status = 'F';
 ALTER TABLE durable.finished REPLICA IDENTITY FULL;
 
 -- How many instances there are.  Each transaction that makes, changes or deletes some

@@ -30,16 +30,19 @@ void
 durable_doctor_check_entities(Doctor *doctor)
 {
 	static DurableSql held = {
-		.text = "SELECT e.entity_id, e.problem_at, e.problem FROM durable.entity e"
-		" WHERE e.problem_at IS NOT NULL AND e.problem_at < $3 AND " DOCTOR_VISIBLE("e.owner") " ORDER BY e.problem_at",
-		.nargs = 3,
-		.argtypes = {BOOLOID, OIDOID, TIMESTAMPTZOID}
+		.text = "SELECT e.entity_id, e.problem_at, e.problem FROM"
+		" (SELECT entity_id, problem_at, problem, owner FROM durable.entity"
+		"  WHERE problem_at IS NOT NULL AND problem_at < $3 ORDER BY problem_at LIMIT $4 * 10) e"
+		" WHERE " DOCTOR_VISIBLE("e.owner") " ORDER BY e.problem_at LIMIT $4",
+		.nargs = 4,
+		.argtypes = {BOOLOID, OIDOID, TIMESTAMPTZOID, INT8OID}
 	};
 	TimestampTz now = durable_clock_now();
-	Datum		values[3] = {
+	Datum		values[4] = {
 		BoolGetDatum(durable_client_may_see(BOOTSTRAP_SUPERUSERID)),
 		ObjectIdGetDatum(GetUserId()),
-		TimestampTzGetDatum(now - HELD_FOR * USECS_PER_SEC)
+		TimestampTzGetDatum(now - HELD_FOR * USECS_PER_SEC),
+		Int64GetDatum(DOCTOR_COUNT_LIMIT + 1)
 	};
 	uint64		nrows = durable_sql_run(&held, values, NULL, true, 0);
 	StringInfoData detail;
@@ -55,7 +58,7 @@ durable_doctor_check_entities(Doctor *doctor)
 						 durable_sql_text(i, 3));
 	}
 	if (nrows > DOCTOR_LISTED)
-		appendStringInfo(&detail, "; and %d others", (int) (nrows - DOCTOR_LISTED));
+		appendStringInfo(&detail, "; and %s%d others", nrows > DOCTOR_COUNT_LIMIT ? "at least " : "", (int) (nrows - DOCTOR_LISTED));
 	SPI_freetuptable(SPI_tuptable);
 	durable_doctor_say(doctor, "entities", nrows == 0,
 					   nrows == 0 ? "no entity has a problem" : detail.data,

@@ -30,7 +30,7 @@
 static void check_fetched(Doctor *doctor);
 static void check_lost(Doctor *doctor);
 static void check_given_back(Doctor *doctor);
-static void list_work(StringInfo detail, uint64 nrows, const char *what, const char *times);
+static char *list_work(DurableSql *sql, const char *what, const char *times);
 
 void
 durable_doctor_check_queues(Doctor *doctor)
@@ -40,25 +40,30 @@ durable_doctor_check_queues(Doctor *doctor)
 	check_given_back(doctor);
 }
 
-/* A queue whose next work of a kind has waited for a minute, while none of that kind is leased. */
+/*
+ * A queue whose next work of a kind has waited for a minute, while none of that kind is
+ * leased.  Leases are counted to a limit; a queue that has more is not reported.
+ */
 static void
 check_fetched(Doctor *doctor)
 {
 	static DurableSql unattended = {
 		.text = "SELECT q.name, t.at, k.kind FROM durable.queue q, (VALUES ('e'::\"char\"), ('n'::\"char\"), ('o'::\"char\")) k (kind),"
 		" LATERAL (SELECT t.at FROM durable.queued_task t WHERE t.queue = q.name AND t.kind = k.kind AND t.state = 'r'"
-		"  ORDER BY t.priority, t.round, t.id LIMIT 1) t"
-		" WHERE NOT q.is_paused AND t.at < $3 - interval '1 minute'"
-		" AND NOT EXISTS (SELECT FROM durable.queued_task l WHERE l.queue = q.name AND l.kind = k.kind AND l.state = 'l' AND l.at > $3)"
+		"  ORDER BY t.priority, t.round, t.id LIMIT 1) t,"
+		" LATERAL (SELECT count(*) FILTER (WHERE l.kind = k.kind) AS of_kind, count(*) AS n FROM (SELECT l.kind FROM durable.queued_task l"
+		"  WHERE l.queue = q.name AND l.state = 'l' AND l.at > $3 AND t.at < $3 - interval '1 minute' ORDER BY l.at LIMIT $4) l) l"
+		" WHERE NOT q.is_paused AND t.at < $3 - interval '1 minute' AND l.of_kind = 0 AND l.n < $4"
 		" AND " DOCTOR_VISIBLE("q.owner") " ORDER BY t.at",
-		.nargs = 3,
-		.argtypes = {BOOLOID, OIDOID, TIMESTAMPTZOID}
+		.nargs = 4,
+		.argtypes = {BOOLOID, OIDOID, TIMESTAMPTZOID, INT8OID}
 	};
 	TimestampTz now = durable_clock_now();
-	Datum		values[3] = {
+	Datum		values[4] = {
 		BoolGetDatum(durable_client_may_see(BOOTSTRAP_SUPERUSERID)),
 		ObjectIdGetDatum(GetUserId()),
-		TimestampTzGetDatum(now)
+		TimestampTzGetDatum(now),
+		Int64GetDatum(DOCTOR_COUNT_LIMIT + 1)
 	};
 	uint64		nrows = durable_sql_run(&unattended, values, NULL, true, 0);
 	StringInfoData detail;
@@ -83,28 +88,24 @@ check_fetched(Doctor *doctor)
 					   "If there are some, they may not know the names of the activities, orchestrations or entities, or may lack durable.grant_queue().");
 }
 
+/* Work of which the number in that column is at least so much; a limited number of rows, of those that the caller may see. */
+#define OFTEN(column, least) \
+	"SELECT t.queue, t.name, count(*), max(t.times), t.kind FROM (SELECT t.* FROM" \
+	"  (SELECT queue, name, " column " AS times, kind, owner FROM durable.queued_task" \
+	"   WHERE " column " >= " least " AND state IN ('r', 'd', 'l', 'h') LIMIT $3 * 10) t" \
+	"  WHERE " DOCTOR_VISIBLE("t.owner") " LIMIT $3) t" \
+	" GROUP BY 1, 2, 5 ORDER BY 3 DESC, 1, 2"
+#define OFTEN_ARGS		.nargs = 3, .argtypes = {BOOLOID, OIDOID, INT8OID}
+
 /* Their workers end, or are slower than their leases. */
 static void
 check_lost(Doctor *doctor)
 {
-	static DurableSql lost = {
-		.text = "SELECT t.queue, t.name, count(*), max(t.lost), t.kind FROM durable.queued_task t"
-		" WHERE t.lost >= 3 AND t.state IN ('r', 'd', 'l', 'h') AND " DOCTOR_VISIBLE("t.owner")
-		" GROUP BY 1, 2, 5 ORDER BY 3 DESC, 1, 2",
-		.nargs = 2,
-		.argtypes = {BOOLOID, OIDOID}
-	};
-	Datum		values[2] = {
-		BoolGetDatum(durable_client_may_see(BOOTSTRAP_SUPERUSERID)),
-		ObjectIdGetDatum(GetUserId())
-	};
-	uint64		nrows = durable_sql_run(&lost, values, NULL, true, 0);
-	StringInfoData detail;
+	static DurableSql lost = {.text = OFTEN("lost", "3"), OFTEN_ARGS};
+	char	   *detail = list_work(&lost, "lost up to", "leases");
 
-	initStringInfo(&detail);
-	list_work(&detail, nrows, "lost up to", "leases");
-	durable_doctor_say(doctor, "leases", nrows == 0,
-					   nrows == 0 ? "no task or turn loses one lease after the other" : detail.data,
+	durable_doctor_say(doctor, "leases", detail == NULL,
+					   detail ? detail : "no task or turn loses one lease after the other",
 					   "Workers fetch this work and do not answer before the lease ends: they end, or need durable.extend_lease(). "
 					   "Such work is handed out once a minute at last. SELECT * FROM durable.leases; shows which worker has it now.");
 }
@@ -113,43 +114,46 @@ check_lost(Doctor *doctor)
 static void
 check_given_back(Doctor *doctor)
 {
-	static DurableSql given_back = {
-		.text = "SELECT t.queue, t.name, count(*), max(t.given_back), t.kind FROM durable.queued_task t"
-		" WHERE t.given_back >= 5 AND t.state IN ('r', 'd', 'l', 'h') AND " DOCTOR_VISIBLE("t.owner")
-		" GROUP BY 1, 2, 5 ORDER BY 3 DESC, 1, 2",
-		.nargs = 2,
-		.argtypes = {BOOLOID, OIDOID}
-	};
-	Datum		values[2] = {
-		BoolGetDatum(durable_client_may_see(BOOTSTRAP_SUPERUSERID)),
-		ObjectIdGetDatum(GetUserId())
-	};
-	uint64		nrows = durable_sql_run(&given_back, values, NULL, true, 0);
-	StringInfoData detail;
+	static DurableSql given_back = {.text = OFTEN("given_back", "5"), OFTEN_ARGS};
+	char	   *detail = list_work(&given_back, "given back up to", "times in a row");
 
-	initStringInfo(&detail);
-	list_work(&detail, nrows, "given back up to", "times in a row");
-	durable_doctor_say(doctor, "given_back", nrows == 0,
-					   nrows == 0 ? "no task or turn is given back by one worker after the other" : detail.data,
+	durable_doctor_say(doctor, "given_back", detail == NULL,
+					   detail ? detail : "no task or turn is given back by one worker after the other",
 					   "Workers fetch this work and give it back, as they do when they do not have the code in the version that it needs. "
 					   "It is handed out every 30 s at last. Start a worker that has it, or terminate the instances.");
 }
 
-/* Rows of queue, name, count, the greatest number of times, kind. */
-static void
-list_work(StringInfo detail, uint64 nrows, const char *what, const char *times)
+/* Runs a query of rows of queue, name, count, the greatest number of times, kind.  NULL: there are none. */
+static char *
+list_work(DurableSql *sql, const char *what, const char *times)
 {
-	for (uint64 i = 0; i < nrows && i < DOCTOR_LISTED; i++)
+	Datum		values[3] = {
+		BoolGetDatum(durable_client_may_see(BOOTSTRAP_SUPERUSERID)),
+		ObjectIdGetDatum(GetUserId()),
+		Int64GetDatum(DOCTOR_COUNT_LIMIT + 1)
+	};
+	uint64		nrows = durable_sql_run(sql, values, NULL, true, 0);
+	int64		all = 0;
+	StringInfoData detail;
+
+	initStringInfo(&detail);
+	for (uint64 i = 0; i < nrows; i++)
 	{
 		char		kind = durable_sql_char(i, 5);
 		bool		is_turn = kind == QUEUED_TURN;
 
-		appendStringInfo(detail, "%s%s of %s \"%s\" in queue \"%s\" %s %d %s", i > 0 ? "; " : "",
+		all += durable_sql_int8(i, 3);
+		if (i >= DOCTOR_LISTED)
+			continue;
+		appendStringInfo(&detail, "%s%s of %s \"%s\" in queue \"%s\" %s %d %s", i > 0 ? "; " : "",
 						 durable_doctor_count_exactly(durable_sql_int8(i, 3), is_turn ? "turn" : "task", is_turn ? "turns" : "tasks"),
 						 is_turn ? "orchestration" : kind == QUEUED_BATCH ? "entity" : "activity", durable_sql_text(i, 2),
 						 durable_sql_text(i, 1), what, durable_sql_int4(i, 4), times);
 	}
 	if (nrows > DOCTOR_LISTED)
-		appendStringInfo(detail, "; and %d other names", (int) (nrows - DOCTOR_LISTED));
+		appendStringInfo(&detail, "; and %d other names", (int) (nrows - DOCTOR_LISTED));
+	if (all > DOCTOR_COUNT_LIMIT)
+		appendStringInfo(&detail, "; only %d were counted", DOCTOR_COUNT_LIMIT + 1);
 	SPI_freetuptable(SPI_tuptable);
+	return nrows > 0 ? detail.data : NULL;
 }

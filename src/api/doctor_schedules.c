@@ -40,22 +40,31 @@ durable_doctor_check_schedules(Doctor *doctor)
 	ListCell   *cell;
 	StringInfoData detail;
 	int			nfound = 0;
+	int			nchecked = 0;
 
 	initStringInfo(&detail);
 	foreach(cell, names)
 	{
 		ScheduleName *schedule = lfirst(cell);
-		const char *problem = durable_clock_job_problem(schedule->owner, schedule->name);
+		const char *problem;
 
 		CHECK_FOR_INTERRUPTS();
+		if (durable_doctor_time_is_over(doctor))
+			break;
+		nchecked++;
+		problem = durable_clock_job_problem(schedule->owner, schedule->name);
 		if (problem != NULL && nfound++ < DOCTOR_LISTED)
 			appendStringInfo(&detail, "%sschedule \"%s\" of %s does not tick: %s", nfound > 1 ? "; " : "",
 							 schedule->name, GetUserNameFromId(schedule->owner, false), problem);
 	}
 	if (nfound > DOCTOR_LISTED)
 		appendStringInfo(&detail, "; and %d others", nfound - DOCTOR_LISTED);
-	durable_doctor_say(doctor, "schedules", nfound == 0,
-					   nfound == 0 ? "every schedule that is not paused has its job of pg_cron" : detail.data,
+	if (nfound == 0)
+		appendStringInfoString(&detail, nchecked == list_length(names) ? "every schedule that is not paused has its job of pg_cron" :
+							   "no schedule without its job of pg_cron was found");
+	if (nchecked < list_length(names))
+		appendStringInfo(&detail, "; only %d of %d schedules were checked", nchecked, list_length(names));
+	durable_doctor_say(doctor, "schedules", nfound == 0, detail.data,
 					   "SELECT durable.alter_schedule(NAME); as the owner makes the job again. "
 					   "It says what pg_cron lacks if pg_cron cannot run it.");
 }

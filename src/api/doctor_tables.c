@@ -216,8 +216,11 @@ check_compensations(Doctor *doctor)
 		.argtypes = {BOOLOID, OIDOID}
 	};
 	static DurableSql one = {
-		.text = "SELECT c.instance_id, c.failure ->> 'message' FROM (SELECT * FROM durable.instance"
-		" WHERE name = 'durable.run_compensations' LIMIT $3) c WHERE c.status = 'F' AND " DOCTOR_VISIBLE("c.owner") " LIMIT 1",
+		.text = "SELECT i.instance_id, i.failure ->> 'message' FROM"
+		" (SELECT DISTINCT t.owner FROM durable.tally t WHERE t.name = 'durable.run_compensations' AND t.status = 'F') o,"
+		" LATERAL (SELECT f.key, f.owner, f.status FROM durable.finished f WHERE f.owner = o.owner AND f.name = 'durable.run_compensations'"
+		"  ORDER BY f.completed_at DESC LIMIT $3) f, durable.instance i"
+		" WHERE f.status = 'F' AND i.key = f.key AND i.status = 'F' AND " DOCTOR_VISIBLE("f.owner") " LIMIT 1",
 		.nargs = 3,
 		.argtypes = {BOOLOID, OIDOID, INT8OID}
 	};
@@ -268,11 +271,11 @@ check_failed(Doctor *doctor)
 {
 	static DurableSql failures = {
 		.text = "WITH RECURSIVE o (owner) AS ("
-		" (SELECT owner FROM durable.finished WHERE status <> 'C' ORDER BY owner, completed_at LIMIT 1)"
+		" (SELECT owner FROM durable.finished WHERE status = 'F' ORDER BY owner, completed_at LIMIT 1)"
 		" UNION ALL SELECT n.owner FROM o, LATERAL (SELECT f.owner FROM durable.finished f"
-		"  WHERE f.owner > o.owner AND f.status <> 'C' ORDER BY f.owner, f.completed_at LIMIT 1) n), "
+		"  WHERE f.owner > o.owner AND f.status = 'F' ORDER BY f.owner, f.completed_at LIMIT 1) n), "
 		"failed AS (SELECT f.key, f.name, f.completed_at FROM o, LATERAL (SELECT f.key, f.name, f.completed_at FROM durable.finished f"
-		"  WHERE f.owner = o.owner AND f.status <> 'C' AND f.status = 'F' AND f.completed_at > $3 - interval '1 day'"
+		"  WHERE f.owner = o.owner AND f.status = 'F' AND f.completed_at > $3 - interval '1 day'"
 		"  ORDER BY f.completed_at DESC LIMIT $4) f WHERE " DOCTOR_VISIBLE("o.owner") " LIMIT $4 * 10) "
 		"SELECT f.name, coalesce(i.failure ->> 'sqlstate', 'no SQLSTATE'),"
 		" count(*) FILTER (WHERE f.completed_at > $3 - interval '1 hour'), count(*),"

@@ -159,7 +159,8 @@ durable_doctor_walk(Doctor *doctor)
 	for (bool newest = false;; newest = !newest)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (durable_doctor_time_is_over(doctor))
+		/* A range at each end is looked at in any case. */
+		if (walk.n_newest > 0 && durable_doctor_time_is_over(doctor))
 			break;
 		if (!next_range(&walk, newest, &range))
 		{

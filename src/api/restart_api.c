@@ -36,7 +36,7 @@ static DurableSql what_it_was = {
 /* Instances whose parents have failed are rewound with them. */
 static DurableSql failed_instances = {
 	.text = "SELECT i.key, i.owner FROM durable.finished f JOIN durable.instance i ON i.key = f.key "
-	"WHERE f.status <> 'C' AND f.status = 'F' AND i.status = 'F' AND i.failure ->> 'compensation' IS NULL AND ($1 IS NULL OR f.name = $1) "
+	"WHERE f.status = 'F' AND i.status = 'F' AND i.failure ->> 'compensation' IS NULL AND ($1 IS NULL OR f.name = $1) "
 	"AND ($2 IS NULL OR f.completed_at >= $2) AND pg_has_role($3, f.owner, 'USAGE') "
 	"AND NOT EXISTS (SELECT FROM durable.instance p WHERE p.key = i.parent_key AND p.status = 'F') "
 	"ORDER BY i.key",
