@@ -41,6 +41,7 @@
 #include "work_token.h"
 
 #define MOST_TURNS			1000
+#define MOST_BYTES			(64 * 1024 * 1024)	/* of events; then no further turn is added */
 #define TURN_COLUMNS		15
 
 static DurableSql take_completed = {
@@ -56,7 +57,7 @@ static DurableSql find_turn = {
 	4, {INT8OID, INT8OID, INT4OID, INT8OID}
 };
 
-static void put_turn(ReturnSetInfo *result, const QueuedTask * task, int64 nonce, bool with_events);
+static Size put_turn(ReturnSetInfo *result, const QueuedTask * task, int64 nonce, bool with_events);
 static TimestampTz time_of(const Instance *instance, int seen, TimestampTz leased_at);
 static int	complete(Tokens *tokens, Jsonb **actions, char **statuses, char **traces, bool skips);
 
@@ -72,15 +73,24 @@ durable_fetch_turns(PG_FUNCTION_ARGS)
 	QueuedWanted wanted = {.kind = QUEUED_TURN, .session = durable_work_session(fcinfo, 6)};
 	List	   *tasks = durable_work_fetch(fcinfo, &wanted, "fetch_turns", "max_turns", MOST_TURNS);
 	ListCell   *cell;
+	Size		size = 0;
 
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(cell, tasks)
-		put_turn((ReturnSetInfo *) fcinfo->resultinfo, lfirst(cell), wanted.nonce, PG_ARGISNULL(5) || PG_GETARG_BOOL(5));
+	{
+		QueuedTask *task = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (size < MOST_BYTES)
+			size += put_turn((ReturnSetInfo *) fcinfo->resultinfo, task, wanted.nonce, PG_ARGISNULL(5) || PG_GETARG_BOOL(5));
+		else
+			durable_queued_put(task, QUEUED_READY, wanted.now, task->attempt, task->lost, task->last_failure, false);
+	}
 	return (Datum) 0;
 }
 
-/* The columns of durable.turn. */
-static void
+/* The columns of durable.turn.  Returns the size of its events. */
+static Size
 put_turn(ReturnSetInfo *result, const QueuedTask * task, int64 nonce, bool with_events)
 {
 	Instance   *instance = durable_turn_load(task->owner, task->key, task->attempt);
@@ -91,9 +101,10 @@ put_turn(ReturnSetInfo *result, const QueuedTask * task, int64 nonce, bool with_
 	TurnEvent  *started = NULL;
 	char	   *parent;
 	int			nnew = 0;
+	Size		size = 0;
 
 	if (instance == NULL)
-		return;					/* it has just been purged */
+		return 0;				/* it has just been purged */
 	events = durable_turn_events(instance, task->attempt, time_of(instance, task->attempt, task->leased_at));
 	foreach(cell, events)
 	{
@@ -125,7 +136,13 @@ put_turn(ReturnSetInfo *result, const QueuedTask * task, int64 nonce, bool with_
 	nulls[14] = started->orchestration_trace == NULL;
 	values[14] = nulls[14] ? (Datum) 0 : CStringGetTextDatum(started->orchestration_trace);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	for (int i = 8; i <= 9 && with_events; i++)
+	{
+		size += VARSIZE(DatumGetPointer(values[i]));
+		pfree(DatumGetPointer(values[i]));
+	}
 	MemoryContextDelete(instance->context);
+	return size;
 }
 
 Instance *

@@ -42,6 +42,7 @@
 #include "work_token.h"
 
 #define MOST_TASKS			10000
+#define MOST_BYTES			(64 * 1024 * 1024)	/* of inputs; then no further task is added */
 #define WORK_COLUMNS		14
 
 #define OF_TOKEN	WORK_OF_TOKEN " AND t.kind = 'e'"
@@ -119,10 +120,19 @@ durable_fetch_work(PG_FUNCTION_ARGS)
 	QueuedWanted wanted = {.kind = QUEUED_EXTERNAL};
 	List	   *tasks = durable_work_fetch(fcinfo, &wanted, "fetch_work", "max_tasks", MOST_TASKS);
 	ListCell   *cell;
+	Size		size = 0;
 
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(cell, tasks)
-		put_work((ReturnSetInfo *) fcinfo->resultinfo, lfirst(cell), wanted.nonce);
+	{
+		QueuedTask *task = lfirst(cell);
+
+		if (size < MOST_BYTES)
+			put_work((ReturnSetInfo *) fcinfo->resultinfo, task, wanted.nonce);
+		else
+			durable_queued_put(task, QUEUED_READY, wanted.now, task->attempt, task->lost, task->last_failure, false);
+		size += task->input ? VARSIZE(task->input) : 0;
+	}
 	return (Datum) 0;
 }
 

@@ -23,6 +23,10 @@
  * A turn has no effects before it is completed.  So one that is completed while the instance
  * is suspended is discarded, and run again afterwards.
  *
+ * The whole history goes to the worker with each turn, as one JSON value, which cannot have more than
+ * 255 MB.  An instance whose history gets near that fails: its turn would be an error for each
+ * worker that fetches, and with it those of all other instances of the queue.
+ *
  * Called by: execution.c, outcome.c, dispatch.c, entity_dispatch.c, entity_external.c
  * Locks:	the caller holds the instance's row lock
  * Memory:	instance->context; rows to be written in batch->context
@@ -50,6 +54,8 @@
 #include "verbatim.h"
 #include "waiting.h"
 
+#define MOST_HISTORY_MB	128		/* without the names of members and events, which JSON adds */
+
 /* What looking up the function of an orchestration in SQL needs. */
 typedef struct ChildLookup
 {
@@ -59,6 +65,7 @@ typedef struct ChildLookup
 	const char *missing;		/* a version that is not registered; NULL: there is none */
 }			ChildLookup;
 
+static bool is_too_large(const Instance *instance);
 static bool has_news(const Instance *instance);
 static void request_turn(Batch * batch, Instance *instance);
 static void add_started(Batch * batch, Instance *instance, const Message *message, const Jsonb *ending);
@@ -80,6 +87,16 @@ durable_external_go_on(Batch * batch, Instance *instance)
 {
 	if (STATUS_IS_FINISHED(instance->status))
 		return;
+	if (is_too_large(instance))
+	{
+		char	   *text = psprintf("history of instance \"%s\" is larger than %d MB, which is the most that a worker can be given",
+									instance->instance_id, MOST_HISTORY_MB);
+
+		batch->gone_tasks = lappend(batch->gone_tasks, instance);	/* its turn, if one is ready or out */
+		instance->leaves_children = true;
+		durable_outcome_finish(batch, instance, STATUS_FAILED, NULL, durable_json_make_failure(ERRCODE_DURABLE_LIMIT, text));
+		return;
+	}
 	instance->again = NIL;		/* after a rewind the orchestration calls them again */
 	(void) durable_entities_dispatch(batch, instance);
 	if (instance->started_at != 0 && instance->status == STATUS_RUNNING)
@@ -90,6 +107,23 @@ durable_external_go_on(Batch * batch, Instance *instance)
 		instance->runs_at != TURN_IS_OUT && has_news(instance) && !durable_replay_lacks_locks(&instance->replay))
 		request_turn(batch, instance);
 	instance->waiting = durable_waiting_of_history(instance);
+}
+
+static bool
+is_too_large(const Instance *instance)
+{
+	const Size	most = (Size) MOST_HISTORY_MB * 1024 * 1024;
+	Size		size = 0;
+
+	if (instance->replay.nevents < most / ((Size) durable_max_payload * 1024))
+		return false;
+	for (int i = 0; i < instance->replay.nevents && size <= most; i++)
+	{
+		const HistoryEvent *event = instance->replay.events[i];
+
+		size += (event->payload ? VARSIZE(event->payload) : 0) + (event->extra ? VARSIZE(event->extra) : 0);
+	}
+	return size > most;
 }
 
 /* Returns whether there is an event that no completed turn has seen. */

@@ -118,4 +118,21 @@ $node->start;
 ok($node->poll_query_until('postgres', "SELECT ready = 1 FROM durable.queues WHERE name = 'lives'"), 'a crash of the server ends sessions and their leases');
 is($node->safe_psql('postgres', 'SELECT string_agg(worker, $$ $$) FROM durable.leases'), 'stays', '... and no others');
 
+# Histories as large as they get. One that no worker could be given fails, and holds up no other instance of its queue.
+$node->safe_psql('postgres', <<'SQL');
+SELECT durable.start_external('large', 'Large', NULL, id) FROM unnest('{half,large,small}'::text[]) id;
+SELECT durable.raise_event_text(id, 'e', repeat('x', 4000000)) FROM (VALUES ('half', 20), ('large', 40)) v (id, n), generate_series(1, n);
+SQL
+ok($node->poll_query_until('postgres', q{SELECT runtime_status = 'Failed' FROM durable.status('large')}), 'an instance with a history that is too large fails');
+is($node->safe_psql('postgres', q{SELECT failure ->> 'sqlstate', failure ->> 'message' FROM durable.status('large')}),
+	'WF009|history of instance "large" is larger than 128 MB, which is the most that a worker can be given', '... and says so');
+ok($node->poll_query_until('postgres', q{SELECT ready = 2 AND NOT EXISTS (SELECT FROM durable.inbox) FROM durable.queues WHERE name = 'large'}), '... and its turn is gone');
+is($node->safe_psql('postgres', q{SELECT string_agg(instance_id || ' ' || new, ', ' ORDER BY instance_id) FROM durable.fetch_turns('large', max_turns => 10, lease => '1 hour')}),
+	'half 22', 'turns are fetched until they have 64 MB');
+is($node->safe_psql('postgres', q{SELECT string_agg(instance_id || ' ' || attempt, ', ' ORDER BY instance_id) FROM durable.fetch_turns('large', max_turns => 10)}),
+	'small 1', '... the others are there for the next one');
+$node->safe_psql('postgres', q{SELECT durable.raise_event_text('half', 'e', repeat('x', 4000000)) FROM generate_series(1, 20)});
+ok($node->poll_query_until('postgres', q{SELECT runtime_status = 'Failed' FROM durable.status('half')}), 'an instance whose turn is out fails, too');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM durable.leases WHERE instance_id = 'half'}), '0', '... and the turn is taken back');
+
 done_testing();
