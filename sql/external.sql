@@ -237,3 +237,31 @@ SELECT durable.terminate('known'), durable.terminate('unknown');
 CALL durable.drain();
 SELECT durable.purge(instance_id) FROM durable.instances;
 SELECT count(*) FROM durable.queued_task;
+
+-- an answer deletes the tasks; one row remembers it for all tasks of a fetch, until it is forgotten
+TRUNCATE work;
+SELECT durable.advance_clock('6 minutes') IS NOT NULL;
+CALL durable.drain();
+SELECT count(*) FROM durable.queued_answer;
+SELECT durable.start('app.mails', 50, 'fifty'), durable.start('app.calls', 'send_mail'::text, 'fails');
+CALL durable.drain();
+INSERT INTO work SELECT * FROM durable.fetch_work('mail', max_tasks => 60);
+SELECT durable.complete_tasks(array_agg(token)) FROM work WHERE instance_id = 'fifty';
+SELECT durable.fail_task(token, '"no"') FROM work WHERE instance_id = 'fails';
+SELECT count(*) FROM durable.queued_task;
+SELECT answer, cardinality(ids) FROM durable.queued_answer ORDER BY answer;
+-- repetitions: as before; the other answer is stale; so are tokens with another number
+SELECT durable.complete_tasks(array_agg(token), on_stale => 'skip') FROM work;
+SELECT durable.fail_tasks(array_agg(token), array_agg('"no"'::jsonb), on_stale => 'skip') FROM work;
+SELECT durable.complete_tasks(array_agg(left(token, -1) || CASE right(token, 1) WHEN '0' THEN '1' ELSE '0' END), on_stale => 'skip') FROM work;
+-- one call with a task twice, of which the second is a repetition
+SELECT durable.start('app.mails', 1, 'twice');
+CALL durable.drain();
+SELECT durable.complete_tasks(ARRAY[token, token]) FROM durable.fetch_work('mail');
+CALL durable.drain();
+SELECT instance_id, runtime_status FROM durable.instances ORDER BY 1;
+SELECT durable.advance_clock('6 minutes') IS NOT NULL;
+CALL durable.drain();
+SELECT count(*) FROM durable.queued_answer;
+SELECT durable.complete_tasks(array_agg(token), on_stale => 'skip') FROM work;
+SELECT durable.fail_tasks(array_agg(token), array_agg('"no"'::jsonb), on_stale => 'skip') FROM work;

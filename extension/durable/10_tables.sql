@@ -268,8 +268,7 @@ CREATE TABLE durable.queue_grant (
 -- is not one of an external orchestration; of a batch the ids of the operations that it was handed out with.  session: which fetched the turn or batch.
 --
 -- state: r ready, d delayed until "at", l leased until "at", h held because the
--- instance is suspended ("at": as before), c and f it was answered at that time and
--- the answer is remembered for a while.
+-- instance is suspended ("at": as before).
 -- round: the fair order within a priority: the first waiting task of each key has a lower
 -- number than the second of any.  lost: leases of this attempt that ended without an answer.
 -- given_back: how often this attempt was given back by workers that cannot do it (release_work without a delay).
@@ -312,7 +311,21 @@ CREATE INDEX queued_task_leased ON durable.queued_task (queue, at) WHERE state =
 CREATE INDEX queued_task_sql ON durable.queued_task (queue, state) WHERE kind = 's';
 CREATE INDEX queued_task_session ON durable.queued_task (session) WHERE kind IN ('o', 'n') AND state = 'l';
 CREATE INDEX queued_task_lost ON durable.queued_task (queue) WHERE lost >= 3 OR given_back >= 5;
-CREATE INDEX queued_task_answered ON durable.queued_task (at) WHERE state IN ('c', 'f');
+
+-- Activities that workers have answered, remembered for a while: those that were leased with the
+-- same nonce and answered together.  ids: of the rows that durable.queued_task had; id: the
+-- smallest of them.  answer: c completed, f failed.
+CREATE TABLE durable.queued_answer (
+    nonce             bigint      NOT NULL,
+    id                bigint      NOT NULL,
+    at                timestamptz NOT NULL,
+    answer            "char"      NOT NULL,
+    queue             text        COLLATE "C" NOT NULL,
+    ids               bigint[]    NOT NULL,
+    PRIMARY KEY (nonce, id)
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
+        autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX queued_answer_at ON durable.queued_answer (at);
 
 -- Names for functions, with options.  A registration counts for its owner, for
 -- roles that have the owner's privileges, and for everybody if a superuser or
@@ -530,6 +543,7 @@ SELECT pg_catalog.pg_extension_config_dump('durable.queue', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.queue_grant', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.queued_task', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.queued_task_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('durable.queued_answer', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.code', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.code_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('durable.orchestration', '');
@@ -559,6 +573,7 @@ COMMENT ON TABLE durable.entity_operation IS 'operations of entities that wait, 
 COMMENT ON TABLE durable.queue IS 'queues of activities with their limits; see the view durable.queues';
 COMMENT ON TABLE durable.queue_grant IS 'which roles may fetch work from which queue';
 COMMENT ON TABLE durable.queued_task IS 'activities that wait in a queue, or that a worker has taken from it';
+COMMENT ON TABLE durable.queued_answer IS 'activities that workers have answered in the last five minutes';
 COMMENT ON TABLE durable.subscription IS 'instances that are subscribed to a topic';
 COMMENT ON TABLE durable.quota IS 'how many instances an owner may have and start; see durable.set_quota';
 COMMENT ON TABLE durable.code IS 'copies of code that was replaced while instances were running it';

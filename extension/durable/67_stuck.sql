@@ -94,7 +94,7 @@ WITH RECURSIVE suspended_range AS (
                                            SELECT FROM durable.timer t WHERE t.owner = i.owner AND t.due_at = w.due AND t.key = i.key)))
                     AND NOT EXISTS (SELECT FROM durable.inbox m WHERE m.owner = i.owner AND m.key = i.key)
                     AND NOT EXISTS (SELECT FROM durable.task_queue t WHERE t.key = i.key)
-                    AND NOT EXISTS (SELECT FROM durable.queued_task q WHERE q.key = i.key AND q.state NOT IN ('c', 'f'))
+                    AND NOT EXISTS (SELECT FROM durable.queued_task q WHERE q.key = i.key)
                     AND NOT EXISTS (SELECT FROM durable.instance c WHERE c.parent_key = i.key AND c.status IN ('P', 'R', 'S'))) u
 ), found_entity (entity_id, name, owner, reason, since, detail) AS (
     -- Operations of external entities that are ready, or out.

@@ -128,7 +128,7 @@ static DurableSql stuck_of_range = {
 	"   SELECT FROM durable.timer t WHERE t.owner = i.owner AND t.due_at = w.due AND t.key = i.key)))"
 	" AND NOT EXISTS (SELECT FROM durable.inbox m WHERE m.owner = i.owner AND m.key = i.key)"
 	" AND NOT EXISTS (SELECT FROM durable.task_queue t WHERE t.key = i.key)"
-	" AND NOT EXISTS (SELECT FROM durable.queued_task q WHERE q.key = i.key AND q.state NOT IN ('c', 'f'))"
+	" AND NOT EXISTS (SELECT FROM durable.queued_task q WHERE q.key = i.key)"
 	" AND NOT EXISTS (SELECT FROM durable.instance c WHERE c.parent_key = i.key AND c." DOCTOR_UNFINISHED ")"
 	" ORDER BY i.key",
 	RANGE_ARGS

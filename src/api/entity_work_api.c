@@ -292,7 +292,6 @@ complete(Tokens *tokens, Jsonb **results, char **states, Jsonb **actions, bool s
 	MemoryContext context = CurrentMemoryContext;
 	TimestampTz now = durable_clock_now();
 	Jsonb	  **payloads = palloc(tokens->n * sizeof(Jsonb *));
-	bool	   *done = palloc0(tokens->n * sizeof(bool));
 	char	  **queues = palloc0(tokens->n * sizeof(char *));
 	List	   *messages = NIL;
 	uint64		nrows;
@@ -309,7 +308,6 @@ complete(Tokens *tokens, Jsonb **results, char **states, Jsonb **actions, bool s
 		int			n = durable_sql_int4(row, 1) - 1;
 		Jsonb	   *ids = durable_sql_jsonb(row, 6);
 
-		done[n] = true;
 		queues[n] = durable_sql_text(row, 2);
 		messages = lappend(messages, results_message(durable_sql_oid(row, 3), durable_sql_int8(row, 4),
 													 durable_sql_text(row, 5),
@@ -318,7 +316,7 @@ complete(Tokens *tokens, Jsonb **results, char **states, Jsonb **actions, bool s
 	durable_sql_finish();
 	MemoryContextSwitchTo(context);
 
-	(void) durable_work_completed(tokens, done, queues, skips);
+	(void) durable_work_completed(tokens, queues, skips);
 	if (messages != NIL)
 		durable_lease_send(messages);
 	return list_length(messages);

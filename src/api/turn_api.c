@@ -271,7 +271,6 @@ complete(Tokens *tokens, Jsonb **actions, char **statuses, char **traces, bool s
 {
 	MemoryContext context = CurrentMemoryContext;
 	TimestampTz now = durable_clock_now();
-	bool	   *done = palloc0(tokens->n * sizeof(bool));
 	char	  **queues = palloc0(tokens->n * sizeof(char *));
 	List	   *messages = NIL;
 	uint64		nrows;
@@ -289,7 +288,6 @@ complete(Tokens *tokens, Jsonb **actions, char **statuses, char **traces, bool s
 		Message    *message = palloc0(sizeof(Message));
 		bool		isnull;
 
-		done[n] = true;
 		queues[n] = durable_sql_text(row, 2);
 		message->owner = durable_sql_oid(row, 3);
 		message->key = durable_sql_int8(row, 4);
@@ -304,7 +302,7 @@ complete(Tokens *tokens, Jsonb **actions, char **statuses, char **traces, bool s
 	durable_sql_finish();
 	MemoryContextSwitchTo(context);
 
-	(void) durable_work_completed(tokens, done, queues, skips);
+	(void) durable_work_completed(tokens, queues, skips);
 	if (messages != NIL)
 		durable_lease_send(messages);
 	return list_length(messages);

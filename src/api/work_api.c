@@ -10,7 +10,7 @@
  * error (WF008).  Answers are remembered for a while, so that a worker that has got no
  * confirmation can repeat its answer and gets the same result.
  *
- * Owns:	nothing; writes answers into durable.queued_task
+ * Owns:	nothing
  * Called by: clients
  * Locks:	rows of durable.queued_task until the caller's transaction ends; lease.c
  * Memory:	the caller's
@@ -28,6 +28,7 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
+#include "answer_table.h"
 #include "client.h"
 #include "clock.h"
 #include "columns.h"
@@ -45,21 +46,8 @@
 #define MOST_BYTES			(64 * 1024 * 1024)	/* of inputs; then no further task is added */
 #define WORK_COLUMNS		14
 
-#define OF_TOKEN	WORK_OF_TOKEN " AND t.kind = 'e'"
 #define OF_ANY_TOKEN WORK_OF_TOKEN " AND t.kind IN ('e', 'o', 'n')"
 #define WANTED_STILL	"(t.kind = 'n' OR EXISTS (SELECT FROM durable.instance i WHERE i.key = t.key AND i.status <> 'T'))"
-
-static DurableSql complete = {
-	"UPDATE durable.queued_task t SET state = 'c', at = $5, input = NULL, retry = NULL, last_failure = NULL FROM " WORK_TOKENS
-	" WHERE " OF_TOKEN " AND t.state IN ('l', 'r') AND " WANTED_STILL
-	" RETURNING u.n::int4, t.queue, t.owner, t.key, t.execution, t.task, t.attempt",
-	5, {WORK_TOKEN_TYPES, TIMESTAMPTZOID}
-};
-
-static DurableSql completed_before = {
-	"SELECT u.n::int4, t.queue FROM " WORK_TOKENS ", durable.queued_task t WHERE " OF_TOKEN " AND t.state = 'c'",
-	4, {WORK_TOKEN_TYPES}
-};
 
 static DurableSql extend = {
 	"UPDATE durable.queued_task t SET at = least($5, t.leased_at + t.timeout) FROM " WORK_TOKENS
@@ -217,63 +205,43 @@ complete_all(FunctionCallInfo fcinfo, bool is_text)
 {
 	Tokens		tokens;
 	Jsonb	  **results;
-	Datum		values[5];
-	bool	   *done;
 	char	  **queues;
 	List	   *messages = NIL;
-	MemoryContext context = CurrentMemoryContext;
 	TimestampTz now = durable_clock_now();
+	List	   *tasks;
+	ListCell   *cell;
 	bool		skips;
-	uint64		nrows;
-	int			ncompleted = 0;
+	int			ncompleted;
 
 	durable_work_tokens(fcinfo, 0, &tokens);
 	results = results_argument(fcinfo, 1, tokens.n, is_text);
 	skips = durable_work_skips_stale(fcinfo, 2);
 	if (tokens.n == 0)
 		return 0;
-	memcpy(values, tokens.values, sizeof(tokens.values));
-	values[4] = TimestampTzGetDatum(now);
-	done = palloc0(tokens.n * sizeof(bool));
 	queues = palloc0(tokens.n * sizeof(char *));
 
-	durable_sql_connect();
-	nrows = durable_sql_run(&complete, values, NULL, false, 0);
-	MemoryContextSwitchTo(context);
-	for (uint64 i = 0; i < nrows; i++)
+	tasks = durable_answer_complete(tokens.values, now);
+	foreach(cell, tasks)
 	{
-		int			n = durable_sql_int4(i, 1) - 1;
+		AnsweredTask *task = lfirst(cell);
 		Message    *message = palloc0(sizeof(Message));
 
-		done[n] = true;
-		queues[n] = durable_sql_text(i, 2);
-		message->owner = durable_sql_oid(i, 3);
-		message->key = durable_sql_int8(i, 4);
+		queues[task->n] = task->queue;
+		message->owner = task->owner;
+		message->key = task->key;
 		message->kind = MESSAGE_COMPLETED;
-		message->execution = durable_sql_int4(i, 5);
-		message->task = durable_sql_int4(i, 6);
-		message->attempt = durable_sql_int4(i, 7);
-		message->payload = results[n];
+		message->execution = task->execution;
+		message->task = task->task;
+		message->attempt = task->attempt;
+		message->payload = results[task->n];
 		message->is_text = is_text;
 		message->at = now;
 		messages = lappend(messages, message);
 	}
 	if (list_length(messages) < tokens.n)
-	{
-		nrows = durable_sql_run(&completed_before, values, NULL, false, 0);
-		MemoryContextSwitchTo(context);
-		for (uint64 i = 0; i < nrows; i++)
-		{
-			int			n = durable_sql_int4(i, 1) - 1;
+		durable_answer_find_completed(tokens.values, queues);
 
-			done[n] = true;
-			queues[n] = durable_sql_text(i, 2);
-		}
-	}
-	durable_sql_finish();
-	MemoryContextSwitchTo(context);
-
-	ncompleted = durable_work_completed(&tokens, done, queues, skips);
+	ncompleted = durable_work_completed(&tokens, queues, skips);
 	if (messages != NIL)
 		durable_lease_send(messages);
 	return ncompleted;
@@ -382,12 +350,16 @@ fail(const char *text, const Jsonb *given, bool retryable, char **checked)
 	durable_sql_finish();
 	MemoryContextSwitchTo(context);
 	if (!found)
-		return FAIL_STALE;
-	durable_work_check_queue(task.queue, checked);
-	if (task.attempt == token.attempt + 1 && state != QUEUED_COMPLETED && state != QUEUED_LEASED)
-		return FAIL_RETRIED;	/* repeated */
-	if (task.attempt == token.attempt && state == QUEUED_FAILED)
+	{
+		task.queue = durable_answer_failed(token.id, token.nonce);
+		if (task.queue == NULL)
+			return FAIL_STALE;
+		durable_work_check_queue(task.queue, checked);
 		return FAIL_FINAL;		/* repeated */
+	}
+	durable_work_check_queue(task.queue, checked);
+	if (task.attempt == token.attempt + 1 && state != QUEUED_LEASED)
+		return FAIL_RETRIED;	/* repeated */
 	if (task.attempt != token.attempt || !wanted || (state != QUEUED_LEASED && state != QUEUED_READY))
 		return FAIL_STALE;
 

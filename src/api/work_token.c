@@ -187,14 +187,14 @@ durable_work_check_queue(const char *queue, char **checked)
 }
 
 int
-durable_work_completed(const Tokens *tokens, const bool *done, char **queues, bool skips)
+durable_work_completed(const Tokens *tokens, char **queues, bool skips)
 {
 	char	   *checked = NULL;
 	int			ncompleted = 0;
 
 	for (int i = 0; i < tokens->n; i++)
 	{
-		if (done[i])
+		if (queues[i] != NULL)
 		{
 			if (durable_work_check_queue(queues[i], &checked))
 				durable_queue_wake(queues[i]);

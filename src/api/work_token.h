@@ -12,12 +12,6 @@
 
 #define WORK_LONGEST_LEASE_US	(7 * USECS_PER_DAY)
 
-/* The first four parameters of a statement that takes tokens (Tokens.values), and the rows that have them. */
-#define WORK_TOKEN_TYPES	INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID
-#define WORK_TOKENS \
-	"unnest($1::int8[], $2::int8[], $3::int4[], $4::int8[]) WITH ORDINALITY AS u (key, id, attempt, nonce, n)"
-#define WORK_OF_TOKEN	"t.key = u.key AND t.id = u.id AND t.attempt = u.attempt AND t.nonce = u.nonce"
-
 typedef struct Token
 {
 	int64		key;
@@ -29,7 +23,7 @@ typedef struct Token
 typedef struct Tokens
 {
 	int			n;
-	Datum		values[4];		/* arrays of keys, ids, attempts, nonces */
+	Datum		values[4];		/* arrays of keys, ids, attempts, nonces, as of WORK_TOKENS */
 	char	  **texts;
 }			Tokens;
 
@@ -77,10 +71,10 @@ extern bool durable_work_skips_stale(FunctionCallInfo fcinfo, int argno);
 extern bool durable_work_check_queue(const char *queue, char **checked);
 
 /*
- * Called after the completion of tokens: those with done[i] were valid, and queues[i] is their
- * queue.  Checks the queues, wakes waiting workers if there is room, and raises WF008 for a stale
- * token unless skips.  Returns the number of valid tokens.
+ * Called after the completion of tokens: queues[i] is the queue of a valid token, and NULL for a stale
+ * one.  Checks the queues, wakes waiting workers if there is room, and raises WF008 for a stale token
+ * unless skips.  Returns the number of valid tokens.
  */
-extern int	durable_work_completed(const Tokens *tokens, const bool *done, char **queues, bool skips);
+extern int	durable_work_completed(const Tokens *tokens, char **queues, bool skips);
 
 #endif							/* DURABLE_WORK_TOKEN_H */

@@ -25,6 +25,7 @@
 #include "utils/timestamp.h"
 
 #include "admission.h"
+#include "answer_table.h"
 #include "clock.h"
 #include "lease.h"
 #include "sql.h"
@@ -53,16 +54,9 @@ static DurableSql delete_left = {
 	1, {TEXTOID}
 };
 
-static DurableSql forget = {
-	"DELETE FROM durable.queued_task t USING (SELECT key, id FROM durable.queued_task WHERE state IN ('c', 'f') "
-	"AND at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED) d WHERE t.key = d.key AND t.id = d.id",
-	2, {TIMESTAMPTZOID, INT8OID}
-};
-
 static int	step(TimestampTz *next, bool *busy);
 static int	admit(const char *queue, TimestampTz now, TimestampTz *next, bool *any_busy);
 static void make_tasks(List *queued, TimestampTz now);
-static bool forget_answers(TimestampTz now);
 
 int
 durable_admission_step(TimestampTz *next)
@@ -124,7 +118,7 @@ step(TimestampTz *next, bool *busy)
 	}
 	foreach(cell, with_sql)
 		begun += admit(lfirst(cell), now, next, busy);
-	if (forget_answers(now))
+	if (durable_answer_forget(now - REMEMBERED_US, FORGET_LIMIT))
 		*next = now + BUSY_US;
 	return begun;
 }
@@ -194,17 +188,3 @@ make_tasks(List *queued, TimestampTz now)
 	if (rows != NIL)
 		durable_task_insert(owner, rows);
 }
-
-/* Returns true when there are more. */
-static bool
-forget_answers(TimestampTz now)
-{
-	Datum		values[2] = {TimestampTzGetDatum(now - REMEMBERED_US), Int64GetDatum(FORGET_LIMIT)};
-	bool		full;
-
-	durable_sql_connect();
-	full = durable_sql_run(&forget, values, NULL, false, 0) == FORGET_LIMIT;
-	durable_sql_finish();
-	return full;
-}
-

@@ -24,6 +24,7 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
+#include "answer_table.h"
 #include "inbox_table.h"
 #include "instance_table.h"
 #include "json.h"
@@ -203,7 +204,7 @@ durable_lease_fail(const QueuedTask * task, const Jsonb *failure, int sqlerrcode
 		durable_queued_put(task, QUEUED_DELAYED, now + delay, task->attempt + 1, 0, failure, true);
 		return true;
 	}
-	durable_queued_put(task, QUEUED_FAILED, now, task->attempt, 0, NULL, true);
+	durable_answer_fail(task->key, task->id, now);
 	message = palloc0(sizeof(Message));
 	message->owner = task->owner;
 	message->key = task->key;

@@ -12,17 +12,16 @@
  *
  * States are changed by the transaction that has the row locked:
  *
- *		r ready --a worker takes it--> l leased --answer--> c completed, f failed
+ *		r ready --a worker takes it--> l leased --answer--> deleted
  *		^  ^                             |  |
  *		|  `---the lease ends------------'  `--failed, to be tried again--> d delayed
  *		`------due------------------------------------------------------------'
  *		r, d --instance is suspended--> h held --it is resumed--> r
  *
- * Rows in states c and f are deleted later (queues.c).  No function here waits for a
- * lock of another transaction, except durable_queued_put, for a task that its caller
- * has locked.
+ * No function here waits for a lock of another transaction, except durable_queued_put, for
+ * a task that its caller has locked.
  *
- * Owns:	durable.queued_task; work_api.c writes answers, finished.c deletes rows together with their instances
+ * Owns:	durable.queued_task; answer_table.c deletes rows that are answered, finished.c together with their instances
  * Called by: batch_statements.c, batch_store.c, lease.c, admission.c, task_unit.c
  * Locks:	FOR UPDATE SKIP LOCKED on rows
  * Memory:	rows in CurrentMemoryContext
@@ -133,7 +132,7 @@ static DurableSql expired = {
 	"at = CASE WHEN t.kind = 's' THEN $6 ELSE least($6, $5 + t.timeout) END, nonce = $7, worker = $8, session = $10, " \
 	"attempt = CASE WHEN t.kind = 'o' THEN coalesce((SELECT i.events FROM durable.instance i WHERE i.key = t.key), 0) " \
 	"ELSE t.attempt END FROM picked p " \
-	"WHERE t.key = p.key AND t.id = p.id RETURNING t.*) " \
+	"WHERE t.ctid = p.ctid RETURNING t.*) " \
 	"SELECT " QUEUED_COLUMNS " FROM leased t LEFT JOIN durable.instance i ON i.key = t.key " \
 	"ORDER BY t.priority, t.round, t.id"
 
@@ -143,7 +142,7 @@ static DurableSql expired = {
 #define LEASE_NARGS	10
 
 static DurableSql lease_any = {
-	LEASE("picked AS (SELECT q.key, q.id FROM durable.queued_task q WHERE " WANTED
+	LEASE("picked AS (SELECT q.ctid FROM durable.queued_task q WHERE " WANTED
 		  " ORDER BY q.priority, q.round, q.id LIMIT $2 FOR UPDATE SKIP LOCKED)"),
 	LEASE_NARGS, LEASE_ARGS
 };
@@ -164,7 +163,7 @@ static DurableSql lease_any = {
 	" ORDER BY c.priority, c.round, c.id LIMIT $2)"
 
 static DurableSql lease_of_each_key = {
-	LEASE(OF_EACH_KEY ", picked AS (SELECT q.key, q.id FROM candidate c JOIN durable.queued_task q "
+	LEASE(OF_EACH_KEY ", picked AS (SELECT q.ctid FROM candidate c JOIN durable.queued_task q "
 		  "ON q.key = c.key AND q.id = c.id FOR UPDATE OF q SKIP LOCKED)"),
 	LEASE_NARGS, LEASE_ARGS
 };

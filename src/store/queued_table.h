@@ -22,8 +22,12 @@
 #define QUEUED_DELAYED		'd' /* not before "at" */
 #define QUEUED_LEASED		'l' /* until "at" */
 #define QUEUED_HELD			'h' /* its instance is suspended */
-#define QUEUED_COMPLETED	'c' /* kept to recognize a repeated answer */
-#define QUEUED_FAILED		'f' /* the same */
+
+/* The first four parameters of a statement that takes tokens of leased work, and the rows that have them. */
+#define WORK_TOKEN_TYPES	INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID
+#define WORK_TOKENS \
+	"unnest($1::int8[], $2::int8[], $3::int4[], $4::int8[]) WITH ORDINALITY AS u (key, id, attempt, nonce, n)"
+#define WORK_OF_TOKEN	"t.key = u.key AND t.id = u.id AND t.attempt = u.attempt AND t.nonce = u.nonce"
 
 typedef struct QueuedTask
 {
