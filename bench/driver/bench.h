@@ -49,6 +49,7 @@ extern void sample_add(Sample *sample, double value);
 extern double sample_at(Sample *sample, double fraction);
 extern void sample_free(Sample *sample);
 extern double cpu_seconds(PGconn *conn, const char *condition);
+extern double cpu_seconds_of(int pid);
 extern double anonymous_kb(int pid);
 
 /* limits.c */

@@ -30,6 +30,8 @@ typedef struct Gateway
 static Gateway start_gateway(void);
 static void stop_gateway(Gateway *gateway);
 static void measure(Gateway *gateway, PGconn *admin, const char *name, const char *activity, int activities, long n);
+static double commits(PGconn *admin);
+static void emit_part(const char *name, const char *part, const char *unit, double value);
 
 void
 row_grpc_turns(void)
@@ -58,9 +60,12 @@ measure(Gateway *gateway, PGconn *admin, const char *name, const char *activity,
 	GrpcCounts	counts;
 	long		newest = (long) db_number(admin, "SELECT max(key) FROM durable.instance");
 	double		timeout = option_long("timeout", 300);
-	char		text[64];
 	double		start = now();
 	double		seconds;
+	double		server;
+	double		gateway_cpu;
+	double		client_cpu;
+	double		ncommits;
 
 	grpc_start(client, "Load", n);
 	seconds = now() - start;
@@ -69,6 +74,10 @@ measure(Gateway *gateway, PGconn *admin, const char *name, const char *activity,
 	grpc_close(client);
 
 	client = grpc_open(gateway->port);
+	ncommits = commits(admin);
+	server = cpu_seconds(admin, "true");
+	gateway_cpu = cpu_seconds_of(gateway->pid);
+	client_cpu = cpu_seconds_of(getpid());
 	start = now();
 	grpc_work(client, activity, activities, n, timeout, &counts);
 	/* The last answers are applied after they were acknowledged. */
@@ -82,13 +91,30 @@ measure(Gateway *gateway, PGconn *admin, const char *name, const char *activity,
 	grpc_close(client);
 	if (name == NULL)
 		return;
-	snprintf(text, sizeof(text), "%s_turns", name);
-	emit(text, "turns/s", counts.turns / seconds);
+	emit_part(name, "turns", "turns/s", counts.turns / seconds);
 	if (activities > 0)
-	{
-		snprintf(text, sizeof(text), "%s_workflows", name);
-		emit(text, "workflows/s", n / seconds);
-	}
+		emit_part(name, "workflows", "workflows/s", n / seconds);
+	emit_part(name, "server_cpu", "us/turn", (cpu_seconds(admin, "true") - server) * 1e6 / counts.turns);
+	emit_part(name, "gateway_cpu", "us/turn", (cpu_seconds_of(gateway->pid) - gateway_cpu) * 1e6 / counts.turns);
+	emit_part(name, "client_cpu", "us/turn", (cpu_seconds_of(getpid()) - client_cpu) * 1e6 / counts.turns);
+	emit_part(name, "commits", "commits/turn", (commits(admin) - ncommits) / counts.turns);
+}
+
+/* Processes that are idle report theirs within a second. */
+static double
+commits(PGconn *admin)
+{
+	wait_seconds(1.5);
+	return db_number(admin, "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()");
+}
+
+static void
+emit_part(const char *name, const char *part, const char *unit, double value)
+{
+	char		text[64];
+
+	snprintf(text, sizeof(text), "%s_%s", name, part);
+	emit(text, unit, value);
 }
 
 /* The gateway says on its standard output which port it has got. */

@@ -78,33 +78,38 @@ cpu_seconds(PGconn *conn, const char *condition)
 {
 	PGresult   *result;
 	char		sql[512];
-	double		ticks = 0;
+	double		seconds = 0;
 
 	snprintf(sql, sizeof(sql), "SELECT pid FROM pg_stat_activity WHERE %s", condition);
 	result = PQexec(conn, sql);
 	if (PQresultStatus(result) != PGRES_TUPLES_OK)
 		die("%s", PQerrorMessage(conn));
 	for (int i = 0; i < PQntuples(result); i++)
-	{
-		char		path[64];
-		char		line[1024];
-		FILE	   *file;
-		char	   *rest;
-		unsigned long user,
-					system;
-
-		snprintf(path, sizeof(path), "/proc/%s/stat", PQgetvalue(result, i, 0));
-		file = fopen(path, "r");
-		if (file == NULL)
-			continue;			/* it has ended */
-		/* The name, in parentheses, may contain spaces; user and system time are fields 14 and 15. */
-		if (fgets(line, sizeof(line), file) && (rest = strrchr(line, ')')) != NULL &&
-			sscanf(rest + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) == 2)
-			ticks += user + system;
-		fclose(file);
-	}
+		seconds += cpu_seconds_of(atoi(PQgetvalue(result, i, 0)));
 	PQclear(result);
-	return ticks / sysconf(_SC_CLK_TCK);
+	return seconds;
+}
+
+/* Of one process; 0 if it has ended. */
+double
+cpu_seconds_of(int pid)
+{
+	char		path[64];
+	char		line[1024];
+	FILE	   *file;
+	char	   *rest;
+	unsigned long user = 0,
+				system = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "r");
+	if (file == NULL)
+		return 0;
+	/* The name, in parentheses, may contain spaces; user and system time are fields 14 and 15. */
+	if (fgets(line, sizeof(line), file) && (rest = strrchr(line, ')')) != NULL)
+		(void) sscanf(rest + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system);
+	fclose(file);
+	return (double) (user + system) / sysconf(_SC_CLK_TCK);
 }
 
 /* Memory of a process that is its own: not the shared buffers it has touched. */

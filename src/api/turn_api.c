@@ -45,15 +45,15 @@
 #define TURN_COLUMNS		15
 
 static DurableSql take_completed = {
-	"DELETE FROM durable.queued_task t USING " WORK_TOKENS " WHERE " WORK_OF_TOKEN " AND t.kind = 'o' AND t.state = 'l' "
+	"DELETE FROM durable.queued_task t USING " WORK_TOKENS " WHERE " WORK_OF_TOKEN " AND t.kind = 'o' AND " WORK_IS_LEASED " "
 	"AND EXISTS (SELECT FROM durable.instance i WHERE i.key = t.key AND i.status <> 'T') "
 	"RETURNING u.n::int4, t.queue, t.owner, t.key, t.execution, t.attempt, t.leased_at",
 	4, {WORK_TOKEN_TYPES}
 };
 
 static DurableSql find_turn = {
-	"SELECT queue, owner, attempt, leased_at FROM durable.queued_task WHERE key = $1 AND id = $2 AND attempt = $3 "
-	"AND nonce = $4 AND kind = 'o' AND state = 'l'",
+	"SELECT t.queue, t.owner, t.attempt, t.leased_at FROM durable.queued_task t WHERE t.key = $1 AND t.id = $2 AND t.attempt = $3 "
+	"AND t.nonce = $4 AND t.kind = 'o' AND " WORK_IS_LEASED,
 	4, {INT8OID, INT8OID, INT4OID, INT8OID}
 };
 

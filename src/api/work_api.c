@@ -51,14 +51,14 @@
 
 static DurableSql extend = {
 	"UPDATE durable.queued_task t SET at = least($5, t.leased_at + t.timeout) FROM " WORK_TOKENS
-	" WHERE " OF_ANY_TOKEN " AND t.state = 'l' AND (t.timeout IS NULL OR t.leased_at + t.timeout > $6) AND " WANTED_STILL
+	" WHERE " OF_ANY_TOKEN " AND " WORK_IS_LEASED " AND (t.timeout IS NULL OR t.leased_at + t.timeout > $6) AND " WANTED_STILL
 	" RETURNING u.n::int4, t.queue",
 	6, {WORK_TOKEN_TYPES, TIMESTAMPTZOID, TIMESTAMPTZOID}
 };
 
 #define RELEASED(state, at, given_back) \
 	"UPDATE durable.queued_task t SET state = " state ", at = " at ", given_back = " given_back ", nonce = NULL, " \
-	"worker = NULL, leased_at = NULL FROM " WORK_TOKENS " WHERE " OF_ANY_TOKEN " AND t.state = 'l' RETURNING u.n::int4, t.queue"
+	"worker = NULL, leased_at = NULL FROM " WORK_TOKENS " WHERE " OF_ANY_TOKEN " AND " WORK_IS_LEASED " RETURNING u.n::int4, t.queue"
 
 static DurableSql release = {
 	RELEASED("CASE WHEN $5 > $6 THEN 'd' ELSE 'r' END", "$5", "t.given_back"),

@@ -29,6 +29,12 @@
 	"unnest($1::int8[], $2::int8[], $3::int4[], $4::int8[]) WITH ORDINALITY AS u (key, id, attempt, nonce, n)"
 #define WORK_OF_TOKEN	"t.key = u.key AND t.id = u.id AND t.attempt = u.attempt AND t.nonce = u.nonce"
 
+/*
+ * In such a statement, instead of t.state = 'l': the planner does not see that the index queued_task_leased or
+ * queued_task_session has all such rows.  It would read all of them for each token.
+ */
+#define WORK_IS_LEASED	"CASE t.state WHEN 'l' THEN true ELSE false END"
+
 typedef struct QueuedTask
 {
 	int64		key;
