@@ -223,6 +223,26 @@ SET search_path = public;
 SELECT code_hash('app.body') = :'before' AS same_in_other_session_settings;
 SET search_path = app, public;
 
+-- Signatures and hashes are those of other sessions, whatever the settings of this one are.  ALTER clears the cache.
+CREATE FUNCTION dated(day date DEFAULT '2026-02-01', at timestamptz DEFAULT '2026-02-01 00:00+00', x float8 DEFAULT 0.1::float8 + 0.2::float8)
+RETURNS interval RETURN interval '1 day 2 hours';
+SELECT code_hash('dated') AS dated \gset
+SET DateStyle = 'German';
+SET IntervalStyle = 'iso_8601';
+SET TimeZone = 'Asia/Tokyo';
+SET extra_float_digits = -5;
+SET quote_all_identifiers = on;
+ALTER FUNCTION body(int) COST 100;
+SELECT code_hash('body') = :'before' AS body, code_hash('dated') = :'dated' AS dated;
+SELECT resolve_handler('app.body(integer)') IS NOT NULL AS found, resolve_handler('app.as_document(app.document)') IS NOT NULL AS found_by_type;
+SELECT find_handler('body');
+RESET DateStyle;
+RESET IntervalStyle;
+RESET TimeZone;
+RESET extra_float_digits;
+RESET quote_all_identifiers;
+SELECT find_handler('body');
+
 -- A hash is computed once, and again when anything that its text names has changed.
 CREATE TYPE animal AS (name text);
 CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1';

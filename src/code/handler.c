@@ -139,7 +139,7 @@ durable_handler_at_home(const Handler *handler, const char *signature)
 	*copy = *handler;
 	copy->namespace = names != NIL ? get_namespace_oid(linitial(names), true) : InvalidOid;
 	if (names != NIL)
-		copy->name = quote_qualified_identifier(linitial(names), lsecond(names));
+		copy->name = durable_signature_qualify(linitial(names), lsecond(names));
 	return copy;
 }
 

@@ -17,6 +17,7 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "compat.h"
+#include "signature.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
@@ -67,9 +68,9 @@ durable_handler_objection_to(Form_pg_proc function)
 
 /*
  * The body of an SQL-standard function is a tree that contains object identifiers.  So
- * its text is used, with every name in it qualified: the same code has the same hash
- * after a dump and restore, and in every session.  64 bits are enough to distinguish the
- * versions of a function.
+ * its text is used, with every name in it qualified and under fixed settings: the same
+ * code has the same hash after a dump and restore, and in every session.  64 bits are
+ * enough to distinguish the versions of a function.
  */
 int64
 durable_handler_hash_code(Oid function_oid, bool *may_keep)
@@ -92,6 +93,8 @@ durable_handler_hash_code(Oid function_oid, bool *may_keep)
 	bytea	   *hash;
 	int64		result = 0;
 	int			path;
+	int			quoting;
+	int			constants = 0;
 
 	tuple = SearchSysCache1(PROCOID, function);
 	if (!HeapTupleIsValid(tuple))
@@ -122,12 +125,18 @@ durable_handler_hash_code(Oid function_oid, bool *may_keep)
 					 get_language_name(((Form_pg_proc) GETSTRUCT(tuple))->prolang, false));
 
 	path = durable_search_path_pin();
+	quoting = durable_quoting_pin();
+	if (!*may_keep)
+		constants = durable_json_pin_settings();	/* for those in defaults and bodies */
 	appendStringInfo(&code, " (%s) %s",
 					 TextDatumGetCString(OidFunctionCall1(F_PG_GET_FUNCTION_ARGUMENTS, function)),
 					 TextDatumGetCString(OidFunctionCall1(F_PG_GET_FUNCTION_RESULT, function)));
 	if (!heap_attisnull(tuple, Anum_pg_proc_prosqlbody, NULL))
 		appendStringInfo(&code, " %s",
 						 TextDatumGetCString(OidFunctionCall1(F_PG_GET_FUNCTION_SQLBODY, function)));
+	if (constants > 0)
+		AtEOXact_GUC(false, constants);
+	durable_quoting_unpin(quoting);
 	durable_search_path_unpin(path);
 
 	ReleaseSysCache(tuple);

@@ -3,12 +3,12 @@
  *		Writes the signature of a function, and finds the function of a signature.
  *
  * A function is found by writing the signatures of all functions of its name, and
- * comparing.  So there is one rule for the form of a signature, which no search_path
+ * comparing.  So there is one rule for the form of a signature, which no setting
  * influences, and schemas on which the current user has no USAGE privilege are searched
  * too: privileges are checked when the function is called.
  *
  * Owns:		the form of signatures
- * Called by:	handler.c
+ * Called by:	handler.c; handler_function.c (quoting)
  * Locks:		none
  * Memory:		CurrentMemoryContext
  */
@@ -20,6 +20,7 @@
 #include "handler.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
@@ -110,8 +111,17 @@ durable_signature_names(const char *signature)
 char *
 durable_signature_name(Form_pg_proc function)
 {
-	return quote_qualified_identifier(get_namespace_name(function->pronamespace),
-									  NameStr(function->proname));
+	return durable_signature_qualify(get_namespace_name(function->pronamespace), NameStr(function->proname));
+}
+
+char *
+durable_signature_qualify(const char *schema, const char *function)
+{
+	int			quoting = durable_quoting_pin();
+	char	   *name = quote_qualified_identifier(schema, function);
+
+	durable_quoting_unpin(quoting);
+	return name;
 }
 
 char *
@@ -125,6 +135,7 @@ static char *
 signature_up_to(Form_pg_proc function, int nargs)
 {
 	StringInfoData signature;
+	int			quoting = durable_quoting_pin();
 
 	initStringInfo(&signature);
 	appendStringInfo(&signature, "%s(", durable_signature_name(function));
@@ -132,6 +143,7 @@ signature_up_to(Form_pg_proc function, int nargs)
 		appendStringInfo(&signature, "%s%s", i > 0 ? "," : "",
 						 qualified_type(function->proargtypes.values[i]));
 	appendStringInfoChar(&signature, ')');
+	durable_quoting_unpin(quoting);
 
 	return signature.data;
 }
@@ -144,4 +156,23 @@ qualified_type(Oid type)
 	char	   *name = format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY);
 
 	return strncmp(name, system, strlen(system)) == 0 ? name + strlen(system) : name;
+}
+
+int
+durable_quoting_pin(void)
+{
+	int			level;
+
+	if (!quote_all_identifiers)
+		return 0;
+	level = NewGUCNestLevel();
+	(void) set_config_option("quote_all_identifiers", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	return level;
+}
+
+void
+durable_quoting_unpin(int level)
+{
+	if (level > 0)
+		AtEOXact_GUC(false, level);
 }

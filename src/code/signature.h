@@ -2,8 +2,9 @@
  * signature.h
  *		Handlers as text: schema-qualified name and types of the arguments.
  *
- * The form is app.hello(text,integer).  It does not depend on the search_path.  Tables store
- * functions in this form, because OIDs do not survive a dump or an upgrade.
+ * The form is app.hello(text,integer).  It depends neither on the search_path nor on
+ * quote_all_identifiers.  Tables store functions in this form, because OIDs do not
+ * survive a dump or an upgrade.
  */
 #ifndef DURABLE_SIGNATURE_H
 #define DURABLE_SIGNATURE_H
@@ -16,6 +17,7 @@
 /* The signature of a function, and its name alone: app.hello. */
 extern char *durable_signature_of(Form_pg_proc function);
 extern char *durable_signature_name(Form_pg_proc function);
+extern char *durable_signature_qualify(const char *schema, const char *function);
 
 /* Schema and function of a signature, without quotes; NIL if the text is not one. */
 extern List *durable_signature_names(const char *signature);
@@ -29,5 +31,12 @@ extern Oid	durable_signature_find(const char *signature);
  * the signature.
  */
 extern Oid	durable_signature_find_grown(const char *signature, int *given);
+
+/*
+ * Until unpin, names get quotes only where they need them, whatever quote_all_identifiers
+ * says.  An error undoes it with the (sub)transaction.
+ */
+extern int	durable_quoting_pin(void);
+extern void durable_quoting_unpin(int level);
 
 #endif							/* DURABLE_SIGNATURE_H */

@@ -79,6 +79,9 @@ extern void durable_json_push_member(JsonbParseState **state, const char *member
  */
 extern int	durable_json_pin(Datum value, Oid type);
 
+/* The same for texts of any values: the settings that output functions follow. */
+extern int	durable_json_pin_settings(void);
+
 /*
  * Does the meaning of a text of that type depend on settings, and has each value also a text
  * that does not?  Then the latter is stored.

@@ -60,6 +60,12 @@ durable_json_pin(Datum value, Oid type)
 	return pin_settings(pins_of_value(value, type));
 }
 
+int
+durable_json_pin_settings(void)
+{
+	return pin_settings(PIN_SETTINGS);
+}
+
 static int
 pins_of_value(Datum value, Oid type)
 {
