@@ -99,6 +99,7 @@ durable_instance_states(PG_FUNCTION_ARGS)
 		int			n = durable_sql_int4(row, 1);
 		bool		isnull;
 
+		CHECK_FOR_INTERRUPTS();
 		(void) durable_sql_datum(row, 2, &isnull);
 		if (!isnull)
 			owner = durable_sql_oid(row, 2);

@@ -133,7 +133,10 @@ find_functions(Oid namespace)
 		functions[i].oid = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(functions[i].name),
 										   PointerGetDatum(types), ObjectIdGetDatum(namespace));
 		if (!OidIsValid(functions[i].oid))
+		{
+			functions_found = false;
 			elog(ERROR, "function durable.%s of %d arguments does not exist", functions[i].name, functions[i].nargs);
+		}
 	}
 }
 

@@ -37,7 +37,8 @@ typedef struct HubStarts
 {
 	Start	   *queue;
 	Start	  **end;
-	bool		is_busy;
+	bool		is_busy;		/* a statement is under way */
+	bool		is_sending;
 } HubStarts;
 
 typedef struct Batch
@@ -61,6 +62,7 @@ static const Statement start_statement = {
 };
 
 static bool is_good(Call *call, JsonSpan request);
+static void send_batches(Hub *hub);
 static void send_batch(Hub *hub);
 static void add_values(Buffer *arrays, const Start *start);
 static void started(const Outcome *outcome, void *arg);
@@ -98,7 +100,7 @@ starts_begin(Call *call, const Buffer *json)
 	}
 	*starts->end = start;
 	starts->end = &start->next;
-	send_batch(hub);
+	send_batches(hub);
 }
 
 /* false: the call has been answered. */
@@ -126,6 +128,20 @@ is_good(Call *call, JsonSpan request)
 
 /* --- many at a time ----------------------------------------------------------------------------------------- */
 
+/* A statement that cannot be sent fails at once, within pool_run, and then the next one is sent from here. */
+static void
+send_batches(Hub *hub)
+{
+	HubStarts  *starts = hub->starts;
+
+	if (starts->is_sending)
+		return;
+	starts->is_sending = true;
+	while (!starts->is_busy && starts->queue != NULL)
+		send_batch(hub);
+	starts->is_sending = false;
+}
+
 static void
 send_batch(Hub *hub)
 {
@@ -137,8 +153,6 @@ send_batch(Hub *hub)
 	Start	  **end;
 	size_t		size = 0;
 
-	if (starts->is_busy || starts->queue == NULL)
-		return;
 	batch = must_alloc(sizeof(Batch));
 	batch->hub = hub;
 	end = &batch->starts;
@@ -233,7 +247,7 @@ started(const Outcome *outcome, void *arg)
 			start = next;
 		}
 	starts->is_busy = false;
-	send_batch(batch->hub);
+	send_batches(batch->hub);
 	free(batch);
 }
 

@@ -39,7 +39,8 @@ typedef struct Answers
 {
 	Completion *queue[WORK_KINDS];
 	Completion **end[WORK_KINDS];
-	bool		is_busy[WORK_KINDS];
+	bool		is_busy[WORK_KINDS];	/* a statement is under way */
+	bool		is_sending[WORK_KINDS];
 	int			n;
 } Answers;
 
@@ -69,6 +70,7 @@ static char *actions_of(JsonSpan message, const Buffer *parts);
 static char *copy_of(JsonSpan value);
 static Completion *new_completion(Call *call, char *token);
 static void add(HubWork *work, WorkKind kind, Completion *answer);
+static void send_batches(HubWork *work, WorkKind kind);
 static void send_batch(HubWork *work, WorkKind kind);
 static size_t add_values(Buffer *arrays, WorkKind kind, const Completion *answer);
 static void applied(const Outcome *outcome, void *arg);
@@ -302,7 +304,21 @@ add(HubWork *work, WorkKind kind, Completion *answer)
 	*work->answers->end[kind] = answer;
 	work->answers->end[kind] = &answer->next;
 	work->answers->n++;
-	send_batch(work, kind);
+	send_batches(work, kind);
+}
+
+/* A statement that cannot be sent fails at once, within pool_run, and then the next one is sent from here. */
+static void
+send_batches(HubWork *work, WorkKind kind)
+{
+	Answers    *answers = work->answers;
+
+	if (answers->is_sending[kind])
+		return;
+	answers->is_sending[kind] = true;
+	while (!answers->is_busy[kind] && answers->queue[kind] != NULL)
+		send_batch(work, kind);
+	answers->is_sending[kind] = false;
 }
 
 static void
@@ -318,8 +334,6 @@ send_batch(HubWork *work, WorkKind kind)
 	Batch	   *batch;
 	Completion **end;
 
-	if (answers->is_busy[kind] || answers->queue[kind] == NULL)
-		return;
 	batch = must_alloc(sizeof(Batch));
 	batch->work = work;
 	batch->kind = kind;
@@ -415,7 +429,7 @@ applied(const Outcome *outcome, void *arg)
 	}
 	answers->is_busy[kind] = false;
 	free(batch);
-	send_batch(work, kind);
+	send_batches(work, kind);
 }
 
 /* Back to the front of the queue, in their order. */
