@@ -25,6 +25,7 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "client.h"
@@ -105,11 +106,21 @@ durable_fetch_entities(PG_FUNCTION_ARGS)
 {
 	QueuedWanted wanted = {.kind = QUEUED_BATCH, .session = durable_work_session(fcinfo, 5)};
 	List	   *tasks = durable_work_fetch(fcinfo, &wanted, "fetch_entities", "max_batches", MOST_BATCHES);
+	MemoryContext context;
+	MemoryContext old;
 	ListCell   *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
+	context = AllocSetContextCreate(CurrentMemoryContext, "durable batch of operations", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
 	foreach(cell, tasks)
+	{
+		CHECK_FOR_INTERRUPTS();
 		put_batch((ReturnSetInfo *) fcinfo->resultinfo, lfirst(cell), wanted.nonce);
+		MemoryContextReset(context);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 	return (Datum) 0;
 }
 
