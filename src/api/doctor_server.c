@@ -5,7 +5,7 @@
  *		and which snapshots keep VACUUM from cleaning the queues.
  *
  * Owns:	nothing
- * Called by: doctor.c
+ * Called by: doctor.c, doctor_tables.c
  * Locks:	those of reading
  * Memory:	the context of the check
  *

@@ -8,7 +8,7 @@
  * not exist, so it waits for no other transaction.
  *
  * Owns:	nothing
- * Called by: clients; signal_entity also by orchestrations (entity_calls.c)
+ * Called by: clients; orchestrations call signal_entity, too
  * Locks:	none beyond a plain insert's; applying and purging lock the entity's row, and wait for it
  * Memory:	the caller's
  *

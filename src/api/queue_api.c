@@ -11,7 +11,7 @@
  * reads inputs and writes results of the activities in it.
  *
  * Owns:	durable.queue, with queue_table.c; durable.queue_grant
- * Called by: clients; registration_api.c, start_api.c, turn_api.c, work_*.c
+ * Called by: clients; registration_api.c, start_api.c, entity_api.c, work_*.c
  * Locks:	the queue's row, until the caller's transaction ends
  * Memory:	the caller's
  *

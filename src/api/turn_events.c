@@ -15,7 +15,7 @@
  * Failures that a rewind has taken back are left out, with the calls of the activities.
  *
  * Owns:	nothing
- * Called by: turn_api.c, external_api.c
+ * Called by: turn_api.c, external_api.c, entity_work_api.c
  * Locks:	none
  * Memory:	CurrentMemoryContext
  *

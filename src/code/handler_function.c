@@ -3,8 +3,7 @@
  *		Tells from pg_proc whether a function can be a handler, and hashes its code.
  *
  * Owns:		the hash that identifies a version of a function
- * Called by:	handler.c, signature.c, handler_find.c, kept_code.c, doctor_findings.c (objection);
- *				handler.c (hash)
+ * Called by:	handler.c, signature.c, handler_find.c, kept_code.c
  * Locks:		none
  * Memory:		CurrentMemoryContext
  */

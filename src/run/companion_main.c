@@ -8,7 +8,7 @@
  * any worker.  It lives as long as its worker does, or until it has been idle for a
  * while.
  *
- * Called by: the postmaster, at companion.c's request; turn.c, through turn->at_frontier
+ * Called by: the postmaster, when a worker has requested the process; turns, through turn->at_frontier
  * Locks:	none; its transaction holds a snapshot during a run
  * Memory:	the link in TopMemoryContext; a run's in its transaction
  *

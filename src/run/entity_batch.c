@@ -25,7 +25,7 @@
  * Operations of an external entity are parked, too, and a worker outside of the database fetches
  * them in batches (entity_external.c).
  *
- * Called by: unit.c, batch_store.c, entity_dispatch.c, entity_lock.c, entity_run.c, entity_api.c
+ * Called by: unit.c, batch_claim.c, batch_store.c, the other entity_*.c
  * Locks:	rows of durable.entity, with SKIP LOCKED, until the caller commits
  * Memory:	batch->context
  *

@@ -8,7 +8,7 @@
  * another unit has the entity locked, or the batch has used up its time, they become
  * messages, and the answer comes as a message.
  *
- * Called by: execution.c, outcome.c, rewind.c
+ * Called by: execution.c, external.c, outcome.c, rewind.c
  * Locks:	rows of durable.entity, by entity_batch.c
  * Memory:	instance->context; rows to be written in batch->context
  *

@@ -22,7 +22,7 @@
  * transaction has unlocked the row.  An execution that ends sends that message also to
  * entities that it has not locked yet.
  *
- * Called by: entity_run.c, entity_dispatch.c
+ * Called by: entity_batch.c, entity_dispatch.c, entity_external.c, entity_run.c
  * Locks:	rows of durable.entity, by entity_batch.c
  * Memory:	batch->context
  *

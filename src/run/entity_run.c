@@ -15,7 +15,7 @@
  * held, too: others in its batch must not wait for it, so it is rolled back, and run in a
  * batch of its own.
  *
- * Called by: entity_batch.c, entity_dispatch.c
+ * Called by: entity_batch.c, entity_dispatch.c, entity_external.c
  * Locks:	the caller has the entity's row locked; the locks that the operation takes
  * Memory:	results in batch->context
  *

@@ -13,7 +13,7 @@
  * so that limits are exact.  That transaction is a user's.  Therefore no function here
  * waits for the lock: the caller tries again.
  *
- * Called by: work_api.c, work_wait.c, turn_api.c, admission.c
+ * Called by: admission.c, work_*.c, turn_api.c, entity_work_api.c
  * Locks:	rows of durable.queue and durable.queued_task, with SKIP LOCKED
  * Memory:	CurrentMemoryContext
  *

@@ -9,7 +9,8 @@
  * an instance, and no operation waits for it.
  *
  * Owns:	durable.entity, durable.entity_operation
- * Called by: entity_batch.c, entity_external.c, batch_store.c, entity_api.c, registration_api.c, blame.c
+ * Called by: entity_batch.c, entity_external.c, batch_store.c, entity_api.c, registration_api.c,
+ *			crashes.c
  * Locks:	FOR NO KEY UPDATE SKIP LOCKED on rows of durable.entity
  * Memory:	results in CurrentMemoryContext
  *

@@ -12,7 +12,7 @@
  * Owns:	durable.instance; client.c, status_row.c, http_instance.c, wait_api.c and history_api.c read
  *			single rows of it, and finished.c deletes them
  * Called by: batch_claim.c, task_unit.c, batch_store.c, instance_insert.c, entity_lock.c, lease.c,
- *			start_api.c, turn_api.c, code_api.c, code_table.c, blame.c
+ *			start_api.c, turn_api.c, code_api.c, code_table.c, blame.c, client.c, status_row.c, http_instance.c
  * Locks:	FOR NO KEY UPDATE SKIP LOCKED on rows, FOR SHARE SKIP LOCKED to keep a status;
  *			only durable_instance_wait_for waits for a lock
  * Memory:	a context for each Instance; other results in CurrentMemoryContext

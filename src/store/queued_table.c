@@ -22,7 +22,8 @@
  * a task that its caller has locked.
  *
  * Owns:	durable.queued_task; answer_table.c deletes rows that are answered, finished.c together with their instances
- * Called by: batch_statements.c, batch_store.c, lease.c, admission.c, task_unit.c
+ * Called by: batch_statements.c, batch_store.c, lease.c, admission.c, task_unit.c,
+ *			entity_external.c, entity_work_api.c
  * Locks:	FOR UPDATE SKIP LOCKED on rows
  * Memory:	rows in CurrentMemoryContext
  *

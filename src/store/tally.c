@@ -26,8 +26,8 @@
  *
  * Owns:	durable.tally, durable.name_range
  * Called by: instance_table.c, instance_insert.c, code_table.c, code_api.c, batch_store.c
- *			(differences); fold.c (sums); tally_ranges.c (reading); finished.c writes the
- *			differences of deletions in its own statement
+ *			(differences); fold.c (sums); tally_ranges.c (reading).  The statement that deletes
+ *			instances writes its differences itself
  * Locks:	none on existing rows, except that the coordinator alone deletes rows that it replaces
  * Memory:	the differences in an array that is kept; their names in TopTransactionContext
  *

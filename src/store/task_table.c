@@ -8,7 +8,7 @@
  *
  * Owns:	durable.task_queue; finished.c deletes its rows together with their instances
  * Called by: task_unit.c, batch_statements.c, batch_store.c, queued_table.c, admission.c,
- *			watching.c, blame.c
+ *			watching.c
  * Locks:	FOR UPDATE SKIP LOCKED on rows
  * Memory:	rows in CurrentMemoryContext
  *
