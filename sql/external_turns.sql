@@ -266,7 +266,7 @@ SELECT kind, detail, task, attempt, next_try IS NOT NULL AS has_next_try, queue,
 SELECT regexp_replace(line, 'since [^,]*', 'since TIME') FROM durable.explain('seen') line WHERE line LIKE 'waits for%';
 SELECT durable.advance_clock('2 minutes') IS NOT NULL;
 SELECT instance_id, reason, detail, hint FROM durable.stuck WHERE instance_id = 'seen';
-SELECT ok, detail ~ 'queue "seen" has had turns for 12\d s, and no worker has any of them' AS detail, hint FROM durable.doctor() WHERE check_name = 'queues';
+SELECT ok, detail ~ 'queue "seen" has contained turns for 12\d s, but no worker has leased any of them' AS detail, hint FROM durable.doctor() WHERE check_name = 'queues';
 CREATE TABLE seen AS SELECT * FROM durable.fetch_turns('seen', 'worker 7', lease => '10 minutes');
 SELECT kind, detail, task, attempt, next_try, queue, worker, leased_at IS NOT NULL AS is_leased FROM durable.waiting WHERE instance_id = 'seen';
 SELECT regexp_replace(line, 'since [^,]*', 'since TIME', 'g') FROM durable.explain('seen') line WHERE line LIKE 'waits for%';
@@ -280,7 +280,7 @@ SELECT durable.start_external('seen', 'Seen', NULL, 'unseen');
 CALL durable.drain();
 SELECT durable.advance_clock('2 minutes') IS NOT NULL;
 CREATE TABLE sight AS SELECT * FROM durable.fetch_work('seen', 'worker 8');
-SELECT detail ~ 'queue "seen" has had turns for 12\d s' AS turns, detail ~ 'queue "seen" has had activities' AS activities FROM durable.doctor() WHERE check_name = 'queues';
+SELECT detail ~ 'queue "seen" has contained turns for 12\d s' AS turns, detail ~ 'queue "seen" has contained activities' AS activities FROM durable.doctor() WHERE check_name = 'queues';
 SELECT instance_id, reason FROM durable.stuck WHERE instance_id LIKE '%seen' ORDER BY 1;
 SELECT kind, detail, task, attempt, queue, worker FROM durable.waiting WHERE instance_id LIKE '%seen' ORDER BY 1, 2;
 SELECT durable.complete_tasks_text(array_agg(token)) FROM sight;

@@ -261,11 +261,11 @@ CREATE TABLE durable.queue_grant (
     PRIMARY KEY (queue, role)
 );
 
--- Activities in queues, turns of external orchestrations, and batches of operations of external entities.  kind: e an
--- activity for programs outside of the database, s one in SQL that its queue has to let begin, o a turn (task is 0, and
--- attempt is the number of events that it was handed out with), n a batch (key and name are the entity's, input is
--- its id).  call: what an external orchestration has said about its activity besides name and input; NULL: the activity
--- is not one of an external orchestration; of a batch the ids of the operations that it was handed out with.  session: which fetched the turn or batch.
+-- Work in queues: activities, turns of external orchestrations, and batches of operations of external entities.
+-- kind: e an activity for programs outside of the database, s an activity in SQL, o a turn (task is 0, and attempt is
+-- the number of events of the turn), n a batch (key and name are those of the entity, input is its id).
+-- call: further members of the call of an external orchestration, NULL for other activities; the ids of the operations
+-- of a batch.  session: the session that has fetched the turn or the batch.
 --
 -- state: r ready, d delayed until "at", l leased until "at", h held because the
 -- instance is suspended ("at": as before).

@@ -58,7 +58,7 @@ durable_action_id(const Jsonb *action, const ActionPlace * place)
 		}
 	}
 	if (result < 0 || result > PG_INT32_MAX)
-		durable_action_bad(place, "Its id is not an integer from 0 on.");
+		durable_action_bad(place, "Its id is not a nonnegative integer.");
 	return (int32) result;
 }
 

@@ -86,7 +86,7 @@ durable_clock_job_require(void)
 	if (!is_loaded())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("schedules need pg_cron, which this server has not loaded"),
+				 errmsg("schedules require pg_cron, which is not loaded in this server"),
 				 errhint("Install the package postgresql-%d-cron (Debian) or pg_cron_%d (RPM), put \"shared_preload_libraries = '%s, pg_cron'\" and \"cron.database_name = '%s'\" into postgresql.conf, restart the server, and use CREATE EXTENSION pg_cron.",
 						 PG_VERSION_NUM / 10000, PG_VERSION_NUM / 10000,
 						 shared_preload_libraries_string, database())));
@@ -94,15 +94,15 @@ durable_clock_job_require(void)
 	if (setting == NULL || strcmp(setting, database()) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("schedules cannot be made in database \"%s\", because pg_cron is at home in database \"%s\"",
+				 errmsg("cannot create schedules in database \"%s\", because pg_cron runs in database \"%s\"",
 						database(), setting ? setting : ""),
-				 errdetail("There is one database for pg_cron in a server."),
+				 errdetail("A server runs the jobs of pg_cron in one database."),
 				 errhint("Put \"cron.database_name = '%s'\" into postgresql.conf, restart the server, and use CREATE EXTENSION pg_cron.",
 						 database())));
 	if (!is_installed())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("schedules need the extension pg_cron, which is not in database \"%s\"", database()),
+				 errmsg("schedules require extension \"pg_cron\", which is not installed in database \"%s\"", database()),
 				 errhint("Use CREATE EXTENSION pg_cron as a superuser.")));
 }
 
@@ -156,9 +156,9 @@ durable_clock_job_problem(Oid owner, const char *name)
 	if (!is_loaded())
 		return "this server has not loaded pg_cron";
 	if (setting == NULL || strcmp(setting, database()) != 0)
-		return "pg_cron is at home in another database";
+		return "pg_cron runs in another database";
 	if (!is_installed())
-		return "the extension pg_cron is not in this database";
+		return "the extension pg_cron is not installed in this database";
 	if (!look_up(owner, name, &id, &schedule, &active))
 		return "its job in cron.job is missing";
 	return active ? NULL : "its job in cron.job is not active";

@@ -164,8 +164,8 @@ durable_repin(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("cannot compare code with the history of instance \"%s\" as role \"%s\"",
 						instance_id, GetUserNameFromId(GetUserId(), false)),
-				 errdetail("The code is run for that, as its owner %s.", owner),
-				 errhint("SET ROLE %s first, or use force => true to move it without comparing.", owner)));
+				 errdetail("The comparison runs the code as the owner of the instance, %s.", owner),
+				 errhint("SET ROLE %s first, or use force => true to move the instance without the comparison.", owner)));
 	}
 
 	instance = durable_instance_wait_for(found.owner, found.key, CurrentMemoryContext);
@@ -180,7 +180,7 @@ durable_repin(PG_FUNCTION_ARGS)
 	else if (!move(instance, &code, &verdict))
 		ereport(ERROR,
 				(errcode(ERRCODE_DURABLE_NONDETERMINISTIC),
-				 errmsg("the code of %s does not fit the history of instance \"%s\"",
+				 errmsg("the code of %s does not match the history of instance \"%s\"",
 						code.handler->signature, instance_id),
 				 verdict.line > 0 ?
 				 errdetail("At line %d: %s.", verdict.line, verdict.problem) :

@@ -75,7 +75,7 @@ check_fetched(Doctor *doctor)
 		TimestampTz at = durable_sql_timestamptz(i, 2, &isnull);
 		char		kind = durable_sql_char(i, 3);
 
-		appendStringInfo(&detail, "%squeue \"%s\" has had %s for " INT64_FORMAT " s, and no worker has any of them",
+		appendStringInfo(&detail, "%squeue \"%s\" has contained %s for " INT64_FORMAT " s, but no worker has leased any of them",
 						 i > 0 ? "; " : "", durable_sql_text(i, 1), kind == QUEUED_TURN ? "turns" : kind == QUEUED_BATCH ? "operations of entities" : "activities",
 						 (now - at) / USECS_PER_SEC);
 	}
@@ -83,9 +83,9 @@ check_fetched(Doctor *doctor)
 		appendStringInfo(&detail, "; and %d others", (int) (nrows - DOCTOR_LISTED));
 	SPI_freetuptable(SPI_tuptable);
 	durable_doctor_say(doctor, "queues", nrows == 0,
-					   nrows == 0 ? "work outside of the database is fetched from all queues" : detail.data,
+					   nrows == 0 ? "workers fetch the work of all queues" : detail.data,
 					   "Start workers that call durable.fetch_work() (activities), durable.fetch_turns() (turns of external orchestrations) or durable.fetch_entities() (operations of external entities) for these queues. "
-					   "If there are some, they may not know the names of the activities, orchestrations or entities, or may lack durable.grant_queue().");
+					   "If there are such workers, they may not know the names of the activities, orchestrations or entities, or may need durable.grant_queue().");
 }
 
 /* Work of which the number in that column is at least so much; a limited number of rows, of those that the caller may see. */
@@ -105,9 +105,9 @@ check_lost(Doctor *doctor)
 	char	   *detail = list_work(&lost, "lost up to", "leases");
 
 	durable_doctor_say(doctor, "leases", detail == NULL,
-					   detail ? detail : "no task or turn loses one lease after the other",
-					   "Workers fetch this work and do not answer before the lease ends: they end, or need durable.extend_lease(). "
-					   "Such work is handed out once a minute at last. SELECT * FROM durable.leases; shows which worker has it now.");
+					   detail ? detail : "no task or turn has lost several leases in a row",
+					   "Workers fetch this work and do not answer before the lease ends. They may have exited, or need durable.extend_lease(). "
+					   "After several attempts such work is offered only once a minute. SELECT * FROM durable.leases; shows which worker has it now.");
 }
 
 /* Their workers do not have the code, or not in this version. */
@@ -118,9 +118,9 @@ check_given_back(Doctor *doctor)
 	char	   *detail = list_work(&given_back, "given back up to", "times in a row");
 
 	durable_doctor_say(doctor, "given_back", detail == NULL,
-					   detail ? detail : "no task or turn is given back by one worker after the other",
-					   "Workers fetch this work and give it back, as they do when they do not have the code in the version that it needs. "
-					   "It is handed out every 30 s at last. Start a worker that has it, or terminate the instances.");
+					   detail ? detail : "no task or turn has been given back several times in a row",
+					   "Workers fetch this work and give it back, for example because they do not have the required version of the code. "
+					   "After several attempts it is offered only every 30 s. Start a worker that has the code, or terminate the instances.");
 }
 
 /* Runs a query of rows of queue, name, count, the greatest number of times, kind.  NULL: there are none. */

@@ -54,14 +54,14 @@ durable_doctor_check_schedules(Doctor *doctor)
 		nchecked++;
 		problem = durable_clock_job_problem(schedule->owner, schedule->name);
 		if (problem != NULL && nfound++ < DOCTOR_LISTED)
-			appendStringInfo(&detail, "%sschedule \"%s\" of %s does not tick: %s", nfound > 1 ? "; " : "",
+			appendStringInfo(&detail, "%sschedule \"%s\" of %s does not run: %s", nfound > 1 ? "; " : "",
 							 schedule->name, GetUserNameFromId(schedule->owner, false), problem);
 	}
 	if (nfound > DOCTOR_LISTED)
 		appendStringInfo(&detail, "; and %d others", nfound - DOCTOR_LISTED);
 	if (nfound == 0)
-		appendStringInfoString(&detail, nchecked == list_length(names) ? "every schedule that is not paused has its job of pg_cron" :
-							   "no schedule without its job of pg_cron was found");
+		appendStringInfoString(&detail, nchecked == list_length(names) ? "every schedule that is not paused has a job of pg_cron" :
+							   "found no schedule without a job of pg_cron");
 	if (nchecked < list_length(names))
 		appendStringInfo(&detail, "; only %d of %d schedules were checked", nchecked, list_length(names));
 	durable_doctor_say(doctor, "schedules", nfound == 0, detail.data,

@@ -244,7 +244,7 @@ durable_external_history(PG_FUNCTION_ARGS)
 	if (durable_verbatim_queue(instance->handler_signature) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("instance \"%s\" is not one of an external orchestration", durable_client_shown(found.instance_id)),
+				 errmsg("instance \"%s\" does not run an external orchestration", durable_client_shown(found.instance_id)),
 				 errhint("Use durable.history(), which shows the events of each instance.")));
 	InitMaterializedSRF(fcinfo, 0);
 	durable_turn_events_put((ReturnSetInfo *) fcinfo->resultinfo, durable_turn_history(instance));

@@ -158,7 +158,7 @@ refuse_undone(const char *instance_id, int64 key)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot rewind instance \"%s\"", instance_id),
-				 errdetail("Instance \"%s\" undoes its steps.", compensation),
+				 errdetail("Instance \"%s\" runs its compensations.", compensation),
 				 errhint("SELECT durable.restart(%s) starts it anew.", quote_literal_cstr(instance_id))));
 	durable_sql_finish();
 }

@@ -81,7 +81,7 @@ durable_schedule(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("catch_up must not be null"),
-				 errhint("Use '0' to let times that were missed pass.")));
+				 errhint("Use '0' to skip times that were missed.")));
 	row.catch_up = PG_GETARG_INTERVAL_P(6);
 	row.jitter = PG_ARGISNULL(7) ? NULL : PG_GETARG_INTERVAL_P(7);
 	row.starts_at = PG_ARGISNULL(8) ? DT_NOBEGIN : PG_GETARG_TIMESTAMPTZ(8);
@@ -336,8 +336,8 @@ durable_schedule_overlap(const char *word)
 			return (ScheduleOverlap) i;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("overlap \"%s\" is not known", durable_client_shown(word)),
-			 errhint("It is one of skip, buffer_one, allow, cancel_other, terminate_other.")));
+			 errmsg("invalid value for parameter \"overlap\": \"%s\"", durable_client_shown(word)),
+			 errhint("Valid values are \"skip\", \"buffer_one\", \"allow\", \"cancel_other\", and \"terminate_other\".")));
 }
 
 /* --- arguments ------------------------------------------------------------------------------ */
@@ -351,7 +351,7 @@ schedule_name(FunctionCallInfo fcinfo, int argno)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("name of a schedule is too long"),
-				 errdetail("It has %zu bytes, the limit is %d bytes.", strlen(name), MAX_SCHEDULE_NAME)));
+				 errdetail("It has %zu bytes, but the limit is %d bytes.", strlen(name), MAX_SCHEDULE_NAME)));
 	return name;
 }
 
@@ -374,7 +374,7 @@ check_words(const ScheduleRow *row)
 	if (TIMESTAMP_IS_NOEND(row->starts_at) || TIMESTAMP_IS_NOBEGIN(row->ends_at))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a schedule needs a time between starts_at and ends_at")));
+				 errmsg("starts_at and ends_at leave no time for the schedule")));
 	if (TIMESTAMP_IS_NOEND(durable_cron_next(&spec, durable_cron_zone(row->timezone), durable_clock_now())))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

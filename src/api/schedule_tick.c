@@ -97,7 +97,7 @@ durable_schedule_require(const char *name, ScheduleRow *row)
 				 errmsg("schedule \"%s\" is ambiguous", durable_client_shown(name)),
 				 errdetail("Roles \"%s\" and \"%s\" each have a schedule of that name.",
 						   GetUserNameFromId(linitial_oid(owners), true), GetUserNameFromId(lsecond_oid(owners), true)),
-				 errhint("Use SET ROLE to act as the owner of the schedule that is meant.")));
+				 errhint("Use SET ROLE to act as the owner of the intended schedule.")));
 	if (owners == NIL || !durable_schedule_lock(linitial_oid(owners), name, row))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -388,7 +388,7 @@ hand_over(ScheduleRow *row, TimestampTz time, TimestampTz start_at, bool replace
 
 	(void) durable_client_start_as(row->owner, &request, &is_new);
 	if (!durable_client_look_up(row->owner, request.instance_id, &runner))
-		elog(ERROR, "instance \"%s\" is gone", request.instance_id);
+		elog(ERROR, "instance \"%s\" does not exist", request.instance_id);
 	durable_client_send(&runner, MESSAGE_EVENT, "run",
 						JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
 	row->running = lappend(row->running, instance_id);

@@ -330,7 +330,7 @@ admit(const StartRequest *request, Oid owner)
 				(errcode(ERRCODE_DURABLE_LIMIT),
 				 errmsg("role \"%s\" has too many unfinished instances", GetUserNameFromId(quota->owner, false)),
 				 errdetail("It has " INT64_FORMAT ", and may have %d.", value, quota->max_live),
-				 errhint("Start it when others have ended. An administrator can change the limit with durable.set_quota().")));
+				 errhint("Start the instance when others have ended. An administrator can change the limit with durable.set_quota().")));
 	if (answer == QUOTA_TOO_FAST)
 		ereport(ERROR,
 				(errcode(ERRCODE_DURABLE_LIMIT),

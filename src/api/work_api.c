@@ -402,7 +402,7 @@ failure_of(const Jsonb *given, const QueuedTask * task, int *sqlerrcode, bool *r
 				ereport(ERROR,
 						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						 errmsg("invalid sqlstate \"%s\" of a failure", durable_client_shown(sqlstate)),
-						 errhint("It has five characters, as WF010 has, which is the default.")));
+						 errhint("An SQLSTATE has five characters. The default is WF010.")));
 			error.sqlerrcode = MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2], sqlstate[3], sqlstate[4]);
 		}
 	}

@@ -51,7 +51,7 @@ durable_work_fetch(FunctionCallInfo fcinfo, QueuedWanted * wanted, const char *f
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("durable.%s() needs isolation level READ COMMITTED", function),
-				 errdetail("In another one it would not see what other workers have taken.")));
+				 errdetail("At another level it would not see which tasks other workers have taken.")));
 	durable_queue_require_work(wanted->queue);
 	if (!pg_strong_random(&wanted->nonce, sizeof(wanted->nonce)))
 		ereport(ERROR,

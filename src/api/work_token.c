@@ -37,7 +37,7 @@ durable_work_lease(FunctionCallInfo fcinfo, int argno)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("lease must be positive, and not longer than 7 days"),
-				 errhint("durable.extend_lease() makes it longer while the work goes on.")));
+				 errhint("Use durable.extend_lease() to extend the lease during the work.")));
 	return us;
 }
 
@@ -170,7 +170,7 @@ durable_work_stale(const char *token)
 			(errcode(ERRCODE_DURABLE_LEASE_LOST),
 			 errmsg("the lease of token \"%s\" is lost", token),
 			 errdetail("It has ended and another worker has the task, or the task was answered, released or terminated."),
-			 errhint("Stop the work, and change nothing more for it.")));
+			 errhint("Stop working on this task.")));
 }
 
 /* Checks a queue only when it differs from the previous one. */
@@ -217,7 +217,7 @@ durable_work_skips_stale(FunctionCallInfo fcinfo, int argno)
 		return true;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid on_stale \"%s\"", durable_client_shown(word)),
-			 errhint("It is \"error\" (nothing is completed when one token is no longer good) or \"skip\" (the others are).")));
+			 errmsg("invalid value for parameter \"on_stale\": \"%s\"", durable_client_shown(word)),
+			 errhint("Valid values are \"error\" (the call fails if a lease was lost) and \"skip\" (such tokens are skipped).")));
 	return false;
 }

@@ -60,7 +60,7 @@ durable_wait_for_work(PG_FUNCTION_ARGS)
 	durable_wait_refuse_in_activity("wait_for_work");
 	durable_wait_require_nonatomic(fcinfo, "wait_for_work",
 								   "It ends the transaction before it waits, so that it holds no snapshot.",
-								   "Call it by itself, and durable.fetch_work() afterwards.");
+								   "Call it outside of a transaction block, and call durable.fetch_work() afterwards.");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	queue = durable_client_name(fcinfo, 0, "queue name");
@@ -119,8 +119,8 @@ kind_argument(FunctionCallInfo fcinfo, int argno)
 		return QUEUED_BATCH;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid kind \"%s\" of work", word ? durable_client_shown(word) : "null"),
-			 errhint("It is \"tasks\" (for durable.fetch_work), \"turns\" (for durable.fetch_turns) or \"entities\" (for durable.fetch_entities).")));
+			 errmsg("invalid value for parameter \"kind\": \"%s\"", word ? durable_client_shown(word) : "null"),
+			 errhint("Valid values are \"tasks\" (for durable.fetch_work), \"turns\" (for durable.fetch_turns), and \"entities\" (for durable.fetch_entities).")));
 }
 
 static bool

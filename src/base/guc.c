@@ -149,7 +149,7 @@ durable_guc_define(void)
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable("durable.guard_ddl",
 							 "Sets the action taken when a statement changes or drops an orchestration with unfinished instances.",
-							 "They go on with a copy of the replaced code in any case.",
+							 "These instances continue with a copy of the replaced code in any case.",
 							 &durable_guard_ddl, GUARD_OFF, guard_levels,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("durable.retention",

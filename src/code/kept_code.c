@@ -302,9 +302,9 @@ durable_kept_code_resolve(const char *copy, int64 hash, const char *signature)
 	if (durable_handler_code_hash(handler) != hash)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("function %s is not the code that it was kept as", copy),
-				 errdetail("It keeps the code with which unfinished instances of %s began, and has been altered.", signature),
-				 errhint("Undo that with ALTER FUNCTION, or move the instances to the present code with durable.repin().")));
+				 errmsg("function %s has been altered", copy),
+				 errdetail("It contains the replaced code with which unfinished instances of %s began.", signature),
+				 errhint("Undo the change with ALTER FUNCTION, or move the instances to the present code with durable.repin().")));
 
 	/* Privileges that were revoked from the original are not granted on the copy. */
 	if (original != NULL)

@@ -139,20 +139,20 @@ guard(const char *signature, int64 count, bool kept)
 				 errdetail_plural("There is %s such instance.", "There are %s such instances.",
 								  count, number),
 				 kept ?
-				 errhint("SET durable.guard_ddl = off allows it: these instances then go on with a copy of the code that is replaced.") :
-				 errhint("SET durable.guard_ddl = off allows it: these instances are then suspended until the function is there again.")));
+				 errhint("SET durable.guard_ddl = off allows it: these instances then continue with a copy of the replaced code.") :
+				 errhint("SET durable.guard_ddl = off allows it: these instances are then suspended until the function exists again.")));
 	if (durable_guard_ddl == GUARD_WARN)
 		ereport(WARNING,
 				(errmsg("unfinished instances run %s", signature),
 				 kept ?
-				 errdetail_plural("%s instance goes on with a copy of the code that is replaced.",
-								  "%s instances go on with a copy of the code that is replaced.",
+				 errdetail_plural("%s instance continues with a copy of the replaced code.",
+								  "%s instances continue with a copy of the replaced code.",
 								  count, number) :
-				 errdetail_plural("%s instance is suspended until the function is there again.",
-								  "%s instances are suspended until the function is there again.",
+				 errdetail_plural("%s instance is suspended until the function exists again.",
+								  "%s instances are suspended until the function exists again.",
 								  count, number),
 				 kept ?
-				 errhint("Use durable.verify_replay() to see which of them fit the present code, and durable.repin() to move them to it.") : 0));
+				 errhint("Use durable.verify_replay() to see which of them match the present code, and durable.repin() to move them to it.") : 0));
 }
 
 /* --- which functions ------------------------------------------------------------------ */

@@ -289,7 +289,7 @@ durable_when_any(PG_FUNCTION_ARGS)
 	if (ntasks == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("when_any needs at least one task")));
+				 errmsg("durable.when_any() requires at least one task")));
 	for (;;)
 	{
 		int			first = 0;
@@ -350,7 +350,7 @@ get_task(Turn *turn, int64 task)
 		default:
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("task " INT64_FORMAT " cannot be waited for", task)));
+					 errmsg("cannot wait for task " INT64_FORMAT, task)));
 	}
 	return state;
 }

@@ -87,7 +87,7 @@ durable_cron_parse(const char *text, CronSpec *spec)
 	while (*rest == ' ' || *rest == '\t')
 		rest++;
 	if (*rest != '\0')
-		invalid(text, "There is something after the fifth field.");
+		invalid(text, "There is text after the fifth field.");
 
 	spec->minutes = bits[0];
 	spec->hours = (uint32) bits[1];
@@ -192,5 +192,5 @@ invalid(const char *text, const char *detail)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid cron expression \"%s\"", durable_clip(text)),
 			 errdetail("%s", detail),
-			 errhint("It has five fields: minute, hour, day of month, month and day of week, as in '30 2 * * mon-fri'.")));
+			 errhint("A cron expression has five fields: minute, hour, day of month, month and day of week, as in '30 2 * * mon-fri'.")));
 }

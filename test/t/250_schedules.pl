@@ -21,7 +21,7 @@ $bare->start;
 create_durable($bare, 'postgres');
 $bare->safe_psql('postgres', $job);
 my (undef, undef, $error) = $bare->psql('postgres', $schedule);
-like($error, qr/ERROR:  schedules need pg_cron, which this server has not loaded/, 'pg_cron is not loaded');
+like($error, qr/ERROR:  schedules require pg_cron, which is not loaded in this server/, 'pg_cron is not loaded');
 like($error, qr/HINT:  Install the package postgresql-\d+-cron .*"shared_preload_libraries = '.*durable.*, pg_cron'" and "cron.database_name = 'postgres'" into postgresql.conf/,
 	'the package and the lines for postgresql.conf');
 is($bare->safe_psql('postgres', 'SELECT count(*) FROM durable.schedules'), 0, 'and nothing is left');
@@ -220,10 +220,10 @@ is($node->safe_psql('postgres', "SELECT active FROM cron.job WHERE jobname = 'du
 my $found = "SELECT ok, detail FROM durable.doctor() WHERE check_name = 'schedules'";
 is(ann($found), 't|every schedule that is not paused has its job of pg_cron', 'the doctor finds the job');
 $node->safe_psql('postgres', "UPDATE cron.job SET active = false WHERE jobname = 'durable up'");
-is(ann($found), 'f|schedule "up" of ann does not tick: its job in cron.job is not active', 'a job that is not active is found');
+is(ann($found), 'f|schedule "up" of ann does not run: its job in cron.job is not active', 'a job that is not active is found');
 is($node->safe_psql('postgres', "SET ROLE bob; $found"), 't|every schedule that is not paused has its job of pg_cron', 'but not by a role that does not see the schedule');
 $node->safe_psql('postgres', "SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname = 'durable up'");
-is($node->safe_psql('postgres', $found), 'f|schedule "up" of ann does not tick: its job in cron.job is missing', 'a job that is missing is found');
+is($node->safe_psql('postgres', $found), 'f|schedule "up" of ann does not run: its job in cron.job is missing', 'a job that is missing is found');
 ann("SELECT durable.pause_schedule('up')");
 is(ann("SELECT ok FROM durable.doctor() WHERE check_name = 'schedules'"), 't', 'not of a schedule that is paused');
 ann("SELECT durable.unpause_schedule('up')");
@@ -297,7 +297,7 @@ refused('ann', $_->[0], $_->[1], $_->[0]) foreach (
 	["SELECT durable.schedule('x', '0 0 31 4 *', 'app.job', 1)", qr/matches no time/],
 	["SELECT durable.schedule('x', '0 * * * *', 'app.jab', 1)", qr/"app.jab" does not exist/],
 	["SELECT durable.schedule('x', '0 * * * *', 'app.job', 'one'::text)", qr/invalid input syntax for type integer/],
-	["SELECT durable.schedule('x', '0 * * * *', 'app.job', 1, overlap => 'often')", qr/overlap "often" is not known/],
+	["SELECT durable.schedule('x', '0 * * * *', 'app.job', 1, overlap => 'often')", qr/invalid value for parameter "overlap": "often"/],
 	["SELECT durable.schedule('x', '0 * * * *', 'app.job', 1, timezone => 'Mars')", qr/time zone "Mars" not recognized/],
 	["SELECT durable.schedule('x', '0 * * * *', 'app.job', 1, catch_up => '-1 s')", qr/catch_up must be between/],
 	["SELECT durable.schedule('x', '0 * * * *', 'app.job', 1, catch_up => NULL)", qr/catch_up must not be null/],
