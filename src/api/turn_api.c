@@ -46,7 +46,7 @@
 
 static DurableSql take_completed = {
 	"DELETE FROM durable.queued_task t USING " WORK_TOKENS " WHERE " WORK_OF_TOKEN " AND t.kind = 'o' AND " WORK_IS_LEASED " "
-	"AND EXISTS (SELECT FROM durable.instance i WHERE i.key = t.key AND i.status <> 'T') "
+	"AND " WORK_IS_WANTED " "
 	"RETURNING u.n::int4, t.queue, t.owner, t.key, t.execution, t.attempt, t.leased_at",
 	4, {WORK_TOKEN_TYPES}
 };

@@ -47,7 +47,7 @@
 #define WORK_COLUMNS		14
 
 #define OF_ANY_TOKEN WORK_OF_TOKEN " AND t.kind IN ('e', 'o', 'n')"
-#define WANTED_STILL	"(t.kind = 'n' OR EXISTS (SELECT FROM durable.instance i WHERE i.key = t.key AND i.status <> 'T'))"
+#define WANTED_STILL	"(t.kind = 'n' OR " WORK_IS_WANTED ")"
 
 static DurableSql extend = {
 	"UPDATE durable.queued_task t SET at = least($5, t.leased_at + t.timeout) FROM " WORK_TOKENS

@@ -31,7 +31,7 @@
 static DurableSql complete = {
 	"WITH gone AS (DELETE FROM durable.queued_task t USING " WORK_TOKENS " WHERE " WORK_OF_TOKEN
 	" AND t.kind = 'e' AND t.state IN ('l', 'r') "
-	"AND EXISTS (SELECT FROM durable.instance i WHERE i.key = t.key AND i.status <> 'T') "
+	"AND " WORK_IS_WANTED " "
 	"RETURNING u.n::int4, u.nonce, t.queue, t.owner, t.key, t.id, t.execution, t.task, t.attempt), "
 	"kept AS (INSERT INTO durable.queued_answer (nonce, id, at, answer, queue, ids) "
 	"SELECT g.nonce, pg_catalog.min(g.id), $5, 'c', g.queue, pg_catalog.array_agg(g.id) FROM gone g GROUP BY g.nonce, g.queue) "

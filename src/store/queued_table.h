@@ -35,6 +35,9 @@
  */
 #define WORK_IS_LEASED	"CASE t.state WHEN 'l' THEN true ELSE false END"
 
+/* The instance has not been terminated.  It is no EXISTS, because that may be planned as a join that begins with all instances. */
+#define WORK_IS_WANTED	"(SELECT i.status <> 'T' FROM durable.instance i WHERE i.key = t.key)"
+
 typedef struct QueuedTask
 {
 	int64		key;
