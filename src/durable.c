@@ -10,6 +10,7 @@
  */
 #include "durable.h"
 #include "determinism.h"
+#include "flight.h"
 #include "turn.h"
 
 #include "guc.h"
@@ -38,5 +39,6 @@ _PG_init(void)
 	durable_ddl_install_hooks();
 	durable_turn_install();
 	durable_determinism_install_hooks();
+	durable_flight_install_hooks();
 	durable_launcher_register();
 }

@@ -272,6 +272,7 @@ CREATE TABLE durable.queue_grant (
 -- round: the fair order within a priority: the first waiting task of each key has a lower
 -- number than the second of any.  lost: leases of this attempt that ended without an answer.
 -- given_back: how often this attempt was given back by workers that cannot do it (release_work without a delay).
+-- crashes: of kind s while it waits for another attempt, as in durable.task_queue.
 CREATE TABLE durable.queued_task (
     id                bigint      NOT NULL,
     key               bigint      NOT NULL,
@@ -288,6 +289,7 @@ CREATE TABLE durable.queued_task (
     lost              integer     NOT NULL DEFAULT 0,
     given_back        integer     NOT NULL DEFAULT 0,
     session           bigint,
+    crashes           smallint    NOT NULL DEFAULT 0,
     state             "char"      NOT NULL,
     kind              "char"      NOT NULL,
     queue             text        COLLATE "C" NOT NULL,

@@ -21,16 +21,23 @@
  * server down each time looks like this too.
  *
  * A process that ends by itself while the server lives, with FATAL or exit(), reports its own
- * record.  One that another process told to end with SIGTERM reports nothing.
+ * record.  It does so before it releases its locks: otherwise another process could run the
+ * same code before the report is there.  A process that another one told to end with SIGTERM
+ * reports nothing.
+ *
+ * A record belongs to its process until its exit, and is not tied to a slot.  A process that
+ * has released its slot can live for a while, and the postmaster may send it SIGQUIT, when
+ * the next process of that slot has crashed: its handler must not mark the next one's record.
  *
  * The file is in pg_stat_tmp, which base backups and pg_rewind leave out.  A server in
  * single-user mode leaves it alone: Patroni recovers that way before it starts a crashed
  * server.  A file that is missing, short, or of another version or machine is ignored.
  *
  * Owns:	the file, its records
- * Called by: shmem.c (the postmaster), slot.c, companion_main.c, coordinator.c, launcher.c,
- *			usercall.c; flight_report.c (the file)
- * Locks:	none: only the process itself writes its record
+ * Called by: shmem.c (the postmaster), slot.c, worker.c, companion_main.c, coordinator.c,
+ *			launcher.c, usercall.c; flight_report.c and flight_parallel.c (the file)
+ * Locks:	none: only the process itself writes its record, and it takes one that is free
+ *			with an atomic operation
  * Memory:	the mapping, made by the postmaster and inherited
  *
  *-------------------------------------------------------------------------
@@ -46,7 +53,6 @@
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "port/atomics.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/pmsignal.h"
@@ -67,11 +73,12 @@ static bool read_file(FlightFile *last);
 static FlightFile *map_file(const FlightFile *next);
 static void report_last_life(FlightFile *next, const FlightFile *last, bool same_postmaster);
 static bool is_record(const FlightRecord *old);
+static bool was_told(const FlightRecord *old);
 static void get_boot_id(char *boot_id, Size size);
-static void set_handler(int signo, void (*handler) (int, siginfo_t *, void *));
 static void on_quit(int signo, siginfo_t *info, void *context);
 static void on_terminate(int signo, siginfo_t *info, void *context);
-static void close_record(int code, Datum arg);
+static void report_at_exit(int code, Datum arg);
+static void release_record(int code, Datum arg);
 
 /* --- around user code ------------------------------------------------------------- */
 
@@ -104,28 +111,47 @@ durable_flight_leave(const FlightRun *before)
 
 /* --- a process with a record -------------------------------------------------------- */
 
-void
-durable_flight_attach(int place, bool companion, Oid database, pqsigfunc terminate)
+bool
+durable_flight_attach(Oid database, pqsigfunc terminate)
 {
-	Assert(place >= 0 && place < DURABLE_MAX_SLOTS && record == &no_record);
-	record = &file->records[companion ? DURABLE_MAX_SLOTS + place : place];
-	memset(record, 0, sizeof(FlightRecord));
-	record->database = database;
-	record->timeline = GetWALInsertionTimeLine();
+	FlightRecord *mine = NULL;
+
+	Assert(record == &no_record);
+	for (int i = 0; i < lengthof(file->records) && mine == NULL; i++)
+	{
+		uint32		expected = 0;
+
+		if (pg_atomic_compare_exchange_u32(&file->records[i].pid, &expected, MyProcPid))
+			mine = &file->records[i];
+	}
+	if (mine == NULL)
+		return false;
+	mine->told = false;
+	mine->database = database;
+	mine->timeline = GetWALInsertionTimeLine();
+	pg_atomic_write_u32(&mine->parallel, 0);
+	record = mine;
 	terminate_handler = terminate;
-	set_handler(SIGTERM, on_terminate);
+	durable_flight_set_handler(SIGTERM, on_terminate);
 	durable_flight_watch_quit();
-	before_shmem_exit(close_record, (Datum) 0);
+	before_shmem_exit(release_record, (Datum) 0);
+	return true;
+}
+
+void
+durable_flight_connected(void)
+{
+	before_shmem_exit(report_at_exit, (Datum) 0);
 }
 
 void
 durable_flight_watch_quit(void)
 {
-	set_handler(SIGQUIT, on_quit);
+	durable_flight_set_handler(SIGQUIT, on_quit);
 }
 
-static void
-set_handler(int signo, void (*handler) (int, siginfo_t *, void *))
+void
+durable_flight_set_handler(int signo, void (*handler) (int, siginfo_t *, void *))
 {
 	struct sigaction action = {0};
 
@@ -167,18 +193,28 @@ on_terminate(int signo, siginfo_t *info, void *context)
  * the postmaster has gone, the record is left for the next life.
  */
 static void
-close_record(int code, Datum arg)
+report_at_exit(int code, Datum arg)
 {
-	FlightRecord *mine = record;
-
-	if (mine->run.kind == FLIGHT_NOTHING || !PostmasterIsAlive())
+	if (record->run.kind == FLIGHT_NOTHING || !PostmasterIsAlive())
 		return;
 	if (!told_to_terminate)
 	{
 		ended_by_code = true;
-		durable_report_add(file, mine, FLIGHT_CRASH);
+		durable_report_add(file, record, FLIGHT_CRASH);
 	}
-	mine->run.kind = FLIGHT_NOTHING;
+	record->run.kind = FLIGHT_NOTHING;
+}
+
+/* From now on the signals that this process gets mark no record in the file. */
+static void
+release_record(int code, Datum arg)
+{
+	FlightRecord *mine = record;
+
+	record = &no_record;
+	pg_compiler_barrier();
+	if (mine->run.kind == FLIGHT_NOTHING)
+		pg_atomic_write_u32(&mine->pid, 0);
 }
 
 bool
@@ -193,6 +229,15 @@ FlightFile *
 durable_flight_file(void)
 {
 	return file;
+}
+
+FlightRecord *
+durable_flight_record_of(int pid)
+{
+	for (int i = 0; i < lengthof(file->records); i++)
+		if (pg_atomic_read_u32(&file->records[i].pid) == (uint32) pid)
+			return &file->records[i];
+	return NULL;
 }
 
 void
@@ -301,11 +346,11 @@ report_last_life(FlightFile *next, const FlightFile *last, bool same_postmaster)
 			next->reports[i] = *report;
 	}
 	for (int i = 0; i < lengthof(last->records); i++)
-		one_process |= is_record(&last->records[i]) && last->told && !last->records[i].told;
+		one_process |= is_record(&last->records[i]) && last->told && !was_told(&last->records[i]);
 
 	weight = one_process ? FLIGHT_CRASH : 1;
 	for (int i = 0; i < lengthof(last->records); i++)
-		if (is_record(&last->records[i]) && !(one_process && last->records[i].told))
+		if (is_record(&last->records[i]) && !(one_process && was_told(&last->records[i])))
 			durable_report_add(next, &last->records[i], weight);
 }
 
@@ -313,6 +358,13 @@ static bool
 is_record(const FlightRecord *old)
 {
 	return old->run.kind > FLIGHT_NOTHING && old->run.kind <= FLIGHT_TASK && OidIsValid(old->database);
+}
+
+/* A process whose parallel worker has crashed gets SIGQUIT like all others. */
+static bool
+was_told(const FlightRecord *old)
+{
+	return old->told && pg_atomic_read_u32(unconstify(pg_atomic_uint32 *, &old->parallel)) == 0;
 }
 
 /* The machine's power may have failed since the file was written. */

@@ -45,14 +45,23 @@ struct FlightFile;
 extern void durable_flight_start_life(struct FlightFile *without_file);
 
 /*
- * Gives this process a record.  place is its slot, or for a companion the slot of its worker.
+ * Gives this process a record of its own; called before the process connects to its database.
  * terminate is the process's handler of SIGTERM; it is called after the sender of the signal
- * has been examined.
+ * has been examined.  Returns false if all records are in use.
  */
-extern void durable_flight_attach(int place, bool companion, Oid database, pqsigfunc terminate);
+extern bool durable_flight_attach(Oid database, pqsigfunc terminate);
+
+/*
+ * From now on an exit of this process in the middle of user code is reported.  Called after
+ * the process has connected, so the report is made before the exit releases its locks.
+ */
+extern void durable_flight_connected(void);
 
 /* For processes without a record: notes in the file when the postmaster sends SIGQUIT. */
 extern void durable_flight_watch_quit(void);
+
+/* Parallel workers of PostgreSQL that run for a process with a record: flight_parallel.c. */
+extern void durable_flight_install_hooks(void);
 
 /* At exit: did the user code that was running end this process, and no other process? */
 extern bool durable_flight_ended_by_code(void);
@@ -74,8 +83,12 @@ typedef struct FlightReport
 
 #define FLIGHT_MAX_REPORTS	256
 
-/* Is there a report of that instance, and for which tasks of this database?  These must not run until it is counted. */
+/*
+ * Is there a report of that instance or task of this database?  It must not run until the
+ * report is counted.  The answer is valid when its row is locked.
+ */
 extern bool durable_report_holds_instance(int64 key);
+extern bool durable_report_holds_task(int64 task_id);
 extern int	durable_report_held_tasks(int64 *task_ids, int max);
 
 /* list: the reports of this database.  count_by: stores the transaction that counts it. */

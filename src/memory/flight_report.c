@@ -20,6 +20,7 @@
 #include "shared.h"
 
 static bool is_mine(const FlightReport *report);
+static bool is_held(int64 id, bool is_task);
 static FlightReport *find(const FlightReport *report);
 
 void
@@ -58,17 +59,34 @@ is_mine(const FlightReport *report)
 bool
 durable_report_holds_instance(int64 key)
 {
+	return is_held(key, false);
+}
+
+bool
+durable_report_holds_task(int64 task_id)
+{
+	return is_held(task_id, true);
+}
+
+/* id: of the task, or the key of the instance or entity. */
+static bool
+is_held(int64 id, bool is_task)
+{
 	FlightFile *file = durable_flight_file();
-	bool		holds = false;
+	bool		held = false;
 
 	if (durable_shared == NULL || pg_atomic_read_u32(&durable_shared->has_reports) == 0)
 		return false;
 	SpinLockAcquire(&durable_shared->report_mutex);
-	for (int i = 0; i < FLIGHT_MAX_REPORTS && !holds; i++)
-		holds = is_mine(&file->reports[i]) && file->reports[i].run.kind != FLIGHT_TASK &&
-			file->reports[i].run.key == key;
+	for (int i = 0; i < FLIGHT_MAX_REPORTS && !held; i++)
+	{
+		const FlightReport *report = &file->reports[i];
+
+		held = is_mine(report) && (report->run.kind == FLIGHT_TASK) == is_task &&
+			(is_task ? report->run.task_id : report->run.key) == id;
+	}
 	SpinLockRelease(&durable_shared->report_mutex);
-	return holds;
+	return held;
 }
 
 int

@@ -315,16 +315,10 @@ durable_my_slot(void)
 	return my_slot;
 }
 
-int
-durable_slot_number(void)
-{
-	return my_slot ? my_slot - durable_shared->slots : -1;
-}
-
 /*
  * Called before the worker connects to its database, so that a process that stops the
  * database finds the worker's pid.  Returns false when the reservation is over, or no
- * worker may connect now.
+ * worker may connect now, or no record of the flight recorder is free.
  */
 bool
 durable_slot_attach(int slotno, uint32 generation, pqsigfunc terminate)
@@ -348,7 +342,8 @@ durable_slot_attach(int slotno, uint32 generation, pqsigfunc terminate)
 	my_slot = slot;
 	my_generation = generation;
 	before_shmem_exit(detach, (Datum) 0);
-	durable_flight_attach(slotno, false, slot->database, terminate);
+	if (!durable_flight_attach(slot->database, terminate))
+		return false;
 
 	/*
 	 * This is checked after the pid has been stored: a process that stops the database
@@ -363,6 +358,7 @@ durable_slot_connected(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
+	durable_flight_connected();
 	SpinLockAcquire(&my_slot->mutex);
 	my_slot->connected = true;
 	durable_slot_change_state(my_slot, SLOT_IDLE, now);

@@ -42,7 +42,6 @@ typedef struct DurableHints
  * exit.  terminate is its handler of SIGTERM.
  */
 extern bool durable_slot_attach(int slotno, uint32 generation, pqsigfunc terminate);	/* false: the slot is reserved for another process */
-extern int	durable_slot_number(void);	/* of this worker; -1: this process is not a worker */
 extern void durable_slot_set_state(SlotState state);
 
 /* Record why this worker is about to exit: it got SIGTERM (called by the handler), or it was idle for too long. */

@@ -182,6 +182,7 @@ make_tasks(List *queued, TimestampTz now)
 		row->retry = task->retry;
 		row->timeout_us = task->timeout_us;
 		row->last_failure = task->last_failure;
+		row->crashes = task->crashes;
 		row->queued_id = task->id;
 		rows = lappend(rows, row);
 	}

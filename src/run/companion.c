@@ -274,7 +274,6 @@ start_process(void)
 	snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "durable_companion_main");
 	start.segment = dsm_segment_handle(peer->link.segment);
 	start.database = MyDatabaseId;
-	start.slot = durable_slot_number();
 	StaticAssertStmt(sizeof(start) <= BGW_EXTRALEN, "CompanionStart is too large");
 	memcpy(worker.bgw_extra, &start, sizeof(start));
 

@@ -22,7 +22,6 @@ typedef struct CompanionStart
 {
 	dsm_handle	segment;
 	Oid			database;
-	int32		slot;			/* of the worker */
 }			CompanionStart;
 
 #define MESSAGE_BEGIN	'B'

@@ -59,7 +59,8 @@ durable_companion_main(Datum arg)
 
 	memcpy(&start, MyBgworkerEntry->bgw_extra, sizeof(start));
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	durable_flight_attach(start.slot, true, start.database, die);
+	if (!durable_flight_attach(start.database, die))
+		proc_exit(0);
 	BackgroundWorkerUnblockSignals();
 
 	/* Attaching needs an owner for the mapping until it is pinned. */
@@ -67,6 +68,7 @@ durable_companion_main(Datum arg)
 	if (!durable_link_attach(&to_worker, start.segment))
 		proc_exit(0);
 	durable_session_connect(to_worker.database, to_worker.owner);
+	durable_flight_connected();
 	durable_link_open(&to_worker);
 
 	context = AllocSetContextCreate(TopMemoryContext, "durable companion",

@@ -469,8 +469,8 @@ run_turn(Batch * batch, Instance *instance, Handler *handler, Turn *turn, Progre
 		}
 	}
 
-	/* A long burst need not be replayed for every step of it. */
-	if (progress->in_burst && progress->turns >= progress->companion_from &&
+	/* A long burst need not be replayed for every step of it.  A suspect runs in this process only. */
+	if (progress->in_burst && progress->turns >= progress->companion_from && !batch->cautious &&
 		!durable_companion_runs(instance))
 		(void) durable_companion_begin(instance, handler);
 	if (durable_companion_runs(instance))

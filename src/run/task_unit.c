@@ -91,10 +91,15 @@ durable_unit_task(Oid owner, UnitScan *scan)
 		task = claim_task(owner, scan, now, false);
 		scan->task_due = Min(scan->task_due, due);
 	}
-	if (task != NULL && task->crashes > 0 && !durable_suspect_may_run())
+
+	/*
+	 * Another worker was faster and runs a suspect, or the process that ran this task has
+	 * reported it since the claim read the reports.  The next unit looks for other tasks.
+	 */
+	if (task != NULL && (durable_report_holds_task(task->id) || (task->crashes > 0 && !durable_suspect_may_run())))
 	{
 		end_batch(batch, NULL, old);
-		return UNIT_FULL;		/* another worker was faster; the next unit looks for other tasks */
+		return UNIT_FULL;
 	}
 	if (task != NULL)
 	{

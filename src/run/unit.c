@@ -32,6 +32,7 @@
 #include "rewind.h"
 #include "slot.h"
 #include "suspect.h"
+#include "task_table.h"
 #include "unit.h"
 
 static bool is_loaded(const Instance *instance);
@@ -40,6 +41,7 @@ static void look_again(UnitScan *scan, int64 key);
 static bool may_run(Batch * batch, Work * work, bool blamed);
 static void run_work(Batch * batch, Work * work);
 static List *alone_first(Batch * batch, List *works);
+static bool has_passed_failure(const Batch * batch, const Instance *instance);
 static bool run_entity(Batch * batch, UnitScan *scan, Work * work);
 static bool may_run_entity(UnitScan *scan, Work * work);
 
@@ -124,9 +126,8 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 			solo = work;
 		}
 		run_work(batch, work);
-		if (scan->only_key != 0 && batch->new_tasks == NIL && batch->new_queued == NIL && batch->outbox == NIL &&
-			!work->instance->put_off)
-			work->instance->crashes = 0;	/* it has passed the point of its last failure */
+		if (scan->only_key != 0 && has_passed_failure(batch, work->instance))
+			work->instance->crashes = 0;
 	}
 
 	durable_batch_store(batch);
@@ -257,6 +258,31 @@ alone_first(Batch * batch, List *works)
 		}
 	}
 	return works;
+}
+
+/*
+ * Has a suspect passed the point at which its code ended its process?  Not while one of its
+ * activities has the count, or an operation that would else have run in this batch is still
+ * to run in a batch of the entity.  One that has ended has passed it, whatever it leaves.
+ */
+static bool
+has_passed_failure(const Batch * batch, const Instance *instance)
+{
+	ListCell   *cell;
+
+	if (STATUS_IS_FINISHED(instance->status))
+		return true;
+	if (instance->put_off || batch->new_tasks != NIL || batch->new_queued != NIL ||
+		durable_task_has_count(instance->key))
+		return false;
+	foreach(cell, batch->outbox)
+	{
+		const Message *message = lfirst(cell);
+
+		if (DURABLE_IS_ENTITY_KEY(message->key))
+			return false;
+	}
+	return true;
 }
 
 /* Returns whether some of its messages are left. */

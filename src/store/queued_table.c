@@ -46,7 +46,7 @@
 #define QUEUED_COLUMNS \
 	"t.key, t.id, t.execution, t.task, t.attempt, t.owner, t.queue, t.name, t.handler, t.input, t.retry, " \
 	"t.last_failure, t.timeout, t.scheduled_at, t.leased_at, t.at, t.lost, i.instance_id, " \
-	"CASE WHEN t.kind = 'n' THEN 'R'::\"char\" ELSE i.status END, t.call"
+	"CASE WHEN t.kind = 'n' THEN 'R'::\"char\" ELSE i.status END, t.call, t.crashes"
 
 static DurableSql insert_tasks = {
 	"WITH u AS (SELECT u.*, coalesce(u.share_, pg_catalog.pg_get_userbyid($1)::text) AS share, "
@@ -54,8 +54,8 @@ static DurableSql insert_tasks = {
 	"WHEN u.task = 0 THEN 'o' ELSE 'e' END)::\"char\" AS kind "
 	"FROM unnest($2::timestamptz[], $3::timestamptz[], $4::int8[], $5::int4[], $6::int4[], $7::int4[], "
 	"$8::text[], $9::text[], $10::jsonb[], $11::jsonb[], $12::int8[], $13::jsonb[], $14::text[], $15::text[], "
-	"$16::int4[], $17::jsonb[]) WITH ORDINALITY AS u (scheduled_at, run_at, key, execution, task, attempt, name, handler, input, "
-	"retry, timeout_us, failure, queue, share_, priority, call, n)), "
+	"$16::int4[], $17::jsonb[], $18::int4[]) WITH ORDINALITY AS u (scheduled_at, run_at, key, execution, task, attempt, name, handler, input, "
+	"retry, timeout_us, failure, queue, share_, priority, call, crashes, n)), "
 	"first AS MATERIALIZED (SELECT k.queue, k.kind, k.priority, k.share, greatest(0, "
 	"(SELECT t.round FROM durable.queued_task t WHERE t.queue = k.queue AND t.kind = k.kind AND t.priority = k.priority "
 	" AND t.state = 'r' ORDER BY t.round, t.id LIMIT 1), "
@@ -63,15 +63,15 @@ static DurableSql insert_tasks = {
 	" AND t.priority = k.priority AND t.state = 'r' ORDER BY t.round DESC, t.id DESC LIMIT 1)) AS round "
 	"FROM (SELECT DISTINCT u.queue, u.kind, u.priority, u.share FROM u) k) "
 	"INSERT INTO durable.queued_task (id, owner, scheduled_at, at, key, execution, task, attempt, name, handler, "
-	"input, retry, timeout, last_failure, queue, share, priority, call, kind, state, round) "
+	"input, retry, timeout, last_failure, queue, share, priority, call, crashes, kind, state, round) "
 	"SELECT pg_catalog.nextval('durable.queued_task_id_seq'), $1, u.scheduled_at, u.run_at, u.key, u.execution, "
 	"u.task, u.attempt, u.name, u.handler, u.input, u.retry, u.timeout_us * '1 microsecond'::interval, u.failure, "
-	"u.queue, u.share, u.priority, u.call, u.kind, CASE WHEN u.run_at > u.scheduled_at THEN 'd' ELSE 'r' END, "
+	"u.queue, u.share, u.priority, u.call, u.crashes, u.kind, CASE WHEN u.run_at > u.scheduled_at THEN 'd' ELSE 'r' END, "
 	"f.round + row_number() OVER (PARTITION BY u.queue, u.kind, u.priority, u.share ORDER BY u.n) - 1 "
 	"FROM u JOIN first f ON f.queue = u.queue AND f.kind = u.kind AND f.priority = u.priority AND f.share = u.share ORDER BY u.n",
-	17, {REGROLEOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
+	18, {REGROLEOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
 		INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID, JSONBARRAYOID, INT8ARRAYOID, JSONBARRAYOID,
-	TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, JSONBARRAYOID}
+	TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, JSONBARRAYOID, INT4ARRAYOID}
 };
 
 /* SQL activities that were admitted, and have not begun, become ready again first. */
@@ -79,8 +79,8 @@ static DurableSql take_back = {
 	"WITH back AS (DELETE FROM durable.task_queue t USING (SELECT owner, run_at, id FROM durable.task_queue "
 	"WHERE key = ANY ($1) AND queued_id IS NOT NULL FOR UPDATE SKIP LOCKED) d "
 	"WHERE t.owner = d.owner AND t.run_at = d.run_at AND t.id = d.id "
-	"RETURNING t.key, t.queued_id, t.attempt, t.last_failure) "
-	"UPDATE durable.queued_task q SET state = 'h', leased_at = NULL, attempt = b.attempt, last_failure = b.last_failure "
+	"RETURNING t.key, t.queued_id, t.attempt, t.last_failure, t.crashes) "
+	"UPDATE durable.queued_task q SET state = 'h', leased_at = NULL, attempt = b.attempt, last_failure = b.last_failure, crashes = b.crashes "
 	"FROM back b WHERE q.key = b.key AND q.id = b.queued_id RETURNING q.queue",
 	1, {INT8ARRAYOID}
 };
@@ -217,10 +217,10 @@ static DurableSql put_one = {
 };
 
 static DurableSql give_back = {
-	"UPDATE durable.queued_task t SET state = $3::\"char\", at = $4, attempt = $5, last_failure = $6, leased_at = NULL "
+	"UPDATE durable.queued_task t SET state = $3::\"char\", at = $4, attempt = $5, last_failure = $6, crashes = $7, leased_at = NULL "
 	"FROM (SELECT key, id FROM durable.queued_task WHERE key = $1 AND id = $2 FOR UPDATE SKIP LOCKED) d "
 	"WHERE t.key = d.key AND t.id = d.id",
-	6, {INT8OID, INT8OID, CHAROID, TIMESTAMPTZOID, INT4OID, JSONBOID}
+	7, {INT8OID, INT8OID, CHAROID, TIMESTAMPTZOID, INT4OID, JSONBOID, INT2OID}
 };
 
 static DurableSql delete_one = {
@@ -247,14 +247,14 @@ void
 durable_queued_insert(Oid owner, List *tasks)
 {
 	static const Oid types[] = {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT4OID, INT4OID, INT4OID,
-	TEXTOID, TEXTOID, JSONBOID, JSONBOID, INT8OID, JSONBOID, TEXTOID, TEXTOID, INT4OID, JSONBOID, InvalidOid};
+	TEXTOID, TEXTOID, JSONBOID, JSONBOID, INT8OID, JSONBOID, TEXTOID, TEXTOID, INT4OID, JSONBOID, INT4OID, InvalidOid};
 	Columns    *columns = durable_columns_create(list_length(tasks), types);
 	const char *woken = NULL;
 	char		woken_kind = '\0';
 	bool		any_sql = false;
 	int			row = 0;
 	ListCell   *cell;
-	Datum		values[17];
+	Datum		values[18];
 
 	foreach(cell, tasks)
 	{
@@ -266,6 +266,7 @@ durable_queued_insert(Oid owner, List *tasks)
 		durable_columns_set_text(columns, row, 13, task->share);
 		durable_columns_set(columns, row, 14, Int32GetDatum(task->priority));
 		durable_columns_set_jsonb(columns, row, 15, task->call);
+		durable_columns_set(columns, row, 16, Int32GetDatum(kind == QUEUED_SQL ? task->crashes : 0));
 		row++;
 		any_sql |= kind == QUEUED_SQL;
 		if (kind != QUEUED_SQL && (kind != woken_kind || strcmp(woken, task->queue) != 0))
@@ -343,11 +344,11 @@ wake_queues(uint64 nrows)
 void
 durable_queued_give_back(const TaskRow *task, char state, TimestampTz at, int attempt, const Jsonb *failure)
 {
-	Datum		values[6] = {Int64GetDatum(task->key), Int64GetDatum(task->queued_id), CharGetDatum(state),
-	TimestampTzGetDatum(at), Int32GetDatum(attempt), PointerGetDatum(failure)};
+	Datum		values[7] = {Int64GetDatum(task->key), Int64GetDatum(task->queued_id), CharGetDatum(state),
+	TimestampTzGetDatum(at), Int32GetDatum(attempt), PointerGetDatum(failure), Int16GetDatum(task->crashes)};
 
 	durable_sql_connect();
-	durable_sql_run(&give_back, values, failure ? NULL : "     n", false, 0);
+	durable_sql_run(&give_back, values, failure ? NULL : "     n ", false, 0);
 	durable_sql_finish();
 	durable_wakeup_engine();
 }
@@ -537,5 +538,6 @@ read_task(uint64 row)
 	value = durable_sql_datum(row, 19, &isnull);
 	task->status = isnull ? '\0' : DatumGetChar(value);
 	task->call = durable_sql_jsonb(row, 20);
+	task->crashes = DatumGetInt16(durable_sql_datum(row, 21, &isnull));
 	return task;
 }

@@ -57,6 +57,7 @@ typedef struct QueuedTask
 	TimestampTz leased_at;		/* 0: it is not leased */
 	TimestampTz at;
 	int			lost;			/* number of leases that have expired */
+	int			crashes;		/* of an activity in SQL, see TaskRow */
 	Jsonb	   *call;			/* of an activity of an external orchestration, else NULL */
 	char	   *instance_id;	/* NULL: the instance does not exist, or was not read */
 	char		status;			/* of the instance; '\0': the same */

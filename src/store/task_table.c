@@ -67,14 +67,19 @@ static DurableSql next_task = {
 	2, {REGROLEOID, TIMESTAMPTZOID}
 };
 
+static DurableSql has_count = {
+	"SELECT WHERE EXISTS (SELECT FROM durable.task_queue WHERE key = $1 AND crashes > 0) "
+	"OR EXISTS (SELECT FROM durable.queued_task WHERE key = $1 AND crashes > 0)",
+	1, {INT8OID}
+};
+
 static DurableSql delete_one = {
 	"DELETE FROM durable.task_queue WHERE ctid = $1",
 	1, {TIDOID}
 };
 
 static DurableSql postpone_one = {
-	"UPDATE durable.task_queue SET run_at = $2, attempt = $3, last_failure = $4, crashes = 0 "
-	"WHERE ctid = $1",
+	"UPDATE durable.task_queue SET run_at = $2, attempt = $3, last_failure = $4 WHERE ctid = $1",
 	4, {TIDOID, TIMESTAMPTZOID, INT4OID, JSONBOID}
 };
 
@@ -224,6 +229,18 @@ durable_task_next(Oid owner, TimestampTz after)
 	durable_sql_connect();
 	if (durable_sql_run(&next_task, values, NULL, false, 0) > 0)
 		result = durable_sql_timestamptz(0, 1, &isnull);
+	durable_sql_finish();
+	return result;
+}
+
+bool
+durable_task_has_count(int64 key)
+{
+	Datum		values[1] = {Int64GetDatum(key)};
+	bool		result;
+
+	durable_sql_connect();
+	result = durable_sql_run(&has_count, values, NULL, false, 0) > 0;
 	durable_sql_finish();
 	return result;
 }

@@ -71,8 +71,13 @@ extern TaskRow *durable_task_claim_again(Oid owner, TimestampTz run_at, int64 id
 /* run_at of the owner's next task after that time; DT_NOEND: there is none. */
 extern TimestampTz durable_task_next(Oid owner, TimestampTz after);
 
+/* Does a task of that instance, or one that waits in a queue, have a count of crashes? */
+extern bool durable_task_has_count(int64 key);
+
 /* The caller has locked the task. */
 extern void durable_task_delete(const TaskRow *task);
+
+/* The task keeps its count of crashes: code that does not get to its end has not passed the point of its crash. */
 extern void durable_task_postpone(Oid owner, const TaskRow *task, TimestampTz run_at, int attempt,
 								  const Jsonb *failure);
 

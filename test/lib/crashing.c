@@ -1,7 +1,8 @@
 /*
  * crashing.c
  *		Functions that no server should have to run; see test/t/231_chaos_containment.pl,
- *		test/t/236_failed_commits.pl, test/t/238_flight_recorder.pl and test/t/240_border.pl.
+ *		test/t/236_failed_commits.pl, test/t/238_flight_recorder.pl, test/t/239_worst_moments.pl
+ *		and test/t/240_border.pl.
  */
 #include "postgres.h"
 
@@ -9,12 +10,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "access/parallel.h"
 #include "access/xact.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
+#include "storage/ipc.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 
 PG_MODULE_MAGIC;
 
@@ -113,4 +117,54 @@ Datum
 crashing_is_companion(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(MyBgworkerEntry != NULL && strcmp(MyBgworkerEntry->bgw_type, "durable companion") == 0);
+}
+
+/* Returns its argument.  In a parallel worker it crashes. */
+PG_FUNCTION_INFO_V1(crashing_in_parallel);
+
+Datum
+crashing_in_parallel(PG_FUNCTION_ARGS)
+{
+	if (IsParallelWorker())
+		*(volatile int *) 8 = 1;
+	PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+}
+
+/* The process stays for some time when it has given back all that it had in shared memory. */
+PG_FUNCTION_INFO_V1(crashing_linger);
+
+static void
+linger(int code, Datum arg)
+{
+	for (int i = 0; i < 300; i++)
+		usleep(100000);
+}
+
+Datum
+crashing_linger(PG_FUNCTION_ARGS)
+{
+	on_proc_exit(linger, (Datum) 0);
+	PG_RETURN_VOID();
+}
+
+/* When this process exits in a transaction, it stays for a second after the release of its locks. */
+PG_FUNCTION_INFO_V1(crashing_slow_abort);
+
+static void
+after_release(ResourceReleasePhase phase, bool isCommit, bool isTopLevel, void *arg)
+{
+	if (phase == RESOURCE_RELEASE_AFTER_LOCKS && isTopLevel && !isCommit && proc_exit_inprogress)
+		for (int i = 0; i < 10; i++)
+			usleep(100000);
+}
+
+Datum
+crashing_slow_abort(PG_FUNCTION_ARGS)
+{
+	static bool registered = false;
+
+	if (!registered)
+		RegisterResourceReleaseCallback(after_release, NULL);
+	registered = true;
+	PG_RETURN_VOID();
 }
