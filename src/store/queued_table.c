@@ -23,7 +23,7 @@
  *
  * Owns:	durable.queued_task; answer_table.c deletes rows that are answered, finished.c together with their instances
  * Called by: batch_statements.c, batch_store.c, lease.c, admission.c, task_unit.c,
- *			entity_external.c, entity_work_api.c
+ *			entity_external.c, work_api.c, turn_api.c, entity_work_api.c
  * Locks:	FOR UPDATE SKIP LOCKED on rows
  * Memory:	rows in CurrentMemoryContext
  *

@@ -12,7 +12,7 @@
  * written.
  *
  * Owns:		nothing
- * Called by:	json.c, handler.c, handler_call.c
+ * Called by:	json.c, handler.c, handler_call.c, handler_function.c
  * Locks:		none
  * Memory:		none
  */

@@ -142,7 +142,7 @@ INSERT INTO durable.queued_task (id, key, at, scheduled_at, round, owner, execut
 	SELECT n, 1, now() - interval '2 minutes', now(), n, 'postgres', 1, n, 1, 0, 'r', 'e', 'q', 's', 'send' FROM generate_series(1000, 1000 + $N - 1) n;
 SQL
 is_quick("$N external activities ready");
-like((ask('queues'))[0], qr/^f\|queue "q" has had activities for 1\d\d s, but no worker has leased any of them$/, '... and that nobody fetches them');
+like((ask('queues'))[0], qr/^f\|queue "q" has contained activities for 1\d\d s, but no worker has leased any of them$/, '... and that nobody fetches them');
 
 # One turn waits among leased activities.
 $node->safe_psql('postgres', <<'SQL');
@@ -153,7 +153,7 @@ SQL
 is_quick("$N external activities leased");
 is((ask('queues'))[0], 't|workers fetch the work of all queues', '... and does not report what it has not looked at');
 $node->safe_psql('postgres', "DELETE FROM durable.queued_task WHERE id BETWEEN 1010 AND 1000 + $N");
-like((ask('queues'))[0], qr/^f\|queue "q" has had turns for 1\d\d s, but no worker has leased any of them$/, '... and of few leased activities knows that none is a turn');
+like((ask('queues'))[0], qr/^f\|queue "q" has contained turns for 1\d\d s, but no worker has leased any of them$/, '... and of few leased activities knows that none is a turn');
 $node->safe_psql('postgres', <<SQL);
 UPDATE durable.queued_task SET lost = 5;
 INSERT INTO durable.queued_task (id, key, at, scheduled_at, round, owner, execution, task, attempt, priority, state, kind, queue, share, name, lost)

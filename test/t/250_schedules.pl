@@ -218,10 +218,10 @@ is($request->('ann', 'up/unpause'), '202|f', 'POST unpause');
 is($node->safe_psql('postgres', "SELECT active FROM cron.job WHERE jobname = 'durable up'"), 't', 'lets the job tick again');
 # A job that somebody has stopped or removed is found, and the hint mends it.
 my $found = "SELECT ok, detail FROM durable.doctor() WHERE check_name = 'schedules'";
-is(ann($found), 't|every schedule that is not paused has its job of pg_cron', 'the doctor finds the job');
+is(ann($found), 't|every schedule that is not paused has a job of pg_cron', 'the doctor finds the job');
 $node->safe_psql('postgres', "UPDATE cron.job SET active = false WHERE jobname = 'durable up'");
 is(ann($found), 'f|schedule "up" of ann does not run: its job in cron.job is not active', 'a job that is not active is found');
-is($node->safe_psql('postgres', "SET ROLE bob; $found"), 't|every schedule that is not paused has its job of pg_cron', 'but not by a role that does not see the schedule');
+is($node->safe_psql('postgres', "SET ROLE bob; $found"), 't|every schedule that is not paused has a job of pg_cron', 'but not by a role that does not see the schedule');
 $node->safe_psql('postgres', "SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname = 'durable up'");
 is($node->safe_psql('postgres', $found), 'f|schedule "up" of ann does not run: its job in cron.job is missing', 'a job that is missing is found');
 ann("SELECT durable.pause_schedule('up')");
