@@ -41,10 +41,10 @@ CONF
 $node->start;
 create_durable($node, 'postgres');
 (undef, undef, $error) = $node->psql('postgres', "$job; $schedule");
-like($error, qr/schedules need the extension pg_cron, which is not in database "postgres".*CREATE EXTENSION pg_cron/s, 'the extension is not there');
+like($error, qr/schedules require extension "pg_cron", which is not installed in database "postgres".*CREATE EXTENSION pg_cron/s, 'the extension is not there');
 create_durable($node, 'elsewhere');
 (undef, undef, $error) = $node->psql('elsewhere', "$job; $schedule");
-like($error, qr/cannot be made in database "elsewhere", because pg_cron is at home in database "postgres".*cron.database_name = 'elsewhere'/s, 'another database');
+like($error, qr/cannot create schedules in database "elsewhere", because pg_cron runs in database "postgres".*cron.database_name = 'elsewhere'/s, 'another database');
 
 $node->safe_psql('postgres', <<'SQL');
 CREATE EXTENSION pg_cron;
@@ -313,7 +313,7 @@ is($node->safe_psql('postgres', q(SELECT count(*) FROM durable.schedule)), 1, 'n
 # Schema cron might be somebody's.
 $node->safe_psql('postgres', 'DROP EXTENSION pg_cron CASCADE; CREATE SCHEMA cron AUTHORIZATION bob');
 $node->safe_psql('postgres', 'SET ROLE bob; CREATE TABLE cron.job (); CREATE FUNCTION cron.schedule_in_database(text, text, text, text, text, boolean) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RAISE \'run as %\', current_user; END $$');
-refused('ann', "SELECT durable.schedule('x', '0 * * * *', 'app.job', 1)", qr/schedules need the extension pg_cron/, 'a false pg_cron is not called');
+refused('ann', "SELECT durable.schedule('x', '0 * * * *', 'app.job', 1)", qr/schedules require extension "pg_cron"/, 'a false pg_cron is not called');
 ann("SELECT durable.unschedule('up')");
 $node->stop;
 
