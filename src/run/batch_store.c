@@ -238,6 +238,7 @@ durable_batch_check_tables(void)
 	durable_history_check_table();
 	durable_inbox_check_table();
 	durable_timer_check_table();
+	durable_queued_check_table();
 	durable_finished_check_table();
 	durable_tally_check_table();
 	durable_entity_check_tables();

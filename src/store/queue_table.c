@@ -14,7 +14,7 @@
  * the current one.
  *
  * Owns:	durable.queue, together with queue_api.c, which changes the limits
- * Called by: lease.c, work_*.c, queue_api.c, queued_table.c
+ * Called by: lease.c, work_*.c, queue_api.c, queued_table.c, queued_insert.c
  * Locks:	the queue's row, FOR NO KEY UPDATE SKIP LOCKED
  * Memory:	CurrentMemoryContext
  *

@@ -35,7 +35,6 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "columns.h"
 #include "queued_table.h"
 #include "retry.h"
 #include "sql.h"
@@ -47,32 +46,6 @@
 	"t.key, t.id, t.execution, t.task, t.attempt, t.owner, t.queue, t.name, t.handler, t.input, t.retry, " \
 	"t.last_failure, t.timeout, t.scheduled_at, t.leased_at, t.at, t.lost, i.instance_id, " \
 	"CASE WHEN t.kind = 'n' THEN 'R'::\"char\" ELSE i.status END, t.call, t.crashes"
-
-static DurableSql insert_tasks = {
-	"WITH u AS (SELECT u.*, coalesce(u.share_, pg_catalog.pg_get_userbyid($1)::text) AS share, "
-	"(CASE WHEN u.handler IS NOT NULL THEN 's' WHEN u.key >= 4611686018427387904 THEN 'n' "
-	"WHEN u.task = 0 THEN 'o' ELSE 'e' END)::\"char\" AS kind "
-	"FROM unnest($2::timestamptz[], $3::timestamptz[], $4::int8[], $5::int4[], $6::int4[], $7::int4[], "
-	"$8::text[], $9::text[], $10::jsonb[], $11::jsonb[], $12::int8[], $13::jsonb[], $14::text[], $15::text[], "
-	"$16::int4[], $17::jsonb[], $18::int4[]) WITH ORDINALITY AS u (scheduled_at, run_at, key, execution, task, attempt, name, handler, input, "
-	"retry, timeout_us, failure, queue, share_, priority, call, crashes, n)), "
-	"first AS MATERIALIZED (SELECT k.queue, k.kind, k.priority, k.share, greatest(0, "
-	"(SELECT t.round FROM durable.queued_task t WHERE t.queue = k.queue AND t.kind = k.kind AND t.priority = k.priority "
-	" AND t.state = 'r' ORDER BY t.round, t.id LIMIT 1), "
-	"(SELECT t.round + 1 FROM durable.queued_task t WHERE t.queue = k.queue AND t.kind = k.kind AND t.share = k.share "
-	" AND t.priority = k.priority AND t.state = 'r' ORDER BY t.round DESC, t.id DESC LIMIT 1)) AS round "
-	"FROM (SELECT DISTINCT u.queue, u.kind, u.priority, u.share FROM u) k) "
-	"INSERT INTO durable.queued_task (id, owner, scheduled_at, at, key, execution, task, attempt, name, handler, "
-	"input, retry, timeout, last_failure, queue, share, priority, call, crashes, kind, state, round) "
-	"SELECT pg_catalog.nextval('durable.queued_task_id_seq'), $1, u.scheduled_at, u.run_at, u.key, u.execution, "
-	"u.task, u.attempt, u.name, u.handler, u.input, u.retry, u.timeout_us * '1 microsecond'::interval, u.failure, "
-	"u.queue, u.share, u.priority, u.call, u.crashes, u.kind, CASE WHEN u.run_at > u.scheduled_at THEN 'd' ELSE 'r' END, "
-	"f.round + row_number() OVER (PARTITION BY u.queue, u.kind, u.priority, u.share ORDER BY u.n) - 1 "
-	"FROM u JOIN first f ON f.queue = u.queue AND f.kind = u.kind AND f.priority = u.priority AND f.share = u.share ORDER BY u.n",
-	18, {REGROLEOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
-		INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID, JSONBARRAYOID, INT8ARRAYOID, JSONBARRAYOID,
-	TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, JSONBARRAYOID, INT4ARRAYOID}
-};
 
 /* SQL activities that were admitted, and have not begun, become ready again first. */
 static DurableSql take_back = {
@@ -238,61 +211,9 @@ static DurableSql take_back_batch = {
 static List *read_tasks(DurableSql *sql, Datum *values, const char *nulls);
 static QueuedTask *read_task(uint64 row);
 static void lease_values(const QueuedWanted * wanted, Datum *values, char *nulls);
-static char kind_of(const TaskRow *task);
 static void wake_queues(uint64 nrows);
 
 /* --- by the units of work ---------------------------------------------------------------- */
-
-void
-durable_queued_insert(Oid owner, List *tasks)
-{
-	static const Oid types[] = {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT4OID, INT4OID, INT4OID,
-	TEXTOID, TEXTOID, JSONBOID, JSONBOID, INT8OID, JSONBOID, TEXTOID, TEXTOID, INT4OID, JSONBOID, INT4OID, InvalidOid};
-	Columns    *columns = durable_columns_create(list_length(tasks), types);
-	const char *woken = NULL;
-	char		woken_kind = '\0';
-	bool		any_sql = false;
-	int			row = 0;
-	ListCell   *cell;
-	Datum		values[18];
-
-	foreach(cell, tasks)
-	{
-		TaskRow    *task = lfirst(cell);
-		char		kind = kind_of(task);
-
-		durable_task_set_columns(columns, row, task);
-		durable_columns_set_text(columns, row, 12, task->queue);
-		durable_columns_set_text(columns, row, 13, task->share);
-		durable_columns_set(columns, row, 14, Int32GetDatum(task->priority));
-		durable_columns_set_jsonb(columns, row, 15, task->call);
-		durable_columns_set(columns, row, 16, Int32GetDatum(kind == QUEUED_SQL ? task->crashes : 0));
-		row++;
-		any_sql |= kind == QUEUED_SQL;
-		if (kind != QUEUED_SQL && (kind != woken_kind || strcmp(woken, task->queue) != 0))
-			durable_queue_wake_kind(task->queue, kind);
-		woken = task->queue;
-		woken_kind = kind;
-	}
-	values[0] = ObjectIdGetDatum(owner);
-	durable_columns_arrays(columns, values + 1);
-	durable_sql_connect();
-	durable_sql_run(&insert_tasks, values, NULL, false, 0);
-	durable_sql_finish();
-	if (any_sql)
-		durable_wakeup_engine();	/* the coordinator admits them */
-}
-
-/* As insert_tasks has it. */
-static char
-kind_of(const TaskRow *task)
-{
-	if (task->handler != NULL)
-		return QUEUED_SQL;
-	if (task->key >= DURABLE_FIRST_ENTITY_KEY)
-		return QUEUED_BATCH;
-	return task->task == 0 ? QUEUED_TURN : QUEUED_EXTERNAL;
-}
 
 void
 durable_queued_hold(Datum keys)

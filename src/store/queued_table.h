@@ -83,6 +83,9 @@ typedef struct QueuedWanted
 /* List of TaskRow: inserts them, and wakes waiting workers at commit. */
 extern void durable_queued_insert(Oid owner, List *tasks);
 
+/* Raises 55000 if an object was added to the table that prevents writing (table_write.h). */
+extern void durable_queued_check_table(void);
+
 /*
  * These concern the rows of instances (a bigint[]) that no transaction has locked.  hold holds
  * those that are not leased, release makes held ones available, delete deletes all.

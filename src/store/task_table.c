@@ -7,8 +7,8 @@
  * deletes or postpones it.  A termination deletes the tasks that are not running.
  *
  * Owns:	durable.task_queue; finished.c deletes its rows together with their instances
- * Called by: task_unit.c, batch_statements.c, batch_store.c, queued_table.c, admission.c,
- *			watching.c
+ * Called by: task_unit.c, batch_statements.c, batch_store.c, admission.c, watching.c,
+ *			unit.c
  * Locks:	FOR UPDATE SKIP LOCKED on rows
  * Memory:	rows in CurrentMemoryContext
  *
@@ -139,6 +139,7 @@ static Datum held_tasks(char *null);
 static TaskRow *claim(DurableSql *sql, Datum *values, const char *nulls);
 static TaskRow *read_task(MemoryContext context);
 static Datum oid_array(const Oid *oids, int n);
+static void set_columns(Columns *columns, int row, const TaskRow *task);
 static Size size_of(const Jsonb *value);
 static void change_one(DurableSql *sql, Datum *values, const char *nulls, const TaskRow *task);
 
@@ -261,7 +262,7 @@ durable_task_insert(Oid owner, List *tasks)
 	{
 		TaskRow    *task = lfirst(cell);
 
-		durable_task_set_columns(columns, row, task);
+		set_columns(columns, row, task);
 		durable_columns_set(columns, row, 12, Int32GetDatum(task->crashes));
 		if (task->queued_id != 0)
 			durable_columns_set(columns, row, 13, Int64GetDatum(task->queued_id));
@@ -275,8 +276,8 @@ durable_task_insert(Oid owner, List *tasks)
 	durable_sql_finish();
 }
 
-void
-durable_task_set_columns(Columns *columns, int row, const TaskRow *task)
+static void
+set_columns(Columns *columns, int row, const TaskRow *task)
 {
 	durable_columns_set(columns, row, 0, TimestampTzGetDatum(task->scheduled_at));
 	durable_columns_set(columns, row, 1, TimestampTzGetDatum(task->run_at));

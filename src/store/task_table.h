@@ -5,7 +5,6 @@
 #ifndef DURABLE_TASK_TABLE_H
 #define DURABLE_TASK_TABLE_H
 
-#include "columns.h"
 #include "durable.h"
 #include "nodes/pg_list.h"
 #include "storage/itemptr.h"
@@ -46,13 +45,6 @@ typedef struct TaskRow
 
 /* List of TaskRow: inserts them, and wakes the owner's workers at run_at. */
 extern void durable_task_insert(Oid owner, List *tasks);
-
-/*
- * Sets the first twelve columns, which are common to durable.task_queue and
- * durable.queued_task: scheduled_at, run_at, key, execution, task, attempt, name, handler,
- * input, retry, timeout in microseconds, last_failure.
- */
-extern void durable_task_set_columns(Columns *columns, int row, const TaskRow *task);
 
 /* An estimate of the bytes that a statement needs for its values. */
 extern Size durable_task_size(const TaskRow *task);
