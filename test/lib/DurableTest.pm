@@ -23,7 +23,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-our @EXPORT = qw(new_node create_durable create_dungeon process_pids patience are_alive processes_of kill_and_recover kill_server);
+our @EXPORT = qw(new_node create_durable create_dungeon compile_library process_pids patience are_alive processes_of kill_and_recover kill_server);
 
 # new_node(name, conf => text, init => {options of Cluster->init} or 0): a server with the library preloaded, not started.
 # init => 0 gives the bare object, for init_from_backup. Later settings win, so conf may overrule what is set here.
@@ -68,6 +68,20 @@ sub create_dungeon
 	$node->safe_psql($database, 'CREATE EXTENSION durable_dungeon');
 	$node->safe_psql($database, "UPDATE dungeon.settings SET world = '$ENV{DUNGEON_WORLD}'") if $ENV{DUNGEON_WORLD};
 	return;
+}
+
+# compile_library(name) -> path: compiles test/lib/NAME.c, for CREATE FUNCTION or LD_PRELOAD.
+sub compile_library
+{
+	my ($name) = @_;
+	my $library = PostgreSQL::Test::Utils::tempdir() . "/$name.so";
+	my $config = $ENV{PG_CONFIG} // 'pg_config';
+	my $source = __FILE__ =~ s{[^/]+$}{$name.c}r;
+
+	chomp(my $includes = `$config --includedir-server`);
+	chomp(my $compiler = `$config --cc`);
+	system("$compiler -shared -fPIC -I$includes -o $library $source") == 0 or BAIL_OUT("could not compile $name.c");
+	return $library;
 }
 
 # process_pids(node, backend type): the processes of that kind, e.g. 'durable worker'.

@@ -9,14 +9,16 @@ package SdkTest;
 use strict;
 use warnings;
 use Cwd qw(abs_path);
+use DurableTest;
 use Exporter 'import';
 use File::Basename qw(dirname);
+use GatewayTest;
 use IPC::Run ();
 use JSON::PP qw(decode_json);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(sdk_install sdk_add sdk_start sdk_finish sdk_report grpc_port);
+our @EXPORT = qw(sdk_install sdk_node sdk_add sdk_start sdk_finish sdk_report grpc_port);
 
 my $source = dirname(dirname(abs_path(__FILE__))) . '/js';
 my $directory;
@@ -35,6 +37,18 @@ sub sdk_install
 	};
 	BAIL_OUT("npm ci has failed: $err $@") if $ENV{CI};
 	plan skip_all => 'the packages of npm could not be installed';
+}
+
+# sdk_node() -> a server with the engine and the roles of a gateway, when the packages are installed.
+sub sdk_node
+{
+	sdk_install();
+	my $node = new_node('main', conf => "durable.max_workers = 2\n");
+
+	$node->start;
+	create_durable($node, 'postgres');
+	gateway_roles($node);
+	return $node;
 }
 
 # sdk_add(file, name): a program that is not in test/js.

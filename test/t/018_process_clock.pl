@@ -10,13 +10,8 @@ use Time::HiRes qw(sleep time);
 
 plan skip_all => 'the clock is shifted with LD_PRELOAD' if $^O ne 'linux';
 
-my $lib = $INC{'DurableTest.pm'} =~ s{[^/]+$}{}r;
-my $directory = PostgreSQL::Test::Utils::tempdir;
-my $library = "$directory/clockshift.so";
-my $file = "$directory/clockshift";
-my $config = $ENV{PG_CONFIG} // 'pg_config';
-chomp(my $compiler = `$config --cc`);
-system("$compiler -shared -fPIC -o $library ${lib}clockshift.c") == 0 or BAIL_OUT('could not compile clockshift.c');
+my $library = compile_library('clockshift');
+my $file = PostgreSQL::Test::Utils::tempdir . '/clockshift';
 shift_clock(0);
 
 sub shift_clock

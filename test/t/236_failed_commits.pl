@@ -13,12 +13,7 @@ use Time::HiRes qw(sleep time);
 my $node = new_node('main', conf => <<'CONF');
 durable.max_workers = 1
 CONF
-my $lib = $INC{'ChaosTest.pm'} =~ s{[^/]+$}{}r;
-my $library = PostgreSQL::Test::Utils::tempdir . '/crashing.so';
-my $config = $ENV{PG_CONFIG} // 'pg_config';
-chomp(my $includes = `$config --includedir-server`);
-chomp(my $compiler = `$config --cc`);
-system("$compiler -shared -fPIC -I$includes -o $library ${lib}crashing.c") == 0 or BAIL_OUT('could not compile crashing.c');
+my $library = compile_library('crashing');
 
 $node->start;
 create_durable($node, 'postgres');

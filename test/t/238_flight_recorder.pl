@@ -19,12 +19,7 @@ durable.turn_timeout = 0
 max_prepared_transactions = 2
 log_line_prefix = '%m [%p] %b '
 CONF
-my $lib = $INC{'DurableTest.pm'} =~ s{[^/]+$}{}r;
-my $library = PostgreSQL::Test::Utils::tempdir . '/crashing.so';
-my $config = $ENV{PG_CONFIG} // 'pg_config';
-chomp(my $includes = `$config --includedir-server`);
-chomp(my $compiler = `$config --cc`);
-system("$compiler -shared -fPIC -I$includes -o $library ${lib}crashing.c") == 0 or BAIL_OUT('could not compile crashing.c');
+my $library = compile_library('crashing');
 my $flight = $node->data_dir . '/pg_stat_tmp/durable.flight';
 
 $node->start;

@@ -15,12 +15,7 @@ durable.max_workers = 4
 durable.turn_timeout = 0
 log_line_prefix = '%m [%p] %b '
 CONF
-my $lib = $INC{'DurableTest.pm'} =~ s{[^/]+$}{}r;
-my $library = PostgreSQL::Test::Utils::tempdir . '/crashing.so';
-my $config = $ENV{PG_CONFIG} // 'pg_config';
-chomp(my $includes = `$config --includedir-server`);
-chomp(my $compiler = `$config --cc`);
-system("$compiler -shared -fPIC -I$includes -o $library ${lib}crashing.c") == 0 or BAIL_OUT('could not compile crashing.c');
+my $library = compile_library('crashing');
 
 $node->start;
 create_durable($node, 'postgres');

@@ -103,12 +103,7 @@ foreach my $activity ('tell inline', 'tell as a task')
 
 # --- whose error it is ------------------------------------------------------------------------------------------------------
 
-my $lib = $INC{'DurableTest.pm'} =~ s{[^/]+$}{}r;
-my $library = PostgreSQL::Test::Utils::tempdir . '/crashing.so';
-my $config = $ENV{PG_CONFIG} // 'pg_config';
-chomp(my $includes = `$config --includedir-server`);
-chomp(my $compiler = `$config --cc`);
-system("$compiler -shared -fPIC -I$includes -o $library ${lib}crashing.c") == 0 or BAIL_OUT('could not compile crashing.c');
+my $library = compile_library('crashing');
 
 # The first so many calls raise an error as if it came from that source file of the server; no retry policy.
 $node->safe_psql('postgres', <<SQL . <<'SQL');

@@ -322,12 +322,8 @@ $node->stop;
 SKIP:
 {
 	skip 'the clock is shifted with LD_PRELOAD', 1 if $^O ne 'linux';
-	my $lib = $INC{'DurableTest.pm'} =~ s{[^/]+$}{}r;
-	my $directory = PostgreSQL::Test::Utils::tempdir;
-	my $library = "$directory/clockshift.so";
-	my $file = "$directory/clockshift";
-	chomp(my $compiler = `$pg_config --cc`);
-	system("$compiler -shared -fPIC -o $library ${lib}clockshift.c") == 0 or BAIL_OUT('could not compile clockshift.c');
+	my $library = compile_library('clockshift');
+	my $file = PostgreSQL::Test::Utils::tempdir . '/clockshift';
 	my $shift = 0;
 	my $set_clock = sub {
 		open(my $handle, -e $file ? '+<' : '>', $file) or die "$file: $!";

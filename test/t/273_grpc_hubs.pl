@@ -11,11 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $tmp = $PostgreSQL::Test::Utils::tmp_check;
-sdk_install();
-my $node = new_node('main', conf => "durable.max_workers = 2\n");
-$node->start;
-$node->safe_psql('postgres', 'CREATE EXTENSION durable');
-gateway_roles($node);
+my $node = sdk_node();
 $node->safe_psql('postgres', <<'SQL');
 CREATE FUNCTION public.double(n integer) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN RETURN 2 * n; END $$;
 SET ROLE manager;

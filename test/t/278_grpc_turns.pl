@@ -7,11 +7,7 @@ use GatewayTest;
 use SdkTest;
 use Test::More;
 
-sdk_install();
-my $node = new_node('main', conf => "durable.max_workers = 2\n");
-$node->start;
-$node->safe_psql('postgres', 'CREATE EXTENSION durable');
-gateway_roles($node);
+my $node = sdk_node();
 my $gateway = gateway_start($node, '--role', 'manager', '--grpc', '127.0.0.1:0', '--drain', 2);
 sdk_report('raw_turns.js', grpc_port($gateway));
 is($node->safe_psql('postgres', q{SELECT count(*) FROM durable.registrations}), '0', 'no name is registered by a request');
