@@ -8,8 +8,8 @@
  * after the restart, and the culprit ends the server again.  So each worker and each
  * companion has a record in a file that is mapped into memory, and stores there which
  * code it is about to run.  That costs a few instructions, no system call and no commit,
- * and outlives the process and the server as long as the kernel lives.  When the power
- * fails, no code was guilty.
+ * and outlives the process and the server as long as the kernel runs.  A power failure loses
+ * the records, but then no code is to blame.
  *
  * The postmaster reads the records of the server's last life when it sets up shared memory.
  * Where one process has crashed, the postmaster has sent SIGQUIT to the others, and their
@@ -34,7 +34,7 @@
  * server.  A file that is missing, short, or of another version or machine is ignored.
  *
  * Owns:	the file, its records
- * Called by: shmem.c (the postmaster), slot.c, worker.c, companion_main.c, coordinator.c,
+ * Called by: shmem.c (the postmaster), slot.c, companion_main.c, coordinator.c,
  *			launcher.c, usercall.c; flight_report.c and flight_parallel.c (the file)
  * Locks:	none: only the process itself writes its record, and it takes one that is free
  *			with an atomic operation
