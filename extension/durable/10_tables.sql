@@ -14,15 +14,15 @@
  */
 SET LOCAL search_path TO pg_catalog, pg_temp;
 
--- Fails if there is one: who owns the schema owns what happens in it.
+-- Fails if the schema exists: its owner could replace objects of the engine.
 CREATE SCHEMA durable;
 REVOKE ALL ON SCHEMA durable FROM PUBLIC;
 
--- Which cluster and database this engine belongs to (written by the first start,
--- so that a copy is recognised as one), and whether it is paused.  One row as a
--- rule; first starts at the same moment each write one rather than wait for each
--- other, so there is no unique index.  The engine runs when all rows name this
--- cluster and database, and none is paused.
+-- The cluster and the database to which this engine belongs, and whether it is paused.  The first
+-- start of an instance writes the row, by which a copy of the database is recognized.  There is
+-- usually one row; concurrent first starts each write one instead of waiting for each other, so
+-- there is no unique index.  The engine runs if all rows name this cluster and database, and none
+-- is paused.
 CREATE TABLE durable.engine (
     system_identifier bigint  NOT NULL,
     database          oid     NOT NULL,
@@ -30,29 +30,27 @@ CREATE TABLE durable.engine (
 );
 ALTER TABLE durable.engine REPLICA IDENTITY FULL;
 
--- Columns are in this order so that none is padded: there may be millions of rows,
--- and each has room for another version of itself on its page.
+-- The order of the columns avoids padding, because there may be millions of rows.  The fillfactor
+-- leaves room for another version of each row on its page.
 --
--- close_policy: of a sub-orchestration, what happens to it when its parent ends: NULL it
--- is terminated, a it goes on, t it is terminated only with a parent that is terminated.
+-- close_policy: action for a sub-orchestration when its parent ends: NULL it is terminated, a it
+-- continues, t it is terminated only if its parent is terminated.
 -- status: P pending, R running, S suspended, C completed, F failed, T terminated.
--- crashes: how often its code has ended its process (5 for each time) or all of the server (1), see src/process/blame.c.
+-- crashes: 5 for each time that its code has ended its process, 1 for each end of the whole server, see src/process/blame.c.
 -- waiting: what it waits for, see src/turn/waiting.c.
--- handler: the function's signature, without the name where it begins with that; or
+-- handler: the function's signature, without the name if the signature begins with it; or
 -- -external:QUEUE, and then input, output and custom_status are strings that contain texts
 -- (src/value/verbatim.c).
--- runs_at of such an instance is 2147483647 while a turn of it is in its queue.
--- code_hash: of the function's code when it first ran.
--- updated_at: the time of its last unit of work, NULL when that is started_at, or
--- created_at before it has started.  What is NULL has never been anything: 0.
--- started_at: when this execution began, which is the time its first turn sees.
+-- runs_at: number of events that the history must have before a turn makes progress, if it waits
+-- for several tasks; NULL: not known; 2147483647: a turn of an external orchestration is in its queue.
+-- code_hash: hash of the function's code when the instance first ran.
+-- updated_at: the time of its last unit of work; NULL: that is started_at, or before the start
+-- created_at.  Other columns that are NULL stand for 0.
+-- started_at: when this execution began, which is the time that its first turn sees.
 -- parent_call: the id that an external parent has given the call; NULL: it is parent_task.
--- next_activity: the first call of an activity that no unit has run yet, nor made a
--- task of; NULL: there is none, as a rule.
--- runs_at: it waits for several tasks, so that no turn gets further before the history
--- has so many events; NULL: not known.
--- dropped_events: events that came when it had ended; NULL: none.
--- events:  number of history events of this execution = the next event's seq - 1.
+-- next_activity: the first call of an activity that has not been dispatched; NULL: there is none.
+-- dropped_events: number of events that came after the end; NULL: none.
+-- events: number of history events of this execution; the next event has seq = events + 1.
 CREATE TABLE durable.instance (
     key               bigint      NOT NULL,
     created_at        timestamptz NOT NULL,
@@ -93,17 +91,17 @@ CREATE TABLE durable.instance (
 CREATE SEQUENCE durable.instance_key_seq OWNED BY durable.instance.key;
 CREATE UNIQUE INDEX instance_pkey ON durable.instance (key) WITH (fillfactor = 96);
 ALTER TABLE durable.instance ADD CONSTRAINT instance_pkey PRIMARY KEY USING INDEX instance_pkey;
--- Ids are unique for each owner.  The id comes first: clients look for it among all that they may see.
+-- Ids are unique for each owner.  The id comes first, because clients search it among the instances of all owners that they may see.
 CREATE UNIQUE INDEX instance_id_key ON durable.instance (instance_id, owner) WITH (fillfactor = 96);
--- No column that is ever updated is in an index: updates stay HOT.  For names see durable.name_range.
--- instance_sample has every 64th instance: it says between which keys a time of
--- creation lies, for half a byte an instance (src/api/query_api.c).
+-- No index has a column that is updated, so updates are HOT.  For names see durable.name_range.
+-- instance_sample has every 64th instance.  It tells between which keys a time of creation lies,
+-- and takes half a byte for each instance (src/api/query_api.c).
 CREATE INDEX instance_sample ON durable.instance (created_at, key) WHERE key % 64 = 0;
 CREATE INDEX instance_tags ON durable.instance USING gin (tags jsonb_path_ops) WITH (gin_pending_list_limit = 256) WHERE tags IS NOT NULL;
 CREATE INDEX instance_parent ON durable.instance (parent_key, parent_task) WHERE parent_key IS NOT NULL;
 
--- One row holds the events that one unit of work appended: seq is the first
--- one's number, at its time.  events is an array, see src/value/history.c.
+-- A row has the events that one unit of work has appended.  seq is the number of the first one, and
+-- at its time.  events is an array, see src/value/history.c.
 CREATE TABLE durable.history (
     key               bigint      NOT NULL,
     at                timestamptz NOT NULL,
@@ -114,12 +112,11 @@ CREATE TABLE durable.history (
     PRIMARY KEY (key, execution, seq) WITH (fillfactor = 75)
 );
 
--- The list of instances that have ended.  The unit that ends instances inserts rows, the
--- deletion of the last instance of a row deletes it, and nothing updates it: retention
--- and queries by status, name and time go by these indexes, and durable.instance needs
--- none on a column that changes.  An instance that has failed or was terminated has a row
--- of its own.  Those of one owner and name that complete in one unit share a row: the
--- column others has the keys of all but the first.  Some of them may have been deleted since.
+-- Finished instances.  The unit that ends instances inserts rows, the deletion of the last instance of
+-- a row deletes it, and rows are never updated.  Retention and queries by status, name and time use
+-- these indexes, so durable.instance needs none on a column that changes.  An instance that has failed
+-- or was terminated has its own row.  Instances of one owner and name that complete in one unit share a
+-- row: the column others has the keys of all but the first.  Some of them may have been deleted since.
 CREATE TABLE durable.finished (
     completed_at      timestamptz NOT NULL,
     key               bigint      NOT NULL,
@@ -132,10 +129,10 @@ CREATE INDEX finished_name ON durable.finished (owner, name, completed_at);
 CREATE INDEX finished_failed ON durable.finished (owner, completed_at) WHERE status = 'F';
 ALTER TABLE durable.finished REPLICA IDENTITY FULL;
 
--- How many instances there are.  Each transaction that makes, changes or deletes some
--- adds rows with the difference, and the coordinator replaces these by sums: n with
--- owner, name and handler, or n for the range of keys, of which a difference has both.
--- handler: as in durable.instance.  See src/store/tally.c.
+-- Numbers of instances.  Each transaction that creates, changes or deletes instances adds rows with
+-- the differences, and the coordinator replaces these by sums: n for an owner, name and handler, and
+-- n for a range of keys.  A difference has all of these columns.  handler: as in durable.instance.
+-- See src/store/tally.c.
 CREATE TABLE durable.tally (
     range             bigint,
     n                 bigint      NOT NULL,
@@ -147,8 +144,8 @@ CREATE TABLE durable.tally (
         autovacuum_vacuum_insert_threshold = 10000, autovacuum_vacuum_cost_delay = 0);
 ALTER TABLE durable.tally REPLICA IDENTITY FULL;
 
--- In which ranges of keys a name has instances, as far as durable.tally has no differences
--- of that name and range.  Some of them may have been deleted since.
+-- Ranges of keys in which a name has instances, except for those of differences in durable.tally.
+-- The instances may have been deleted since.
 CREATE TABLE durable.name_range (
     range             bigint      NOT NULL,
     name              text        COLLATE "C" NOT NULL,
@@ -156,15 +153,14 @@ CREATE TABLE durable.name_range (
 );
 
 -- Messages that make an instance runnable.  kind: s start, e event,
--- c completed and f failed (of the task with that number), x a turn that was run outside of the
--- database (task: how many events it has seen), t terminate,
--- u suspend, r resume, k go on after a batch that had no more time.  is_text: the payload is a
--- text that is kept as it is (src/value/verbatim.c); NULL: it is not.  attempt: which
--- one of the task this answers.  id: in the order in which they were sent; 0 for a start
--- by a client, before which there can be nothing.  A key from 2^62 on is that of an entity
+-- c completed and f failed (answers to the task), x a turn that a worker outside of the database has run
+-- (task: number of events that it was given), t terminate, u suspend, r resume, w rewind, k continue where a
+-- batch stopped.  is_text: the payload is a text (src/value/verbatim.c); NULL: it is not.  attempt: the
+-- attempt of the task that is answered.  id: increases in the order of sending; 0 for the start by a
+-- client, which is always the first message.  A key of 2^62 or higher is that of an entity
 -- (src/value/entity_id.c), and then kind is o signal, q call, l lock, n unlock, b results of a batch that a
 -- worker outside of the database has run, or k; name is the entity's id, a line break, and the operation; sender,
--- execution and task are those of the instance that called.
+-- execution and task are those of the instance that made the call.
 CREATE TABLE durable.inbox (
     id                bigint      NOT NULL,
     owner             regrole     NOT NULL,
@@ -183,8 +179,8 @@ CREATE TABLE durable.inbox (
         autovacuum_vacuum_cost_delay = 0);
 CREATE SEQUENCE durable.inbox_id_seq OWNED BY durable.inbox.id;
 
--- task 0 is the start of an instance with start_at.  The index has what scans go by
--- and no more; so there is no key, and a replica goes by the whole row.
+-- task 0 is the start of an instance with start_at.  The index has only the columns that scans use, so
+-- there is no primary key, and the replica identity is the whole row.
 CREATE TABLE durable.timer (
     owner             regrole     NOT NULL,
     due_at            timestamptz NOT NULL,
@@ -197,7 +193,7 @@ CREATE TABLE durable.timer (
 CREATE INDEX timer_due ON durable.timer (owner, due_at, key) WITH (fillfactor = 75);
 ALTER TABLE durable.timer REPLICA IDENTITY FULL;
 
--- Which instances get what is published on a topic, whose name is in lower case.
+-- Instances that receive the events of a topic, whose name is in lower case.
 CREATE TABLE durable.subscription (
     owner             regrole     NOT NULL,
     key               bigint      NOT NULL,
@@ -205,11 +201,11 @@ CREATE TABLE durable.subscription (
     PRIMARY KEY (topic, key)
 );
 
--- Activities that run in a transaction of their own.  While the instance is suspended
--- those that have not begun are held: run_at is infinity, where no worker looks, and
--- held_run_at what it was.  queued_id: of the row of durable.queued_task that the activity
--- was taken from; NULL: it did not come from a queue.  watched: of durable.wait_until, the
--- tables whose change makes it due, but not before rest_until.
+-- Activities that run in their own transaction.  While the instance is suspended, those that have not
+-- begun are held: run_at is infinity, so that workers do not find them, and held_run_at is the former
+-- run_at.  queued_id: id of the row of durable.queued_task from which the activity was taken; NULL: it
+-- did not come from a queue.  watched: for durable.wait_until, the tables whose change makes it due, but
+-- not before rest_until.
 CREATE TABLE durable.task_queue (
     id                bigint      NOT NULL,
     owner             regrole     NOT NULL,
@@ -237,10 +233,10 @@ CREATE SEQUENCE durable.task_queue_id_seq OWNED BY durable.task_queue.id;
 CREATE INDEX task_queue_key ON durable.task_queue (key, execution, task);
 CREATE INDEX task_queue_watched ON durable.task_queue USING gin (watched) WITH (fastupdate = off) WHERE watched IS NOT NULL;
 
--- Queues of activities, with limits that hold for all workers together.  concurrency:
--- how many run at a time, key_concurrency: of one key, rate: how many begin within
--- per; NULL: no limit.  starts: how many began in each of the last parts of per, the
--- newest last, which began at starts_at (src/store/queue_table.c).
+-- Queues, with limits that apply to all workers together; NULL: no limit.  concurrency: number of
+-- activities that run at a time, key_concurrency: the same for each key, rate: number of starts within
+-- per.  starts: number of starts in each of the last parts of per; the newest is the last one, which
+-- began at starts_at (src/store/queue_table.c).
 CREATE TABLE durable.queue (
     name              text        COLLATE "C" PRIMARY KEY,
     owner             regrole     NOT NULL,
@@ -269,8 +265,8 @@ CREATE TABLE durable.queue_grant (
 --
 -- state: r ready, d delayed until "at", l leased until "at", h held because the
 -- instance is suspended ("at": as before).
--- round: the fair order within a priority: the first waiting task of each key has a lower
--- number than the second of any.  lost: leases of this attempt that ended without an answer.
+-- round: order within a priority that is fair to the keys: the first waiting task of each key has a lower
+-- number than the second task of any key.  lost: number of leases of this attempt that ended without an answer.
 -- given_back: how often this attempt was given back by workers that cannot do it (release_work without a delay).
 -- crashes: of kind s while it waits for another attempt, as in durable.task_queue.
 CREATE TABLE durable.queued_task (
@@ -314,9 +310,9 @@ CREATE INDEX queued_task_sql ON durable.queued_task (queue, state) WHERE kind = 
 CREATE INDEX queued_task_session ON durable.queued_task (session) WHERE kind IN ('o', 'n') AND state = 'l';
 CREATE INDEX queued_task_lost ON durable.queued_task (queue) WHERE lost >= 3 OR given_back >= 5;
 
--- Activities that workers have answered, remembered for a while: those that were leased with the
--- same nonce and answered together.  ids: of the rows that durable.queued_task had; id: the
--- smallest of them.  answer: c completed, f failed.
+-- Recent answers of workers.  A row is for activities that were leased with the same nonce and answered
+-- together.  ids: ids of their former rows in durable.queued_task; id: the smallest of these.  answer: c
+-- completed, f failed.
 CREATE TABLE durable.queued_answer (
     nonce             bigint      NOT NULL,
     id                bigint      NOT NULL,
@@ -329,10 +325,10 @@ CREATE TABLE durable.queued_answer (
         autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX queued_answer_at ON durable.queued_answer (at);
 
--- Names for functions, with options.  A registration counts for its owner, for
--- roles that have the owner's privileges, and for everybody if a superuser or
--- the owner of the extension made it.  version: '' without one.  registered_at:
--- when its owner registered that version for the first time.  queue: of an external orchestration, which has no handler.
+-- Names for functions, with options.  A registration applies to its owner, to roles that have the owner's
+-- privileges, and to all roles if its owner is a superuser or the owner of the extension.  version: '' if
+-- there is none.  registered_at: when its owner registered that version for the first time.  queue: of an
+-- external orchestration, which has no handler.
 CREATE TABLE durable.orchestration (
     owner             regrole     NOT NULL,
     name              text        NOT NULL,
@@ -345,8 +341,8 @@ CREATE TABLE durable.orchestration (
     PRIMARY KEY (name, owner, version)
 );
 
--- execution: auto, inline, task; external, and then there is no handler.
--- share: the member of the input that says for which key it is; NULL: the owner is the key.
+-- execution: auto, inline, task, or external, which has no handler.
+-- share: the member of the input that is the key in the queue; NULL: the owner is the key.
 CREATE TABLE durable.activity (
     owner             regrole     NOT NULL,
     name              text        NOT NULL,
@@ -377,11 +373,11 @@ CREATE TABLE durable.entity_type (
 -- key: computed from entity_id (src/value/entity_id.c); two ids may have the same.
 -- locked_by: key of the instance whose critical section it is in, with the execution and the task
 -- of its request.  parked: how many of its operations wait in durable.entity_operation.
--- held_until: its operation could not be run, for the reason in problem, and is tried
--- again then; since problem_at.  failure: of its last signal, NULL if that has not failed.
--- crashes: as of an instance.  queue: where batches of its operations go, if it was external when it was last
--- looked at.  is_out: there is such a batch, a row of durable.queued_task, or a message that completes it.
--- is_text: the state is a text, as an external program has set it.
+-- held_until: time of the next attempt, if its operation could not be run since problem_at for the reason in
+-- problem.  failure: of its last signal; NULL: that has not failed.  crashes: as in durable.instance.  queue:
+-- the queue for batches of its operations, if it was external at the last look.  is_out: there is such a
+-- batch, a row of durable.queued_task, or a message that completes it.  is_text: the state is a text that an
+-- external program has set.
 CREATE TABLE durable.entity (
     key               bigint      NOT NULL,
     created_at        timestamptz NOT NULL,
@@ -407,8 +403,8 @@ CREATE TABLE durable.entity (
 CREATE INDEX entity_key ON durable.entity (key);
 CREATE INDEX entity_problem ON durable.entity (problem_at) WHERE problem_at IS NOT NULL;
 
--- Operations that have been taken from the inbox and cannot be run yet, with due_at -infinity
--- in the order of their ids; and signals for later.  Columns as those of durable.inbox.
+-- Operations that were taken from the inbox and cannot run yet, with due_at -infinity and in the order of
+-- their ids; and signals that are scheduled for a later time.  Columns are as in durable.inbox.
 CREATE TABLE durable.entity_operation (
     id                bigint      NOT NULL,
     owner             regrole     NOT NULL,
@@ -427,9 +423,9 @@ CREATE TABLE durable.entity_operation (
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
         autovacuum_vacuum_cost_delay = 0);
 
--- Orchestrations that are started at the times of a cron expression.  seen_until: times up
--- to this one are done with.  running: ids of its instances that had not ended when it was
--- last looked.  A job of pg_cron of the same owner calls durable.tick_schedule.
+-- Orchestrations that are started at the times of a cron expression.  seen_until: times up to this one have
+-- been handled.  running: ids of its instances that were unfinished at the last look.  A pg_cron job of the
+-- same owner calls durable.tick_schedule.
 CREATE TABLE durable.schedule (
     owner             regrole     NOT NULL,
     name              text        COLLATE "C" NOT NULL,
@@ -474,9 +470,8 @@ CREATE TABLE durable.code (
 CREATE SEQUENCE durable.code_id_seq OWNED BY durable.code.id;
 ALTER TABLE durable.code ALTER COLUMN id SET DEFAULT nextval('durable.code_id_seq');
 
--- A dump carries the registrations of extensions too, and is read after CREATE
--- EXTENSION has made those anew.  So the row that comes last takes the place of
--- the one before.
+-- A dump also contains registrations that extensions have made.  It is restored after CREATE EXTENSION has
+-- made them again, so a later row replaces an earlier one.
 CREATE FUNCTION durable.replace_registration() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
@@ -501,8 +496,8 @@ CREATE TRIGGER replace_registration BEFORE INSERT ON durable.activity
 CREATE TRIGGER replace_registration BEFORE INSERT ON durable.entity_type
     FOR EACH ROW EXECUTE FUNCTION durable.replace_registration();
 
--- The same for queues, whose names are unique in the database.  durable.register_queue must not
--- replace the queue of another role, so it leaves is_paused null, which a row of a dump never has.
+-- The same for queues, whose names are unique in the database.  durable.register_queue must not replace the
+-- queue of another role.  It inserts a row with is_paused null, which a row of a dump never has.
 CREATE FUNCTION durable.replace_queue() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
@@ -521,7 +516,7 @@ BEGIN
     RETURN NEW;
 END;
 $$;
-COMMENT ON FUNCTION durable.replace_queue() IS 'trigger function that replaces a queue, or a grant of one, by the row of a dump';
+COMMENT ON FUNCTION durable.replace_queue() IS 'trigger function that replaces a queue, or a privilege on a queue, by the row of a dump';
 
 CREATE TRIGGER replace_queue BEFORE INSERT ON durable.queue
     FOR EACH ROW EXECUTE FUNCTION durable.replace_queue();
@@ -568,16 +563,16 @@ COMMENT ON TABLE durable.inbox IS 'messages that instances have not yet consumed
 COMMENT ON TABLE durable.name_range IS 'ranges of keys in which a name has instances; see durable.query';
 COMMENT ON TABLE durable.tally IS 'numbers of instances by owner, name and status; see the view durable.counts';
 COMMENT ON TABLE durable.timer IS 'open timers';
-COMMENT ON TABLE durable.task_queue IS 'activities that wait for or run in a transaction of their own';
+COMMENT ON TABLE durable.task_queue IS 'activities that wait for their own transaction or run in it';
 COMMENT ON TABLE durable.entity_type IS 'registered entities';
 COMMENT ON TABLE durable.entity IS 'one row for each entity with a state; see the view durable.entities';
-COMMENT ON TABLE durable.entity_operation IS 'operations of entities that wait, or are for later';
+COMMENT ON TABLE durable.entity_operation IS 'operations of entities that are waiting or scheduled for a later time';
 COMMENT ON TABLE durable.queue IS 'queues of activities with their limits; see the view durable.queues';
-COMMENT ON TABLE durable.queue_grant IS 'which roles may fetch work from which queue';
-COMMENT ON TABLE durable.queued_task IS 'activities that wait in a queue, or that a worker has taken from it';
+COMMENT ON TABLE durable.queue_grant IS 'roles that may fetch work from a queue';
+COMMENT ON TABLE durable.queued_task IS 'work that waits in a queue or that a worker has leased';
 COMMENT ON TABLE durable.queued_answer IS 'activities that workers have answered in the last five minutes';
 COMMENT ON TABLE durable.subscription IS 'instances that are subscribed to a topic';
-COMMENT ON TABLE durable.quota IS 'how many instances an owner may have and start; see durable.set_quota';
+COMMENT ON TABLE durable.quota IS 'limits on the instances of an owner; see durable.set_quota';
 COMMENT ON TABLE durable.code IS 'copies of code that was replaced while instances were running it';
 COMMENT ON TABLE durable.orchestration IS 'registered orchestrations';
 COMMENT ON TABLE durable.activity IS 'registered activities';

@@ -1,7 +1,7 @@
 -- Types of the public functions.
 
--- The number of a durable call in its instance: what durable.schedule_activity
--- and its like return and durable.when_any and its like take.
+-- The number of a durable call in its instance.  durable.schedule_activity and similar functions return it,
+-- durable.when_any and similar functions take it.
 CREATE DOMAIN durable.task AS bigint;
 
 -- The columns of the view durable.instances, in the same order.
@@ -29,7 +29,7 @@ CREATE TYPE durable.instance_status AS (
     dropped_events      integer
 );
 
--- What the handler of an entity returns.  A state that is null: the entity is gone.
+-- Return value of the handler of an entity.  A null state deletes the entity.
 CREATE TYPE durable.entity_result AS (
     state   jsonb,
     result  jsonb

@@ -61,8 +61,8 @@ CREATE FUNCTION durable.retry(
 LANGUAGE C IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'durable_retry';
 
--- What counts for the current user (src/store/registry.c decides the same), and
--- everything for those who watch the server.
+-- Registrations that apply to the current user, by the rules of src/store/registry.c; all registrations for
+-- members of pg_monitor.
 CREATE VIEW durable.registrations WITH (security_barrier) AS
 SELECT r.kind, r.name, r.handler, r.owner, r.version, r.execution, r.retry, r.timeout, r.retention, r.description,
        r.queue, r.priority, r.key, r.is_newest

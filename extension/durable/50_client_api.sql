@@ -1,6 +1,5 @@
--- What clients call.  All of it takes part in the caller's transaction.
--- Functions are VOLATILE and PARALLEL UNSAFE unless they say otherwise: they
--- write, or look with a newer snapshot than the query's.
+-- Functions for clients.  They take part in the caller's transaction.  They are VOLATILE and PARALLEL UNSAFE
+-- unless declared otherwise, because they write, or read with a newer snapshot than that of the query.
 
 CREATE FUNCTION durable.start(
     name            text,
@@ -122,6 +121,6 @@ COMMENT ON FUNCTION durable.suspend(text, text) IS
 COMMENT ON FUNCTION durable.resume(text, text) IS 'resumes a suspended instance';
 COMMENT ON FUNCTION durable.purge(text) IS 'deletes a finished instance and its history';
 COMMENT ON FUNCTION durable.purge_family(text) IS
-    'deletes a finished instance as durable.purge does; returns how many were deleted with its sub-orchestrations';
+    'deletes a finished instance as durable.purge does, and returns the number of instances that were deleted, including its sub-orchestrations';
 COMMENT ON FUNCTION durable.purge_history(interval, text[], text, integer) IS
     'deletes the finished instances of the caller that are older than the given interval, and returns their number';

@@ -1,4 +1,4 @@
--- More that clients call: restarting, starting with an event, topics, waiting for one of many.
+-- Further functions for clients: restarting, starting with an event, topics, waiting for one of several instances.
 
 CREATE FUNCTION durable.restart(instance_id text, new_instance_id boolean DEFAULT false)
 RETURNS text
@@ -38,7 +38,7 @@ CREATE FUNCTION durable.unsubscribe_instance(instance_id text, topic text)
 RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'durable_unsubscribe_instance';
 
--- In an orchestration: activities, so they are part of its history and of its commit.
+-- For orchestrations.  These run as activities, so they are part of the history and of the commit.
 CREATE FUNCTION durable.subscribe(topic text) RETURNS void
 LANGUAGE plpgsql
 AS $$

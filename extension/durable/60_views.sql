@@ -1,10 +1,9 @@
--- The state of the engine, for people and programs to read.
+-- Views that show the state of the engine.
 --
--- The views belong to the extension's owner, so they can read the tables; what
--- a user gets to see is decided by the functions may_see (his own instances,
--- those of roles he is a member of, everybody's for members of pg_monitor) and
--- may_read (payloads: not for pg_monitor).  Whoever reads a view needs EXECUTE
--- on the functions in it; none of them tells more than the views do.
+-- The views belong to the extension's owner, so they can read the tables.  The functions may_see and may_read
+-- decide which rows and payloads a user sees: own instances, those of roles of which the user is a member, and
+-- for members of pg_monitor those of all roles without payloads.  Users of a view need EXECUTE on the functions
+-- in it; none of these discloses more than the views.
 
 CREATE FUNCTION durable.may_see(owner regrole) RETURNS boolean
 LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'durable_may_see';
@@ -125,8 +124,8 @@ WHERE t.name IS NOT NULL AND durable.may_see(t.owner)
 GROUP BY t.name, t.status, t.owner
 HAVING sum(t.n) <> 0;
 
--- A suspended instance waits for its resumption, whatever else it waits for.  queue: in which
--- an activity or the turn of an external orchestration waits; worker, leased_at: a worker has it.
+-- A suspended instance waits for its resumption, whatever else it waits for.  queue: the queue in which an
+-- activity or the turn of an external orchestration waits; worker, leased_at: set if a worker has leased it.
 CREATE VIEW durable.waiting WITH (security_barrier = true) AS
 SELECT i.instance_id,
        i.name,
@@ -178,8 +177,7 @@ SELECT i.instance_id, i.name, 'resume',
 FROM durable.instance i
 WHERE i.status = 'S' AND durable.may_see(i.owner);
 
--- seq is the number of the event in the history; events that the instance has
--- not taken notice of yet have none.
+-- seq is the number of the event in the history; events that are still in the inbox have none.
 CREATE VIEW durable.buffered_events WITH (security_barrier = true) AS
 SELECT i.instance_id,
        i.name,
@@ -196,8 +194,8 @@ FROM durable.inbox m
      JOIN durable.instance i USING (key)
 WHERE m.kind = 'e' AND i.status IN ('P', 'R', 'S') AND durable.may_see(i.owner);
 
--- Workers of this database.  state: starting, idle, turns, activity (one with a
--- transaction of its own, for the instance named).
+-- Workers of this database.  state: starting, idle, turns, or activity (one with its own transaction, of the
+-- instance named).
 CREATE VIEW durable.workers AS
 SELECT w.pid,
        current_database() AS database,
@@ -229,4 +227,4 @@ COMMENT ON VIEW durable.waiting IS
     'tasks for which unfinished instances wait: activity, data, timer, event, orchestration, entity, lock, turn, start or resume, and the line of the code that waits';
 COMMENT ON VIEW durable.buffered_events IS
     'events that were raised and that no wait has consumed yet';
-COMMENT ON VIEW durable.workers IS 'the worker processes of this database';
+COMMENT ON VIEW durable.workers IS 'worker processes of this database';

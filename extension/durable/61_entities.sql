@@ -40,9 +40,9 @@ LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_entity_state';
 CREATE FUNCTION durable.purge_entity(name text, key text) RETURNS boolean
 LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_purge_entity';
 
--- waiting: operations that another instance's lock or a problem keeps waiting, and those of an external entity for which
--- there are no results.  Those in the inbox, which are about to be taken, are not counted.  The state of an external
--- entity is a text, and state a string with this text.
+-- waiting: number of operations that wait because of a lock of another instance or a problem, and of operations of an
+-- external entity that have no results yet.  Operations in the inbox are not counted.  state of an external entity is a
+-- string with the text of its state.
 CREATE VIEW durable.entities WITH (security_barrier = true) AS
 SELECT e.entity_id,
        substring(e.entity_id FROM '^@([^@]*)@') AS name,
@@ -66,16 +66,16 @@ COMMENT ON FUNCTION durable.signal_entity(text, text, text, "any", timestamptz) 
 COMMENT ON FUNCTION durable.call_entity(text, text, text, "any") IS
     'runs an operation of an entity and waits for its result; raises the failure of the operation with its SQLSTATE';
 COMMENT ON FUNCTION durable.apply_entity(text, text, text, "any") IS
-    'runs an operation of an entity in the transaction of the caller, who is no orchestration, and returns its result';
+    'runs an operation of an entity in the transaction of the caller, and returns its result; not for orchestrations';
 COMMENT ON FUNCTION durable.lock_entities(text[]) IS
-    'waits until the orchestration has the entities with these ids (@name@key) to itself';
+    'waits until the orchestration has exclusive access to the entities with these ids (@name@key)';
 COMMENT ON FUNCTION durable.unlock_entities() IS
     'ends the critical section that durable.lock_entities has begun; does nothing outside of one';
 COMMENT ON FUNCTION durable.in_critical_section() IS
     'returns true between durable.lock_entities and durable.unlock_entities';
 COMMENT ON FUNCTION durable.entity_state(text, text, regrole) IS
-    'returns the state of an entity, null if it has none';
+    'returns the state of an entity, or null if it has none';
 COMMENT ON FUNCTION durable.purge_entity(text, text) IS
-    'deletes an entity with its state and the signals that are for later; returns false if there was nothing to delete';
+    'deletes an entity with its state and its scheduled signals; returns false if there was nothing to delete';
 COMMENT ON VIEW durable.entities IS
     'entities that you may see: your own, those of roles of which you are a member, and for members of pg_monitor those of all roles without their states';

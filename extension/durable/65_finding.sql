@@ -1,6 +1,6 @@
 -- Finding instances among many.
 
--- The columns of durable.instances, and the cursor of the row.
+-- The columns of durable.instances, and a cursor that marks the row.
 CREATE TYPE durable.query_row AS (
     instance_id         text COLLATE "C",
     name                text,
@@ -61,7 +61,7 @@ CREATE FUNCTION durable.calls(
 RETURNS SETOF record
 LANGUAGE c AS 'MODULE_PATHNAME', 'durable_calls';
 
--- Of activities and sub-orchestrations: how far a batch has come.
+-- Counts activities and sub-orchestrations, to show the progress of a large fan-out.
 CREATE FUNCTION durable.progress(
     instance_id     text,
     OUT scheduled   bigint,
@@ -80,7 +80,7 @@ $$;
 CREATE FUNCTION durable.source(instance_id text) RETURNS text
 LANGUAGE c AS 'MODULE_PATHNAME', 'durable_source';
 
--- One line for a payload, which may be large and may have line ends in it.
+-- Shortens a payload, which may be large and have several lines, to one line.
 CREATE FUNCTION durable.shorten(payload text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path TO pg_catalog, pg_temp
@@ -89,7 +89,7 @@ AS $$
     FROM translate(left(payload, 200), E'\n\r\t', '   ') AS line
 $$;
 
--- What a Mermaid diagram could take for a part of itself is written as a code.
+-- Characters that have a meaning in a Mermaid diagram are written as character codes.
 CREATE FUNCTION durable.mermaid_text(words text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path TO pg_catalog, pg_temp
@@ -196,7 +196,7 @@ BEGIN
                || coalesce(', line ' || w.line || ': ' || w.source, '')
         FROM jsonb_to_recordset(waits) AS w (kind text, detail text, due timestamptz, since timestamptz, line integer, source text,
                                              queue text, worker text, leased_at timestamptz);
-    -- A name that was misspelt shows here.
+    -- These show names that were misspelled.
     RETURN QUERY
         SELECT format('has received event %s%s, and has not asked for it', b.event, CASE WHEN count(*) > 1 THEN ' ' || count(*) || ' times' END)
         FROM durable.buffered_events b WHERE b.instance_id = s.instance_id AND b.owner = s.owner GROUP BY b.event ORDER BY b.event;

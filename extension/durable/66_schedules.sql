@@ -1,4 +1,4 @@
--- Orchestrations at the times of a cron expression; pg_cron is the clock.
+-- Starts orchestrations at the times of a cron expression.  Jobs of pg_cron call the engine at these times.
 
 CREATE FUNCTION durable.schedule(
     schedule_name   text,
@@ -64,9 +64,8 @@ CREATE FUNCTION durable.tick_schedules()
 RETURNS integer
 LANGUAGE c AS 'MODULE_PATHNAME', 'durable_tick_schedules';
 
--- The runner of a schedule that lets runs wait for each other: an orchestration that gets
--- each run as an event, and never ends.  An execution runs one instance; queue has the runs
--- that came meanwhile.
+-- The runner of a schedule whose overlap policy makes runs wait for each other.  This orchestration gets each
+-- run as an event, and never ends.  An execution runs one instance; queue has the runs that came meanwhile.
 CREATE FUNCTION durable.run_one_by_one(queue jsonb DEFAULT '[]') RETURNS void
 LANGUAGE plpgsql
 AS $$
@@ -125,24 +124,24 @@ FROM durable.schedule s
 WHERE durable.may_see(s.owner);
 
 COMMENT ON FUNCTION durable.schedule(text, text, text, "any", text, text, interval, interval, timestamptz, timestamptz) IS
-    'starts an orchestration at the times of a cron expression in a time zone from now on, and returns the first of them; needs pg_cron';
+    'starts an orchestration at the times of a cron expression in a time zone, and returns the first time; requires pg_cron';
 COMMENT ON FUNCTION durable.alter_schedule(text, text, text, "any", text, text, interval, interval, timestamptz, timestamptz) IS
-    'changes a schedule and returns its next time; what is null stays as it is';
-COMMENT ON FUNCTION durable.unschedule(text) IS 'removes a schedule; instances that it has started go on';
-COMMENT ON FUNCTION durable.pause_schedule(text) IS 'keeps a schedule from starting instances';
+    'changes a schedule and returns its next time; parameters that are null change nothing';
+COMMENT ON FUNCTION durable.unschedule(text) IS 'removes a schedule; instances that it has started continue';
+COMMENT ON FUNCTION durable.pause_schedule(text) IS 'pauses a schedule: it starts no instances';
 COMMENT ON FUNCTION durable.unpause_schedule(text) IS
-    'lets a schedule go on with its next time; those of the pause are gone';
+    'ends durable.pause_schedule(); times within the pause are skipped';
 COMMENT ON FUNCTION durable.trigger_schedule(text) IS
-    'runs a schedule now, as its overlap says, and returns the instance id, or null if the run was skipped';
+    'runs a schedule now according to its overlap policy, and returns the instance id, or null if the run was skipped';
 COMMENT ON FUNCTION durable.backfill(text, timestamptz, timestamptz) IS
-    'starts an instance for each past time of a schedule from one time to another that has none, and returns how many';
+    'starts an instance for each time of a schedule in a past interval that has none, and returns their number';
 COMMENT ON FUNCTION durable.schedule_times(text, text, timestamptz, integer) IS
-    'the next times of a cron expression in a time zone';
+    'lists the next times of a cron expression in a time zone';
 COMMENT ON FUNCTION durable.tick_schedule(text) IS
-    'starts what is due of a schedule and returns how many; the schedule''s job of pg_cron calls it';
+    'starts the due runs of a schedule and returns their number; called by the pg_cron job of the schedule';
 COMMENT ON FUNCTION durable.tick_schedules() IS
-    'the same for all schedules of the current user; a job of pg_cron calls it when the server has started';
+    'calls durable.tick_schedule() for all schedules of the current user; called by a pg_cron job after a start of the server';
 COMMENT ON FUNCTION durable.run_one_by_one(jsonb) IS
-    'orchestration: runs the instances of a schedule one after the other';
+    'orchestration that runs the instances of a schedule one after the other';
 COMMENT ON VIEW durable.schedules IS
-    'the schedules you may see, with their next and last times';
+    'schedules that you may see, with their next and last times';

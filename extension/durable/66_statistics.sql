@@ -51,9 +51,9 @@ SELECT s.name,
 FROM durable.stats() s
 WHERE s.kind = 'activity';
 
-COMMENT ON FUNCTION durable.stats() IS 'statistics that the views durable.stat_orchestrations and durable.stat_activities show';
+COMMENT ON FUNCTION durable.stats() IS 'statistics for the views durable.stat_orchestrations and durable.stat_activities';
 COMMENT ON FUNCTION durable.stat_reset() IS
-    'removes the statistics of the roles whose privileges you have, and returns how many orchestrations and activities had some';
+    'removes the statistics of the roles whose privileges you have, and returns the number of removed entries';
 COMMENT ON VIEW durable.stat_orchestrations IS
     'number of instances of each orchestration that have ended, and the time that they took';
 COMMENT ON VIEW durable.stat_activities IS 'number of runs and failures of each activity, and the time that they took';

@@ -43,10 +43,10 @@ RETURNS void LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'durable_signal_entity_te
 
 COMMENT ON TYPE durable.entity_batch IS 'operations of an external entity that a worker has fetched';
 COMMENT ON FUNCTION durable.fetch_entities(text, text, integer, interval, text[], boolean) IS
-    'takes operations of external entities from a queue and leases them for a while';
+    'leases operations of external entities from a queue';
 COMMENT ON FUNCTION durable.complete_entity(text, jsonb, text, jsonb) IS
-    'completes operations of an entity with their results, its state, and the actions that they have decided on';
+    'completes operations of an entity with their results, the new state, and actions';
 COMMENT ON FUNCTION durable.complete_entities(text[], jsonb[], text[], jsonb[], text) IS
-    'completes operations of several entities; returns how many tokens were good';
+    'completes operations of several entities, and returns the number of valid tokens';
 COMMENT ON FUNCTION durable.signal_entity_text(text, text, text, timestamptz, text) IS
-    'sends an operation to an entity with a text that is kept byte for byte';
+    'sends an operation to an entity with a text that is stored byte for byte';

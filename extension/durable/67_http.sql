@@ -1,6 +1,5 @@
--- HTTP: requests in, responses out.  A gateway passes each request to durable.http and sends
--- its response; it knows no routes.  durable.http runs as the role of the request, so a
--- request can do what the same role can do in SQL.
+-- HTTP.  A gateway passes each request to durable.http and sends its response.  The routes are defined here, not
+-- in the gateway.  durable.http runs as the role of the request, so a request can do what this role can do in SQL.
 
 CREATE TYPE durable.http_response AS (
     status      integer,
@@ -8,23 +7,23 @@ CREATE TYPE durable.http_response AS (
     body        text
 );
 
--- Which function answers the requests below a prefix.  A function that is gone answers nothing.
+-- Functions that answer the requests below a prefix.  A mount whose function was dropped has no effect.
 CREATE TABLE durable.http_mount (
     prefix      text COLLATE "C" NOT NULL PRIMARY KEY,
     handler     text NOT NULL,
     channel     text
 );
 REVOKE ALL ON durable.http_mount FROM PUBLIC;
--- The mounts of an extension are made anew by its CREATE EXTENSION.
+-- Mounts that an extension has made are not dumped: its CREATE EXTENSION makes them again.
 SELECT pg_catalog.pg_extension_config_dump('durable.http_mount',
     'WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = ''pg_catalog.pg_proc''::pg_catalog.regclass AND d.objid = pg_catalog.to_regprocedure(handler) AND d.deptype = ''e'')');
 
--- Functions of one request are written so that a request plans nothing: in PL/pgSQL, or in SQL that is inlined.
--- Those that each request calls qualify all names: to set and reset search_path costs more than what they do.
+-- These functions are in PL/pgSQL, or in SQL that can be inlined, so that a request needs no planning.
+-- Functions that are called for each request qualify all names, because setting search_path costs more than their work.
 
 /* --- URLs ------------------------------------------------------------------------------------ */
 
--- Bytes that are no UTF-8, and %00, are an error.
+-- Raises an error for invalid UTF-8 and for %00.
 CREATE FUNCTION durable.url_decode(encoded text, plus_is_blank boolean DEFAULT false) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path TO pg_catalog, pg_temp
@@ -56,7 +55,7 @@ BEGIN
 END;
 $$;
 
--- Names in lower case; the values of a name that is repeated are joined by commas.
+-- Names are in lower case; the values of a repeated name are joined by commas.
 CREATE FUNCTION durable.url_query(query text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path TO pg_catalog, pg_temp
@@ -74,7 +73,7 @@ BEGIN
 END;
 $$;
 
--- NULL is what cannot be read.
+-- Values that are not valid yield NULL.
 CREATE FUNCTION durable.http_time(value text) RETURNS timestamptz
 LANGUAGE plpgsql STABLE
 SET search_path TO pg_catalog, pg_temp
@@ -127,7 +126,7 @@ AS $$
                              CASE WHEN status = 503 THEN '{"Retry-After": "1"}'::jsonb END)
 $$;
 
--- What the body of a request says, as JSON.
+-- The body of a request as JSON.
 CREATE FUNCTION durable.http_input(body text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path TO pg_catalog, pg_temp
@@ -140,7 +139,7 @@ EXCEPTION
 END;
 $$;
 
--- The status for an error: what the caller can mend is 4xx, what may work later is 503.
+-- The status for an error: 4xx if the client can correct the request, 503 if the same request may succeed later.
 CREATE FUNCTION durable.http_status_of(sqlstate text) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path TO pg_catalog, pg_temp
@@ -161,7 +160,7 @@ $$;
 
 /* --- requests ---------------------------------------------------------------------------------- */
 
--- The host is what the client has called us; a gateway lets through only those that it knows.
+-- The host is the one that the client has used.  A gateway passes on only requests for its known hosts.
 CREATE FUNCTION durable.http_base(headers jsonb) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
@@ -271,8 +270,8 @@ BEGIN
 END;
 $$;
 
--- The role that a token stands for.  The gateway has verified the signature by the algorithm it was
--- configured with; a clock may be wrong by a minute.  28000 for every token that is not good.
+-- The role of a token.  The gateway has verified the signature by the configured algorithm.  Clocks may differ by
+-- a minute.  Raises 28000 for every token that is not valid.
 CREATE FUNCTION durable.http_token_role(header text, claims text, algorithm text, audience text) RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path TO pg_catalog, pg_temp
@@ -364,30 +363,30 @@ AS $$
     SELECT m.prefix, m.handler, m.channel FROM durable.http_mount m ORDER BY m.prefix
 $$;
 
-COMMENT ON TYPE durable.http_response IS 'the answer to an HTTP request: status, headers as an object, body';
-COMMENT ON TABLE durable.http_mount IS 'which functions answer HTTP requests below which prefixes';
+COMMENT ON TYPE durable.http_response IS 'response to an HTTP request: status, headers as an object, body';
+COMMENT ON TABLE durable.http_mount IS 'functions that answer HTTP requests, by prefix of the path';
 COMMENT ON FUNCTION durable.http(text, text, text, text, jsonb) IS
     'answers an HTTP request as the current user: the management API, the routes of the monitor, and those of mounted functions';
 COMMENT ON FUNCTION durable.http_message(text, text, text, text, text, jsonb) IS
-    'answers an HTTP request as the given role, which stays set until the end of the transaction: the status, the headers and the body as one text';
+    'answers an HTTP request as the given role, which remains set until the end of the transaction; returns status, headers and body as one text';
 COMMENT ON FUNCTION durable.mount_http(text, regprocedure, text) IS
-    'lets a function answer the HTTP requests below a prefix; channel is notified when the function has new events';
-COMMENT ON FUNCTION durable.unmount_http(text) IS 'ends what durable.mount_http has begun, and says whether there was anything to end';
-COMMENT ON FUNCTION durable.http_mounts() IS 'the prefixes that are mounted, their functions and channels';
-COMMENT ON FUNCTION durable.http_token_role(text, text, text, text) IS 'the role that a JSON Web Token stands for, whose signature has been verified';
-COMMENT ON FUNCTION durable.http_handler(text) IS 'the function that answers requests of a path, and the path below its prefix';
-COMMENT ON FUNCTION durable.http_segments(text) IS 'the parts of a path between its slashes, each decoded';
-COMMENT ON FUNCTION durable.http_base(jsonb) IS 'the beginning of the addresses by which the client of a request reaches us';
-COMMENT ON FUNCTION durable.http_status_of(text) IS 'the HTTP status for an SQLSTATE';
-COMMENT ON FUNCTION durable.http_input(text) IS 'the body of an HTTP request as jsonb';
-COMMENT ON FUNCTION durable.http_error(integer, text, text, text) IS 'a response that reports an error';
-COMMENT ON FUNCTION durable.http_empty(integer, jsonb) IS 'a response without a body';
-COMMENT ON FUNCTION durable.http_json(integer, text, jsonb) IS 'a response with a JSON body';
-COMMENT ON FUNCTION durable.http_timestamp(timestamptz, text) IS 'a time in UTC for JSON';
-COMMENT ON FUNCTION durable.http_seconds(text) IS 'a parameter of a request as a number of seconds, NULL when it is none';
-COMMENT ON FUNCTION durable.http_integer(text, integer) IS 'a parameter of a request as a number, with the value to take when it is none';
-COMMENT ON FUNCTION durable.http_boolean(text, boolean) IS 'a parameter of a request as a truth value, with the value to take when it is none';
-COMMENT ON FUNCTION durable.http_time(text) IS 'a parameter of a request as a time, NULL when it is none';
-COMMENT ON FUNCTION durable.url_query(text) IS 'the parameters of a URL as an object, names in lower case';
-COMMENT ON FUNCTION durable.url_encode(text) IS 'a text as a part of a URL';
-COMMENT ON FUNCTION durable.url_decode(text, boolean) IS 'the text that a part of a URL stands for';
+    'makes a function answer the HTTP requests below a prefix; channel is the NOTIFY channel for its new events';
+COMMENT ON FUNCTION durable.unmount_http(text) IS 'removes a prefix that was set with durable.mount_http, and returns whether it existed';
+COMMENT ON FUNCTION durable.http_mounts() IS 'lists the mounted prefixes with their functions and channels';
+COMMENT ON FUNCTION durable.http_token_role(text, text, text, text) IS 'role of a JSON Web Token whose signature was verified';
+COMMENT ON FUNCTION durable.http_handler(text) IS 'function that answers requests for a path, and the rest of the path';
+COMMENT ON FUNCTION durable.http_segments(text) IS 'decoded segments of a path';
+COMMENT ON FUNCTION durable.http_base(jsonb) IS 'base URL that the client of a request has used';
+COMMENT ON FUNCTION durable.http_status_of(text) IS 'HTTP status for an SQLSTATE';
+COMMENT ON FUNCTION durable.http_input(text) IS 'body of an HTTP request as jsonb';
+COMMENT ON FUNCTION durable.http_error(integer, text, text, text) IS 'response that reports an error';
+COMMENT ON FUNCTION durable.http_empty(integer, jsonb) IS 'response without a body';
+COMMENT ON FUNCTION durable.http_json(integer, text, jsonb) IS 'response with a JSON body';
+COMMENT ON FUNCTION durable.http_timestamp(timestamptz, text) IS 'time in UTC for JSON';
+COMMENT ON FUNCTION durable.http_seconds(text) IS 'parameter of a request as a number of seconds, or NULL if it is not valid';
+COMMENT ON FUNCTION durable.http_integer(text, integer) IS 'parameter of a request as an integer, with a default for other values';
+COMMENT ON FUNCTION durable.http_boolean(text, boolean) IS 'parameter of a request as a boolean, with a default for other values';
+COMMENT ON FUNCTION durable.http_time(text) IS 'parameter of a request as a time, or NULL if it is not valid';
+COMMENT ON FUNCTION durable.url_query(text) IS 'parameters of a URL as an object, with names in lower case';
+COMMENT ON FUNCTION durable.url_encode(text) IS 'encodes a text as a part of a URL';
+COMMENT ON FUNCTION durable.url_decode(text, boolean) IS 'decodes a part of a URL';

@@ -1,9 +1,8 @@
--- Queues: activities that programs outside of the database do, limits for these and for
--- activities in SQL, and what is to be seen of them.
+-- Queues: functions for workers outside of the database, limits for activities, and views.
 
--- What a worker gets.  input is that of the call, payload its text; idempotency_key is the same
--- whenever the same attempt is handed out again.  version, tags and trace are those that an external
--- orchestration has given its call, and task_id is the number of the call.
+-- A task for a worker.  input is that of the call, payload its text.  idempotency_key is the same whenever the
+-- same attempt is leased again.  version, tags and trace are those of the call of an external orchestration, and
+-- task_id is the number of the call.
 CREATE TYPE durable.work AS (
     token           text,
     queue           text COLLATE "C",
@@ -188,7 +187,7 @@ RETURNS SETOF durable.instance_state LANGUAGE C STABLE ROWS 10 AS 'MODULE_PATHNA
 CREATE FUNCTION durable.external_history(instance_id text)
 RETURNS SETOF durable.turn_event LANGUAGE C STABLE ROWS 20 AS 'MODULE_PATHNAME', 'durable_external_history';
 
--- Counts are of the whole queue; oldest: since when the task that has waited longest is ready.
+-- Counts are for the whole queue; oldest: since when the oldest ready task has been ready.
 CREATE VIEW durable.queues WITH (security_barrier = true) AS
 SELECT q.name,
        q.owner,
@@ -207,7 +206,7 @@ SELECT q.name,
 FROM durable.queue q
 WHERE durable.may_see(q.owner);
 
--- Work that is out.  pid: of the session with which the lease ends, if it does.
+-- Leased work.  pid: process id of the session with which the lease ends; NULL: it does not end with a session.
 CREATE VIEW durable.leases WITH (security_barrier = true) AS
 SELECT t.queue,
        CASE WHEN t.kind = 'n' THEN t.input #>> '{}' ELSE i.instance_id END AS instance_id,
@@ -226,55 +225,55 @@ FROM durable.queued_task t
      LEFT JOIN durable.instance i USING (key)
 WHERE t.state = 'l' AND durable.may_see(t.owner);
 
-COMMENT ON TYPE durable.work IS 'a task that a worker has fetched';
+COMMENT ON TYPE durable.work IS 'task that a worker has leased';
 COMMENT ON FUNCTION durable.register_queue(text, integer, integer, interval, integer, text) IS
-    'makes a queue, or changes its limits, which hold for all workers together';
+    'creates a queue, or changes its limits, which apply to all workers together';
 COMMENT ON FUNCTION durable.unregister_queue(text) IS
-    'removes a queue that no activity names and in which nothing waits';
+    'removes a queue that no registration uses and that is empty';
 COMMENT ON FUNCTION durable.pause_queue(text) IS
-    'lets nothing begin in a queue until durable.unpause_queue; what is out goes on';
+    'pauses a queue until durable.unpause_queue(); leased work continues';
 COMMENT ON FUNCTION durable.unpause_queue(text) IS
-    'lets a queue go on';
+    'ends durable.pause_queue()';
 COMMENT ON FUNCTION durable.grant_queue(text, regrole) IS
-    'lets a role work for a queue; it needs no other right';
+    'allows a role to work for a queue; it needs no other privilege';
 COMMENT ON FUNCTION durable.revoke_queue(text, regrole) IS
-    'takes back what durable.grant_queue has granted';
+    'revokes the privileges granted by durable.grant_queue';
 COMMENT ON FUNCTION durable.fetch_work(text, text, integer, interval, text[]) IS
-    'takes tasks from a queue and leases them for a while';
+    'leases tasks from a queue';
 COMMENT ON PROCEDURE durable.wait_for_work(text, interval, boolean, text[], text) IS
-    'waits until durable.fetch_work or durable.fetch_turns would find something, and holds no transaction or snapshot meanwhile';
+    'waits until a queue has work of the given kind, without holding a transaction or snapshot';
 COMMENT ON FUNCTION durable.complete_tasks(text[], jsonb[], text) IS
-    'completes tasks with their results; returns how many tokens were good';
+    'completes tasks with their results, and returns the number of valid tokens';
 COMMENT ON FUNCTION durable.complete_tasks_text(text[], text[], text) IS
-    'completes tasks with results that are texts, which an external orchestration gets byte for byte; returns how many tokens were good';
+    'completes tasks with texts as results, which an external orchestration receives byte for byte, and returns the number of valid tokens';
 COMMENT ON FUNCTION durable.fail_tasks(text[], jsonb[], text) IS
-    'says that attempts have failed, as durable.fail_task does; returns how many tokens were good';
+    'reports failed attempts as durable.fail_task does, and returns the number of valid tokens';
 COMMENT ON FUNCTION durable.fail_task(text, jsonb, boolean) IS
-    'says that an attempt has failed; returns whether there is to be another one';
+    'reports that an attempt has failed, and returns whether there is another one';
 COMMENT ON FUNCTION durable.extend_lease(text[], interval) IS
-    'makes leases end later, counted from now; returns how many tokens were good';
+    'extends leases to the given time from now, and returns the number of valid tokens';
 COMMENT ON FUNCTION durable.release_work(text[], interval) IS
-    'gives tasks back unfinished, for others to take, after a delay; returns how many tokens were good';
+    'gives tasks back, after a delay, so that another worker can take them, and returns the number of valid tokens';
 COMMENT ON VIEW durable.queues IS
-    'queues with their limits, and how much waits in them and is out';
+    'queues with their limits, and the amount of waiting and leased work';
 COMMENT ON VIEW durable.leases IS
-    'tasks of queues that workers have and have not answered yet';
-COMMENT ON TYPE durable.turn IS 'a turn of an external orchestration that a worker has fetched';
-COMMENT ON TYPE durable.turn_event IS 'an event in the history of an external orchestration';
+    'work that workers have leased and not answered yet';
+COMMENT ON TYPE durable.turn IS 'turn of an external orchestration that a worker has leased';
+COMMENT ON TYPE durable.turn_event IS 'event in the history of an external orchestration';
 COMMENT ON FUNCTION durable.start_external(text, text, text, text, timestamptz, text, jsonb, text, text) IS
-    'starts an external orchestration, which need not be registered, with a text that is kept byte for byte; returns the instance id';
+    'starts an external orchestration, which need not be registered, with a text that is stored byte for byte, and returns the instance id';
 COMMENT ON FUNCTION durable.raise_event_text(text, text, text) IS
-    'sends an event to an instance with a text that is kept byte for byte';
-COMMENT ON TYPE durable.instance_state IS 'an instance as gateways show it, with payloads that are texts';
+    'sends an event to an instance with a text that is stored byte for byte';
+COMMENT ON TYPE durable.instance_state IS 'status of an instance for gateways, with payloads as texts';
 COMMENT ON FUNCTION durable.instance_states(text[], boolean, text[]) IS
-    'status of several instances, with payloads that are texts; with awaited of those that have started or ended';
+    'status of several instances, with payloads as texts; with awaited only of those that have started or ended';
 COMMENT ON FUNCTION durable.external_history(text) IS
-    'history of an external orchestration, in the form in which its worker sees it';
+    'history of an external orchestration in the form that its workers receive';
 COMMENT ON FUNCTION durable.fetch_turns(text, text, integer, interval, text[], boolean, boolean) IS
-    'takes turns of external orchestrations from a queue and leases them for a while';
+    'leases turns of external orchestrations from a queue';
 COMMENT ON FUNCTION durable.turn_events(text) IS
-    'events of a turn that has been fetched, as rows';
+    'events of a leased turn, as rows';
 COMMENT ON FUNCTION durable.complete_turn(text, jsonb, text, text) IS
-    'completes a turn with the actions that the orchestration has decided on';
+    'completes a turn with the actions of the orchestration';
 COMMENT ON FUNCTION durable.complete_turns(text[], jsonb[], text[], text[], text) IS
-    'completes several turns; returns how many tokens were good';
+    'completes several turns, and returns the number of valid tokens';

@@ -1,4 +1,4 @@
--- Instances that need somebody: a bounded look, for the first question in a bad night.
+-- Instances that need attention.
 
 -- Each part looks at a limited number of rows, so the view takes the same time however many
 -- instances there are.  (LIMIT 512 is the size of a range: the planner does not know it, and
@@ -9,7 +9,7 @@ WITH RECURSIVE suspended_range AS (
     FROM durable.tally t WHERE t.range IS NOT NULL AND t.status = 'S'
     GROUP BY t.range HAVING sum(t.n) > 0 ORDER BY t.range DESC LIMIT 50
 ), live_range AS (
-    -- The oldest ones: what nothing resolves stays there.
+    -- The oldest ones, because problems that are not solved remain the oldest.
     SELECT t.range
     FROM durable.tally t WHERE t.range IS NOT NULL AND t.status IN ('P', 'R')
     GROUP BY t.range HAVING sum(t.n) > 0 ORDER BY t.range LIMIT 4
@@ -26,7 +26,7 @@ WITH RECURSIVE suspended_range AS (
     UNION ALL
     SELECT n.owner FROM task_owner o, LATERAL (SELECT t.owner FROM durable.task_queue t WHERE t.owner > o.owner ORDER BY t.owner LIMIT 1) n
 ), quiet_queue (name, kind) AS (
-    -- From which no worker has anything at present.
+    -- Queues from which no worker has leased anything at present.
     SELECT q.name, k.kind FROM durable.queue q, (VALUES ('e'::"char"), ('n'::"char"), ('o'::"char")) k (kind)
     WHERE NOT EXISTS (SELECT FROM durable.queued_task l WHERE l.queue = q.name AND l.kind = k.kind AND l.state = 'l' AND l.at > durable.clock())
 ), found (key, reason, since, detail) AS (

@@ -2,7 +2,7 @@
 -- Routes, statuses and payloads are those of its source, HttpApiHandler.cs; docs/http.md lists
 -- where we deviate.  Functions without a search_path of their own look up names of orchestrations.
 
--- A body that any web page may send without asking is none of ours.
+-- Refuses bodies that browsers send to other origins without a preflight request.
 CREATE FUNCTION durable.http_is_form(body text, headers jsonb) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path TO pg_catalog, pg_temp
@@ -11,7 +11,7 @@ AS $$
                     ~ '^\s*(text/plain|application/x-www-form-urlencoded|multipart/form-data)\s*$', false)
 $$;
 
--- The addresses of an instance.  They carry no key: whoever follows them has to show his own.
+-- The URLs of an instance.  They contain no key: their users have to present credentials of their own.
 CREATE FUNCTION durable.http_links(instance_id text, headers jsonb, parameters jsonb) RETURNS json
 LANGUAGE plpgsql STABLE
 SET search_path TO pg_catalog, pg_temp
@@ -34,7 +34,7 @@ BEGIN
 END;
 $$;
 
--- 202, and where to look.  With timeout and pollingInterval the gateway looks on behalf of the
+-- 202, and the URL of the status.  With timeout and pollingInterval the gateway polls on behalf of the
 -- client once this transaction is committed: at Durable-Wait-Path, for Durable-Wait-Seconds.
 CREATE FUNCTION durable.http_accepted(instance_id text, headers jsonb, parameters jsonb) RETURNS durable.http_response
 LANGUAGE plpgsql STABLE
@@ -95,7 +95,7 @@ RETURN pg_catalog.json_build_object(
     'createdTime', durable.http_timestamp(created, 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
     'lastUpdatedTime', durable.http_timestamp(updated, 'YYYY-MM-DD"T"HH24:MI:SS"Z"'));
 
--- What Durable Functions shows of a history: calls are folded into their answers.
+-- The history in the form of Durable Functions: calls are merged with their answers.
 CREATE FUNCTION durable.http_history(instance_id text, show_output boolean, show_input boolean) RETURNS json
 LANGUAGE sql STABLE
 SET search_path TO pg_catalog, pg_temp
@@ -156,7 +156,7 @@ BEGIN
 END;
 $$;
 
--- What a client that waits gets at the end; 202 before that.
+-- The response to a client that waits: the output at the end, and 202 before that.
 CREATE FUNCTION durable.http_result(instance_id text, parameters jsonb, headers jsonb) RETURNS durable.http_response
 LANGUAGE plpgsql STABLE
 SET search_path TO pg_catalog, pg_temp
@@ -186,7 +186,7 @@ DECLARE
     last text;
     many bigint;
 BEGIN
-    -- Names that are not known say nothing, as in the original.
+    -- Unknown names are ignored, as in Durable Functions.
     SELECT nullif(array_agg(k), '{}') INTO statuses
     FROM unnest(known) AS k
     WHERE lower(k) = ANY (SELECT lower(btrim(s)) FROM string_to_table(parameters ->> 'runtimestatus', ',') AS s);
@@ -205,7 +205,7 @@ BEGIN
 END;
 $$;
 
--- Purges what is finished, and yours to purge.  What somebody else purges meanwhile is skipped.
+-- Purges finished instances for which the caller has the privileges.  Instances that another session purges meanwhile are skipped.
 CREATE FUNCTION durable.http_purge(parameters jsonb) RETURNS durable.http_response
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
@@ -401,7 +401,7 @@ DECLARE
     what text := pg_catalog.lower(segments[1]);
     operation text := pg_catalog.lower(segments[3]);
 BEGIN
-    -- raiseEvent has an answer of its own to that.
+    -- raiseEvent has a different status for this error.
     IF method <> 'GET' AND operation IS DISTINCT FROM 'raiseevent' AND durable.http_is_form(body, headers) THEN
         RETURN durable.http_error(415, 'The body of a request has to be JSON, with Content-Type: application/json.');
     END IF;
@@ -434,14 +434,14 @@ $$;
 COMMENT ON FUNCTION durable.http_management(text, text[], text, text, jsonb) IS 'answers a request to the management API of Durable Functions';
 COMMENT ON FUNCTION durable.http_entities(text, text[], jsonb, text, jsonb) IS 'GET, POST and DELETE entities/NAME/KEY, GET entities';
 COMMENT ON FUNCTION durable.http_entity_list(text, jsonb, text) IS 'GET entities and entities/NAME';
-COMMENT ON FUNCTION durable.http_is_form(text, jsonb) IS 'could a web page have sent that body without having asked for permission?';
-COMMENT ON FUNCTION durable.http_links(text, jsonb, jsonb) IS 'the addresses by which an instance is managed';
-COMMENT ON FUNCTION durable.http_accepted(text, jsonb, jsonb) IS 'the response to a request that has started an instance';
+COMMENT ON FUNCTION durable.http_is_form(text, jsonb) IS 'returns true if a browser sends this body to other origins without a preflight request';
+COMMENT ON FUNCTION durable.http_links(text, jsonb, jsonb) IS 'URLs for the management of an instance';
+COMMENT ON FUNCTION durable.http_accepted(text, jsonb, jsonb) IS 'response to a request that has started an instance';
 COMMENT ON FUNCTION durable.http_start(text, text, jsonb, text, jsonb) IS 'POST orchestrators/NAME/ID';
-COMMENT ON FUNCTION durable.http_status(text, text, text, jsonb, jsonb, jsonb, jsonb, timestamptz, timestamptz) IS 'how an instance is, as Durable Functions shows it';
-COMMENT ON FUNCTION durable.http_history(text, boolean, boolean) IS 'the history of an instance, as Durable Functions shows it';
+COMMENT ON FUNCTION durable.http_status(text, text, text, jsonb, jsonb, jsonb, jsonb, timestamptz, timestamptz) IS 'status of an instance in the form of Durable Functions';
+COMMENT ON FUNCTION durable.http_history(text, boolean, boolean) IS 'history of an instance in the form of Durable Functions';
 COMMENT ON FUNCTION durable.http_instance(text, jsonb, text, jsonb) IS 'GET instances/ID';
-COMMENT ON FUNCTION durable.http_result(text, jsonb, jsonb) IS 'the response for a client that waits for the end of an instance';
+COMMENT ON FUNCTION durable.http_result(text, jsonb, jsonb) IS 'response to a client that waits for the end of an instance';
 COMMENT ON FUNCTION durable.http_list(jsonb, jsonb) IS 'GET instances';
 COMMENT ON FUNCTION durable.http_purge(jsonb) IS 'DELETE instances';
 COMMENT ON FUNCTION durable.http_raise_event(text, text, text, jsonb) IS 'POST instances/ID/raiseEvent/NAME';

@@ -1,6 +1,5 @@
--- Our own routes, below /api/v1: what the monitor's page needs.  GET reads, POST bulk acts on many
--- instances, POST schedules/NAME/ACTION and queues/NAME/ACTION act on those; actions on one instance
--- are those of the management API.
+-- The routes for the pages of the monitor, below /api/v1.  GET reads, POST bulk acts on several instances, POST
+-- schedules/NAME/ACTION and queues/NAME/ACTION act on these.  Actions on one instance are in the management API.
 
 CREATE FUNCTION durable.http_payload(payload jsonb, longest integer) RETURNS json
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -30,7 +29,7 @@ DECLARE
     statuses text[];
     answer json;
 BEGIN
-    -- Here a status that is not known is an error, which durable.query raises.
+    -- Here an unknown status is an error, which durable.query raises.
     SELECT array_agg(btrim(s)) INTO statuses FROM string_to_table(nullif(parameters ->> 'status', ''), ',') AS s;
     SELECT json_build_object(
             'instances', coalesce(json_agg(json_build_object(
@@ -134,8 +133,8 @@ BEGIN
 END;
 $$;
 
--- POST bulk: {"action": ..., "instanceIds": [...], "reason": ...}.  Each instance for itself; a
--- refusal of one is no obstacle to the others.
+-- POST bulk: {"action": ..., "instanceIds": [...], "reason": ...}.  An error for one instance does not affect the
+-- others.
 CREATE FUNCTION durable.http_bulk(input jsonb) RETURNS durable.http_response
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
@@ -199,7 +198,7 @@ BEGIN
     END CASE;
     RETURN durable.http_empty(202);
 EXCEPTION
-    -- The address names the schedule or the queue, so this is 404 and not 400.
+    -- The path names the schedule or the queue, so this is 404 and not 400.
     WHEN undefined_object THEN
         GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
         RETURN durable.http_error(404, message, SQLSTATE, hint);
@@ -279,7 +278,7 @@ BEGIN
 END;
 $$;
 
--- GET counts.  Where there is no durable.counts all instances are counted, which takes its time.
+-- GET counts.  Without the view durable.counts all instances are counted, which takes longer.
 CREATE FUNCTION durable.http_counts() RETURNS durable.http_response
 LANGUAGE plpgsql STABLE
 SET search_path TO pg_catalog, pg_temp
@@ -385,8 +384,8 @@ COMMENT ON FUNCTION durable.http_monitor_source(text) IS 'GET instances/ID/sourc
 COMMENT ON FUNCTION durable.http_waiting(jsonb) IS 'GET waiting of the monitor';
 COMMENT ON FUNCTION durable.http_bulk(jsonb) IS 'POST bulk of the monitor';
 COMMENT ON FUNCTION durable.http_act(text, text, text) IS 'POST schedules/NAME/ACTION and queues/NAME/ACTION of the monitor';
-COMMENT ON FUNCTION durable.http_view(text) IS 'the rows of a view, for the monitor';
-COMMENT ON FUNCTION durable.http_metrics() IS 'numbers in the text format of Prometheus';
+COMMENT ON FUNCTION durable.http_view(text) IS 'rows of a view, for the monitor';
+COMMENT ON FUNCTION durable.http_metrics() IS 'metrics in the text format of Prometheus';
 COMMENT ON FUNCTION durable.http_counts() IS 'GET counts of the monitor';
-COMMENT ON FUNCTION durable.http_waits(text, regrole) IS 'what an instance waits for, for the monitor';
-COMMENT ON FUNCTION durable.http_payload(jsonb, integer) IS 'a payload for the monitor, cut if it is long';
+COMMENT ON FUNCTION durable.http_waits(text, regrole) IS 'tasks for which an instance waits, for the monitor';
+COMMENT ON FUNCTION durable.http_payload(jsonb, integer) IS 'payload for the monitor, truncated if it is long';

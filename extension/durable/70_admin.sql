@@ -35,7 +35,7 @@ COMMENT ON FUNCTION durable.unpause() IS 'ends durable.pause()';
 COMMENT ON FUNCTION durable.adopt() IS
     'allows the instances of a restored or cloned database to run here';
 COMMENT ON FUNCTION durable.set_quota(regrole, integer, integer, interval) IS
-    'limits how many unfinished instances a role may have, and how many its clients may start in a time; without a limit the role has no quota';
+    'sets the maximum number of unfinished instances of a role, and the maximum rate at which its clients start instances; without limits the quota is removed';
 COMMENT ON FUNCTION durable.version() IS 'version of the loaded library';
 COMMENT ON FUNCTION durable.doctor(interval) IS
     'checks the engine of this database and returns advice for each finding; checks instances until the time limit, NULL checks all of them';

@@ -1,7 +1,7 @@
 -- The RPCs of the Durable Task protocol, for the gRPC listener of durable serve.  A request is the
 -- JSON of its message, with the names of clients/serve/grpc/messages.c; so is each message of the
--- answer.  durable.grpc runs as the role of the task hub, with its rights.  The work of workers is
--- that of docs/external.md: the gateway calls the functions for workers directly.
+-- answer.  durable.grpc runs as the role of the task hub, with its privileges.  For workers the gateway
+-- calls the functions of docs/external.md directly.
 
 CREATE FUNCTION durable.grpc_statuses(statuses jsonb) RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -106,7 +106,7 @@ BEGIN
 END;
 $$;
 
--- Raising an event, terminating, suspending, resuming: of an instance that has ended nothing is changed.
+-- Raises an event, terminates, suspends or resumes.  Has no effect on an instance that has ended.
 CREATE FUNCTION durable.grpc_control(rpc text, request jsonb) RETURNS jsonb
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
@@ -147,7 +147,7 @@ BEGIN
 END;
 $$;
 
--- Of one instance, of some, or of those that match a filter; what has not ended is left alone.
+-- Purges one instance, several instances, or those that match a filter.  Unfinished instances are skipped.
 CREATE FUNCTION durable.grpc_purge(request jsonb) RETURNS jsonb
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
@@ -312,7 +312,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path TO pg_catalog, pg_temp
 RETURN lower(substring(id FROM '^@?[^@]*@?')) || substring(id FROM '^@?[^@]*@?(.*)$');
 
--- A name that nobody has registered is that of an entity of workers, in the queue of the task hub.
+-- A name that is not registered is that of an external entity in the queue of the task hub.
 CREATE FUNCTION durable.grpc_entity(queue text, request jsonb) RETURNS jsonb
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
@@ -379,7 +379,7 @@ BEGIN
         WHEN rpc = 'QueryInstances' THEN durable.grpc_query(request)
         WHEN rpc = 'ListInstanceIds' THEN durable.grpc_list_ids(request)
         WHEN rpc IN ('SignalEntity', 'GetEntity', 'QueryEntities') THEN durable.grpc_entity(queue, request)
-        -- There is nothing to be cleaned: entities without state and locks without holders do not stay.
+        -- There is nothing to clean: entities without a state and locks without a holder are not kept.
         WHEN rpc IN ('CreateTaskHub', 'DeleteTaskHub', 'CleanEntityStorage') THEN '{}'
         -- All of them were terminated at once.
         WHEN rpc = 'SkipGracefulOrchestrationTerminations' THEN durable.grpc_skip_terminations(request)
@@ -434,21 +434,21 @@ $$;
 COMMENT ON FUNCTION durable.grpc(text, text, jsonb) IS
     'answers a request of the Durable Task protocol as the current user; queue is that of the task hub';
 COMMENT ON FUNCTION durable.grpc_statuses(jsonb) IS 'statuses of a request as those of durable.query';
-COMMENT ON FUNCTION durable.grpc_failure(jsonb) IS 'a failure as the Durable Task protocol has it';
-COMMENT ON FUNCTION durable.grpc_state(durable.instance_state, boolean) IS 'the state of an instance for a client of the Durable Task protocol';
-COMMENT ON FUNCTION durable.grpc_instance(durable.instance_state, boolean) IS 'the answer of RPC GetInstance for a state';
+COMMENT ON FUNCTION durable.grpc_failure(jsonb) IS 'failure in the form of the Durable Task protocol';
+COMMENT ON FUNCTION durable.grpc_state(durable.instance_state, boolean) IS 'state of an instance for a client of the Durable Task protocol';
+COMMENT ON FUNCTION durable.grpc_instance(durable.instance_state, boolean) IS 'response of RPC GetInstance for a state';
 COMMENT ON FUNCTION durable.grpc_queue(text) IS 'registers the queue of a task hub unless it exists';
 COMMENT ON FUNCTION durable.grpc_start(text, jsonb) IS 'RPC StartInstance';
 COMMENT ON FUNCTION durable.grpc_get(jsonb) IS 'RPC GetInstance';
 COMMENT ON FUNCTION durable.grpc_control(text, jsonb) IS 'RPCs RaiseEvent, TerminateInstance, SuspendInstance and ResumeInstance';
 COMMENT ON FUNCTION durable.grpc_rewind(jsonb) IS 'RPC RewindInstance';
 COMMENT ON FUNCTION durable.grpc_purge(jsonb) IS 'RPC PurgeInstances';
-COMMENT ON FUNCTION durable.grpc_purge_one(text, boolean) IS 'purges an instance if it has ended, and returns how many were purged';
+COMMENT ON FUNCTION durable.grpc_purge_one(text, boolean) IS 'purges an instance if it has ended, and returns the number of purged instances';
 COMMENT ON FUNCTION durable.grpc_query(jsonb) IS 'RPC QueryInstances';
 COMMENT ON FUNCTION durable.grpc_list_ids(jsonb) IS 'RPC ListInstanceIds';
 COMMENT ON FUNCTION durable.grpc_history(jsonb) IS 'RPC StreamInstanceHistory';
-COMMENT ON FUNCTION durable.grpc_entity_id(text) IS 'an id of an entity, or its beginning, with the name in lower case';
+COMMENT ON FUNCTION durable.grpc_entity_id(text) IS 'id of an entity, or its beginning, with the name in lower case';
 COMMENT ON FUNCTION durable.grpc_entity(text, jsonb) IS 'RPCs SignalEntity, GetEntity and QueryEntities';
-COMMENT ON FUNCTION durable.grpc_entity_state(durable.entities, boolean) IS 'the state of an entity for a client of the Durable Task protocol';
+COMMENT ON FUNCTION durable.grpc_entity_state(durable.entities, boolean) IS 'state of an entity for a client of the Durable Task protocol';
 COMMENT ON FUNCTION durable.grpc_skip_terminations(jsonb) IS 'RPC SkipGracefulOrchestrationTerminations';
-COMMENT ON FUNCTION durable.grpc_unknown(text) IS 'the error for an RPC that is not supported';
+COMMENT ON FUNCTION durable.grpc_unknown(text) IS 'raises the error for an RPC that is not supported';

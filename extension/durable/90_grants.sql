@@ -1,5 +1,5 @@
--- Who may do what.  Nobody may anything; USAGE on the schema is the gate, and
--- durable.grant_usage opens it.  Nobody but the engine ever writes the tables.
+-- Privileges.  PUBLIC has none.  durable.grant_usage grants USAGE on the schema and EXECUTE on the functions for
+-- users.  Only the engine writes the tables.
 
 -- The functions for users of the engine, as opposed to those that run it.
 CREATE FUNCTION durable.user_functions() RETURNS SETOF regprocedure
@@ -34,13 +34,13 @@ BEGIN ATOMIC
           'call_entity', 'lock_entities', 'unlock_entities', 'in_critical_section',
           'now', 'uuid', 'random', 'instance_id', 'parent_instance_id',
           'attempt', 'is_replaying', 'patched', 'set_custom_status', 'log', 'subscribe', 'unsubscribe',
-          -- the views call these as whoever reads them
+          -- the views call these as their reader
           'may_see', 'may_read', 'clock', 'waits', 'worker_slots', 'stats',
           -- tests; they do nothing unless durable.testing is on
           'drain', 'advance_clock']::name[]);
 END;
 
--- What a worker outside of the database calls: durable.grant_queue grants it.
+-- Functions for workers outside of the database, which durable.grant_queue grants.
 CREATE FUNCTION durable.worker_functions() RETURNS SETOF regprocedure
 LANGUAGE sql STABLE
 BEGIN ATOMIC
@@ -94,8 +94,8 @@ BEGIN
 END;
 $$;
 
--- For a role that answers requests to mounted functions and may do nothing else in the engine:
--- the rest of what durable.http can do needs EXECUTE on the functions that do it.
+-- For a role that serves requests to mounted functions only: other routes of durable.http need EXECUTE on further
+-- functions.
 CREATE FUNCTION durable.http_functions() RETURNS SETOF regprocedure
 LANGUAGE sql STABLE
 BEGIN ATOMIC
@@ -145,9 +145,9 @@ END;
 $$;
 
 COMMENT ON FUNCTION durable.user_functions() IS 'functions that durable.grant_usage grants';
-COMMENT ON FUNCTION durable.http_functions() IS 'the functions that durable.grant_http grants';
+COMMENT ON FUNCTION durable.http_functions() IS 'functions that durable.grant_http grants';
 COMMENT ON FUNCTION durable.grant_http(regrole) IS
-    'lets a role call durable.http for the requests of mounted functions, and nothing else';
+    'allows a role to call durable.http for requests to mounted functions, and nothing else';
 COMMENT ON FUNCTION durable.worker_functions() IS 'functions that durable.grant_queue grants';
 COMMENT ON FUNCTION durable.grant_usage(regrole) IS
     'allows a role to write, start and control its own workflows';
@@ -158,7 +158,7 @@ REVOKE ALL ON ALL TABLES IN SCHEMA durable FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA durable FROM PUBLIC;
 REVOKE ALL ON ALL ROUTINES IN SCHEMA durable FROM PUBLIC;
 
--- Monitoring sees everybody's instances, without their payloads.
+-- Members of pg_monitor see the instances of all roles, without their payloads.
 GRANT USAGE ON SCHEMA durable TO pg_monitor;
 GRANT SELECT ON durable.instances, durable.counts, durable.stuck, durable.waiting, durable.buffered_events, durable.workers,
     durable.registrations, durable.stat_orchestrations, durable.stat_activities, durable.schedules, durable.queues, durable.leases, durable.kept_code,
