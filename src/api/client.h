@@ -127,10 +127,10 @@ typedef struct StartRequest
 /* Starts an instance.  Returns its id, the given one or a new one, and its key. */
 extern char *durable_client_start(const StartRequest *request, int64 *key);
 
-/* The same.  *is_new: false if on_conflict has returned an instance that existed. */
-extern char *durable_client_start_or_get(const StartRequest *request, int64 *key, bool *is_new);
-
-/* The same for that owner.  The caller has checked that the current user has its privileges. */
+/*
+ * The same for that owner.  The caller has checked that the current user has its privileges.  *is_new: false if
+ * on_conflict has returned an instance that existed.
+ */
 extern char *durable_client_start_as(Oid owner, const StartRequest *request, bool *is_new);
 
 /*

@@ -25,7 +25,6 @@
 #include "utils/tuplestore.h"
 
 #include "client.h"
-#include "json.h"
 #include "sql.h"
 #include "turn_api.h"
 #include "verbatim.h"

@@ -48,7 +48,6 @@
 
 #include "client.h"
 #include "columns.h"
-#include "json.h"
 #include "query_ranges.h"
 #include "sql.h"
 #include "tally_ranges.h"

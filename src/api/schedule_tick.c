@@ -37,7 +37,6 @@
 #include "utils/timestamp.h"
 
 #include "client.h"
-#include "clock.h"
 #include "cron.h"
 #include "json.h"
 #include "retry.h"

@@ -80,6 +80,7 @@ static struct
 }			last_function;
 
 static void read_arguments(FunctionCallInfo fcinfo, StartRequest *request);
+static char *start_or_get(const StartRequest *request, int64 *key, bool *is_new);
 static void check_request(const StartRequest *request);
 static void check_owner(Oid owner);
 static void admit(const StartRequest *request, Oid owner);
@@ -126,7 +127,7 @@ durable_start_or_get(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	read_arguments(fcinfo, &request);
-	values[0] = CStringGetTextDatum(durable_client_start_or_get(&request, &key, &is_new));
+	values[0] = CStringGetTextDatum(start_or_get(&request, &key, &is_new));
 	values[1] = BoolGetDatum(is_new);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
@@ -173,11 +174,12 @@ durable_client_start(const StartRequest *request, int64 *key)
 {
 	bool		is_new;
 
-	return durable_client_start_or_get(request, key, &is_new);
+	return start_or_get(request, key, &is_new);
 }
 
-char *
-durable_client_start_or_get(const StartRequest *request, int64 *key, bool *is_new)
+/* *is_new: false if on_conflict has returned an instance that existed. */
+static char *
+start_or_get(const StartRequest *request, int64 *key, bool *is_new)
 {
 	Oid			owner = GetUserId();
 	StartTarget target = {0};
@@ -217,7 +219,7 @@ durable_client_start_as(Oid owner, const StartRequest *request, bool *is_new)
 
 	GetUserIdAndSecContext(&user, &context);
 	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);
-	instance_id = durable_client_start_or_get(request, &key, is_new);
+	instance_id = start_or_get(request, &key, is_new);
 	SetUserIdAndSecContext(user, context);
 	return instance_id;
 }

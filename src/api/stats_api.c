@@ -18,7 +18,6 @@
 #include "utils/tuplestore.h"
 
 #include "client.h"
-#include "sql.h"
 #include "stats.h"
 
 #define COLUMNS		13

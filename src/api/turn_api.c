@@ -18,7 +18,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -33,11 +32,9 @@
 #include "inbox_table.h"
 #include "json.h"
 #include "lease.h"
-#include "queue_api.h"
 #include "sql.h"
 #include "table_scan.h"
 #include "turn_api.h"
-#include "wakeup.h"
 #include "work_token.h"
 
 #define MOST_TURNS			1000

@@ -40,7 +40,6 @@
 #include "utils/timestamp.h"
 
 #include "client.h"
-#include "json.h"
 #include "shmem.h"
 #include "sql.h"
 #include "time_after.h"

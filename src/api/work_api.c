@@ -19,7 +19,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -36,7 +35,6 @@
 #include "inbox_table.h"
 #include "json.h"
 #include "lease.h"
-#include "queue_api.h"
 #include "retry.h"
 #include "sql.h"
 #include "verbatim.h"

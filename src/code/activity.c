@@ -61,6 +61,7 @@ typedef struct Lookup
 	MemoryContext context;		/* of the target */
 }			Lookup;
 
+static int64 stored_timeout_us(const Interval *timeout);
 static Jsonb *lookup_body(void *arg);
 static bool is_trusted(Oid function);
 static ActivityOutcome run_activity(ActivityRun * run);
@@ -116,7 +117,7 @@ durable_activity_target(List **known, const char *name, Oid owner, Oid asking_na
 		target->execution = lookup.registration->execution;
 		target->retry = lookup.registration->retry;
 		if (lookup.registration->timeout != NULL)
-			target->timeout_us = durable_activity_stored_timeout_us(lookup.registration->timeout);
+			target->timeout_us = stored_timeout_us(lookup.registration->timeout);
 		target->queue = lookup.registration->queue;
 		target->priority = lookup.registration->priority;
 		target->share = lookup.registration->share;
@@ -297,8 +298,9 @@ durable_activity_timeout_us(const Interval *timeout)
 	return Min(us, MAX_TIMEOUT_US);
 }
 
-int64
-durable_activity_stored_timeout_us(const Interval *timeout)
+/* The same for a stored time limit; returns 0 (none) instead of raising an error. */
+static int64
+stored_timeout_us(const Interval *timeout)
 {
 	int64		us = durable_retry_interval_us(timeout);
 

@@ -72,9 +72,6 @@ typedef struct ActivityRun
 /* A time limit in microseconds, with days of 24 hours and months of 30 days.  Raises 22023 unless it is positive. */
 extern int64 durable_activity_timeout_us(const Interval *timeout);
 
-/* The same for a stored time limit; returns 0 (none) instead of raising an error. */
-extern int64 durable_activity_stored_timeout_us(const Interval *timeout);
-
 /*
  * Resolves the name as the current user.  If that is not possible, failure is set in the
  * result, and no error is raised.  known: results of this transaction, which this function

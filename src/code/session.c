@@ -119,12 +119,6 @@ remember_names(void)
 }
 
 const char *
-durable_session_user_name(void)
-{
-	return NameStr(user_name);
-}
-
-const char *
 durable_session_database_name(void)
 {
 	return NameStr(database_name);

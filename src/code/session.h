@@ -16,8 +16,7 @@ extern bool durable_session_may_go_on(void);
 /* Settings of a background process of the engine, after it has connected. */
 extern void durable_process_settings(const char *application_name);
 
-/* Names for messages; no catalog access. */
-extern const char *durable_session_user_name(void);
+/* For messages; no catalog access. */
 extern const char *durable_session_database_name(void);
 
 /*

@@ -118,12 +118,6 @@ durable_clock_wait(long ms)
 					 Max(0, Min(ms, 60000)), durable_wait_event(&wait_event, "DurableMain"));
 }
 
-void
-durable_clock_pause(long ms)
-{
-	(void) WaitLatch(NULL, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms, PG_WAIT_EXTENSION);
-}
-
 int64
 durable_clock_offset(void)
 {

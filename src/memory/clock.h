@@ -42,7 +42,4 @@ extern bool durable_clock_passed(TimestampTz since, TimestampTz now, int64 ms);
  */
 extern void durable_clock_wait(long ms);
 
-/* Sleeps for ms milliseconds, even if the latch is set.  Only for a few milliseconds. */
-extern void durable_clock_pause(long ms);
-
 #endif							/* DURABLE_CLOCK_H */

@@ -10,7 +10,6 @@
 #include "durable.h"
 #include "shared.h"
 
-#include "clock.h"
 
 bool
 durable_database_info(DurableDatabaseInfo *info)

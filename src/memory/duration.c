@@ -14,7 +14,6 @@
 #include "durable.h"
 #include "shared.h"
 
-#include "clock.h"
 #include "common/hashfn.h"
 #include "utils/timestamp.h"
 

@@ -16,7 +16,6 @@
 #include "durable.h"
 #include "shared.h"
 
-#include "clock.h"
 #include "common/hashfn.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
@@ -24,6 +23,7 @@
 
 static bool exit_callback_registered = false;
 
+static bool take_signal(int n);
 static uint32 bucket_of(Oid database, int64 key);
 static void leave_all(int code, Datum arg);
 
@@ -83,8 +83,9 @@ durable_waiter_begin(int64 key)
 	return n;
 }
 
-bool
-durable_waiter_signalled(int n)
+/* Returns whether it was signalled, and resets the signal. */
+static bool
+take_signal(int n)
 {
 	Waiter	   *waiter = &durable_shared->waiters[n];
 	uint32		bucket = bucket_of(waiter->database, waiter->key);
@@ -107,13 +108,13 @@ durable_waiter_wait(int n, long ms)
 	static uint32 wait_event = 0;
 
 	CHECK_FOR_INTERRUPTS();
-	if (durable_waiter_signalled(n))
+	if (take_signal(n))
 		return true;
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 					 Max(0, Min(ms, 60000)), durable_wait_event(&wait_event, "DurableInstanceEnd"));
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
-	return durable_waiter_signalled(n);
+	return take_signal(n);
 }
 
 void

@@ -31,7 +31,6 @@
 #include "access/xact.h"
 #include "catalog/pg_database.h"
 #include "clock.h"
-#include "guc.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"

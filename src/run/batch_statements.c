@@ -22,7 +22,6 @@
 #include "columns.h"
 #include "json.h"
 #include "queued_table.h"
-#include "waiting.h"
 #include "wakeup.h"
 
 /* A statement gets no more rows once their payloads take this many bytes. */

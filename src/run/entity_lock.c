@@ -34,7 +34,6 @@
 #include "utils/memutils.h"
 
 #include "entity.h"
-#include "entity_id.h"
 
 static bool is_free(const Batch * batch, const BatchEntity * entity);
 static void lock(BatchEntity * entity, const Message *message);

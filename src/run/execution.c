@@ -38,7 +38,6 @@
 #include "companion.h"
 #include "dispatch.h"
 #include "entity.h"
-#include "error_origin.h"
 #include "execution.h"
 #include "external.h"
 #include "failpoint.h"

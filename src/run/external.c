@@ -42,7 +42,6 @@
 #include "dispatch.h"
 #include "entity.h"
 #include "error_origin.h"
-#include "execution.h"
 #include "external.h"
 #include "guc.h"
 #include "handler.h"

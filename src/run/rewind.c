@@ -35,7 +35,6 @@
 
 #include "child_id.h"
 #include "compensation.h"
-#include "dispatch.h"
 #include "entity.h"
 #include "instance.h"
 #include "json.h"

@@ -25,7 +25,6 @@
 #include "clock.h"
 #include "failpoint.h"
 #include "flight.h"
-#include "guc.h"
 #include "handler.h"
 #include "json.h"
 #include "queued_table.h"

@@ -22,7 +22,6 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "columns.h"
 #include "inbox_table.h"
 #include "sql.h"
 #include "message_rows.h"

@@ -20,7 +20,6 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-#include "columns.h"
 #include "instance_insert.h"
 #include "sql.h"
 #include "table_write.h"

@@ -30,6 +30,7 @@
 #include "registry.h"
 #include "suggest.h"
 
+static char *entity_argument(FunctionCallInfo fcinfo);
 static void read_operation(NewCall *call);
 static void check_target(Turn *turn, const char *id, const HistoryEvent *recorded, bool is_call);
 static bool has_locked(const Turn *turn, const char *id);
@@ -45,7 +46,7 @@ Datum
 durable_call_entity(PG_FUNCTION_ARGS)
 {
 	Turn	   *turn = durable_turn_current("call_entity");
-	char	   *id = durable_entity_argument(fcinfo);
+	char	   *id = entity_argument(fcinfo);
 	char	   *operation = durable_call_name(fcinfo, 2, "operation");
 	NewCall		call = {.fcinfo = fcinfo, .turn = turn, .name = operation, .instance_id = id};
 	HistoryEvent *recorded;
@@ -71,7 +72,7 @@ Datum
 durable_turn_signal_entity(FunctionCallInfo fcinfo)
 {
 	Turn	   *turn = durable_turn_current("signal_entity");
-	char	   *id = durable_entity_argument(fcinfo);
+	char	   *id = entity_argument(fcinfo);
 	char	   *operation = durable_call_name(fcinfo, 2, "operation");
 	NewCall		call = {.fcinfo = fcinfo, .turn = turn, .name = operation, .instance_id = id};
 	HistoryEvent *recorded;
@@ -93,8 +94,8 @@ durable_turn_signal_entity(FunctionCallInfo fcinfo)
 }
 
 /* The arguments name and key, in that order. */
-char *
-durable_entity_argument(FunctionCallInfo fcinfo)
+static char *
+entity_argument(FunctionCallInfo fcinfo)
 {
 	char	   *name = durable_call_name(fcinfo, 0, "name of an entity");
 

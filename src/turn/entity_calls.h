@@ -8,9 +8,6 @@
 #include "durable.h"
 #include "fmgr.h"
 
-/* The id of the entity whose name and key are the arguments 0 and 1. */
-extern char *durable_entity_argument(FunctionCallInfo fcinfo);
-
 /* Raises 42704 unless entities of that name are registered for the role. */
 extern void durable_entity_require_registered(const char *id, Oid role);
 
