@@ -25,9 +25,8 @@ void
 _PG_init(void)
 {
 	/*
-	 * Too late for shared memory, processes and settings.  Not an error: CREATE
-	 * EXTENSION and the functions that need none of it work, the others raise
-	 * the error that says what to do.
+	 * Without preloading there are no shared memory, processes and settings. This is not an error:
+	 * CREATE EXTENSION works, and functions that need them raise an error with a hint.
 	 */
 	if (!process_shared_preload_libraries_in_progress)
 		return;

@@ -29,7 +29,7 @@
 
 #define FIRST_BACKOFF	100		/* ms */
 #define LAST_BACKOFF	2000
-#define START_TIMEOUT	60000	/* for a server that is starting when we come */
+#define START_TIMEOUT	60000	/* for a server that is starting up */
 
 static bool environment_names_server(void);
 static char *private_cluster(void);
@@ -61,8 +61,8 @@ conn_configure(Conn *c, const ConnOptions *options)
 	}
 
 	/*
-	 * The order is the precedence: what a conninfo string or URI in dbname
-	 * says overrides what comes before it, and cannot override what follows.
+	 * The order is the precedence: a conninfo string or URI in dbname overrides the keywords
+	 * before it, and does not override those that follow.
 	 */
 	set_parameter(c, &n, "connect_timeout", getenv("PGCONNECT_TIMEOUT") == NULL ? "5" : NULL);
 	set_parameter(c, &n, "keepalives_idle", "30");
@@ -261,7 +261,7 @@ attempt(Conn *c)
 		return false;
 	if (!prepare_session(c))
 	{
-		/* A session that is not as it should be must not look like one that is. */
+		/* A session whose settings have failed must not be used. */
 		if (conn_alive(c))
 		{
 			PQfinish(c->pg);
@@ -274,7 +274,7 @@ attempt(Conn *c)
 	return true;
 }
 
-/* libpq would write notices to stderr as they are, over the prompt.  None is for a player. */
+/* libpq would write notices to stderr, over the prompt. No notice is meant for a player. */
 static void
 receive_notice(void *arg, const PGresult *res)
 {
@@ -287,10 +287,10 @@ receive_notice(void *arg, const PGresult *res)
 }
 
 /*
- * Nothing is looked up in anybody's search_path unless the caller wants it, no
- * statement of ours waits longer than half a minute for a lock, and none is worth
- * compiling (calls of functions that return sets are costed as if they returned
- * thousands of rows).  The role comes last, because it has to be able to do that.
+ * search_path is empty unless the caller wants it, no statement waits longer than half a minute
+ * for a lock, and JIT is off, because calls of set-returning functions are costed as if they
+ * returned thousands of rows. The role is set last, because the other settings are made with the
+ * privileges of the session.
  */
 static bool
 prepare_session(Conn *c)
@@ -320,7 +320,7 @@ print_connect_error(const Conn *c)
 	char	   *message;
 	char	   *end;
 
-	/* attempt has told what was wrong with the session. */
+	/* attempt has printed the error of the session. */
 	if (c->pg == NULL)
 		return;
 	message = strdup(PQerrorMessage(c->pg));

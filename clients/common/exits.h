@@ -7,7 +7,7 @@
 #define EXIT_OK			0
 #define EXIT_FAILED		1		/* an action was refused, a game was lost, a workflow failed */
 #define EXIT_USAGE		2
-#define EXIT_SETUP		3		/* the server is there, the extension is not */
+#define EXIT_SETUP		3		/* the server does not have the extension */
 #define EXIT_CONNECTION 4
 
 #endif

@@ -27,7 +27,7 @@ interrupt_catch(void)
 {
 	struct sigaction action = {.sa_handler = handle};
 
-	/* No SA_RESTART: poll and read shall come back. */
+	/* No SA_RESTART, so that poll and read return. */
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGINT, &action, NULL);
 	catching = 1;

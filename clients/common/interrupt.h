@@ -7,10 +7,10 @@
 #include <libpq-fe.h>
 #include <stdbool.h>
 
-/* Catch SIGINT from now on.  A program that does not call this dies of it, as it should. */
+/* Catches SIGINT from now on. It terminates a program that does not call this. */
 extern void interrupt_catch(void);
 
-/* The query that SIGINT shall cancel; NULL when it is over. */
+/* The query that SIGINT cancels; NULL: there is none. */
 extern void interrupt_cancels(PGconn *pg);
 
 /* Was there one since interrupt_forget? */

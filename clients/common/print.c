@@ -179,7 +179,10 @@ print_hint(const char *format, ...)
 void
 print_open(FILE *out)
 {
-	/* What was written to the other stream comes first on a shared terminal; and so does what takes away the line. */
+	/*
+	 * On a shared terminal, the output of the other stream is flushed first, and the current line
+	 * is removed first.
+	 */
 	fflush(out == stdout ? stderr : stdout);
 	if (over_before != NULL)
 		over_before();
@@ -222,8 +225,8 @@ print_code(Style style, bool begin)
 }
 
 /*
- * Ends the line.  SIGPIPE is ignored, so a reader that went away ("| head")
- * shows here; there is nobody left to tell, and nothing left to do.
+ * Ends the line. SIGPIPE is ignored, so a closed pipe ("| head") is noticed here. The program ends
+ * without a message.
  */
 void
 print_close(FILE *out)

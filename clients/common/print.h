@@ -18,7 +18,7 @@ typedef enum Style
 	STYLE_BAD
 } Style;
 
-/* color: as far as the user allows it; quiet: notes are dropped, errors are not. */
+/* color: unless the user has disabled it; quiet: notes are not printed, errors are. */
 extern void print_setup(const char *program, bool color, bool quiet);
 
 /*
@@ -30,7 +30,10 @@ extern void print_note(const char *format, ...) __attribute__((format(printf, 1,
 extern void print_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 extern void print_hint(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* The sequence that begins or ends a style on the terminal, "" if it shows none; for programs that draw a screen. */
+/*
+ * The sequence that begins or ends a style on the terminal, "" if it shows no styles; for programs
+ * that draw a screen.
+ */
 extern const char *print_code(Style style, bool begin);
 
 /* A line in pieces: open, any number of pieces, close (which flushes). */
@@ -44,13 +47,13 @@ extern void print_close(FILE *out);
  */
 extern void print_rest(const char *text, int column, int indent);
 
-/* Text made harmless for a terminal, without a newline. */
+/* Writes a text with its control characters escaped, without a newline. */
 extern void print_text(FILE *out, const char *text);
 
-/* The same in a string of its own; the caller frees it. */
+/* Returns the escaped text, which the caller frees. */
 extern char *print_clean(const char *text);
 
-/* How many columns of a terminal these bytes take. */
+/* The number of terminal columns that these bytes take. */
 extern int	print_columns(const char *text, size_t length);
 
 /* A JSON string literal (null for NULL), and JSON that the server made, both harmless for a terminal too. */
@@ -61,12 +64,12 @@ extern void print_json(FILE *out, const char *json);
 extern const char *print_clock(int64_t us);
 extern const char *print_iso(int64_t us);
 
-/* Does the terminal move its cursor when told to?  Never where the output is none. */
+/* Can the cursor of the terminal be moved? False if the output is not a terminal. */
 extern bool print_can_move(void);
 
 /*
- * Something (a prompt, a row of dots) stands on the current line of the
- * terminal: "before" takes it away, "after" draws it again.  NULL for either.
+ * The current line of the terminal has a prompt or a row of dots: "before" removes it, "after"
+ * draws it again. Both may be NULL.
  */
 extern void print_over(void (*before) (void), void (*after) (void));
 

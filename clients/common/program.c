@@ -37,7 +37,7 @@ program_begin(const char *name)
 	print_setup(name, true, false);
 }
 
-/* One that was closed ("2>&-") would become the connection, and what we print would go to the server. */
+/* A closed descriptor ("2>&-") would be reused by the connection, and output would be sent to the server. */
 static void
 hold_standard_descriptors(void)
 {

@@ -53,7 +53,7 @@ auto_play(Game *g)
 	long		lines_before = 0;
 	bool		begun = false;
 
-	/* Nothing here waits that long by itself; the alarm is for what hangs below us. */
+	/* No wait of this file is as long; the alarm is for calls that hang. */
 	signal(SIGALRM, time_is_up);
 	alarm(TIME_LIMIT);
 	g->patience = TIME_LIMIT * 1000;
@@ -137,7 +137,7 @@ play_through(Game *g)
 	return won;
 }
 
-/* A crash that nobody noticed would prove nothing. */
+/* Without an interrupted connection the crash would not have been tested. */
 static bool
 crash(Game *g)
 {
@@ -153,7 +153,7 @@ crash(Game *g)
 	return true;
 }
 
-/* The watchman notices the treasure on his next round. */
+/* The watchman's workflow notices the treasure in its next round. */
 static bool
 await_workflows(Game *g)
 {
@@ -229,7 +229,7 @@ expect(Game *g, Phase phase, const char *after)
 	return false;
 }
 
-/* How many lines of this player's story are written; -1: could not be asked, told. */
+/* The number of lines of this player's narration; -1: the query failed, and the error was printed. */
 static long
 count_lines(Game *g, const char *name)
 {

@@ -27,7 +27,7 @@ typedef struct Verb
 	const char *form;			/* NULL: another word for the verb above it, not listed */
 	const char *help;
 	bool		needs_player;
-	bool		in_full;		/* no abbreviation, it is too grave */
+	bool		in_full;		/* it cannot be abbreviated */
 	void		(*run) (Game *g, char *rest);
 } Verb;
 
@@ -173,7 +173,7 @@ run_new(Game *g, char *rest)
 {
 	char	   *before = g->player != NULL ? strdup(g->player) : NULL;
 
-	/* First, so that no line about the newcomer is missed. */
+	/* The feed is started first, so that no line about the new player is missed. */
 	if (game_become(g, rest))
 	{
 		const char *values[1] = {rest};
@@ -248,8 +248,8 @@ run_confirm(Game *g, char *rest)
 /* --- acting ------------------------------------------------------------------------------------------------------------- */
 
 /*
- * What lies here is meant before what cannot be picked up; that is passed on
- * too, for the server to say why not.
+ * Items that lie here take precedence over those that cannot be picked up. The latter are passed
+ * on, too, and the server reports the reason.
  */
 static void
 run_get(Game *g, char *rest)
@@ -314,7 +314,7 @@ run_kill(Game *g, char *rest)
 	names_free(&carried);
 }
 
-/* Whoever acts before being let in has forgotten something. */
+/* A player who acts before the confirmation gets a reminder. */
 static void
 hint_at_gate(const Game *g)
 {
@@ -402,7 +402,7 @@ run_quit(Game *g, char *rest)
 
 /* --- which one is meant -------------------------------------------------------------------------------------------------- */
 
-/* What fits nothing is passed on as it is, for the server to refuse. */
+/* A name that matches nothing is passed on unchanged, and the server refuses it. */
 static bool
 resolve(Game *g, const char *command, const Names *names, const char *typed, const char **meant)
 {

@@ -6,16 +6,16 @@
 
 #include "game.h"
 
-/* Carries out one line; what came of it is printed, and kept in g->failed and g->quit.  Cuts the line up. */
+/* Carries out one line, prints the result, and sets g->failed and g->quit. The line is modified. */
 extern void command_run(Game *g, char *line);
 
 /* Continues an existing player's game, or begins one. */
 extern void command_join(Game *g, const char *name);
 
-/* What a line that begins like this can begin with: "get ", "look"; for completion. */
+/* The beginnings that complete this line, such as "get " and "look". */
 extern Names command_beginnings(const Game *g, const char *typed);
 
-/* The verb that the first word of a line stands for; NULL if it is none, or several. */
+/* The verb of a line, by its first word, which may be abbreviated; NULL if there is none, or several. */
 extern const char *command_verb(const Game *g, const char *typed);
 
 /* Has this game been lost? */

@@ -27,7 +27,7 @@
 #define DOTS			60
 #define MESSAGE_INDENT	10		/* columns: below the player, behind "12:34:56  " */
 #define RETRY_INTERVAL	2000	/* ms, while the table cannot be read */
-#define RETRIES			5		/* for errors that are no lost connection */
+#define RETRIES			5		/* for errors other than a lost connection */
 
 static int	dots = 0;
 
@@ -80,7 +80,7 @@ follow(Conn *c, Feed *f, bool with_dots)
 				errors = 0;
 				break;
 			case FEED_LOST:
-				/* The server may stay away for ever; who read from us may have gone as well. */
+				/* While the server is away, the reader of the output may close the pipe. */
 				while (!conn_mend(c, &timeout))
 				{
 					if (conn_wait(c, STDOUT_FILENO, 0, timeout))
@@ -88,7 +88,10 @@ follow(Conn *c, Feed *f, bool with_dots)
 				}
 				continue;
 			case FEED_MISSING:
-				/* Somebody may be installing it anew; but if it never was there he should know. */
+				/*
+				 * The extension may be about to be installed again; if it has never been there,
+				 * that is reported.
+				 */
 				if (!ever)
 				{
 					print_error("could not read table \"dungeon.console\"");
@@ -106,7 +109,7 @@ follow(Conn *c, Feed *f, bool with_dots)
 
 		if (with_dots && (timeout < 0 || timeout > DOT_INTERVAL))
 			timeout = DOT_INTERVAL;
-		/* Whoever read from us has gone ("| head"); the next line may be hours away. */
+		/* The reader has closed the pipe ("| head"); the next line may come hours later. */
 		if (conn_wait(c, STDOUT_FILENO, 0, timeout))
 			return EXIT_FAILED;
 		if (with_dots)
@@ -139,7 +142,7 @@ tell(const FeedLine *line, void *arg)
 	print_close(stdout);
 }
 
-/* How many columns time and player take. */
+/* The number of columns that time and player take. */
 static int
 columns_before(const FeedLine *line)
 {

@@ -98,8 +98,8 @@ struct Feed
 	size_t		seen_size;
 
 	int64_t		newest;			/* the latest time of a line that was read */
-	int64_t		old_horizon;	/* before ids may have begun again: lines up to it ... */
-	int64_t		old_newest;		/* ... and up to this time are old */
+	int64_t		old_horizon;	/* before ids may have started again: lines with an id up to this */
+	int64_t		old_newest;		/* and a time up to this are old */
 	int64_t		top;			/* the greatest id of any sweep */
 	int64_t		mark;			/* M of the rule, valid if mark_xmax is not 0 */
 	uint64_t	mark_xmax;
@@ -247,7 +247,7 @@ read_notifications(Feed *f)
 			if (id > f->horizon)
 				fprintf(list, "%c%lld", n++ == 0 ? '{' : ',', (long long) id);
 			else if (id < 0 || conn_now() > f->swept_at + RECHECK_INTERVAL)
-				f->sweep_wanted = true; /* not ours to understand; or ids that begin again */
+				f->sweep_wanted = true; /* it cannot be parsed, or ids have started again */
 		}
 		fputc('}', list);
 		fclose(list);
@@ -267,7 +267,7 @@ fetch(Feed *f, const char *ids)
 	const char *values[2] = {ids, f->player};
 	PGresult   *res = conn_query(f->conn, fetch_sql, 2, values);
 
-	/* Whatever happened to these notifications, the next sweep finds their rows. */
+	/* If these notifications cannot be used, the next sweep finds their rows. */
 	f->sweep_wanted = true;
 	if (!conn_ok(res))
 		return failure(f, res);

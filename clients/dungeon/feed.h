@@ -20,16 +20,16 @@ typedef void (*FeedSink) (const FeedLine *line, void *arg);
 typedef enum FeedStatus
 {
 	FEED_OK,
-	FEED_LOST,					/* the connection broke: mend it, call again */
-	FEED_MISSING,				/* no such table, or not ours to read: the user has not been told */
-	FEED_FAILED					/* another error: the user has been told */
+	FEED_LOST,					/* the connection is lost: reconnect, and call again */
+	FEED_MISSING,				/* the table does not exist or cannot be read; no error was printed */
+	FEED_FAILED					/* another error, which was printed */
 } FeedStatus;
 
 typedef struct Feed Feed;
 
 /*
- * start < 0: lines that appear from now on; else all lines with an id greater
- * than start.  player NULL: everybody's.
+ * start < 0: lines that appear from now on; else all lines with an id greater than start. player
+ * NULL: lines of all players.
  */
 extern Feed *feed_new(Conn *c, int64_t start, const char *player, FeedSink sink, void *arg);
 extern void feed_free(Feed *f);
@@ -37,13 +37,10 @@ extern void feed_free(Feed *f);
 /* Follow another player from now on. */
 extern FeedStatus feed_switch(Feed *f, const char *player);
 
-/*
- * Hands out what is new.  Call it after every wait and every reconnect; it sees
- * by itself what there is to do.
- */
+/* Hands out new lines. The caller calls it after every wait and every reconnect. */
 extern FeedStatus feed_follow(Feed *f);
 
-/* After how many ms at the latest feed_follow wants to be called again; -1: not before the server sends something. */
+/* The time in ms after which feed_follow must be called again; -1: not before the server sends something. */
 extern int	feed_timeout(const Feed *f);
 
 #endif

@@ -164,7 +164,7 @@ game_become(Game *g, const char *player)
 	free(g->player);
 	g->player = name;
 	g->narrated = 0;
-	/* Somebody else's. */
+	/* It is that of another player. */
 	world_free(&g->world);
 	return true;
 }
@@ -305,7 +305,7 @@ game_refuse(Game *g, const char *command, const char *format, ...)
 	g->failed = true;
 }
 
-/* The game tells the console what it answers; the player need not read it twice. */
+/* The narration repeats the reply, which need not be printed twice. */
 static void
 print_reply(Game *g, const char *command, bool ok, int status, const char *message)
 {

@@ -18,35 +18,38 @@ typedef struct Game
 	World		world;			/* the last look; world.res NULL: none */
 
 	bool		json;
-	bool		interactive;	/* somebody sits at a terminal */
+	bool		interactive;	/* input is a terminal */
 	int			patience;		/* ms to wait for the workflows */
 	const char *crash_command;	/* or NULL */
 
 	bool		failed;			/* an action has failed */
 	bool		quit;
-	int			exit_code;		/* once connection or set-up are gone for good */
-	long		narrated;		/* lines of this player handed out */
+	int			exit_code;		/* set when the connection or the installation is lost for good */
+	long		narrated;		/* number of lines of this player that were handed out */
 	const char *expected;		/* a reply that need not be printed if the narration says the same */
-	bool		heard;			/* it did */
+	bool		heard;			/* the narration has said it */
 } Game;
 
-/* What a deed was meant to bring about. */
+/* Does the world show the effect of the deed? */
 typedef bool (*Goal) (const World *world, const char *thing);
 
-/* False: no connection or no game; told, and exit_code set. */
+/* False: no connection or no game. The error was printed, and exit_code is set. */
 extern bool game_begin(Game *g, Conn *c);
 extern void game_end(Game *g);
 
-/* Connected, with narration?  Waits for the server if not.  False: told, failed is set. */
+/*
+ * Makes sure that the connection and the feed work, and waits for the server if need be. False:
+ * the error was printed, and failed is set.
+ */
 extern bool game_online(Game *g);
 
-/* Hands out narration that is there; does not wait. */
+/* Prints narration that has arrived; does not wait. */
 extern void game_narrate(Game *g);
 
-/* Play as somebody else from now on; NULL: as nobody. */
+/* Changes the player; NULL: no player. */
 extern bool game_become(Game *g, const char *player);
 
-/* A fresh g->world.  False: told. */
+/* Refreshes g->world. False: the error was printed. */
 extern bool game_look(Game *g);
 
 /*

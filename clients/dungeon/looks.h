@@ -15,7 +15,7 @@ extern void look_workflows(Game *g);
 /* "You see: A and B." */
 extern void look_list(const char *prefix, const Names *names);
 
-/* What can be done next: "First pick up a weapon: get Rusty Spoon"; nothing if that is not known. */
+/* Prints a hint about the next step, such as "First pick up a weapon: get Rusty Spoon", if there is one. */
 extern void look_hint(const World *world);
 
 /* The monster's name if it is where the player is, dead or alive. */

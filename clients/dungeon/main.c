@@ -178,7 +178,7 @@ main(int argc, char **argv)
 				only_play = "--wait";
 				break;
 			default:
-				/* getopt has said what is wrong. */
+				/* getopt has printed the error. */
 				print_hint("\"dungeon --help\" lists the options.");
 				return EXIT_USAGE;
 		}

@@ -89,7 +89,7 @@ script_play(Game *g)
 			break;
 		else
 		{
-			/* A server that goes away between two lines is the next line's business. */
+			/* If the server goes away between two lines, the next line waits for it. */
 			bool		readable = conn_wait(g->conn, STDIN_FILENO, POLLIN,
 											 conn_alive(g->conn) ? feed_timeout(g->feed) : -1);
 
@@ -100,7 +100,7 @@ script_play(Game *g)
 	}
 	free(script.text);
 
-	/* For the last word of the workflows, and for the verdict. */
+	/* Waits for the last narration of the workflows, and determines the exit code. */
 	if (g->player != NULL && g->exit_code == EXIT_OK)
 		game_settle(g, PHASE_WINNING);
 }

@@ -24,7 +24,7 @@ typedef struct Options
 extern int	console_main(const Options *options);
 extern int	play_main(const Options *options);
 
-/* The ways to play; what came of it is in g. */
+/* The ways to play; the result is in g. */
 extern void terminal_play(Game *g);
 extern void script_play(Game *g);
 extern void auto_play(Game *g);

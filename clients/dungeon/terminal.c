@@ -149,7 +149,10 @@ begin_prompt(void)
 	free(prompt);
 	prompt = compose_prompt();
 	print_over(hide_prompt, show_prompt);
-	/* What has been typed while nobody read it stands there as the terminal's echo, and will be drawn again. */
+	/*
+	 * Input that was typed meanwhile was echoed by the terminal. It is erased, because libedit
+	 * draws it again.
+	 */
 	erase_row();
 	drawn_width = window_width();
 	el_set(editor, EL_UNBUFFERED, 1);
@@ -192,7 +195,7 @@ give_prompt(EditLine *el)
 	return prompt;
 }
 
-/* Who, and what there is to know before typing. */
+/* Prints the player, and what a user has to know before the first command. */
 static char *
 compose_prompt(void)
 {
@@ -232,8 +235,8 @@ compose_prompt(void)
 }
 
 /*
- * The prompt stands there and something else is to be said in it.  As wide as
- * before, it is written over the old one, and what is typed stays as it is.
+ * The prompt changes while it is displayed. If its width is the same, it is written over the old
+ * one, and the input is not drawn again.
  */
 static void
 renew_prompt(void)
@@ -277,12 +280,12 @@ tick(void)
 
 	if (game->player == NULL || game->world.res == NULL || game->world.phase != PHASE_UNCONFIRMED)
 		return -1;
-	/* The gatekeeper has turned the hourglass a moment after we looked. */
+	/* The time began a moment after the last look. */
 	if (game->world.confirm_by == 0)
 	{
 		if (conn_alive(game->conn) && game_look(game))
 		{
-			/* The game may be over, and nothing else be told of it. */
+			/* The game may have ended without another line of narration. */
 			name_next_step();
 			renew_prompt();
 		}
@@ -353,7 +356,7 @@ erase_row(void)
 	fflush(stdout);
 }
 
-/* What is there to read: one keystroke's worth of work. */
+/* Handles the input of one keystroke. */
 static void
 read_key(void)
 {
@@ -361,7 +364,7 @@ read_key(void)
 	int			count = 0;
 	const char *line;
 
-	/* Readable, but nothing to read, or nothing that could be asked: the terminal is gone. */
+	/* Readable without data, or an error: the terminal was closed. */
 	if (ioctl(STDIN_FILENO, FIONREAD, &waiting) < 0 || waiting == 0)
 	{
 		finished = true;
@@ -401,7 +404,7 @@ watch(void)
 	bool		typed;
 	long		narrated = game->narrated;
 
-	/* Not game_online, which would wait for the server while somebody types. */
+	/* Not game_online, which would wait for the server during input. */
 	if (conn_mend(game->conn, &timeout))
 	{
 		game_narrate(game);
@@ -409,7 +412,7 @@ watch(void)
 			return;
 		timeout = feed_timeout(game->feed);
 	}
-	/* The story went on, so the prompt may say something else. */
+	/* After new narration the prompt may change. */
 	if (game->narrated != narrated && game_look(game))
 	{
 		name_next_step();
@@ -453,7 +456,10 @@ handle_flags(void)
 		int			before = rows_above(drawn_width);
 
 		resized = 0;
-		/* Some terminals wrap anew and some do not; what is not ours must not go, so the fewer rows. */
+		/*
+		 * Some terminals rewrap lines and some do not. The smaller number of rows is erased, so
+		 * that no other output is lost.
+		 */
 		take_away(now < before ? now : before);
 		el_resize(editor);
 		show_prompt();
@@ -524,7 +530,7 @@ complete_here(EditLine *el, int key)
 	return helped ? CC_REFRESH : CC_ERROR;
 }
 
-/* print_close leaves by exit() when the terminal is gone. */
+/* print_close calls exit() if the terminal was closed. */
 static void
 restore_at_exit(void)
 {

@@ -30,9 +30,8 @@ typedef enum Match
 } Match;
 
 /*
- * Which of the names is meant by what was typed?  The whole name, else the
- * beginnings of some of its words in their order ("gib mino"), else any part of
- * it; never minding case.  MATCH_ONE sets *index.
+ * Finds the name that the input denotes: the whole name, else the beginnings of some of its words
+ * in their order ("gib mino"), else any part of it, without regard to case. MATCH_ONE sets *index.
  */
 extern Match names_match(const Names *names, const char *typed, int *index);
 
@@ -51,7 +50,7 @@ extern const char *words_skip_article(const char *text);
  */
 extern bool words_split_with(char *text, char **target, char **weapon);
 
-/* What was typed, to be said back: long texts end in "..."; the caller frees it. */
+/* The input for a message: a long text is cut and ends in "..."; the caller frees it. */
 extern char *words_clip(const char *typed);
 
 /* Is typed a beginning of word, never minding case?  "" is not. */

@@ -199,9 +199,8 @@ world_free(World *world)
 }
 
 /*
- * The phase a game is in.  One that passes is given only while a workflow that
- * works or is about to be started will end it, so that a game with a failed or
- * terminated workflow keeps nobody waiting.
+ * The phase of a game. A transient phase is returned only if a workflow that runs or is about to
+ * start will end it, so that callers do not wait for a failed or terminated workflow.
  */
 static Phase
 find_phase(const World *world)

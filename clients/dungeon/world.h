@@ -10,7 +10,10 @@
 /* Where the players' functions are, and the statements that call them. */
 typedef struct Dungeon Dungeon;
 
-/* Returns NULL if the game is not installed, or could not be asked: then the user has been told, *exit_code is set. */
+/*
+ * Returns NULL if the game is not installed or the query failed. Then the error was printed, and
+ * *exit_code is set.
+ */
 extern Dungeon *dungeon_find(Conn *c, int *exit_code);
 extern void dungeon_free(Dungeon *d);
 
@@ -30,11 +33,11 @@ extern const char *const workflow_names[WORKFLOWS];
 typedef enum Phase
 {
 	PHASE_NOBODY,				/* no such player */
-	PHASE_MAKING,				/* on its way: the universe is being made */
-	PHASE_UNCONFIRMED,			/* somebody has to confirm */
-	PHASE_PLACING,				/* on its way: everything is put in its place */
+	PHASE_MAKING,				/* transient: the game is being created */
+	PHASE_UNCONFIRMED,			/* the player has to confirm */
+	PHASE_PLACING,				/* transient: the items are being placed */
 	PHASE_PLAYING,
-	PHASE_WINNING,				/* on its way: monster dead, treasure taken, not yet declared */
+	PHASE_WINNING,				/* transient: the monster is dead and the treasure taken, the victory not yet recorded */
 	PHASE_WON,
 	PHASE_DEAD
 } Phase;
@@ -61,25 +64,25 @@ typedef struct World
 	const char *created[WORKFLOWS];
 	const char *ended[WORKFLOWS];	/* NULL: not yet */
 	Phase		phase;
-	int64_t		confirm_by;		/* on the clock of conn_now, when the gatekeeper stops waiting; 0 = he does not wait */
+	int64_t		confirm_by;		/* conn_now() at which the confirmation expires; 0: none is expected */
 } World;
 
-/* "1:42" until then; rounded up, so that it is over when it says 0:00. */
+/* The remaining time as "1:42", rounded up, so that 0:00 means that it has expired. */
 #define COUNTDOWN_SIZE	32
 extern void world_countdown(const World *world, char *text);
 
-/* False: connection lost, or an error that the user has been told of. */
+/* False: the connection was lost, or an error was printed. */
 extern bool world_look(Conn *c, const Dungeon *d, const char *player, World *world);
 extern void world_free(World *world);
-extern bool workflow_runs(const World *world, Workflow workflow);	/* or will, in a moment */
+extern bool workflow_runs(const World *world, Workflow workflow);	/* or will within a moment */
 
-/* What is it doing that will be over in a moment? */
+/* Does the phase end by itself within a moment? */
 extern bool phase_passes(Phase phase);
 
 /* Does the player carry this? */
 extern bool world_carries(const World *world, const char *item);
 
-/* What a player can do.  Each is one statement that returns one row: ok, http_status, message. */
+/* The actions of a player. Each is one statement that returns one row: ok, http_status, message. */
 typedef enum Deed
 {
 	DEED_NEW_USER,				/* name */

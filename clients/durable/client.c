@@ -111,7 +111,7 @@ client_report(Client *c, const PGresult *res)
 	const char *hint;
 	PGresult   *setup;
 
-	/* An object that does not exist, or no privilege: perhaps all of it is missing. */
+	/* An object does not exist, or a privilege is missing: the extension may not be installed. */
 	if (strcmp(sqlstate, "3F000") == 0 || strcmp(sqlstate, "42883") == 0 || strcmp(sqlstate, "42P01") == 0 ||
 		strcmp(sqlstate, "42704") == 0 || strcmp(sqlstate, "42501") == 0)
 	{
@@ -169,7 +169,7 @@ client_echo(Client *c, const char *sql, int n, const char *const *values)
 	}
 	fputc(';', out);
 	fclose(out);
-	/* A statement that is repeated all the time is shown once. */
+	/* A statement that is repeated periodically is shown once. */
 	if (c->echoed == NULL || strcmp(c->echoed, text) != 0)
 	{
 		print_open(stderr);

@@ -24,27 +24,30 @@ typedef struct Client
 	"CASE WHEN $" n " ~ '^[0-9]{4}-|^(now|today|yesterday|tomorrow|epoch)' THEN $" n "::pg_catalog.timestamptz " \
 	"ELSE pg_catalog.now() - $" n "::pg_catalog.interval END"
 
-/* EXIT_OK, or the user has been told. */
+/* Returns EXIT_OK, or another exit code after printing the error. */
 extern int	client_open(Client *c);
 extern void client_close(Client *c);
 
 /*
- * Runs a statement that may be repeated: if the connection is lost it waits for
- * the server and sends it again, and *repeated (if not NULL) says so.  The result
- * may be an error; NULL: there is no server, the user has been told.
+ * Runs a statement that may be repeated: if the connection is lost, it waits for the server, sends
+ * the statement again, and sets *repeated (if not NULL). The result may be an error; NULL: there
+ * is no server, and the error was printed.
  */
 extern PGresult *client_try(Client *c, const char *sql, int n, const char *const *values, bool *repeated);
 
-/* The same for a statement that must succeed: if it fails, the user has been told, *code is set, and the result is NULL. */
+/*
+ * The same for a statement that must succeed: if it fails, the error is printed, *code is set, and
+ * the result is NULL.
+ */
 extern PGresult *client_ask(Client *c, const char *sql, int n, const char *const *values, int *code);
 
 /*
- * Runs a statement that must not run twice.  NULL: as above, or the connection was
- * lost and "effect" ("the event was sent") may or may not be so; the user has been told.
+ * Runs a statement that must not run twice. NULL: as above, or the connection was lost and it is
+ * not known whether the effect ("the event was sent") has happened; the error was printed.
  */
 extern PGresult *client_do(Client *c, const char *sql, int n, const char *const *values, const char *effect, int *code);
 
-/* Tells the user about an error; the exit code for it. */
+/* Prints an error, and returns its exit code. */
 extern int	client_report(Client *c, const PGresult *res);
 
 /* --echo: shows a statement, with its values in it, so that it can be pasted into psql. */

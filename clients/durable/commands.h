@@ -71,7 +71,7 @@ extern int	serve_main(int argc, char **argv);
 extern const char *args_value(const Args *args, int option);
 extern bool args_has(const Args *args, int option);
 
-/* A whole number from least to most; false: the user has been told.  Unchanged if the option was not given. */
+/* An integer from least to most, unchanged if the option was not given; false: the error was printed. */
 extern bool args_number(const Command *command, const Args *args, int option, long least, long most, long *number);
 
 #endif

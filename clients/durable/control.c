@@ -25,7 +25,7 @@ typedef struct Action
 	const char *sql;			/* parameters: id, reason */
 	const char *done;			/* "resumed" */
 	const char *effect;			/* of a statement that must not run twice; NULL: it may */
-	const char *done_state;		/* SQLSTATE that says that the first of two has done it */
+	const char *done_state;		/* SQLSTATE of a repetition after the first statement was committed */
 } Action;
 
 enum
@@ -134,7 +134,7 @@ event_main(Client *c, const Args *args)
 	{
 		const char *values[] = {args->values[0], args->values[1], data};
 
-		/* Bad JSON is found before anything is sent. */
+		/* Invalid JSON is reported before anything is sent. */
 		if (data != NULL)
 		{
 			res = client_try(c, "SELECT $1::pg_catalog.jsonb", 1, (const char *const *) &data, NULL);
@@ -231,7 +231,7 @@ purge_main(Client *c, const Args *args)
 		return act(c, args, &action, NULL);
 	if ((code = client_open(c)) != EXIT_OK)
 		return code;
-	/* A repetition purges what the first one has not. */
+	/* A repetition purges the instances that the first statement has not. */
 	res = client_ask(c, "SELECT durable.purge_history($1::pg_catalog.interval, pg_catalog.string_to_array($2, ','), $3)", 3, values, &code);
 	return tell_number(c, res, "purged", code);
 }

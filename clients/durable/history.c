@@ -150,7 +150,7 @@ draw(Client *c, const char *id, bool follow)
 			break;
 		}
 		PQclear(status);
-		/* Whoever read from us may have gone; the next line may be hours away. */
+		/* The reader may have closed the pipe; the next line may come hours later. */
 		if (conn_wait(&c->conn, STDOUT_FILENO, 0, FOLLOW_INTERVAL))
 		{
 			code = EXIT_FAILED;

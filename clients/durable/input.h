@@ -7,12 +7,12 @@
 #include "client.h"
 
 /*
- * The argument itself; "-" reads standard input, "@FILE" a file.  NULL: the user has
- * been told.  The caller frees it.
+ * Returns the argument itself, standard input for "-", or a file for "@FILE"; the caller frees it.
+ * NULL: the error was printed.
  */
 extern char *input_read(const char *argument);
 
-/* After an error: was it because this is no JSON?  Then the user has been told. */
+/* Was this error caused by invalid JSON? Then a message was printed. */
 extern bool input_is_bad(Client *c, const PGresult *res, const char *json);
 
 #endif

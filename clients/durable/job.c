@@ -60,7 +60,7 @@ job_start(Job *job, const char *command)
 		errno = problem;
 		return false;
 	}
-	/* The child does the same; who comes first does not matter. */
+	/* The child does the same, and the order does not matter. */
 	setpgid(pid, pid);
 	job->pid = pid;
 	job->in = pipes[0][1];
@@ -79,7 +79,7 @@ run(const Job *job, const char *command, const int *in, const int *out, const in
 {
 	setpgid(0, 0);
 #ifdef __linux__
-	/* A worker that is killed takes its commands along. */
+	/* If the worker is killed, its commands are killed, too. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 #endif
 	signal(SIGPIPE, SIG_DFL);
@@ -153,7 +153,7 @@ read_output(Job *job)
 	}
 }
 
-/* The end is what says why it failed. */
+/* The end of the output usually has the reason of a failure. */
 static void
 read_tail(Job *job)
 {

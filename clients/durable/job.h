@@ -29,9 +29,9 @@ typedef struct Job
 	int			err;
 	int64_t		started;		/* conn_now() */
 	int64_t		reaped;			/* 0: runs */
-	int64_t		told;			/* when it was told to stop; 0: was not */
-	bool		is_killed;		/* it did not listen */
-	bool		is_lost;		/* the lease is somebody else's, nothing is reported */
+	int64_t		told;			/* when SIGTERM was sent; 0: it was not */
+	bool		is_killed;		/* it did not end after SIGTERM */
+	bool		is_lost;		/* the lease is lost, nothing is reported */
 
 	/* what it reads and writes */
 	char	   *input;

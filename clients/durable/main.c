@@ -158,7 +158,7 @@ find_command(const char *name)
 	return NULL;
 }
 
-/* What stood before the command is put behind it, where serve looks for it. */
+/* Options before the command are moved behind it, where serve reads them. */
 static int
 serve(const Client *c, int argc, char **argv)
 {
@@ -226,7 +226,7 @@ take_common(Client *c, int option, bool *help)
 			puts("durable " PROGRAM_VERSION);
 			exit(EXIT_OK);
 		default:
-			/* getopt has said what is wrong. */
+			/* getopt has printed the error. */
 			print_hint("\"durable --help\" and \"durable COMMAND --help\" list the options.");
 			return false;
 	}

@@ -46,7 +46,7 @@ screen_begin(void)
 
 	if (tcgetattr(STDIN_FILENO, &modes) != 0)
 		return;
-	/* No SA_RESTART: poll shall come back. */
+	/* No SA_RESTART, so that poll returns. */
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGWINCH, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);

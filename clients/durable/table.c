@@ -120,7 +120,7 @@ fit(const Column *columns, int ncolumns, int *widths)
 
 	for (int i = 0; i < ncolumns; i++)
 		total += widths[i];
-	/* The widest of those that may be cut gives way first. */
+	/* The widest column that may be cut is shortened first. */
 	while (screen > 0 && total > screen)
 	{
 		int			widest = -1;

@@ -72,7 +72,7 @@ struct Timeline
 	char		last[24];
 	Call	   *calls;			/* by number of the task */
 	long		ncalls;
-	char	  **buffered;		/* names of events that were raised before anybody waited for them */
+	char	  **buffered;		/* names of events that were raised before the instance waited for them */
 	int			nbuffered;
 	char	   *attempts;		/* failed attempts that were drawn: "task/next attempt," ... */
 };

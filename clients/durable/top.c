@@ -111,7 +111,7 @@ top_main(Client *c, const Args *args)
 		return code;
 	if (!is_live)
 		return print_once(&top);
-	/* What is wrong from the beginning is told in the ordinary way. */
+	/* Errors at the start are printed in the ordinary way. */
 	top.counts = client_ask(c, counts_sql, 0, NULL, &code);
 	if (top.counts == NULL)
 		return code;
@@ -199,7 +199,7 @@ refresh(Top *t)
 	}
 }
 
-/* NULL: told at the bottom of the screen. */
+/* NULL: the error is shown at the bottom of the screen. */
 PGresult *
 top_ask(Top *t, const char *sql, int n, const char *const *values)
 {
@@ -229,7 +229,7 @@ take_counts(Top *t)
 	PQclear(t->counts);
 	t->counts = res;
 	turns = strtoll(PQgetvalue(res, 0, 8), NULL, 10);
-	/* A worker that exits takes its count along. */
+	/* The count of a worker is lost when it exits. */
 	t->turns = t->turns_at > 0 && turns >= t->turns_before && now > t->turns_at ? (turns - t->turns_before) * 1000.0 / (now - t->turns_at) : 0;
 	t->turns_before = turns;
 	t->turns_at = now;

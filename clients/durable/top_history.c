@@ -85,7 +85,7 @@ top_refresh_history(Top *t)
 	}
 	PQclear(events);
 	PQclear(status);
-	/* Who looks at the end sees what is added to it. */
+	/* If the end is displayed, it stays displayed when lines are added. */
 	if (at_end && t->nlines > height)
 		t->line = t->nlines - height;
 }

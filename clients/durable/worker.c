@@ -226,7 +226,7 @@ work(Worker *w)
 			return;
 		if (stop_signals > 1 && !conn_alive(conn))
 		{
-			/* Nobody is there to take the results; the leases will end. */
+			/* The results cannot be reported; the leases will end. */
 			print_error("there is no server to give %d tasks back to; they will be handed out again when their leases end", w->njobs);
 			stop_jobs(w);
 			for (int i = 0; i < w->njobs; i++)
@@ -295,7 +295,7 @@ stop_jobs(Worker *w)
 		job_tell(&w->jobs[i]);
 }
 
-/* Reports what is over. */
+/* Reports commands that have ended. */
 static void
 settle(Worker *w)
 {
@@ -337,7 +337,7 @@ wait_for_something(Worker *w)
 			fds[n++] = (struct pollfd) {.fd = job->out, .events = POLLIN};
 		if (job->err >= 0)
 			fds[n++] = (struct pollfd) {.fd = job->err, .events = POLLIN};
-		/* What is over waits for its report, or for the end of its pipes. */
+		/* Commands that have ended wait for their report, or for the end of their pipes. */
 		if (job->reaped != 0 && until > now + 100)
 			until = now + 100;
 		if (job->told != 0 && job->told + 10000 < until)
@@ -359,7 +359,7 @@ wait_for_something(Worker *w)
 		until = w->stopping_since + w->grace * 1000;
 	if (until < now)
 		until = now;
-	/* A lease that is due must not make a loop without a pause while the server is away. */
+	/* A due lease must not cause a busy loop while the server is away. */
 	poll(fds, (nfds_t) n, connected ? (int) (until - now) : (int) (until - now < 20 ? 20 : until - now));
 	free(fds);
 }

@@ -119,7 +119,7 @@ worker_fetch(Worker *w)
 	{
 		static bool ever = false;
 
-		/* What is wrong from the beginning is not going to be right by itself. */
+		/* An error at the start is permanent. */
 		w->next_fetch = now + PAUSE;
 		if (!ever && (strncmp(conn_sqlstate(res), "42", 2) == 0 || strncmp(conn_sqlstate(res), "22", 2) == 0 ||
 					  strcmp(conn_sqlstate(res), "3F000") == 0))
@@ -198,7 +198,7 @@ worker_attend_waiter(Worker *w)
 		{
 			if (PQresultStatus(res) == PGRES_TUPLES_OK && strcmp(PQgetvalue(res, 0, 0), "t") == 0)
 			{
-				/* Somebody else may be quicker again and again. */
+				/* Other workers may be faster each time. */
 				if (w->is_empty)
 					w->next_fetch = conn_now() + SHORT_PAUSE;
 				w->may_be_more = true;

@@ -39,7 +39,7 @@ worker_report(Worker *w, Job *job)
 			return report_failure(w, job, "the output of the command is too long", "54000", false);
 		return report_success(w, job);
 	}
-	/* It was us who stopped it. */
+	/* This program has stopped the command. */
 	if (job->told != 0)
 		return give_back(w, job);
 	while (job->tail_length > 0 && (job->tail[job->tail_length - 1] == '\n' || job->tail[job->tail_length - 1] == '\r'))

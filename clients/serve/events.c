@@ -143,7 +143,7 @@ pool_listening(PGresult *rows)
 	}
 }
 
-/* NULL: we have begun to listen, and do not know what there was before. */
+/* NULL: the listener has just started, and the existing events are not known yet. */
 void
 pool_notified(const char *channel)
 {
@@ -175,7 +175,7 @@ ask(int mount)
 		return;
 	}
 	m->asking = true;
-	/* The first answer only says where we are: the greatest id there can be is behind everything. */
+	/* The first answer yields the present position: no event has the greatest possible id. */
 	ask_mount(mount, m->has_mark ? m->mark : 999999999999999999LL, answered, (void *) (intptr_t) mount);
 }
 
@@ -251,7 +251,7 @@ answered(const Answer *answer, void *arg)
 		text++;
 		if (!m->has_mark)
 		{
-			/* What is not committed yet and has a smaller id comes later. */
+			/* Events with smaller ids that are not committed yet come later. */
 			m->has_mark = true;
 			m->mark = greatest > 200 ? greatest - 200 : 0;
 			m->ask_again = true;
@@ -265,7 +265,7 @@ answered(const Answer *answer, void *arg)
 				continue;
 			if (m->nseen == MOST_SEEN)
 			{
-				/* Somebody holds a transaction open for very long. */
+				/* A transaction is open for a very long time. */
 				m->mark = m->seen[MOST_SEEN - 1];
 				m->nseen = 0;
 			}
@@ -493,10 +493,10 @@ client_answered(const Answer *answer, void *arg)
 	else if (n >= PAGE)
 		ask_for_client(client);
 	else if (answer->status != 200)
-		evhttp_connection_free(evhttp_request_get_connection(client->req));		/* it comes back; see gone() */
+		evhttp_connection_free(evhttp_request_get_connection(client->req));		/* calls gone() */
 	else
 	{
-		/* What this answer has shown and we have not seen yet comes once more. */
+		/* Events of this answer that the feed has not seen yet are sent once more. */
 		client->live = true;
 		ask(client->mount);
 	}

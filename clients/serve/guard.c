@@ -177,7 +177,7 @@ look(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *arg)
 	}
 }
 
-/* false: nobody should have to guess what this means. */
+/* False if the header can be read in two ways. */
 static bool
 read_byte(Guard *guard, char c)
 {

@@ -28,7 +28,7 @@
 #define CONNECT_SECONDS	10
 #define MAX_BACKOFF_MS	5000
 
-/* Also says whether we may serve with this connection's rights. */
+/* Also returns whether the privileges of this connection are acceptable. */
 #define SETUP_SQL \
 "SELECT pg_catalog.set_config('statement_timeout', '5s', false), pg_catalog.set_config('lock_timeout', '1s', false), " \
 "pg_catalog.set_config('idle_in_transaction_session_timeout', '10s', false), " \
@@ -226,7 +226,7 @@ connected(Connection *c)
 	watch(c, EV_READ | EV_WRITE);
 }
 
-/* The user is told once, and the program ends only if there has never been a connection. */
+/* The error is printed once, and the program ends only if there has never been a connection. */
 static void
 lost(Connection *c, const char *why)
 {

@@ -134,7 +134,7 @@ free_job(Job *job)
 	free(job);
 }
 
-/* Nobody waits longer than this for a connection; the queue is in order of time, but for repeated requests. */
+/* The limit of the time in the queue. The queue is ordered by time, except for repeated requests. */
 static void
 expire(evutil_socket_t fd, short events, void *arg)
 {

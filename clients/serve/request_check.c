@@ -57,7 +57,7 @@ in_list(const List *list, const char *value)
 	return false;
 }
 
-/* Paths that the origin '*' in --cors does not open. */
+/* Paths for which the origin '*' in --cors does not apply. */
 static bool
 is_management(const char *path)
 {

@@ -175,7 +175,10 @@ serve_main(int argc, char **argv)
 	return pool_first_problem() > 0 ? pool_first_problem() : exit_code;
 }
 
-/* The address is printed when the first request can be answered; what is wrong with the connection ends the program. */
+/*
+ * The address is printed when the first request can be answered. An error of the first connection
+ * ends the program.
+ */
 static void
 check_first_connection(evutil_socket_t fd, short events, void *arg)
 {

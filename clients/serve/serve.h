@@ -54,7 +54,7 @@ typedef struct Token
 	char	   *claims;
 } Token;
 
-extern bool token_configure(void);	/* false: the user has been told */
+extern bool token_configure(void);	/* false: the error was printed */
 extern bool token_configured(void);
 extern const char *token_algorithm(void);
 extern bool token_verify(const char *bearer, Token *token);

@@ -178,7 +178,7 @@ start_up(void)
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
-	pqsignal(SIGINT, PG_SIG_IGN);	/* nothing of ours is worth a cancel */
+	pqsignal(SIGINT, PG_SIG_IGN);	/* the engine's statements are not cancelled */
 	durable_flight_watch_quit();
 	if (!durable_coordinator_attach(db, start.database, start.started))
 		proc_exit(0);

@@ -278,7 +278,7 @@ names_us(List *objects)
 	return false;
 }
 
-/* Everything of ours is found by the name of the schema. */
+/* The engine finds its objects by the name of the schema. */
 static void
 refuse_renaming(Node *statement)
 {
