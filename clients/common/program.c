@@ -72,7 +72,7 @@ program_usage_error(const char *format, const char *argument)
 	if (asprintf(&message, format, argument) < 0)
 		abort();
 	print_error("%s", message);
-	print_hint("\"%s --help\" tells how it is used.", program);
+	print_hint("\"%s --help\" shows the usage.", program);
 	free(message);
 	return EXIT_USAGE;
 }

@@ -206,7 +206,7 @@ main(int argc, char **argv)
 	if (command->run == play_main && optind < argc)
 		options.player = argv[optind++];
 	if (optind < argc)
-		return program_usage_error("one argument too many: \"%s\"", argv[optind]);
+		return program_usage_error("too many arguments (first is \"%s\")", argv[optind]);
 	if (command->run == play_main && only_console != NULL)
 		return program_usage_error("%s is an option of \"console\"", only_console);
 	if (command->run == console_main && only_play != NULL)

@@ -42,7 +42,7 @@ static const CommandOption reason_options[] = {
 
 static const CommandOption terminate_options[] = {
 	[OPT_REASON] = {"reason", 'r', "TEXT", "kept with the instance"},
-	[OPT_SECOND] = {"not-children", 0, NULL, "let its sub-orchestrations go on"},
+	[OPT_SECOND] = {"not-children", 0, NULL, "let its sub-orchestrations continue"},
 	{0}
 };
 
@@ -93,7 +93,7 @@ const Command command_terminate = {
 
 const Command command_suspend = {
 	.name = "suspend", .arguments = "ID...", .summary = "suspend instances",
-	.details = "Suspends instances; what arrives for them is kept until they are resumed.\n" IDS,
+	.details = "Suspends instances; messages for them are kept until they are resumed.\n" IDS,
 	.least = 1, .most = -1, .options = reason_options, .run = suspend_main
 };
 
@@ -105,7 +105,7 @@ const Command command_resume = {
 
 const Command command_rewind = {
 	.name = "rewind", .arguments = "ID... | --all", .summary = "continue failed instances from their failures",
-	.details = "Continues failed instances: what has failed is run again, what has completed is not.\n" IDS,
+	.details = "Continues failed instances: failed parts run again, completed ones do not.\n" IDS,
 	.least = 0, .most = -1, .options = rewind_options, .run = rewind_main
 };
 

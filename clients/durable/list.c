@@ -35,10 +35,10 @@ static const CommandOption list_options[] = {
 	[OPT_UNTIL] = {"until", 0, "WHEN", "created before"},
 	[OPT_FAILED] = {"failed", 'f', NULL, "as --status Failed"},
 	[OPT_LIVE] = {"live", 'l', NULL, "not ended: Pending, Running and Suspended"},
-	[OPT_LIMIT] = {"limit", 'n', "N", "at most so many; on a terminal, else as many as fit"},
+	[OPT_LIMIT] = {"limit", 'n', "N", "maximum number; default on a terminal: as many as fit"},
 	[OPT_AFTER] = {"after", 0, "CURSOR", "the page that begins after this cursor"},
-	[OPT_ALL] = {"all", 'a', NULL, "all pages; what it does when the output is no terminal"},
-	[OPT_NULL] = {"null", '0', NULL, "ids as they are, each ended by a zero byte, for xargs -0"},
+	[OPT_ALL] = {"all", 'a', NULL, "all pages; the default if the output is not a terminal"},
+	[OPT_NULL] = {"null", '0', NULL, "ids without escapes, each ended by a zero byte, for xargs -0"},
 	{0}
 };
 

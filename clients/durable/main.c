@@ -75,7 +75,7 @@ static const char general_ending[] =
 "defaults of libpq.\n"
 "\n"
 "Exit codes: 0 all went well, 1 a workflow or an action failed, 2 wrong usage,\n"
-"3 the extension is not installed or not allowed to be used, 4 no connection.\n";
+"3 the extension is not installed, or its use is not permitted, 4 no connection.\n";
 
 static const Command *find_command(const char *name);
 static int	serve(const Client *c, int argc, char **argv);
@@ -135,7 +135,7 @@ main(int argc, char **argv)
 	if (args.n < command->least)
 		return program_usage_error("an argument is missing: %s", command->arguments);
 	if (command->most >= 0 && args.n > command->most)
-		return program_usage_error("one argument too many: \"%s\"", args.values[command->most]);
+		return program_usage_error("too many arguments (first is \"%s\")", args.values[command->most]);
 
 	print_setup("durable", client.color, client.quiet);
 	snprintf(program, sizeof(program), "durable %s", command->name);

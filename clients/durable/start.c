@@ -26,10 +26,10 @@ enum
 };
 
 static const CommandOption start_options[] = {
-	[OPT_ID] = {"id", 'i', "ID", "instance id; it is made if there is none"},
+	[OPT_ID] = {"id", 'i', "ID", "instance id; by default a new one is generated"},
 	[OPT_AT] = {"at", 0, "TIME", "not before this time"},
 	[OPT_WAIT] = {"wait", 'w', NULL, "wait for the end, and print the output instead of the id"},
-	[OPT_TIMEOUT] = {"timeout", 't', "SECONDS", "with --wait: give up after so many seconds (exit code 1)"},
+	[OPT_TIMEOUT] = {"timeout", 't', "SECONDS", "with --wait: maximum time in seconds (exit code 1)"},
 	[OPT_TAGS] = {"tags", 0, "JSON", "an object of tags"},
 	[OPT_VERSION_OF] = {"code-version", 0, "VERSION", "version of the orchestration"},
 	[OPT_CONFLICT] = {"on-conflict", 0, "ACTION", "if an instance has the id: error, return or replace_finished"},

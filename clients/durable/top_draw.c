@@ -73,7 +73,7 @@ draw_head(Top *t, FILE *out, int width)
 	localtime_r(&now, &parts);
 	strftime(clock, sizeof(clock), "%H:%M:%S", &parts);
 	if (asprintf(&line, "durable top  %s  %s as %s%s", clock, value(t->counts, 0, 13), value(t->counts, 0, 14),
-				 t->is_paused ? "  PAUSED (p goes on)" : "") < 0)
+				 t->is_paused ? "  PAUSED (p continues)" : "") < 0)
 		abort();
 	fputs(print_code(STYLE_NAME, true), out);
 	table_cell(out, line, width, false, false);
@@ -169,7 +169,7 @@ top_help(Top *t)
 				"  /                  only ids that begin so, or a name\n"
 				"  f                  only failed instances, and back\n"
 				"  a                  all instances, and back\n"
-				"  p                  keep the screen as it is, and go on\n"
+				"  p                  pause and continue updates of the screen\n"
 				"  e                  send an event to the selected instance\n"
 				"  z r                suspend it, resume it\n"
 				"  t                  terminate it\n"

@@ -58,7 +58,7 @@ const Command command_queues = {
 const Command command_doctor = {
 	.name = "doctor", .arguments = "", .summary = "check the engine",
 	.details = "Checks the engine of the database. The exit code is 1 if a check finds something.\n"
-	"With -q, only what was found.\n",
+	"With -q, only the checks that fail.\n",
 	.least = 0, .most = 0, .options = no_options, .run = doctor_main
 };
 

@@ -27,7 +27,7 @@ enum
 };
 
 static const CommandOption wait_options[] = {
-	[OPT_TIMEOUT] = {"timeout", 't', "SECONDS", "give up after so many seconds (exit code 1)"},
+	[OPT_TIMEOUT] = {"timeout", 't', "SECONDS", "maximum time in seconds (exit code 1)"},
 	[OPT_ANY] = {"any", 0, NULL, "until one of them has ended, and not all"},
 	{0}
 };

@@ -47,7 +47,7 @@ static const CommandOption worker_options[] = {
 	[OPT_LEASE] = {"lease", 0, "SECONDS", "length of a lease; it is extended while the command runs (30)"},
 	[OPT_WORKER] = {"worker", 0, "NAME", "name in durable.leases (host:pid)"},
 	[OPT_TEXT] = {"text", 0, NULL, "the output is text and not JSON"},
-	[OPT_GRACE] = {"grace", 0, "SECONDS", "after SIGTERM, give the tasks back that still run then"},
+	[OPT_GRACE] = {"grace", 0, "SECONDS", "after SIGTERM, time after which unfinished tasks are given back"},
 	[OPT_UNTIL_EMPTY] = {"until-empty", 0, NULL, "exit when nothing is left to fetch"},
 	{0}
 };
@@ -80,7 +80,7 @@ const Command command_worker = {
 	"\n"
 	"  durable worker --queue mail --exec ./send_mail -j 4\n"
 	"\n"
-	"SIGTERM ends it when what runs is finished.\n",
+	"After SIGTERM it finishes the running commands and exits.\n",
 	.least = 0,
 	.most = 0,
 	.options = worker_options,
@@ -123,7 +123,7 @@ configure(Worker *w)
 	if (w->queue == NULL || (!args_has(args, OPT_EXEC) && !args_has(args, OPT_ACTIVITY)))
 	{
 		print_error("\"durable worker\" needs --queue, and --exec or --activity");
-		print_hint("\"durable worker --help\" tells how it is used.");
+		print_hint("\"durable worker --help\" shows the usage.");
 		return false;
 	}
 	if (!args_number(&command_worker, args, OPT_JOBS, 1, 1000, &w->max_jobs) ||

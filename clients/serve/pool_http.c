@@ -123,7 +123,7 @@ refuse(Waiting *waiting, const Outcome *outcome)
 	else if (strncmp(state, "57", 2) == 0 || strncmp(state, "53", 2) == 0 || strncmp(state, "40", 2) == 0 || strcmp(state, "55P03") == 0)
 	{
 		answer.status = 503;
-		message = "The database could not do the request in time.";
+		message = "The database did not answer the request in time.";
 	}
 	else
 	{

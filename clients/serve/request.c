@@ -75,7 +75,7 @@ request_handle(struct evhttp_request *req, void *arg)
 	}
 	if (!request_host_is_ours(req))
 	{
-		reply_message(req, 421, "This server does not go by that name. See the option --host.");
+		reply_message(req, 421, "The request has a host name that is not a name of this server. See the option --host.");
 		return;
 	}
 	if (!request_origin(req))

@@ -55,7 +55,7 @@ static const char help[] =
 "  --listen ADDRESS     address to listen on (default 127.0.0.1); others than loopback need --key or tokens\n"
 "  --port PORT          port (default 7071, or the next that is free)\n"
 "  --host NAME          a name by which clients may call this server, besides localhost and the address\n"
-"  --proxy              believe X-Forwarded-Proto, because a proxy in front sets it\n"
+"  --proxy              trust X-Forwarded-Proto, which a proxy in front sets\n"
 "gRPC, for programs with a Durable Task SDK (see docs/grpc.md):\n"
 "  --grpc ADDRESS:PORT  listen for gRPC; others than loopback need TLS, and hubs with tokens\n"
 "  --hubs FILE          task hubs: lines \"hub NAME ROLE QUEUE\" and \"token NAME SHA256\" (default: one hub, of --role)\n"
@@ -335,7 +335,7 @@ read_options(int argc, char **argv)
 	options.next_port = !port_given;
 	if (optind < argc)
 	{
-		complain("there is an argument too many: \"%s\"", argv[optind]);
+		complain("too many arguments (first is \"%s\")", argv[optind]);
 		exit(EXIT_USAGE);
 	}
 	if (options.key != NULL && strlen(options.key) < 16)
@@ -350,7 +350,7 @@ read_options(int argc, char **argv)
 	}
 	if (options.listen != NULL && !is_loopback(options.listen) && options.key == NULL && !options.require_token)
 	{
-		complain("others can reach %s: use --key or --require-token", options.listen);
+		complain("other hosts can reach address %s: use --key or --require-token", options.listen);
 		exit(EXIT_USAGE);
 	}
 	if (options.crash_command != NULL && options.listen != NULL && !is_loopback(options.listen))

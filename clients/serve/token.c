@@ -39,12 +39,12 @@ token_configure(void)
 		return true;
 	if (options.secret_file != NULL && options.public_key_file != NULL)
 	{
-		complain("--secret-file and --public-key exclude each other");
+		complain("--secret-file and --public-key cannot be used together");
 		return false;
 	}
 	if (options.audience == NULL)
 	{
-		complain("tokens need --audience");
+		complain("tokens require --audience");
 		return false;
 	}
 	file = fopen(name, "r");

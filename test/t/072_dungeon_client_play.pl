@@ -318,7 +318,7 @@ foreach my $case (
 	[ 2, 'no command', [], qr/^Usage: dungeon/m ],
 	[ 2, 'an unknown command', ['sleep'], qr/there is no command "sleep"/ ],
 	[ 2, 'an unknown option', ['--frobnicate'], qr/unrecognized option/ ],
-	[ 2, 'an argument too many', [ 'play', 'a', 'b' ], qr/one argument too many: "b"/ ],
+	[ 2, 'an argument too many', [ 'play', 'a', 'b' ], qr/too many arguments \(first is "b"\)/ ],
 	[ 2, 'an option of another command', [ 'play', '--since', '1' ], qr/--since is an option of "console"/ ],
 	[ 2, 'an option of another command', [ 'console', '--auto' ], qr/--auto is an option of "play"/ ],
 	[ 2, 'a number that is none', [ 'console', '--since', '1x' ], qr/not "1x"/ ],

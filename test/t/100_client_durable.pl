@@ -201,7 +201,7 @@ exits(2, undef, 'no command');
 exits(2, qr/no command "lost"/, 'a wrong command', 'lost');
 exits(2, undef, 'a wrong option', 'list', '--wrong');
 exits(2, qr/missing: ID NAME/, 'a missing argument', 'event', 'x');
-exits(2, qr/too many: "z"/, 'an argument too many', 'history', 'y', 'z');
+exits(2, qr/too many arguments \(first is "z"\)/, 'an argument too many', 'history', 'y', 'z');
 exits(3, qr/"durable" is not installed in database "without".*CREATE EXTENSION/s, 'no extension', '-d', $node->connstr('without'), 'list');
 exits(3, qr/permission denied.*grant_usage\('nobody_here'\)/s, 'no privilege', '-d', $node->connstr('postgres') . ' user=nobody_here', 'list');
 exits(4, qr/error/, 'no server', '-h', "$dir/nowhere", 'list');

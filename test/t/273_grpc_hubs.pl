@@ -33,7 +33,7 @@ foreach my $case (
 	[ 'cleartext for others', qr/--tls-certificate/, '--grpc', '0.0.0.0:0' ],
 	[ 'TLS for others, without tokens', qr/needs a token/, '--grpc', '0.0.0.0:0', @tls ],
 	[ 'a hub without tokens for others', qr/needs a token/, '--grpc', '0.0.0.0:0', '--hubs', "$tmp/open", @tls ],
-	[ 'a certificate without a key', qr/need each other/, '--grpc', 'localhost:0', '--tls-certificate', "$tmp/cert.pem" ],
+	[ 'a certificate without a key', qr/must be used together/, '--grpc', 'localhost:0', '--tls-certificate', "$tmp/cert.pem" ],
 	[ 'a certificate that is none', qr/could not use the certificate/, '--grpc', 'localhost:0', '--tls-certificate', "$tmp/hubs", '--tls-key', "$tmp/key.pem" ],
 	[ 'a file of hubs that is not there', qr/could not open/, '--grpc', 'localhost:0', '--hubs', "$tmp/none" ],
 	[ 'a token that is no SHA-256', qr/line 2 of/, '--grpc', 'localhost:0', '--hubs', "$tmp/bad" ],

@@ -275,7 +275,7 @@ deadline(evutil_socket_t fd, short events, void *arg)
 	if (call->gone != NULL)
 		call->gone(call);
 	call->gone = NULL;
-	call_finish(call, GRPC_DEADLINE_EXCEEDED, "The time that the client gave has passed.");
+	call_finish(call, GRPC_DEADLINE_EXCEEDED, "The deadline of the request has passed.");
 	call_release(call);
 }
 

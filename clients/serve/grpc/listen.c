@@ -69,19 +69,19 @@ grpc_configure(void)
 		return false;
 	if ((grpc_options.certificate == NULL) != (grpc_options.key == NULL))
 	{
-		complain("--tls-certificate and --tls-key need each other");
+		complain("--tls-certificate and --tls-key must be used together");
 		return false;
 	}
 	if (grpc_options.certificate != NULL && (tls = load_tls()) == NULL)
 		return false;
 	if (!is_loopback() && tls == NULL && !grpc_options.cleartext)
 	{
-		complain("others can reach %s: use --tls-certificate, or --cleartext if a proxy is in front", grpc_options.address);
+		complain("other hosts can reach address %s: use --tls-certificate, or --cleartext if a proxy is in front", grpc_options.address);
 		return false;
 	}
 	if (!is_loopback() && grpc_options.client_ca == NULL && !hubs_need_tokens())
 	{
-		complain("others can reach %s: every hub of --hubs needs a token, or use --tls-client-ca", grpc_options.address);
+		complain("other hosts can reach address %s: every hub of --hubs needs a token, or use --tls-client-ca", grpc_options.address);
 		return false;
 	}
 	return true;

@@ -301,7 +301,7 @@ replaced(const Outcome *outcome, void *arg)
 	else if (json.at != NULL && (instance_id = json_member_text(json, "instance_id")) != NULL)
 		answer(start, instance_id);
 	else if (now_seconds() - start->since > REPLACE_SECONDS)
-		call_finish(start->call, GRPC_FAILED_PRECONDITION, "The instance of that id was told to terminate, and has not ended in %d s.", REPLACE_SECONDS);
+		call_finish(start->call, GRPC_FAILED_PRECONDITION, "The instance with that id was asked to terminate, but has not ended within %d s.", REPLACE_SECONDS);
 	/* A client that is gone does not wait for the second half. */
 	else if (start->call->connection != NULL && !start->call->is_finished &&
 			 event_base_once(base, -1, EV_TIMEOUT, replace, start, &pause) == 0)
