@@ -56,6 +56,11 @@ is_mine(const FlightReport *report)
 	return OidIsValid(report->database) && report->database == MyDatabaseId;
 }
 
+/*
+ * A report of a task holds its instance, too.  If the commit that added the task was
+ * asynchronous and is lost, the crash counts for the instance, which would otherwise add
+ * the task again without the count.
+ */
 bool
 durable_report_holds_instance(int64 key)
 {
@@ -82,8 +87,8 @@ is_held(int64 id, bool is_task)
 	{
 		const FlightReport *report = &file->reports[i];
 
-		held = is_mine(report) && (report->run.kind == FLIGHT_TASK) == is_task &&
-			(is_task ? report->run.task_id : report->run.key) == id;
+		held = is_mine(report) &&
+			(is_task ? report->run.kind == FLIGHT_TASK && report->run.task_id == id : report->run.key == id);
 	}
 	SpinLockRelease(&durable_shared->report_mutex);
 	return held;

@@ -14,6 +14,8 @@ synchronous_commit = off
 wal_writer_delay = 10s
 wal_writer_flush_after = 1GB
 durable.max_workers = 4
+max_prepared_transactions = 1
+durable.retention = '1000 days'
 log_line_prefix = '%m [%p] %b '
 CONF
 my $library = compile_library('crashing');
@@ -46,6 +48,7 @@ contained('inline', 'try', '"inline"', qr/^(Completed failed with 57P02|Suspende
 contained('task', 'try', '"task"', qr/^(Completed failed with 57P02|Suspended)$/);
 contained('task after steps', 'after_steps', '"task"', qr/^(Completed failed with 57P02|Suspended)$/);
 contained('turn', 'in_turn', '1', qr/^Suspended$/);
+not_before_the_count();
 $node->stop('fast');
 done_testing();
 
@@ -54,11 +57,19 @@ sub contained
 {
 	my ($id, $orchestration, $input, $expected) = @_;
 	my $before = crashes();
-	my $deadline = time + 180;
-	my $status = '';
 
 	# The start alone is on disk. The first crash may come before the session has ended.
 	eval { $node->safe_psql('postgres', "SET synchronous_commit = on; SELECT durable.start('$orchestration', '$input'::jsonb, '$id')"); };
+	ended_after_two($id, $before, $expected);
+	return;
+}
+
+sub ended_after_two
+{
+	my ($id, $before, $expected) = @_;
+	my $deadline = time + 180;
+	my $status = '';
+
 	while (crashes() - $before <= 4 && time < $deadline)
 	{
 		# The server may be just down.
@@ -68,6 +79,27 @@ sub contained
 	}
 	like($status, $expected, "$id: its crashes are counted");
 	is(crashes() - $before, 2, "$id: there are two");
+	return;
+}
+
+# not_before_the_count(): the coordinator counts late. Until it has, neither the task runs again, nor does its instance add
+# it again if it is lost. A prepared transaction has a lock, also after the crash, for which the coordinator waits in its
+# step of retention.
+sub not_before_the_count
+{
+	my $before = crashes();
+
+	$node->safe_psql('postgres', "BEGIN; LOCK TABLE durable.finished; PREPARE TRANSACTION 'late'");
+	eval { $node->safe_psql('postgres', q{SET synchronous_commit = on; SELECT durable.start('try', '"task"'::jsonb, 'late')}); };
+	for (my $i = 0; $i < 1800 && crashes() == $before; $i++) { sleep 0.1; }
+	$node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+		WHERE NOT l.granted AND a.backend_type = 'durable coordinator'});
+	note($node->safe_psql('postgres', q{SELECT count(*) FROM durable.task_queue t JOIN durable.instance i USING (key) WHERE i.instance_id = 'late'}),
+		' tasks after the crash');
+	sleep 1;
+	is(crashes() - $before, 1, 'late: nothing of it runs before the crash has been counted');
+	$node->safe_psql('postgres', q{ROLLBACK PREPARED 'late'});
+	ended_after_two('late', $before, qr/^(Completed failed with 57P02|Suspended)$/);
 	return;
 }
 
