@@ -12,7 +12,8 @@ use Time::HiRes qw(sleep time);
 
 my $EVENTS = 10_000;
 
-my $node = new_node('main', conf => "durable.max_workers = 2\n");
+# See 200_chaos_kill.pl for max_crashes.
+my $node = new_node('main', conf => "durable.max_workers = 2\ndurable.max_crashes = 1000\n");
 $node->start;
 create_durable($node, 'postgres');
 $node->safe_psql('postgres', <<"SQL");
