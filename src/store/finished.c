@@ -61,18 +61,18 @@ static DurableWritable finished = {
 
 /*
  * Timers need no deletion here: they have no index by key, and the end of an instance
- * deletes its timers.  An entry of several instances is deleted with the last one of
- * them.  (Two transactions that delete the last ones at the same time leave the entry,
- * because neither sees the deletions of the other.  delete_gone_entries finds it.)
+ * deletes its timers.  asked: it is in $1, and not only a child of one in $1.  The result
+ * has the owners, names and times of those that were deleted, of which other statements
+ * find the entries in durable.finished.
  */
 #define DELETE_INSTANCES(lock) \
-	"WITH RECURSIVE family (key) AS (" \
-	"  SELECT k FROM pg_catalog.unnest($1) k" \
+	"WITH RECURSIVE family (key, asked) AS (" \
+	"  SELECT k, true FROM pg_catalog.unnest($1) k" \
 	"  UNION" \
-	"  SELECT c.key FROM family f JOIN durable.instance c ON c.parent_key = f.key" \
+	"  SELECT c.key, false FROM family f JOIN durable.instance c ON c.parent_key = f.key" \
 	"  WHERE c.status IN ('C', 'F', 'T'))," \
-	" victim AS (SELECT i.key, i.owner, i.name, i.completed_at" \
-	"  FROM family f JOIN durable.instance i ON i.key = f.key" \
+	" victim AS (SELECT i.key, i.owner, i.name, i.completed_at, f.asked" \
+	"  FROM (SELECT key, pg_catalog.bool_or(asked) AS asked FROM family GROUP BY key) f JOIN durable.instance i ON i.key = f.key" \
 	"  WHERE i.status IN ('C', 'F', 'T') FOR UPDATE OF i" lock ")," \
 	" events AS (DELETE FROM durable.history h USING victim v WHERE h.key = v.key)," \
 	" messages AS (DELETE FROM durable.inbox m USING victim v WHERE m.owner = v.owner AND m.key = v.key)," \
@@ -83,17 +83,33 @@ static DurableWritable finished = {
 	" waiting AS (SELECT q.key, q.id FROM victim v JOIN durable.queued_task q ON q.key = v.key" \
 	"  FOR UPDATE OF q SKIP LOCKED)," \
 	" queued AS (DELETE FROM durable.queued_task q USING waiting w WHERE q.key = w.key AND q.id = w.id)," \
-	" emptied AS (SELECT e.ctid AS place FROM durable.finished e" \
-	"  WHERE (e.owner, e.name, e.completed_at) IN (SELECT v.owner, v.name, v.completed_at FROM victim v)" \
-	"  AND NOT EXISTS (SELECT FROM pg_catalog.unnest(e.key || e.others) k JOIN durable.instance i ON i.key = k" \
-	"   WHERE i.key NOT IN (SELECT v.key FROM victim v))" \
-	"  FOR UPDATE OF e SKIP LOCKED)," \
-	" entries AS (DELETE FROM durable.finished e USING emptied d WHERE e.ctid = d.place)," \
-	" gone AS (DELETE FROM durable.instance i USING victim v WHERE i.key = v.key RETURNING i.key, i.owner, i.name, i.handler, i.status)," \
+	" gone AS (DELETE FROM durable.instance i USING victim v WHERE i.key = v.key" \
+	"  RETURNING i.key, i.owner, i.name, i.handler, i.status, v.asked)," \
 	" counted AS (INSERT INTO durable.tally (owner, name, handler, status, range, n)" \
 	"  SELECT owner, name, handler, status, key >> " CppAsString2(TALLY_RANGE_BITS) ", - pg_catalog.count(*)" \
 	"  FROM gone GROUP BY 1, 2, 3, 4, 5)" \
-	" SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE key = ANY ($1)) FROM gone"
+	" SELECT (SELECT pg_catalog.count(*) FROM gone), (SELECT pg_catalog.count(*) FROM gone WHERE asked)," \
+	"  pg_catalog.array_agg(k.owner), pg_catalog.array_agg(k.name), pg_catalog.array_agg(k.completed_at)" \
+	" FROM (SELECT DISTINCT owner::oid, name, completed_at FROM victim) k"
+
+/*
+ * Deletes the entries whose last instances have just been deleted.  It is a statement of
+ * its own, so that it does not see these instances: to look them up in a list would take
+ * a time that grows with the square of their number.  (Two transactions that delete the
+ * last ones at the same time leave the entry, because neither sees the deletions of the
+ * other.  delete_gone_entries finds it.)
+ */
+static DurableSql delete_empty_entries = {
+	.text = "WITH emptied AS (SELECT e.ctid AS place"
+	"  FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3)) k (owner, name, completed_at)"
+	"  JOIN durable.finished e"
+	"   ON e.owner = k.owner AND e.name = k.name COLLATE \"C\" AND e.completed_at = k.completed_at"
+	"  WHERE NOT EXISTS (SELECT FROM pg_catalog.unnest(e.key || e.others) k JOIN durable.instance i ON i.key = k)"
+	"  FOR UPDATE OF e SKIP LOCKED)"
+	" DELETE FROM durable.finished e USING emptied d WHERE e.ctid = d.place",
+	.nargs = 3,
+	.argtypes = {OIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID}
+};
 
 static DurableSql delete_entry = {
 	.text = "DELETE FROM durable.finished WHERE owner = $1 AND name = $2 AND completed_at = $3 AND key = $4",
@@ -238,15 +254,29 @@ int64
 durable_finished_delete(const int64 *keys, int nkeys, bool waits, int64 *asked_for)
 {
 	Datum	   *datums = palloc(nkeys * sizeof(Datum));
-	Datum		values[1];
+	Datum		values[3];
+	SPITupleTable *result;
+	int64		deleted;
 
 	for (int i = 0; i < nkeys; i++)
 		datums[i] = Int64GetDatum(keys[i]);
 	values[0] = durable_columns_array(datums, NULL, nkeys, INT8OID);
+	pfree(datums);
 	durable_sql_run(waits ? &delete_or_wait : &delete_or_skip, values, NULL, false, 0);
+	result = SPI_tuptable;
+	deleted = durable_sql_int8(0, 1);
 	if (asked_for != NULL)
 		*asked_for = durable_sql_int8(0, 2);
-	return durable_sql_int8(0, 1);
+	if (deleted > 0)
+	{
+		bool		isnull;
+
+		for (int i = 0; i < lengthof(values); i++)
+			values[i] = durable_sql_datum(0, 3 + i, &isnull);
+		durable_sql_run(&delete_empty_entries, values, NULL, false, 0);
+	}
+	SPI_freetuptable(result);
+	return deleted;
 }
 
 int64
