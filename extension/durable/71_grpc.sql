@@ -261,27 +261,30 @@ BEGIN
 END;
 $$;
 
--- In messages of some hundred events.
+-- In messages of at most 500 events, and 256 kB or one event.
 CREATE FUNCTION durable.grpc_history(request jsonb) RETURNS SETOF jsonb
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
+    most CONSTANT bigint := 256 * 1024 * 1024;
     present durable.instance_state;
+    events refcursor;
+    event record;
+    chunk jsonb[];
+    n integer := 0;
+    bytes bigint := 0;
+    sent bigint := 0;
 BEGIN
     SELECT * INTO present FROM durable.instance_states(ARRAY[request ->> 'instance_id'], false) LIMIT 1;
     IF present.instance_id IS NULL THEN
         RETURN;
     ELSIF present.is_external THEN
-        RETURN QUERY
-            SELECT jsonb_build_object('events', jsonb_agg(to_jsonb(e) ORDER BY e.n))
-            FROM durable.external_history(present.instance_id) AS e GROUP BY e.n / 500 ORDER BY e.n / 500;
-        RETURN;
-    END IF;
-    RETURN QUERY
-        SELECT jsonb_build_object('events', jsonb_agg(e.event ORDER BY e.seq))
-        FROM (SELECT h.seq, jsonb_build_object(
+        OPEN events FOR SELECT to_jsonb(e) AS event FROM durable.external_history(present.instance_id) AS e ORDER BY e.n;
+    ELSE
+        OPEN events FOR
+            SELECT jsonb_build_object(
                   'type', CASE h.event_type WHEN 'ExecutionFailed' THEN 'ExecutionCompleted' ELSE h.event_type END,
                   'event_id', CASE WHEN h.event_type IN ('TaskScheduled', 'SubOrchestrationInstanceCreated', 'TimerCreated', 'EventSent', 'EntityOperationCalled',
                                                          'EntityOperationSignaled', 'EntityLockRequested', 'EntityUnlockSent') THEN h.task::integer ELSE -1 END,
@@ -297,10 +300,27 @@ BEGIN
                   'instance_id', CASE h.event_type WHEN 'ExecutionStarted' THEN request ->> 'instance_id'
                                                    ELSE coalesce(h.detail ->> 'id', h.detail ->> 'instance_id') END,
                   'due_at', (h.detail ->> 'fire_at')::timestamptz) AS event
-              FROM durable.history(present.instance_id) AS h
-              WHERE h.seq IS NOT NULL) AS e
-        GROUP BY e.seq / 500
-        ORDER BY e.seq / 500;
+            FROM durable.history(present.instance_id) AS h WHERE h.seq IS NOT NULL ORDER BY h.seq;
+    END IF;
+    LOOP
+        FETCH events INTO event;
+        IF n > 0 AND (NOT FOUND OR n = 500 OR bytes + pg_column_size(event.event) > 262144) THEN
+            RETURN NEXT jsonb_build_object('events', to_jsonb(chunk));
+            chunk := '{}';
+            sent := sent + bytes;
+            n := 0;
+            bytes := 0;
+        END IF;
+        EXIT WHEN NOT FOUND;
+        IF sent > most THEN
+            RAISE EXCEPTION USING ERRCODE = 'program_limit_exceeded', MESSAGE = format('the history of instance "%s" is larger than 256 MB', present.instance_id),
+                HINT = 'Read it in SQL: durable.history() and durable.external_history().';
+        END IF;
+        chunk[n + 1] := event.event;
+        n := n + 1;
+        bytes := bytes + pg_column_size(event.event);
+    END LOOP;
+    CLOSE events;
 END;
 $$;
 

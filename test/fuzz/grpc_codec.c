@@ -21,11 +21,13 @@
 
 static const ProtoMessage *const both_ways[] = {
 	&message_instance, &message_instances, &message_history_chunk, &message_work_item, &message_entity, &message_entities,
-	&message_ids, &message_purged, &message_cleaned
+	&message_ids, &message_purged, &message_cleaned, &message_instance_id, &message_unterminated, &message_health
 };
 static const ProtoMessage *const requests[] = {
 	&message_create_instance, &message_query, &message_list_ids, &message_purge, &message_get_work_items, &message_orchestrator_response,
-	&message_activity_response, &message_entity_result, &message_terminate, &message_signal_entity, &message_query_entities
+	&message_activity_response, &message_entity_result, &message_terminate, &message_signal_entity, &message_query_entities,
+	&message_get_instance, &message_raise_event, &message_with_reason, &message_restart, &message_stream_history, &message_skip_terminations,
+	&message_abandon, &message_get_entity, &message_clean_entities, &message_health_check, &message_empty
 };
 
 #define LENGTH(array)	(sizeof(array) / sizeof((array)[0]))

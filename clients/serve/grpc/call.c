@@ -8,7 +8,7 @@
  * States of the answer: nothing; headers; messages; finished.  A call that is finished
  * before it has sent anything is one block of headers.
  *
- * Owns: the number of bytes that all requests have in memory.
+ * Owns: the number of bytes that all requests have in memory, and all answers of a hub that have not been sent.
  * Called by: h2.c, and the handlers of RPCs.
  * Memory: a Call lives as long as its stream, and as long as somebody keeps it: a job of the pool does.
  */
@@ -24,11 +24,14 @@
 #define MAX_HEADERS			(16 * 1024)
 #define FRAME_HEADER		5
 #define MOST_BUFFERED		((size_t) 4 * (size_t) grpc_options.max_message * 1024 * 1024)
+#define SMALL_ANSWER		(64 * 1024)
 #define LONGEST_MESSAGE		2000	/* of a status */
 #define LONGEST_TIMEOUT		(366.0 * 86400)
 
 static size_t buffered;
+static size_t unsent;
 
+static void count_output(Call *call, ptrdiff_t bytes);
 static void take_header(char **place, const char *value, size_t length);
 static bool parse_timeout(const char *value, size_t length, double *seconds);
 static void deadline(evutil_socket_t fd, short events, void *arg);
@@ -63,6 +66,7 @@ call_release(Call *call)
 	stop_reading(call);
 	if (call->timer != NULL)
 		event_free(call->timer);
+	count_output(call, -(ptrdiff_t) call_output(call));
 	evbuffer_free(call->output);
 	free(call->path);
 	free(call->authorization);
@@ -77,6 +81,43 @@ size_t
 call_output(const Call *call)
 {
 	return evbuffer_get_length(call->output);
+}
+
+/* Takes bytes of the answer that are about to be sent; how many. */
+int
+call_take_output(Call *call, void *bytes, size_t size)
+{
+	int			n = evbuffer_remove(call->output, bytes, size);
+
+	if (n > 0)
+		count_output(call, -n);
+	return n;
+}
+
+static void
+count_output(Call *call, ptrdiff_t bytes)
+{
+	if (call->hub != NULL)
+		call->hub->unsent += (size_t) bytes;
+	unsent += (size_t) bytes;
+}
+
+size_t
+hub_most_unsent(void)
+{
+	return MOST_BUFFERED;
+}
+
+bool
+hub_lacks_room(const Hub *hub, size_t size)
+{
+	return size > SMALL_ANSWER && hub->unsent + size > MOST_BUFFERED;
+}
+
+size_t
+calls_unsent(void)
+{
+	return unsent;
 }
 
 size_t
@@ -307,6 +348,7 @@ call_send(Call *call, const void *message, size_t length)
 		call->sent_at = now_seconds();
 	evbuffer_add(call->output, header, sizeof(header));
 	evbuffer_add(call->output, message, length);
+	count_output(call, (ptrdiff_t) (sizeof(header) + length));
 	if (!call->has_headers)
 	{
 		call->has_headers = true;

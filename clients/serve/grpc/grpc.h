@@ -61,6 +61,7 @@ typedef struct Rpc
 extern Rpc rpcs[];				/* ends with a NULL name */
 extern Rpc *rpc_find(const char *path);
 extern GrpcStatus rpc_status(const char *sqlstate);
+extern void rpc_refuse_large(Call *call);	/* see hub_lacks_room */
 extern void rpc_fail(Call *call, const Outcome *outcome);
 extern bool rpc_send(Call *call, const ProtoMessage *message, const char *json, size_t length);
 extern const Statement rpc_statement;	/* the RPC's name, the queue, the request as JSON -> answers as JSON */
@@ -76,6 +77,7 @@ struct Hub
 	struct HubWork *work;		/* of work.c; NULL: nobody has worked for it yet */
 	struct HubWaits *waits;		/* of waits.c */
 	struct HubStarts *starts;	/* of starts.c */
+	size_t		unsent;			/* bytes of answers that its clients have not been sent yet */
 };
 
 extern bool hubs_configure(void);	/* false: the user has been told */
@@ -131,7 +133,11 @@ extern void call_closed(Call *call);
 extern void call_send(Call *call, const void *message, size_t length);
 extern void call_finish(Call *call, GrpcStatus status, const char *format,...) __attribute__((format(printf, 3, 4)));
 extern size_t call_output(const Call *call);	/* bytes that wait to be sent */
+extern int	call_take_output(Call *call, void *bytes, size_t size);
 extern size_t calls_buffered(void);	/* bytes of requests of all calls */
+extern size_t calls_unsent(void);	/* bytes of answers of all calls that wait to be sent */
+extern size_t hub_most_unsent(void);	/* bytes of answers of a hub that may wait to be sent */
+extern bool hub_lacks_room(const Hub *hub, size_t size);	/* for an answer of that size; small ones always find it */
 
 /* --- h2.c --- */
 extern void h2_accept(struct bufferevent *bev, const char *address, bool is_tls);

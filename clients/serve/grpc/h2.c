@@ -509,7 +509,7 @@ read_output(nghttp2_session *session, int32_t stream, uint8_t *bytes, size_t siz
 			nghttp2_data_source *source, void *arg)
 {
 	Call	   *call = source->ptr;
-	int			length = evbuffer_remove(call->output, bytes, size);
+	int			length = call_take_output(call, bytes, size);
 	char		status[12];
 	char		message[6100];
 	nghttp2_nv	headers[2];

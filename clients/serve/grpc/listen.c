@@ -309,6 +309,7 @@ grpc_metrics(struct evbuffer *out)
 	GAUGE("durable_grpc_streams", "Calls that are being answered.", h2_streams());
 	GAUGE("durable_grpc_waiting_clients", "Clients that wait for an instance.", waits_count());
 	GAUGE("durable_grpc_request_bytes", "Bytes of requests in memory.", calls_buffered());
+	GAUGE("durable_grpc_answer_bytes", "Bytes of answers that clients have not read yet.", calls_unsent());
 	evbuffer_add_printf(out, "# HELP durable_grpc_connections_refused_total Connections of gRPC clients that were refused.\n"
 						"# TYPE durable_grpc_connections_refused_total counter\ndurable_grpc_connections_refused_total %llu\n",
 						(unsigned long long) refused);

@@ -113,8 +113,12 @@ answered(const Outcome *outcome, void *arg)
 		rpc_fail(call, outcome);
 	else
 	{
+		/* Only an answer to a request that has changed nothing can be refused. */
 		for (int i = 0; i < PQntuples(outcome->rows) && !call->is_finished; i++)
-			rpc_send(call, call->rpc->answer, PQgetvalue(outcome->rows, i, 0), (size_t) PQgetlength(outcome->rows, i, 0));
+			if (call->rpc->is_read && hub_lacks_room(call->hub, (size_t) PQgetlength(outcome->rows, i, 0)))
+				rpc_refuse_large(call);
+			else
+				rpc_send(call, call->rpc->answer, PQgetvalue(outcome->rows, i, 0), (size_t) PQgetlength(outcome->rows, i, 0));
 		call_finish(call, GRPC_OK, "%s", "");
 	}
 	call_release(call);
@@ -137,6 +141,12 @@ rpc_send(Call *call, const ProtoMessage *message, const char *json, size_t lengt
 	}
 	buffer_free(&data);
 	return problem == NULL;
+}
+
+void
+rpc_refuse_large(Call *call)
+{
+	call_finish(call, GRPC_RESOURCE_EXHAUSTED, "Clients of this hub have asked for more than they read. Small answers are still given.");
 }
 
 /* --- errors ---------------------------------------------------------------------------------------------- */

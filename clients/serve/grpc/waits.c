@@ -51,8 +51,14 @@ typedef struct Look
 	Wait	   *waits[MOST_AT_A_TIME];
 } Look;
 
+/* At most 64 MB and one answer at a time; the others come with the next look. */
 static const Statement waits_statement = {
-	"waits", "SELECT s.n, durable.grpc_instance(s, ($3::pg_catalog.bool[])[s.n]) FROM durable.instance_states($1, true, $2) AS s", 3
+	"waits",
+	"SELECT w.n, w.answer FROM (SELECT s.n, i.answer, pg_catalog.sum(pg_catalog.pg_column_size(i.answer)) "
+	"OVER (ORDER BY s.n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes "
+	"FROM durable.instance_states($1, true, $2) AS s, "
+	"LATERAL (SELECT durable.grpc_instance(s, ($3::pg_catalog.bool[])[s.n]) AS answer OFFSET 0) AS i) AS w "
+	"WHERE w.bytes IS NULL OR w.bytes < 67108864", 3
 };
 
 static int	nwaits;
@@ -323,7 +329,9 @@ answer(Wait *wait, PGresult *rows, int row)
 	if (call == NULL)
 		return;
 	wait->call = NULL;
-	if (rpc_send(call, call->rpc->answer, PQgetvalue(rows, row, 1), (size_t) PQgetlength(rows, row, 1)))
+	if (hub_lacks_room(call->hub, (size_t) PQgetlength(rows, row, 1)))
+		rpc_refuse_large(call);
+	else if (rpc_send(call, call->rpc->answer, PQgetvalue(rows, row, 1), (size_t) PQgetlength(rows, row, 1)))
 		call_finish(call, GRPC_OK, "%s", "");
 	call_release(call);
 }

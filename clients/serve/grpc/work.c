@@ -23,6 +23,7 @@
 #define FETCH_PAUSE_US		2000
 #define MOST_IN_VAIN		3		/* other gateways may be faster */
 #define MOST_OUTPUT			(4 * 1024 * 1024)	/* of a stream, before it gets more */
+#define LEAST_OUTPUT		(64 * 1024)
 
 /* What is different for the kinds of work. */
 typedef struct KindOfWork
@@ -85,6 +86,7 @@ static void stream_gone(Call *call);
 static void session_changed(void *arg, bool is_ready);
 static void has_queue(const Outcome *outcome, void *arg);
 static void fetch(HubWork *work, WorkKind kind);
+static size_t most_output(const HubWork *work);
 static int	room(const HubWork *work, WorkKind kind);
 static bool names_of(const HubWork *work, WorkKind kind, Buffer *array);
 static void fetched_turns(const Outcome *outcome, void *arg);
@@ -248,12 +250,26 @@ fetch(HubWork *work, WorkKind kind)
 static int
 room(const HubWork *work, WorkKind kind)
 {
+	size_t		most = most_output(work);
 	int			n = 0;
 
 	for (const WorkStream *stream = work->streams; stream != NULL; stream = stream->next)
-		if (filter_wants_kind(stream->filter, kind) && stream->out[kind] < stream->limit[kind] && call_output(stream->call) < MOST_OUTPUT)
+		if (filter_wants_kind(stream->filter, kind) && stream->out[kind] < stream->limit[kind] && call_output(stream->call) < most)
 			n += stream->limit[kind] - stream->out[kind];
 	return n;
+}
+
+/* What a stream may have that its worker has not read: all of them together what the answers of a hub may have. */
+static size_t
+most_output(const HubWork *work)
+{
+	size_t		n = 1;
+	size_t		share;
+
+	for (const WorkStream *stream = work->streams; stream != NULL; stream = stream->next)
+		n++;
+	share = hub_most_unsent() / n;
+	return share > MOST_OUTPUT ? MOST_OUTPUT : share < LEAST_OUTPUT ? LEAST_OUTPUT : share;
 }
 
 /* false: all names. */
@@ -385,17 +401,23 @@ hand_out(HubWork *work, WorkKind kind, PGresult *rows, int row)
 	buffer_free(&data);
 }
 
-/* The one with the most room. */
+/* The one with the most room, of those whose workers read what they get, if there are any. */
 static WorkStream *
 stream_for(HubWork *work, WorkKind kind, const char *name, const char *version)
 {
+	size_t		most = most_output(work);
 	WorkStream *best = NULL;
+	WorkStream *slow = NULL;
 
 	for (WorkStream *stream = work->streams; stream != NULL; stream = stream->next)
+	{
+		WorkStream **place = call_output(stream->call) < most ? &best : &slow;
+
 		if (stream->out[kind] < stream->limit[kind] && filter_accepts(stream->filter, kind, name, version) &&
-			(best == NULL || stream->limit[kind] - stream->out[kind] > best->limit[kind] - best->out[kind]))
-			best = stream;
-	return best;
+			(*place == NULL || stream->limit[kind] - stream->out[kind] > (*place)->limit[kind] - (*place)->out[kind]))
+			*place = stream;
+	}
+	return best != NULL ? best : slow;
 }
 
 static bool
