@@ -2,7 +2,7 @@
  *
  * work_fetch.c
  *		What durable.fetch_work, fetch_turns and fetch_entities have in common: the arguments, and
- *		the wait for another fetch from the same limited queue.
+ *		the short wait for another transaction that is taking from the queue or ending its leases.
  *
  * Owns:	nothing
  * Called by: work_api.c, turn_api.c, entity_work_api.c
@@ -26,6 +26,13 @@
 
 /* A fetch waits for this time for the commit of another one from the same limited queue. */
 #define BUSY_WAIT_US		(1000 * 1000)
+
+/*
+ * A fetch that finds nothing waits for this time if leases had expired: another transaction,
+ * that of the coordinator as a rule, is just ending them, and its commit makes the tasks ready.
+ */
+#define DUE_WAIT_US			(250 * 1000)
+
 #define BUSY_STEP_US		2000
 
 List *
@@ -68,7 +75,7 @@ durable_work_fetch(FunctionCallInfo fcinfo, QueuedWanted * wanted, const char *f
 		wanted->now = durable_clock_now();
 		wanted->until = wanted->now + lease;
 		tasks = durable_lease_take(wanted, &busy);
-		if (!busy || waited >= BUSY_WAIT_US)
+		if (tasks != NIL || waited >= (busy ? BUSY_WAIT_US : wanted->was_due ? DUE_WAIT_US : 0))
 			return tasks;
 		CHECK_FOR_INTERRUPTS();
 		pg_usleep(BUSY_STEP_US);

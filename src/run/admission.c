@@ -112,7 +112,7 @@ step(TimestampTz *next, bool *busy)
 	{
 		TimestampTz due;
 
-		durable_lease_expire(lfirst(cell), now);
+		(void) durable_lease_expire(lfirst(cell), now);
 		due = durable_queued_next(lfirst(cell));
 		*next = Min(*next, Max(due, now + BUSY_US));
 	}

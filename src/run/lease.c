@@ -55,9 +55,10 @@ durable_lease_take(QueuedWanted * wanted, bool *busy)
 	bool		is_limited;
 
 	*busy = false;
+	wanted->was_due = false;
 	if (!durable_queue_read(wanted->queue, &queue) || queue.is_paused)
 		return NIL;
-	durable_lease_expire(wanted->queue, wanted->now);
+	wanted->was_due = durable_lease_expire(wanted->queue, wanted->now);
 	is_limited = durable_queue_is_limited(&queue);
 	if (is_limited)
 	{
@@ -148,18 +149,19 @@ durable_lease_available(QueuedWanted * wanted, TimestampTz *next)
 
 /* --- the end of leases -------------------------------------------------------------------- */
 
-void
+bool
 durable_lease_expire(const char *queue, TimestampTz now)
 {
 	List	   *tasks;
 	ListCell   *cell;
 
 	if (durable_queued_next(queue) > now)
-		return;
+		return false;
 	durable_queued_promote(queue, now);
 	tasks = durable_queued_expired(queue, now, EXPIRED_LIMIT);
 	foreach(cell, tasks)
 		end_lease(lfirst(cell), now);
+	return true;
 }
 
 static void

@@ -18,8 +18,11 @@ extern List *durable_lease_take(QueuedWanted * wanted, bool *busy);
 /* Is there a task to take?  If not, *next is when that may change, unless a commit wakes the session before. */
 extern bool durable_lease_available(QueuedWanted * wanted, TimestampTz *next);
 
-/* Makes delayed tasks ready that are due, and ends leases that have expired. */
-extern void durable_lease_expire(const char *queue, TimestampTz now);
+/*
+ * Makes delayed tasks ready that are due, and ends leases that have expired.  Returns whether
+ * there were any, including those that another transaction has locked.
+ */
+extern bool durable_lease_expire(const char *queue, TimestampTz now);
 
 /*
  * The attempt, whose row is locked, has failed.  Schedules another attempt according to the

@@ -76,6 +76,7 @@ typedef struct QueuedWanted
 	int64		session;		/* turns: the session with which the lease ends; 0: none */
 	TimestampTz now;
 	TimestampTz until;			/* end of the lease; DT_NOEND: it has none */
+	bool		was_due;		/* result: leases had expired, or delayed tasks were due */
 }			QueuedWanted;
 
 /* All of these connect to SPI themselves. */

@@ -111,5 +111,37 @@ like($err, qr/WF008/, 'the first one is told');
 is($node->safe_psql('postgres', "SELECT durable.complete_tasks(ARRAY['$second'])"), '1', 'the second one completes it');
 ok($node->poll_query_until('postgres', "SELECT runtime_status = 'Completed' FROM durable.status('free')"), 'once');
 
+# A transaction that is just ending the lease hides the task. The coordinator does that, and is paused, so that another session
+# is in its place for a tenth of a second. The times tell whether the fetch began meanwhile; if not, there is another try.
+$node->safe_psql('postgres', q(SELECT durable.start('fan', '{"name": "free", "n": 1}'::jsonb, 'late')));
+$node->poll_query_until('postgres', "SELECT ready = 1 FROM durable.queues WHERE name = 'free'") or die 'the task is not there';
+$node->safe_psql('postgres', 'SELECT durable.pause()');
+my $found;
+for (my $try = 0; $try < 20 && !defined $found; $try++)
+{
+	my $ends = '';
+
+	$node->safe_psql('postgres', "SELECT token FROM durable.fetch_work('free', 'first', lease => '1 ms')");
+	my $ending = IPC::Run::start([ 'psql', '-XqAt', '-d', $node->connstr('postgres'), '-c', "BEGIN; SELECT FROM durable.queued_task WHERE state = 'l' FOR UPDATE; SELECT pg_sleep(0.1); SELECT extract(epoch FROM clock_timestamp()); COMMIT" ],
+		'<', '/dev/null', '>', \$ends);
+	my ($begins, $count, $is_late) = split /\|/, $node->safe_psql('postgres', <<'SQL');
+DO $$
+BEGIN
+	FOR i IN 1 .. 2000 LOOP
+		EXIT WHEN EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'BEGIN;%pg_sleep(0.1)%' AND wait_event = 'PgSleep');
+		PERFORM pg_stat_clear_snapshot(), pg_sleep(0.001);
+	END LOOP;
+END $$;
+WITH begins AS MATERIALIZED (SELECT clock_timestamp() AS at),
+	found AS MATERIALIZED (SELECT count(w.token) AS n FROM begins b LEFT JOIN LATERAL durable.fetch_work('free', 'second', lease => '1 ms') w ON b.at IS NOT NULL)
+SELECT extract(epoch FROM b.at), f.n, clock_timestamp() > b.at + interval '240 ms' FROM begins b, found f
+SQL
+	$ending->finish;
+	my ($end) = $ends =~ /([\d.]+)/;
+	$found = $count if $begins < $end && ($count > 0 || $is_late eq 'f');
+	$node->safe_psql('postgres', 'SELECT durable.advance_clock(\'2 minutes\')');
+}
+is($found, '1', 'a fetch waits for a transaction that is ending the lease');
+
 $node->stop;
 done_testing();
