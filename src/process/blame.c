@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * blame.c
- *		Counts the reports of the flight recorder; a part of the coordinator.
+ *		Counts crashes of user code, which the flight recorder has reported; a part of the
+ *		coordinator.
  *
  * A report says that an orchestration or an activity was running when its process
  * ended, or the whole server.  The count is the column "crashes" of the task, or of

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * companion.c
- *		A second process that keeps the call stack of a long burst alive: the worker's side.
+ *		A second process that keeps an orchestration running during a long burst of activities:
+ *		the worker's side.
  *
  * A turn ends by unwinding the orchestration's stack, and the next one replays it
  * from the top: n activities in a row cost O(n^2).  The stack cannot be kept while

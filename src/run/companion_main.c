@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * companion_main.c
- *		The companion's side: runs orchestrations and lets the worker do the rest.
+ *		The companion's side: runs orchestrations, whose activities the worker runs.
  *
  * companion.c describes its purpose, companion_link.h the messages.  The process
  * connects as the owner of the instances and runs their code in read-only turns like

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * compensation.c
- *		Undoes the steps of an instance that has failed or was terminated.
+ *		Starts the compensations of an instance that has failed or was terminated.
  *
  * The compensations that an orchestration records with durable.compensate_with are in its
  * history.  The unit that ends the instance as Failed or Terminated starts an instance of

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * dispatch.c
- *		Decides whether an activity runs inline or as a task, and ends a batch without
+ *		Decides whether an activity runs inline, as a task or in a queue, and ends a batch without
  *		time left.
  *
  * Short activities run right between two turns.  The others become rows of

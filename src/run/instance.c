@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * instance.c
- *		The two ways in which a unit changes an instance: an event, and a transition.
+ *		Changes an instance: appends events, and performs transitions of its status.
  *
  * Owns:	instance.status of the instances in a batch; the states are drawn in
  *			execution.c

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * straight_through.c
- *		Runs an orchestration straight through, its activities within the turn.
+ *		Runs a turn together with its activities, without a replay after each of them.
  *
  * Turn by turn, all calls are replayed for each activity, and the stack is unwound.
  * Straight through, activities run at the point where the orchestration would wait

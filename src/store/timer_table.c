@@ -3,9 +3,9 @@
  * timer_table.c
  *		The table durable.timer: timers that have not fired.
  *
- * A unit inserts timers, and so does durable.start() with start_at.  The unit that holds the
- * row lock of the instance deletes them when they fire or are canceled.  A finished
- * instance has none.
+ * A unit inserts timers, and so does durable.start() with start_at.  batch_claim.c finds due
+ * timers, and execution.c turns them into events.  The unit that holds the row lock of the
+ * instance deletes them when they fire or are canceled.  A finished instance has none.
  *
  * Owns:	durable.timer
  * Called by: batch_claim.c, batch_store.c, start_api.c, entity_api.c
