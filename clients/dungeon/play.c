@@ -19,7 +19,6 @@
 #include "commands.h"
 #include "exits.h"
 #include "interrupt.h"
-#include "print.h"
 #include "programs.h"
 
 typedef struct Script
@@ -30,6 +29,7 @@ typedef struct Script
 	bool		ended;
 } Script;
 
+static void play_script(Game *g);
 static char *take_line(Script *s);
 static void read_more(Script *s);
 
@@ -60,7 +60,7 @@ play_main(const Options *options)
 		else if (game.interactive)
 			terminal_play(&game);
 		else
-			script_play(&game);
+			play_script(&game);
 	}
 
 	code = game.exit_code;
@@ -71,8 +71,8 @@ play_main(const Options *options)
 	return code;
 }
 
-void
-script_play(Game *g)
+static void
+play_script(Game *g)
 {
 	Script		script = {NULL, 0, 0, false};
 

@@ -26,7 +26,6 @@ extern int	play_main(const Options *options);
 
 /* The ways to play; the result is in g. */
 extern void terminal_play(Game *g);
-extern void script_play(Game *g);
 extern void auto_play(Game *g);
 
 #endif

@@ -18,6 +18,7 @@
 #define CLIPPED			60		/* characters */
 
 static bool words_begin(const char *typed, const char *name);
+static char *trim(char *text);
 static bool is_blank(char c);
 
 Names
@@ -40,7 +41,7 @@ names_append(Names *names, const char *commas)
 	copy = strdup(commas);
 	for (char *name = strtok_r(copy, ",", &rest); name != NULL; name = strtok_r(NULL, ",", &rest))
 	{
-		name = words_trim(name);
+		name = trim(name);
 		if (name[0] != '\0')
 			names_add(names, name);
 	}
@@ -139,8 +140,9 @@ words_begin(const char *typed, const char *name)
 	return true;
 }
 
-char *
-words_trim(char *text)
+/* Cuts blanks off both ends, in place. */
+static char *
+trim(char *text)
 {
 	size_t		length;
 
@@ -158,13 +160,13 @@ words_first(char *text, char **rest)
 {
 	char	   *end;
 
-	text = words_trim(text);
+	text = trim(text);
 	end = text;
 	while (*end != '\0' && !is_blank(*end))
 		end++;
 	if (*end != '\0')
 		*end++ = '\0';
-	*rest = words_trim(end);
+	*rest = trim(end);
 	return text;
 }
 
@@ -206,14 +208,14 @@ words_split_with(char *text, char **target, char **weapon)
 			if (length >= (size_t) shortest && length <= 4 &&
 				strncasecmp(at, "with", length) == 0)
 			{
-				*weapon = words_trim(at + length);
+				*weapon = trim(at + length);
 				at[-1] = '\0';
-				*target = words_trim(text);
+				*target = trim(text);
 				return true;
 			}
 		}
 	}
-	*target = words_trim(text);
+	*target = trim(text);
 	*weapon = NULL;
 	return false;
 }

@@ -35,10 +35,7 @@ typedef enum Match
  */
 extern Match names_match(const Names *names, const char *typed, int *index);
 
-/* Cuts blanks off both ends, in place. */
-extern char *words_trim(char *text);
-
-/* Takes the first word off the text: returns it, *rest is what follows, both trimmed; "" if there is none. */
+/* Takes the first word off the text: returns it, *rest is what follows, both without blanks at their ends; "" if there is none. */
 extern char *words_first(char *text, char **rest);
 
 /* Skips "the", "a", "an" and "some" before another word. */

@@ -58,7 +58,6 @@ typedef struct Connection
 	Job		   *job;
 	PGresult   *answer;			/* of the statement, or the first error */
 	bool		failed;
-	int			nlisten;		/* LISTENs without an answer */
 	short		watched;		/* the events that "event" waits for */
 	const Statement *prepared[STATEMENT_MOST];	/* on this connection, and behind them those without a result yet */
 	int			nprepared,

@@ -55,7 +55,6 @@ typedef struct Token
 } Token;
 
 extern bool token_configure(void);	/* false: the error was printed */
-extern bool token_configured(void);
 extern const char *token_algorithm(void);
 extern bool token_verify(const char *bearer, Token *token);
 extern void token_free(Token *token);

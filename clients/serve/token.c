@@ -27,6 +27,7 @@ static unsigned char secret[4096];
 static size_t secret_length;
 static EVP_PKEY *public_key;
 
+static bool is_configured(void);
 static char *decode(const char *text, size_t length, size_t *decoded_length);
 
 bool
@@ -76,8 +77,8 @@ token_configure(void)
 	return true;
 }
 
-bool
-token_configured(void)
+static bool
+is_configured(void)
 {
 	return secret_length > 0 || public_key != NULL;
 }
@@ -99,7 +100,7 @@ token_verify(const char *bearer, Token *token)
 	bool		right = false;
 
 	token->header = token->claims = NULL;
-	if (!token_configured() || strlen(bearer) > LONGEST_TOKEN || signature == NULL || strchr(signature + 1, '.') != NULL)
+	if (!is_configured() || strlen(bearer) > LONGEST_TOKEN || signature == NULL || strchr(signature + 1, '.') != NULL)
 		return false;
 	bytes = (unsigned char *) decode(signature + 1, strlen(signature + 1), &length);
 	if (bytes == NULL)

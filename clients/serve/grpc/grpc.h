@@ -143,7 +143,6 @@ extern bool hub_lacks_room(const Hub *hub, size_t size);	/* for an answer of tha
 extern void h2_accept(struct bufferevent *bev, const char *address, bool is_tls);
 extern void h2_begin_answer(Call *call);
 extern void h2_resume(Call *call);
-extern void h2_reset(Call *call, uint32_t error);
 extern void h2_drain(void);		/* GOAWAY on all connections */
 extern int	h2_connections(void);
 extern int	h2_of_address(const char *address);

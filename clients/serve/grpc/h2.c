@@ -81,6 +81,7 @@ static int	on_close(nghttp2_session *session, int32_t stream, uint32_t error, vo
 static int	on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg);
 static ssize_t read_output(nghttp2_session *session, int32_t stream, uint8_t *bytes, size_t size, uint32_t *flags,
 						   nghttp2_data_source *source, void *arg);
+static void reset(Call *call, uint32_t error);
 static int	trailers(Call *call, nghttp2_nv *headers, char *status, char *message, size_t size);
 static void percent_encode(const char *text, char *encoded, size_t size);
 
@@ -359,7 +360,7 @@ look_at_stalled(H2 *h2, double now)
 	for (Call *call = h2->calls; call != NULL; call = call->next)
 		if ((call_output(call) > 0 && now - call->sent_at > STALL_SECONDS) ||
 			(!call->has_begun && !call->is_finished && now - call->since > STALL_SECONDS))
-			h2_reset(call, NGHTTP2_ENHANCE_YOUR_CALM);
+			reset(call, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 void
@@ -497,8 +498,8 @@ h2_resume(Call *call)
 	flush_soon(call->connection);
 }
 
-void
-h2_reset(Call *call, uint32_t error)
+static void
+reset(Call *call, uint32_t error)
 {
 	nghttp2_submit_rst_stream(call->connection->session, NGHTTP2_FLAG_NONE, call->stream, error);
 	flush_soon(call->connection);
