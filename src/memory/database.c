@@ -35,6 +35,7 @@
 static DurableDatabase *my_database = NULL;
 
 static void take_entry(DurableDatabase *db, Oid database);
+static void wake(DurableDatabase *db, bool look, bool admit);
 
 void
 durable_database_init(void)
@@ -132,6 +133,7 @@ take_entry(DurableDatabase *db, Oid database)
 	db->coordinator_quiet_since = 0;
 	db->coordinator_awaited_since = 0;
 	db->look = false;
+	db->admit = false;
 	db->examine = false;
 	db->nwanted = 0;
 	db->nexits = 0;
@@ -242,10 +244,25 @@ durable_database_examine(DurableDatabase *db)
 void
 durable_coordinator_wake(DurableDatabase *db, bool look)
 {
+	wake(db, look, false);
+}
+
+/* The same, for work that waits in queues. */
+void
+durable_coordinator_wake_to_admit(DurableDatabase *db)
+{
+	wake(db, false, true);
+}
+
+static void
+wake(DurableDatabase *db, bool look, bool admit)
+{
 	Latch	   *latch;
 
 	SpinLockAcquire(&db->mutex);
 	latch = db->coordinator_latch;
+	if (admit)
+		db->admit = true;
 	if (look || latch == NULL)
 		db->look = true;
 	SpinLockRelease(&db->mutex);

@@ -84,6 +84,7 @@ struct DurableDatabase
 
 	/* requests to the coordinator */
 	bool		look;			/* (S) look at the tables */
+	bool		admit;			/* (S) start activities that wait in queues */
 	bool		examine;		/* (S) an ABSENT database may have the extension by now */
 	int			nwanted;		/* (S) */
 	Oid			wanted[DURABLE_MAX_WANTED]; /* (S) owners that need a worker */
@@ -273,6 +274,7 @@ extern bool durable_database_stopping(DurableDatabase *db);
 extern void durable_database_want(DurableDatabase *db, Oid owner);
 extern void durable_database_examine(DurableDatabase *db);
 extern void durable_coordinator_wake(DurableDatabase *db, bool look);
+extern void durable_coordinator_wake_to_admit(DurableDatabase *db);
 extern void durable_launcher_wake(void);
 extern void durable_launcher_rescan(void);	/* wakes it, and lets it read pg_database */
 

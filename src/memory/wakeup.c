@@ -68,6 +68,7 @@ static struct
 	KeyList		cancelled;
 	bool		registrations;
 	bool		engine;
+	bool		admission;
 	bool		pause;
 	bool		unpause;
 	bool		extension;
@@ -181,6 +182,13 @@ durable_wakeup_engine(void)
 {
 	note();
 	pending.engine = true;
+}
+
+void
+durable_wakeup_admission(void)
+{
+	note();
+	pending.admission = true;
 }
 
 /*
@@ -309,7 +317,7 @@ end_of_transaction(XactEvent event, void *arg)
 	pending.nowners = 0;
 	pending.finished.n = 0;
 	pending.cancelled.n = 0;
-	pending.registrations = pending.engine = pending.extension = pending.pause = pending.unpause = false;
+	pending.registrations = pending.engine = pending.admission = pending.extension = pending.pause = pending.unpause = false;
 }
 
 /* The row lock that it has taken is gone, although the transaction may stay open for a long time. */
@@ -342,6 +350,8 @@ deliver(void)
 	tell_owners(db, GetCurrentTransactionStopTimestamp());
 	for (int i = 0; i < pending.cancelled.n; i++)
 		durable_slot_cancel(db, pending.cancelled.keys[i], CANCEL_TERMINATED);
+	if (pending.admission)
+		durable_coordinator_wake_to_admit(db);
 	if (pending.engine)
 		durable_coordinator_wake(db, true);
 	else if (pending.cancelled.n > 0)

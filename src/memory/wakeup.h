@@ -26,6 +26,7 @@ extern void durable_wakeup_finished(int64 key); /* signal sessions in durable.wa
 extern void durable_wakeup_cancel(int64 key);	/* stop the running activities of that instance */
 extern void durable_wakeup_registrations(void); /* registrations changed */
 extern void durable_wakeup_engine(void);	/* the coordinator looks at the tables */
+extern void durable_wakeup_admission(void); /* the coordinator starts activities that wait in queues */
 extern void durable_wakeup_pause(bool paused);	/* durable.pause(), durable.unpause() */
 extern void durable_wakeup_engine_at_exit(void);	/* the coordinator looks at the tables when this session has ended */
 extern void durable_wakeup_extension(void); /* CREATE EXTENSION: the launcher looks at the database */

@@ -14,7 +14,7 @@
  * queries whose tables have changed.
  *
  * A round: look at the tables if there is a reason to (a request, or the slow
- * recheck), start and dismiss workers, delete a few old instances, sleep until the
+ * recheck), start activities that wait in queues, start and dismiss workers, delete a few old instances, sleep until the
  * next of these or until work is due.  A process with a request puts it into shared
  * memory and sets our latch; before we sleep we look once more, under the spinlock in
  * which the time of our waking is written down.  While we are awake no time is written
@@ -22,6 +22,8 @@
  */
 #include "durable.h"
 #include "process.h"
+
+#include <sys/resource.h>
 
 #include "access/xact.h"
 #include "admission.h"
@@ -57,6 +59,12 @@
  */
 #define LOOK_SHARE			20
 
+/*
+ * A step that starts activities of queues may take this part of the processor time.  It does not wait
+ * for the next look, because a queue with a limit makes no progress between two steps.
+ */
+#define ADMIT_SHARE			3
+
 static CoordinatorStart start;
 static MemoryContext round_context;
 static bool allowed = false;	/* not paused, not held */
@@ -66,6 +74,8 @@ static void start_up(void);
 static void detach(int code, Datum arg);
 static bool reason_to_look(DurableDatabase *db, TimestampTz looked_at, TimestampTz not_before);
 static void look(DurableDatabase *db, TimestampTz *queues_due);
+static long admit(DurableDatabase *db, TimestampTz *queues_due, long ms);
+static int64 processor_time(void);
 static void leave_without_extension(DurableDatabase *db);
 static void report_held(HeldReason held);
 static bool go_to_sleep(DurableDatabase *db, TimestampTz until, bool is_quiet);
@@ -100,6 +110,7 @@ durable_coordinator_main(Datum arg)
 		TimestampTz next_look;
 		long		ms;
 		long		blame_ms;
+		long		admission_ms;
 
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
@@ -119,8 +130,6 @@ durable_coordinator_main(Datum arg)
 		asked = durable_coordinator_is_asked(db);
 		if (asked)
 			looked_at = look_not_before = 0;
-		if (durable_clock_now() >= queues_due)
-			looked_at = 0;
 		if (reason_to_look(db, looked_at, look_not_before))
 		{
 			TimestampTz began = GetCurrentTimestamp();
@@ -129,6 +138,7 @@ durable_coordinator_main(Datum arg)
 			looked_at = GetCurrentTimestamp();
 			look_not_before = looked_at + LOOK_SHARE * Max(looked_at - began, 0);
 		}
+		admission_ms = admit(db, &queues_due, durable_recheck_interval);
 		running = allowed && durable_enabled && !durable_database_paused();
 		judged_at = durable_clock_now();
 		ms = durable_supply_workers(running);
@@ -146,8 +156,8 @@ durable_coordinator_main(Datum arg)
 			ms = Min(ms, durable_clock_ms_until(durable_owners_next_due(judged_at), ms));
 			is_quiet &= delete_at - GetCurrentTimestamp() > QUIET_FOR * INT64CONST(1000);
 			next_due = Min(next_due, Min(durable_owners_next_due(judged_at), queues_due));
-			ms = Min(ms, durable_clock_ms_until(queues_due, ms));
-			is_quiet &= durable_clock_ms_until(queues_due, QUIET_FOR) >= QUIET_FOR;
+			ms = Min(ms, admission_ms);
+			is_quiet &= admission_ms >= Min(QUIET_FOR, durable_recheck_interval);
 			blame_ms = durable_blame_step();
 			ms = Min(ms, blame_ms);
 			is_quiet &= blame_ms >= durable_recheck_interval;
@@ -220,7 +230,7 @@ reason_to_look(DurableDatabase *db, TimestampTz looked_at, TimestampTz not_befor
 	granted = !too_soon &&
 		(db->look || durable_clock_passed(looked_at, now, durable_recheck_interval));
 	if (granted)
-		db->look = db->examine = false;
+		db->look = db->admit = db->examine = false;
 	SpinLockRelease(&db->mutex);
 	return granted;
 }
@@ -243,7 +253,10 @@ look(DurableDatabase *db, TimestampTz *queues_due)
 		allowed = durable_engine_check(&paused, &held);
 		*queues_due = DT_NOEND;
 		if (allowed && !paused)
+		{
+			durable_admission_clean();
 			durable_admission_step(queues_due);
+		}
 		if (allowed)
 			durable_owners_look();
 	}
@@ -265,6 +278,60 @@ look(DurableDatabase *db, TimestampTz *queues_due)
 	SpinLockAcquire(&db->mutex);
 	db->looked_at = now;
 	SpinLockRelease(&db->mutex);
+}
+
+/*
+ * Starts activities that wait in queues if a process has asked for it, or if some are due.  Returns the
+ * milliseconds until the next time, at most ms.
+ */
+static long
+admit(DurableDatabase *db, TimestampTz *queues_due, long ms)
+{
+	static TimestampTz admitted_at = 0;
+	static TimestampTz not_before = 0;
+	TimestampTz now = GetCurrentTimestamp();
+	bool		asked;
+	bool		paused;
+	HeldReason	held;
+	int64		used;
+
+	SpinLockAcquire(&db->mutex);
+	asked = db->admit;
+	SpinLockRelease(&db->mutex);
+	if (!asked && durable_clock_now() < *queues_due)
+		return durable_clock_ms_until(*queues_due, ms);
+	if (!allowed)
+		return ms;				/* the look that allows it also starts them */
+	if (now < not_before && now >= admitted_at)
+		return durable_clock_ms_until(not_before + durable_clock_offset(), ms);
+
+	SpinLockAcquire(&db->mutex);
+	db->admit = false;
+	SpinLockRelease(&db->mutex);
+	used = processor_time();
+	*queues_due = DT_NOEND;
+	pgstat_report_activity(STATE_RUNNING, "starting activities of queues");
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	if (durable_engine_lock() && durable_engine_check(&paused, &held))
+		durable_admission_step(queues_due);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(round_context);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	admitted_at = GetCurrentTimestamp();
+	not_before = admitted_at + ADMIT_SHARE * (processor_time() - used);
+	return durable_clock_ms_until(Max(*queues_due, not_before + durable_clock_offset()), ms);
+}
+
+/* In microseconds. */
+static int64
+processor_time(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * USECS_PER_SEC +
+		usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
 }
 
 /*

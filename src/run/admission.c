@@ -48,10 +48,10 @@ static DurableSql queues = {
 
 /* Rows that count towards the limits, and whose tasks were deleted with their instances. */
 static DurableSql delete_left = {
-	"DELETE FROM durable.queued_task t USING (SELECT q.key, q.id FROM durable.queued_task q WHERE q.queue = $1 "
-	"AND q.state = 'l' AND q.kind = 's' AND NOT EXISTS (SELECT FROM durable.task_queue k "
-	"WHERE k.key = q.key AND k.queued_id = q.id) FOR UPDATE SKIP LOCKED) d WHERE t.key = d.key AND t.id = d.id",
-	1, {TEXTOID}
+	"DELETE FROM durable.queued_task t USING (SELECT q.key, q.id FROM durable.queue w JOIN durable.queued_task q "
+	"ON q.queue = w.name AND q.state = 'l' AND q.kind = 's' WHERE NOT EXISTS (SELECT FROM durable.task_queue k "
+	"WHERE k.key = q.key AND k.queued_id = q.id) FOR UPDATE OF q SKIP LOCKED) d WHERE t.key = d.key AND t.id = d.id",
+	0
 };
 
 static int	step(TimestampTz *next, bool *busy);
@@ -66,12 +66,24 @@ durable_admission_step(TimestampTz *next)
 	return step(next, &busy);
 }
 
+void
+durable_admission_clean(void)
+{
+	(void) durable_queued_end_sessions(durable_clock_now());
+	durable_sql_connect();
+	durable_sql_run(&delete_left, NULL, NULL, false, 0);
+	durable_sql_finish();
+}
+
 UnitResult
 durable_admission_unit(Oid owner, UnitScan *scan)
 {
 	TimestampTz next;
 	bool		busy;
-	int			begun = step(&next, &busy);
+	int			begun;
+
+	durable_admission_clean();
+	begun = step(&next, &busy);
 
 	return busy ? UNIT_FULL : begun > 0 ? UNIT_SOME : UNIT_NOTHING;
 }
@@ -107,7 +119,6 @@ step(TimestampTz *next, bool *busy)
 	if (names == NIL)
 		return 0;
 
-	(void) durable_queued_end_sessions(now);
 	foreach(cell, names)
 	{
 		TimestampTz due;
@@ -126,7 +137,6 @@ step(TimestampTz *next, bool *busy)
 static int
 admit(const char *queue, TimestampTz now, TimestampTz *next, bool *any_busy)
 {
-	Datum		values[1] = {CStringGetTextDatum(queue)};
 	QueuedWanted wanted = {
 		.queue = queue,
 		.kind = QUEUED_SQL,
@@ -138,9 +148,6 @@ admit(const char *queue, TimestampTz now, TimestampTz *next, bool *any_busy)
 	TimestampTz due;
 	bool		busy;
 
-	durable_sql_connect();
-	durable_sql_run(&delete_left, values, NULL, false, 0);
-	durable_sql_finish();
 	tasks = durable_lease_take(&wanted, &busy);
 	*any_busy |= busy;
 	make_tasks(tasks, now);

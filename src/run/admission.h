@@ -15,6 +15,13 @@
 extern int	durable_admission_step(TimestampTz *next);
 
 /*
+ * Ends leases of turns whose sessions have ended, and deletes rows of activities that were deleted with
+ * their instances while they ran.  The time depends on the number of leased rows, so this is
+ * done less often than a step.
+ */
+extern void durable_admission_clean(void);
+
+/*
  * The same as a unit of work, for durable.drain(); scan is not used.  UNIT_FULL: another process
  * has locked a queue, so there may be more.
  */

@@ -184,7 +184,7 @@ end_task(const TaskRow *task)
 	if (task->queued_id == 0)
 		return;
 	durable_queued_delete_one(task->key, task->queued_id);
-	durable_wakeup_engine();
+	durable_wakeup_admission();
 }
 
 /* While it waits for the next attempt it does not count towards its queue's limits. */

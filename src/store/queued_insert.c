@@ -151,7 +151,7 @@ durable_queued_insert(Oid owner, List *tasks)
 	}
 	durable_writer_close(writer);
 	if (any_sql)
-		durable_wakeup_engine();	/* the coordinator starts them */
+		durable_wakeup_admission();	/* the coordinator starts them */
 }
 
 /* Rows of one key get consecutive rounds, in the order of the list. */

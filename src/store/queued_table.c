@@ -73,10 +73,11 @@ static DurableSql release_held = {
 	1, {INT8ARRAYOID}
 };
 
-/* An SQL activity that has been admitted is deleted when it has ended (queues.c). */
+/* The worker that runs an SQL activity deletes its row when it has ended. */
 static DurableSql delete_all = {
-	"DELETE FROM durable.queued_task t USING (SELECT key, id FROM durable.queued_task "
-	"WHERE key = ANY ($1) AND NOT (state = 'l' AND kind = 's') FOR UPDATE SKIP LOCKED) d "
+	"DELETE FROM durable.queued_task t USING (SELECT key, id FROM durable.queued_task q "
+	"WHERE key = ANY ($1) AND NOT (state = 'l' AND kind = 's' AND EXISTS (SELECT FROM durable.task_queue k "
+	"WHERE k.key = q.key AND k.queued_id = q.id)) FOR UPDATE SKIP LOCKED) d "
 	"WHERE t.key = d.key AND t.id = d.id RETURNING t.queue",
 	1, {INT8ARRAYOID}
 };
@@ -241,17 +242,21 @@ durable_queued_release(Datum keys)
 		any_sql |= DatumGetBool(durable_sql_datum(i, 2, &isnull));
 	durable_sql_finish();
 	if (any_sql)
-		durable_wakeup_engine();
+		durable_wakeup_admission();
 }
 
 void
 durable_queued_delete(Datum keys)
 {
 	Datum		values[1] = {keys};
+	uint64		nrows;
 
 	durable_sql_connect();
-	wake_queues(durable_sql_run(&delete_all, values, NULL, false, 0));
+	nrows = durable_sql_run(&delete_all, values, NULL, false, 0);
+	wake_queues(nrows);
 	durable_sql_finish();
+	if (nrows > 0)
+		durable_wakeup_admission();
 }
 
 /* Column 1 of the rows is the queue: its limits may have room for other tasks now. */
@@ -271,7 +276,7 @@ durable_queued_give_back(const TaskRow *task, char state, TimestampTz at, int at
 	durable_sql_connect();
 	durable_sql_run(&give_back, values, failure ? NULL : "     n ", false, 0);
 	durable_sql_finish();
-	durable_wakeup_engine();
+	durable_wakeup_admission();
 }
 
 void

@@ -9,6 +9,7 @@ use DurableTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(time);
 
 my $load = $ENV{QUEUE_LOAD} || 100_000;
 my $node = new_node('main', conf => <<'CONF');
@@ -122,6 +123,34 @@ cmp_ok($node->safe_psql('postgres', "SELECT max((SELECT count(*) FROM span b WHE
 is($node->safe_psql('postgres', "SELECT count(*) FROM span a JOIN span b ON b.n <> a.n AND b.name = a.name AND b.key = a.key AND b.began <= a.began AND b.ended > a.began WHERE a.name = 'each'"),
 	'0', 'of a queue with key_concurrency one never two of a key');
 is($node->safe_psql('postgres', "SELECT max((SELECT count(*) FROM span b WHERE b.began <= a.began AND b.ended > a.began)) > 1 FROM span a"), 't', 'and they do run beside each other');
+
+# The next activity of a queue with a limit begins as soon as one has ended, and not with the next look of the coordinator at all tables,
+# which may take a twentieth of its time.
+$node->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION note(input jsonb) RETURNS void LANGUAGE sql AS $$ INSERT INTO span (name, began, key) VALUES (input ->> 'tenant', clock_timestamp(), input ->> 'key') $$;
+SELECT durable.register_queue('single', concurrency => 1), durable.register_activity('single', 'note(jsonb)', execution => 'task', queue => 'single');
+SQL
+my $began = time;
+$node->safe_psql('postgres', q(SELECT durable.start('keyed', '["single", 300]'::jsonb, 'single')));
+is($node->safe_psql('postgres', "SELECT runtime_status FROM durable.wait('single', '3 min')"), 'Completed', '300 activities, one at a time');
+cmp_ok(time - $began, '<', patience(6), '... without pauses between them');
+
+# With eight workers and a full queue a rate is not exceeded, and nothing of it is lost. (Activities may begin late and then
+# together, so only their sum since the start is limited; sql/queues.sql has the intervals.)
+$node->safe_psql('postgres', <<'SQL');
+SELECT durable.register_queue('rated', rate => 40, per => '1 s'), durable.register_activity('rated', 'note(jsonb)', execution => 'task', queue => 'rated');
+INSERT INTO span (name, began) VALUES ('start', clock_timestamp());
+SELECT count(durable.start('keyed', '["rated", 500]'::jsonb, 'rated' || n)) FROM generate_series(1, 10) n;
+SQL
+ok($node->poll_query_until('postgres', "SELECT count(*) >= 200 FROM span WHERE name = 'rated'"), '200 of 5,000 activities of a queue with a rate');
+$node->safe_psql('postgres', "SELECT durable.pause_queue('rated')");
+is($node->safe_psql('postgres', <<'SQL'), 't|t', 'no more than 40 for each second have begun, and about as many have');
+SELECT bool_and(n <= 40 * ceil(at)), 200 / max(at) > 15 FROM (
+	SELECT row_number() OVER (ORDER BY s.began) AS n, extract(epoch FROM s.began - z.began) AS at
+	FROM span s, span z WHERE s.name = 'rated' AND z.name = 'start' ORDER BY s.began LIMIT 200) t
+SQL
+$node->safe_psql('postgres', "SELECT count(durable.terminate('rated' || n)) FROM generate_series(1, 10) n");
+ok($node->poll_query_until('postgres', "SELECT sum(ready + delayed + leased) = 0 FROM durable.queues WHERE name IN ('single', 'rated')"), 'the end of their instances empties the queue');
 
 $node->stop;
 done_testing();
