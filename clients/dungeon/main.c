@@ -57,7 +57,7 @@ static const char general_usage[] =
 "Without -h, -p, -U and -d it connects to the server that \"make play\" has made.\n"
 "If there is none, libpq's variables (PGHOST, PGSERVICE, ...) decide.\n"
 "\n"
-"Exit codes: 0 all went well, 1 an action failed or the game was lost,\n"
+"Exit codes: 0 success, 1 an action failed or the game was lost,\n"
 "2 wrong usage, 3 the game is not installed in the database, 4 no connection.\n";
 
 static const char play_usage[] =

@@ -74,7 +74,7 @@ static const char general_ending[] =
 "decide; if there are none, the server that \"make play\" has made; if there is none, the\n"
 "defaults of libpq.\n"
 "\n"
-"Exit codes: 0 all went well, 1 a workflow or an action failed, 2 wrong usage,\n"
+"Exit codes: 0 success, 1 a workflow or an action failed, 2 wrong usage,\n"
 "3 the extension is not installed, or its use is not permitted, 4 no connection.\n";
 
 static const Command *find_command(const char *name);

@@ -8,8 +8,8 @@
  * time limit.  It takes small ranges of keys in turn from the oldest and from the
  * newest instances, because stuck instances are old and instances with a recent fault
  * are new.  It ends when both ends meet or when the time is over.  Then the check
- * "coverage" says how many instances were not looked at.  doctor_findings.c words the
- * findings.
+ * "coverage" reports how many instances were not looked at.  doctor_findings.c describes
+ * the findings.
  *
  * All ranges are read with the snapshot of the query that calls durable.doctor, so
  * the tables are seen as of one moment.
@@ -135,8 +135,8 @@ static DurableSql stuck_of_range = {
 };
 
 /*
- * Sub-orchestrations whose parent has ended or was purged, and that have not been told to
- * end.  Those that close_policy lets go on are not among them.
+ * Sub-orchestrations whose parent has ended or was purged, and that have no message to terminate.
+ * Those with close_policy abandon are not among them.
  */
 static DurableSql orphans_of_range = {
 	.text = "SELECT i.instance_id, p.instance_id, count(*) OVER ()"

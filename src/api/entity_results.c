@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * entity_results.c
- *		Converts what a worker says of a batch of operations from JSON to the message for the
- *		entity.
+ *		Converts the results of a batch of operations from the JSON of a worker to the message
+ *		for the entity.
  *
  * Everything that is not valid is refused here, while the worker waits for the answer.
  *

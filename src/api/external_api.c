@@ -33,8 +33,8 @@
 #define STATE_COLUMNS	17
 
 /*
- * Of each id the caller's own instance comes first.  The last column says whether the awaited has
- * happened; an instance that has failed and is about to be rewound has not ended.
+ * For each id the caller's own instance comes first. The last column: whether the awaited event
+ * has happened. An instance that has failed and is about to be rewound has not ended.
  */
 static DurableSql state_rows = {
 	.text = "SELECT u.n::int4, i.owner, i.handler, i.status, i.instance_id, i.name, i.version, i.created_at, "
@@ -148,7 +148,7 @@ check_awaited(ArrayType *awaited, int n)
 	}
 }
 
-/* Who waits for an instance that does not exist need not wait. */
+/* The wait for an instance that does not exist is over. */
 static void
 put_missing(ReturnSetInfo *result, int n)
 {
@@ -161,7 +161,7 @@ put_missing(ReturnSetInfo *result, int n)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* The columns of durable.instance_state.  is_private: the caller may not see what is from users. */
+/* The columns of durable.instance_state. is_private: the caller may not see payloads. */
 static void
 put_state(ReturnSetInfo *result, uint64 row, bool is_private, bool payloads)
 {

@@ -3,15 +3,14 @@
  * http_instance.c
  *		Answers GET instances/ID of the management API without PL/pgSQL.
  *
- * Programs that wait for a workflow send this request over and over.  By way of
- * durable.http it costs several times as much as the rest of what a gateway and a
- * backend do for it, because a transaction that calls PL/pgSQL initializes the
- * expressions of each function.  Here one read of the table makes the response.
+ * Programs that wait for a workflow send this request repeatedly.  durable.http() would
+ * cost several times as much as all other work of the gateway and the backend for it,
+ * because a transaction that calls PL/pgSQL initializes the expressions of each function.
+ * Here one read of the table yields the response.
  *
- * durable.http defines the responses.  Whatever is not plain goes to it: parameters
- * other than those that have no meaning, escaped characters, instances that are not
- * there or ambiguous, and so everything that ends in an error.  A test compares the
- * responses of both (http_message).
+ * durable.http() defines the responses.  This file leaves all unusual requests to it:
+ * parameters that have a meaning, escaped characters, and ids of no instance or of several,
+ * which includes all errors.  A test compares the responses of both (http_message).
  *
  * Called by: http_api.c
  * Locks:	none that is kept

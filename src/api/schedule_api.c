@@ -143,7 +143,7 @@ durable_alter_schedule(PG_FUNCTION_ARGS)
 	return next_time(&row, fcinfo);
 }
 
-/* Instances that have been started go on. */
+/* Instances that have been started continue. */
 Datum
 durable_unschedule(PG_FUNCTION_ARGS)
 {
@@ -462,7 +462,7 @@ set_paused(FunctionCallInfo fcinfo, const char *function, bool paused)
 	durable_clock_job_set(&row);
 }
 
-/* A copy of a database must not do the work of the original. */
+/* A copy of a database must not run the schedules of the original. */
 static bool
 is_held(void)
 {

@@ -11,8 +11,8 @@
  * Instances with generated ids are written directly (table_write.c): no other instance
  * has such an id.  One that the caller chose is inserted with ON CONFLICT DO NOTHING:
  * that waits for another transaction that is inserting the same id, as a unique index
- * does, and leaves us a transaction to go on in when the id is taken.  Only then is
- * the other instance looked at.
+ * does, and does not abort the transaction if the id is taken.  Only then is the other
+ * instance looked at.
  *
  * The function that belongs to a name is cached for the last name, because INSERT ...
  * SELECT durable.start(...) asks a hundred thousand times a second.  Registered names

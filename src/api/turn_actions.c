@@ -221,7 +221,7 @@ read_lock_set(const Jsonb *action, const ActionPlace * place, int *nids)
 	return ids;
 }
 
-/* Nothing answers to this id, and SDKs that have not run the orchestration send -1.  NULL: that is it. */
+/* No event refers to this id, and SDKs that have not run the orchestration send -1. NULL: the id is -1. */
 static Jsonb *
 end_id(const Jsonb *action, const ActionPlace * place)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * work_fetch.c
- *		What durable.fetch_work, fetch_turns and fetch_entities have in common: the arguments, and
+ *		Code that durable.fetch_work, fetch_turns and fetch_entities share: the arguments, and
  *		the short wait for another transaction that is taking from the queue or ending its leases.
  *
  * Owns:	nothing

@@ -66,7 +66,7 @@ durable_claim_work(Batch * batch, UnitScan *scan, bool *full)
 
 	lock_instances(batch, works);
 
-	/* The previous unit may have begun later than this one, and time must not go back. */
+	/* The previous units of these instances may have begun later than this one, and time must not go back. */
 	batch->clock = Max(batch->clock, durable_clock_now());
 	foreach(cell, works)
 	{

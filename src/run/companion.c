@@ -7,10 +7,10 @@
  * A turn ends by unwinding the orchestration's stack, and the next one replays it
  * from the top: n activities in a row cost O(n^2).  The stack cannot be kept while
  * activities run and commit in the same process.  (Where they leave nothing in the
- * database, straight_through.c does without.)  So when a burst gets long, the worker has the
- * orchestration run once more, in this process: it replays to the end of the history,
- * and then, instead of unwinding, sends the activities it asks for to the worker and
- * waits for their answers.  The worker runs, records and commits them as always.
+ * database, straight_through.c avoids the replays.)  So when a burst gets long, the worker lets
+ * the companion run the orchestration.  The companion replays to the end of the history.  Then,
+ * instead of unwinding the stack, it sends the next activities to the worker and waits for
+ * their answers.  The worker runs, records and commits them as always.
  *
  * The companion makes no decisions.  It only sends calls of activities and log lines.
  * When the orchestration does anything else, ends, or waits for an event that has not

@@ -29,13 +29,12 @@
 
 #define QUEUE_SIZE		(256 * 1024)
 
-/* Sleeping and waking take about as long, so a vain poll doubles the cost at worst. */
+/* Sleeping and waking take about as long, so an unsuccessful poll at most doubles the cost. */
 #define LOOK_US			50
 /*
- * After a poll in vain, this many waits follow without a poll: twice as many each time,
- * and half as many again after a number of successful polls in a row.  Beside a full
- * load every second poll succeeds, and a poll takes the time in which the other side
- * could have had the processor.
+ * The number of waits without a poll after an unsuccessful poll. It doubles each time, and halves
+ * after a number of successful polls in a row. Under full load every second poll succeeds, and
+ * polling takes processor time that the other side could use.
  */
 #define MAX_PATIENCE	1024
 #define GOOD_STREAK		8

@@ -91,7 +91,7 @@ durable_companion_main(Datum arg)
 				/* The answer to a request whose run had ended already: the worker waits for it. */
 				break;
 			default:
-				proc_exit(0);	/* the worker has exited, or has no work for us */
+				proc_exit(0);	/* the worker has exited, or has no work for this process */
 		}
 	}
 }

@@ -199,7 +199,7 @@ take_messages(Batch * batch, BatchEntity * entity, bool alone)
 			durable_entity_look_for_holder(batch, entity);
 		batch->consumed = lappend(batch->consumed, message);
 		if (alone && (message->kind == MESSAGE_SIGNAL || message->kind == MESSAGE_CALL))
-			batch->closed = true;	/* the next operation may be the culprit, or end the process, too */
+			batch->closed = true;	/* the next operation may be the one that ended the process */
 	}
 	entity->reading = false;
 	MemoryContextSwitchTo(old);

@@ -5,8 +5,8 @@
  *
  * A request names its entities in sorted order.  If all are free, all are locked in one
  * transaction.  If one is not, the request waits in that entity's line, with those before
- * it locked, and goes on from there when its turn comes.  All requests lock in the same order, so
- * no two wait for each other, and lines are served in order, so none waits forever.
+ * it locked, and continues from there when it is the first in the line.  All requests lock in the same
+ * order, so no two wait for each other, and lines are served in order, so none waits forever.
  *
  *	request --free--> locked --next one--> ... --last one--> granted
  *	   \--locked by another instance--> parked in its line --unlocked--> locked

@@ -147,7 +147,10 @@ claim_task(Oid owner, UnitScan *scan, TimestampTz now, bool suspects)
 	return task;
 }
 
-/* A terminated instance needs no tasks any more; one that has ended otherwise lets them go on. */
+/*
+ * The tasks of a terminated instance are not needed any more; those of an instance that has ended
+ * otherwise still run.
+ */
 static bool
 is_wanted(char status)
 {

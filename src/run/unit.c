@@ -103,7 +103,7 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 			continue;
 		}
 		if (durable_report_holds_instance(work->key))
-			continue;			/* the coordinator that counts it tells us to look at everything */
+			continue;			/* after the count, the coordinator makes workers look at everything */
 		if (work->is_entity)
 		{
 			if (run_entity(batch, scan, work))
