@@ -396,3 +396,18 @@ CALL durable.drain();
 CALL durable.drain();
 SELECT durable.purge_family('parent to purge');
 SELECT durable.purge_family('parent to purge');
+
+-- a queue is unregistered while an instance waits for an event; its next turn is in a queue that does not exist
+SELECT durable.start_external('gone', 'Gone', instance_id => 'gone');
+CALL durable.drain();
+SELECT durable.complete_turn(token, '[]') FROM durable.fetch_turns('gone');
+CALL durable.drain();
+SELECT durable.unregister_queue('gone');
+SELECT durable.raise_event_text('gone', 'e');
+CALL durable.drain();
+SELECT ok, detail ~ 'queue "gone" does not exist, but has contained work for \d+ s' AS detail, hint FROM durable.doctor() WHERE check_name = 'queues';
+SELECT durable.register_queue('gone');
+SELECT detail ~ 'does not exist' AS is_missing FROM durable.doctor() WHERE check_name = 'queues';
+SELECT durable.complete_turn(token, '[{"type": "complete", "id": 1, "status": "Completed"}]') FROM durable.fetch_turns('gone');
+CALL durable.drain();
+SELECT runtime_status FROM durable.status('gone');

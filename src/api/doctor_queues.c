@@ -42,19 +42,26 @@ durable_doctor_check_queues(Doctor *doctor)
 
 /*
  * A queue whose next work of a kind has waited for a minute, while none of that kind is
- * leased.  Leases are counted to a limit; a queue that has more is not reported.
+ * leased.  Leases are counted to a limit; a queue that has more is not reported.  Kind '-'
+ * is a queue that has been unregistered, in which work waits.
  */
 static void
 check_fetched(Doctor *doctor)
 {
 	static DurableSql unattended = {
-		.text = "SELECT q.name, t.at, k.kind FROM durable.queue q, (VALUES ('e'::\"char\"), ('n'::\"char\"), ('o'::\"char\")) k (kind),"
+		.text = "WITH RECURSIVE used (queue, at, owner) AS ((SELECT t.queue, t.at, t.owner FROM durable.queued_task t WHERE t.state = 'r'"
+		"  ORDER BY t.queue, t.kind, t.priority, t.round, t.id LIMIT 1)"
+		" UNION ALL SELECT n.queue, n.at, n.owner FROM used u, LATERAL (SELECT t.queue, t.at, t.owner FROM durable.queued_task t"
+		"  WHERE t.state = 'r' AND t.queue > u.queue ORDER BY t.queue, t.kind, t.priority, t.round, t.id LIMIT 1) n)"
+		" SELECT u.queue, u.at, '-'::\"char\" FROM used u WHERE NOT EXISTS (SELECT FROM durable.queue q WHERE q.name = u.queue)"
+		" AND " DOCTOR_VISIBLE("u.owner")
+		" UNION ALL SELECT q.name, t.at, k.kind FROM durable.queue q, (VALUES ('e'::\"char\"), ('n'::\"char\"), ('o'::\"char\")) k (kind),"
 		" LATERAL (SELECT t.at FROM durable.queued_task t WHERE t.queue = q.name AND t.kind = k.kind AND t.state = 'r'"
 		"  ORDER BY t.priority, t.round, t.id LIMIT 1) t,"
 		" LATERAL (SELECT count(*) FILTER (WHERE l.kind = k.kind) AS of_kind, count(*) AS n FROM (SELECT l.kind FROM durable.queued_task l"
 		"  WHERE l.queue = q.name AND l.state = 'l' AND l.at > $3 AND t.at < $3 - interval '1 minute' ORDER BY l.at LIMIT $4) l) l"
 		" WHERE NOT q.is_paused AND t.at < $3 - interval '1 minute' AND l.of_kind = 0 AND l.n < $4"
-		" AND " DOCTOR_VISIBLE("q.owner") " ORDER BY t.at",
+		" AND " DOCTOR_VISIBLE("q.owner") " ORDER BY 2",
 		.nargs = 4,
 		.argtypes = {BOOLOID, OIDOID, TIMESTAMPTZOID, INT8OID}
 	};
@@ -67,6 +74,7 @@ check_fetched(Doctor *doctor)
 	};
 	uint64		nrows = durable_sql_run(&unattended, values, NULL, true, 0);
 	StringInfoData detail;
+	bool		any_missing = false;
 
 	initStringInfo(&detail);
 	for (uint64 i = 0; i < nrows && i < DOCTOR_LISTED; i++)
@@ -75,7 +83,12 @@ check_fetched(Doctor *doctor)
 		TimestampTz at = durable_sql_timestamptz(i, 2, &isnull);
 		char		kind = durable_sql_char(i, 3);
 
-		appendStringInfo(&detail, "%squeue \"%s\" has contained %s for " INT64_FORMAT " s, but no worker has leased any of them",
+		any_missing |= kind == '-';
+		if (kind == '-')
+			appendStringInfo(&detail, "%squeue \"%s\" does not exist, but has contained work for " INT64_FORMAT " s",
+							 i > 0 ? "; " : "", durable_sql_text(i, 1), (now - at) / USECS_PER_SEC);
+		else
+			appendStringInfo(&detail, "%squeue \"%s\" has contained %s for " INT64_FORMAT " s, but no worker has leased any of them",
 						 i > 0 ? "; " : "", durable_sql_text(i, 1), kind == QUEUED_TURN ? "turns" : kind == QUEUED_BATCH ? "operations of entities" : "activities",
 						 (now - at) / USECS_PER_SEC);
 	}
@@ -84,6 +97,8 @@ check_fetched(Doctor *doctor)
 	SPI_freetuptable(SPI_tuptable);
 	durable_doctor_say(doctor, "queues", nrows == 0,
 					   nrows == 0 ? "workers fetch the work of all queues" : detail.data,
+					   any_missing ?
+					   "Use durable.register_queue() to create the missing queue again; workers can fetch its work then." :
 					   "Start workers that call durable.fetch_work() (activities), durable.fetch_turns() (turns of external orchestrations) or durable.fetch_entities() (operations of external entities) for these queues. "
 					   "If there are such workers, they may not know the names of the activities, orchestrations or entities, or may need durable.grant_queue().");
 }
