@@ -3,7 +3,7 @@
  *
  * evhttp takes a bare LF for the end of a line, joins lines that are folded, and takes the
  * first of several lengths.  A proxy in front of us may read such a request in another way than we do,
- * and let somebody smuggle a request past it.  So what can be read in two ways is refused
+ * which allows request smuggling.  So requests that can be read in two ways are refused
  * here: bare LF or CR, zero bytes, folded lines, more than one Content-Length, any
  * Transfer-Encoding (no client of ours needs one in a request).
  *

@@ -8,11 +8,11 @@
  * in entities (25_entities.sql).  dungeon.settings.world decides for games that begin,
  * and game.world remembers it; the functions world_... choose (26_worlds.sql).
  *
- * Locks.  One row, dungeon.player, guards a whole game: whoever wants to change
- * something that two sessions could fight over takes it first with world_lock()
- * and nothing else after it.  FOR NO KEY UPDATE, so that foreign keys pointing
- * at the player are not held up.  The game's row is locked before, as rows that
- * point at it will do later anyway: who deletes a game takes the two in this order.
+ * Locks.  The row of dungeon.player guards a whole game: a function that changes data which
+ * two sessions could change at the same time locks it with world_lock() first, and takes no
+ * other lock after it.  The lock is FOR NO KEY UPDATE, so that foreign keys that reference the
+ * player do not wait for it.  The game's row is locked before, because rows that reference it
+ * will lock it anyway.  The deletion of a game locks the two in this order.
  *
  * Names are the players' own: any text, quotes, markup and line breaks
  * included.  They are values here and never become part of a statement.
@@ -78,10 +78,10 @@ CREATE TABLE dungeon.deed (
     PRIMARY KEY (player, event)
 );
 
--- Which instances of which workflows are a player's.  Those that dd_new_user
--- starts are written down there; every other signs in with its first activity, so
--- that one which somebody has started by hand is known as well.  The engine can
--- find an instance by its id in no time, but by its input only by reading all.
+-- The instances of a player's workflows.  dd_new_user records those that it starts; every other
+-- instance registers with its first activity, so that instances that were started by hand are
+-- known as well.  The engine finds an instance by its id through an index, but by its input only
+-- by reading all instances.
 CREATE TABLE dungeon.workflow (
     player         text        NOT NULL REFERENCES dungeon.game ON DELETE CASCADE,
     name           text        NOT NULL,
@@ -90,9 +90,9 @@ CREATE TABLE dungeon.workflow (
     PRIMARY KEY (player, name, instance_id)
 );
 
--- The narration.  Ids are given out when a line is written and become visible
--- at commit, so a smaller one may appear after a larger one: see docs/game.md
--- for reading without a gap.  No foreign key: the story outlives its game.
+-- The narration.  Ids are assigned when a line is written and become visible at commit, so a
+-- smaller one may appear after a larger one: docs/game.md describes how to read without a gap.
+-- There is no foreign key, because the narration outlives its game.
 CREATE TABLE dungeon.console (
     id             bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     player         text,
@@ -142,8 +142,8 @@ COMMENT ON FUNCTION dungeon.say(text, text) IS
 /* --- making ------------------------------------------------------------------------------------------------------- */
 
 -- The readable part keeps letters and digits of the name, the random part makes
--- the key one nobody can have used before: not an earlier installation, and not
--- somebody who guesses ids.
+-- the key unique: an earlier installation cannot have used it, and a user cannot have
+-- guessed it.
 CREATE FUNCTION dungeon.world_begin(player text) RETURNS text
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
@@ -293,8 +293,8 @@ $$;
 COMMENT ON FUNCTION dungeon.tables_lock(text) IS
     'locks the player''s game until the end of the transaction and says how the player is; NULLs when there is no such player';
 
--- The lock makes a look wait for whoever changes the game at this moment, so that
--- nobody is seen alive after his death has been told.
+-- The lock makes a look wait for a session that is changing the game, so that no player is
+-- seen alive after the player's death was told.
 CREATE FUNCTION dungeon.world_lock_state(player text) RETURNS text
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp
@@ -307,7 +307,7 @@ END
 $$;
 COMMENT ON FUNCTION dungeon.world_lock_state(text) IS 'world_state, under world_lock';
 
--- A report of the watchman is news if it is not the one that he gave before.
+-- A report of the watchman is told only if it differs from the previous one.
 CREATE FUNCTION dungeon.world_report(player text, report text) RETURNS boolean
 LANGUAGE sql
 SET search_path TO pg_catalog, pg_temp
@@ -333,8 +333,8 @@ AS $$
 $$;
 COMMENT ON FUNCTION dungeon.tables_kill_player(text) IS 'kills the player; false when there was nobody left to kill';
 
--- Found by name without regard to case.  outcome: taken, carried (he has it
--- already), guarded (the monster has it), absent.
+-- The thing is found by name without regard to case.  outcome: taken, carried (the player
+-- has it already), guarded (the monster has it), absent.
 CREATE FUNCTION dungeon.tables_take(player text, target text,
                                    OUT outcome text, OUT item text, OUT monster text, OUT is_treasure boolean)
 LANGUAGE plpgsql
@@ -417,7 +417,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION dungeon.world_deeds(text) IS 'what the player has achieved so far';
 
--- Somebody who has no game has no workflows: the watchman may be sent for anybody.
+-- A name without a game has no workflows: UserMonitorWorkflow may be started for any name.
 CREATE FUNCTION dungeon.world_sign_in(player text, workflow text, instance text) RETURNS void
 LANGUAGE sql
 SET search_path TO pg_catalog, pg_temp

@@ -167,7 +167,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION dungeon.spell_out(interval) IS 'an interval in words';
 
--- What a player typed is repeated to him, and to everybody who listens, but not all ten thousand characters of it.
+-- Quotes the input of a player on the console, shortened if it is long.
 CREATE FUNCTION dungeon.clip(words text) RETURNS text
 LANGUAGE sql IMMUTABLE
 SET search_path TO pg_catalog, pg_temp

@@ -8,12 +8,12 @@
  *   Inventory      @inventory@[PLAYER, THING]  {name, isTreasure, room, monster, isCarried}
  *   UserCounter    @usercounter@User        {active, total}
  *
- * What a player does concerns several of them: whoever kills a monster must be alive, in its
- * room, and carry a weapon.  To read these and to send signals after that would be
- * wrong, because two sessions could both find the monster alive.  So the functions apply the
- * operations in one transaction, which has the player's entity locked from its first step: a
- * critical section.  The counter of heroes is everybody's; it gets signals, because
- * nobody needs its answer and a thousand games must not wait for each other.
+ * An action of a player concerns several of them: a player who kills a monster must be alive, in
+ * its room, and carry a weapon.  Reading these and sending signals afterwards would be wrong,
+ * because two sessions could both find the monster alive.  So the functions apply the operations
+ * in one transaction, which has the player's entity locked from its first step: a critical
+ * section.  All games share the counter of heroes; it gets signals, because its answer is not
+ * needed and the games must not wait for each other.
  */
 
 /* --- handlers --------------------------------------------------------------------------------------------------- */
@@ -463,7 +463,7 @@ $$;
 COMMENT ON FUNCTION dungeon.entities_slay(text, text) IS
     'kills the monster of that name in the player''s room, which drops what it has; outcome is slain, dead or absent; expects entities_lock';
 
--- A hero who has done both deeds is not under way any more.
+-- A hero who has done both deeds is no longer counted as active.
 CREATE FUNCTION dungeon.entities_finish(player text) RETURNS void
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp

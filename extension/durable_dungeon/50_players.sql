@@ -2,12 +2,12 @@
  * The players' functions.  They run as the extension's owner, who owns the
  * workflows too, so that a role that may call them needs nothing else.
  *
- * What the game refuses is a reply, not an error: an error would take the line
- * on the console back with it.  Errors are left for what the game knows nothing
- * about, a server that cannot write for example.
+ * A refusal of the game is a reply, not an error, because an error would roll back the
+ * line on the console.  Errors are left for problems of other kinds, such as a server
+ * that cannot write.
  *
- * http_status is what a gateway answers: 200, 400 for a refusal, 404 for a
- * confirmation nobody waits for.
+ * http_status is the status for a gateway: 200, 400 for a refusal, 404 for a
+ * confirmation that is not awaited.
  */
 
 CREATE TYPE dungeon.reply AS (
@@ -245,7 +245,7 @@ $$;
 COMMENT ON FUNCTION @extschema@.dd_check_status(text, text) IS
     'the player''s latest instance of the workflow: when it was created, its status, when it ended; no row when there is none';
 
--- What the engine says, by the clock that it goes by.
+-- The state of the engine, by the engine's clock.
 CREATE FUNCTION @extschema@.dd_time_left(name text) RETURNS interval
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path TO pg_catalog, pg_temp

@@ -157,7 +157,7 @@ $$;
 COMMENT ON FUNCTION dungeon.http(text, text, text, text, jsonb) IS
     'answers an HTTP request of a player; durable.http calls it for paths below /api';
 
--- Not everybody who may own the game may decide about addresses.
+-- The owner of the game need not have the privilege to mount functions.
 DO $$
 BEGIN
     PERFORM durable.mount_http('/api', 'dungeon.http(text, text, text, text, jsonb)', 'dungeon_console');

@@ -1,5 +1,5 @@
 /*
- * Privileges: nobody but the owner has any, and what a dump keeps.
+ * Privileges, which only the owner has at first, and the rows that a dump contains.
  */
 
 REVOKE ALL ON SCHEMA dungeon FROM PUBLIC;
@@ -13,7 +13,7 @@ REVOKE ALL ON FUNCTION @extschema@.dd_status(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.dd_check_status(text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.dd_time_left(text) FROM PUBLIC;
 
--- Runs as whoever calls it: only the owner of these things can grant them.
+-- Runs with the privileges of its caller: only the owner of the objects can grant them.
 CREATE FUNCTION dungeon.grant_play(role name) RETURNS void
 LANGUAGE plpgsql
 SET search_path TO pg_catalog, pg_temp

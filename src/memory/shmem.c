@@ -4,8 +4,8 @@
  *
  * Owns: the shared segment (shared.h); each part of it belongs to the file that is named
  * there.
- * Called by: _PG_init, and the server when it starts; whoever needs to know whether the
- * segment is there, through shmem.h.
+ * Called by: _PG_init, and the server when it starts; all files that check whether the
+ * segment exists, through shmem.h.
  * Locks: AddinShmemInitLock while the segment is set up.
  * Memory: one fixed piece, requested at the start of the server.
  *

@@ -4,7 +4,7 @@
  *		New rows of durable.instance: the starts of orchestrations.
  *
  * Clients insert one row at a time with SQL, if the id may be taken; batches insert the
- * sub-orchestrations of their instances with the writer, and wait for nobody.
+ * sub-orchestrations of their instances with the writer, without waiting for a transaction.
  *
  * Owns:	the columns that a start sets
  * Called by: start_api.c, batch_children.c; instance_table.c (check)

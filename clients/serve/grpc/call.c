@@ -2,15 +2,15 @@
  * call.c - a call of gRPC: its headers, the frames of its messages, its status.
  *
  * A request is one message.  Everything about it that can be refused without its body is refused
- * when its headers are there, so that a client without a token does not get to send anything.
- * The answer is any number of messages, and a status with a sentence for people.
+ * when its headers have arrived, so that a client without a token cannot send a body.
+ * The answer is any number of messages, and a status with a message for users.
  *
  * States of the answer: nothing; headers; messages; finished.  A call that is finished
  * before it has sent anything is one block of headers.
  *
  * Owns: the number of bytes that all requests have in memory, and all answers of a hub that have not been sent.
  * Called by: h2.c, and the handlers of RPCs.
- * Memory: a Call lives as long as its stream, and as long as somebody keeps it: a job of the pool does.
+ * Memory: a Call lives as long as its stream, and while it is kept, for example by a job of the pool.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -83,7 +83,7 @@ call_output(const Call *call)
 	return evbuffer_get_length(call->output);
 }
 
-/* Takes bytes of the answer that are about to be sent; how many. */
+/* Copies bytes of the answer that are about to be sent, and returns their number. */
 int
 call_take_output(Call *call, void *bytes, size_t size)
 {
@@ -213,7 +213,7 @@ call_headers_done(Call *call)
 		call_finish(call, GRPC_UNAVAILABLE, "The server is being stopped.");
 	else
 	{
-		/* Nothing of a hub is shown by the health check. */
+		/* The health check needs no hub, because it discloses nothing of one. */
 		if (call->rpc->begin != NULL)
 			call->hub = hub_find(call->taskhub, call->authorization, &problem);
 		if (problem != NULL)
@@ -320,7 +320,7 @@ deadline(evutil_socket_t fd, short events, void *arg)
 	call_release(call);
 }
 
-/* The stream has ended, whoever ended it. */
+/* The stream has ended, on either side. */
 void
 call_closed(Call *call)
 {

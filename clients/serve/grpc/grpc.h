@@ -73,14 +73,14 @@ struct Hub
 	char	   *name;
 	char	   *role;			/* NULL: that of the connection */
 	char	   *queue;
-	void	   *tokens;			/* of the file; NULL: everybody may use it */
-	struct HubWork *work;		/* of work.c; NULL: nobody has worked for it yet */
+	void	   *tokens;			/* from the file; NULL: every client may use the hub */
+	struct HubWork *work;		/* of work.c; NULL: it has had no worker yet */
 	struct HubWaits *waits;		/* of waits.c */
 	struct HubStarts *starts;	/* of starts.c */
 	size_t		unsent;			/* bytes of answers that its clients have not been sent yet */
 };
 
-extern bool hubs_configure(void);	/* false: the user has been told */
+extern bool hubs_configure(void);	/* false: the error was printed */
 extern Hub *hub_find(const char *name, const char *authorization, const char **problem);
 extern Hub *hub_next(Hub *hub);	/* of NULL: the first */
 extern bool hubs_need_tokens(void);
@@ -104,7 +104,7 @@ struct Call
 	bool		is_post;
 	bool		is_grpc;
 	bool		is_compressed;
-	bool		is_rejected;	/* what still comes of the request is not read */
+	bool		is_rejected;	/* the rest of the request is ignored */
 	bool		has_begun;		/* the request is complete */
 	bool		has_headers;	/* of the answer */
 	bool		is_finished;	/* the status is known */
@@ -119,7 +119,7 @@ struct Call
 	struct event *timer;		/* the client's deadline */
 	double		timeout;		/* 0: there is none */
 	void	   *state;			/* of the RPC */
-	void		(*gone) (Call *call);	/* the client is gone, or the deadline is over */
+	void		(*gone) (Call *call);	/* called when the client is gone or the deadline has passed */
 };
 
 extern Call *call_new(H2 *connection, int32_t stream);
@@ -137,7 +137,7 @@ extern int	call_take_output(Call *call, void *bytes, size_t size);
 extern size_t calls_buffered(void);	/* bytes of requests of all calls */
 extern size_t calls_unsent(void);	/* bytes of answers of all calls that wait to be sent */
 extern size_t hub_most_unsent(void);	/* bytes of answers of a hub that may wait to be sent */
-extern bool hub_lacks_room(const Hub *hub, size_t size);	/* for an answer of that size; small ones always find it */
+extern bool hub_lacks_room(const Hub *hub, size_t size);	/* for an answer of that size; there is always room for small ones */
 
 /* --- h2.c --- */
 extern void h2_accept(struct bufferevent *bev, const char *address, bool is_tls);

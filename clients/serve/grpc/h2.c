@@ -6,7 +6,7 @@
  * reader has not read stays with the calls.  A connection is freed by an event of its own,
  * never within a callback.
  *
- * Who is refused: clients that do not begin with HTTP/2 within ten seconds, do not answer a
+ * Connections are closed for clients that do not begin with HTTP/2 within ten seconds, do not answer a
  * PING within twenty, do not read what they were sent for a minute; floods of frames that
  * cost more to answer than to send (the limits are nghttp2's, set in new_session).
  *
@@ -201,7 +201,7 @@ on_read(struct bufferevent *bev, void *arg)
 	flush_soon(h2);
 }
 
-/* As much as the socket is likely to take. */
+/* The amount that the socket is likely to accept. */
 static void
 on_write(struct bufferevent *bev, void *arg)
 {
@@ -224,7 +224,7 @@ on_write(struct bufferevent *bev, void *arg)
 	}
 	if (h2->is_dead)
 		return;
-	/* A client that does not read is not read either. */
+	/* Nothing is read from a client that does not read its answers. */
 	if (evbuffer_get_length(output) >= MOST_OUTPUT)
 		bufferevent_disable(bev, EV_READ);
 	else

@@ -152,8 +152,8 @@ add_token(Hub *hub, const char *hex)
 }
 
 /*
- * problem: a sentence if the client may not use the hub, and NULL is returned.  Whether a hub exists is told only to
- * those that have a token.
+ * If the client may not use the hub, returns NULL, and *problem is a sentence. The existence of a
+ * hub is disclosed only to clients with a token.
  */
 Hub *
 hub_find(const char *name, const char *authorization, const char **problem)
@@ -189,7 +189,7 @@ hub_find(const char *name, const char *authorization, const char **problem)
 	return hub;
 }
 
-/* Looks at all of them, whatever is found. */
+/* Compares all tokens, so that the time does not depend on the result. */
 static bool
 has_token(const Hub *hub, const unsigned char *digest)
 {

@@ -4,9 +4,9 @@
  * Cleartext (HTTP/2 with prior knowledge) is for loopback addresses, and for others if the
  * user says so because a proxy is in front.  The certificate is read again upon SIGHUP.
  *
- * The end: no new connections; streams of workers end with status 0 so that they look for
- * another server; what they have is still taken, until nothing is out or the time is over; then
- * GOAWAY, and the end.
+ * The end: no new connections are accepted.  Streams of workers end with status 0, so that the
+ * workers connect to another server.  Answers to their work are still accepted, until there is no
+ * such work or the time is over.  Then GOAWAY is sent, and the program ends.
  *
  * Owns: the listener, the TLS context, the options.
  * Called by: serve.c, metrics.c.
@@ -169,7 +169,7 @@ select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_length, cons
 	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-/* Before the program ceases to be root. */
+/* Called before the program gives up the rights of root. */
 bool
 grpc_listen(void)
 {
@@ -227,7 +227,7 @@ accepted(struct evconnlistener *from, evutil_socket_t fd, struct sockaddr *peer,
 
 	(void) from;
 	(void) arg;
-	/* An answer and a work item soon after it would wait for the client's delayed ACK, 40 ms, in between. */
+	/* Otherwise a work item that follows an answer would wait for the client's delayed ACK (40 ms). */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	getnameinfo(peer, (socklen_t) length, host, sizeof(host), NULL, 0, NI_NUMERICHOST);
 	if (h2_connections() >= options.max_connections || h2_of_address(host) >= options.max_per_address)
@@ -288,7 +288,7 @@ drain_step(evutil_socket_t fd, short events, void *arg)
 	{
 		has_gone_away = true;
 		h2_drain();
-		/* What was begun may end. */
+		/* Calls that have begun may be completed. */
 		if (drain_until > now + 1)
 			drain_until = now + 1;
 	}

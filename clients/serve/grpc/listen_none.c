@@ -1,5 +1,5 @@
 /*
- * listen_none.c - instead of the gRPC listener, where nghttp2 was not there to be built with.
+ * listen_none.c - replaces the gRPC listener if the program is built without nghttp2.
  *
  * Owns, locks, memory: none.
  * Called by: serve.c, metrics.c.

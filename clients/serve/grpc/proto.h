@@ -51,7 +51,7 @@ struct ProtoMessage
 #define PROTO_MOST_FIELDS	32	/* of a message */
 #define PROTO_DEEPEST		64	/* messages in messages, arrays in arrays */
 
-/* Both return NULL, or a sentence that tells what is wrong. */
+/* Both return NULL, or a sentence that describes the error. */
 extern const char *proto_to_json(const ProtoMessage *message, const void *data, size_t length, Buffer *json);
 extern const char *proto_from_json(const ProtoMessage *message, const char *json, size_t length, Buffer *data);
 

@@ -118,7 +118,7 @@ read_field(JsonReader *reader, const ProtoField *field)
 
 	if (field->shape == PROTO_REPEATED && field->type != PROTO_MESSAGE && field->type != PROTO_STRING && field->type != PROTO_VALUE)
 	{
-		reader->failed = true;	/* nothing that we send has repeated numbers */
+		reader->failed = true;	/* no message that is sent has repeated numbers */
 		return;
 	}
 	switch (field->shape)

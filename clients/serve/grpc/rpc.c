@@ -91,7 +91,7 @@ one_statement(Call *call, const Buffer *json)
 	Access		access = {NULL, call->hub->role, call->rpc->is_read};
 	JsonSpan	request = {json->data, json->length};
 
-	/* What it changes may be what somebody waits for. */
+	/* The change may be one for which a client waits. */
 	if (!call->rpc->is_read)
 	{
 		char	   *instance_id = json_member_text(request, "instance_id");
@@ -113,7 +113,7 @@ answered(const Outcome *outcome, void *arg)
 		rpc_fail(call, outcome);
 	else
 	{
-		/* Only an answer to a request that has changed nothing can be refused. */
+		/* Only the answer to a request that has changed nothing can be replaced by an error. */
 		for (int i = 0; i < PQntuples(outcome->rows) && !call->is_finished; i++)
 			if (call->rpc->is_read && hub_lacks_room(call->hub, (size_t) PQgetlength(outcome->rows, i, 0)))
 				rpc_refuse_large(call);

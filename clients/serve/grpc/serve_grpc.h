@@ -25,7 +25,7 @@ typedef struct GrpcOptions
 extern GrpcOptions grpc_options;
 
 /* --- listen.c --- */
-extern bool grpc_configure(void);	/* false: the user has been told */
+extern bool grpc_configure(void);	/* false: the error was printed */
 extern bool grpc_listen(void);
 extern const char *grpc_address(void);
 extern void grpc_stop(void (*stopped) (void));

@@ -8,7 +8,10 @@
 
 typedef struct Session Session;
 
-/* changed: it has become ready, or (is_ready false) has been lost.  It connects again by itself. */
+/*
+ * changed is called when the session has become ready, or (is_ready false) was lost. It reconnects
+ * automatically.
+ */
 extern Session *session_new(const char *role, void (*changed) (void *arg, bool is_ready), void *arg);
 extern bool session_is_idle(const Session *session);	/* ready, and nothing is being executed */
 extern void session_run(Session *session, const Statement *statement, const char *const *values, OutcomeHandler handler, void *arg);

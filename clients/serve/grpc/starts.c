@@ -219,7 +219,7 @@ started(const Outcome *outcome, void *arg)
 	HubStarts  *starts = batch->hub->starts;
 	Start	   *start = batch->starts;
 
-	/* What was perhaps executed is not sent again. */
+	/* A statement that may have been executed is not sent again. */
 	if (outcome->rows == NULL && batch->n > 1 && strcmp(outcome->sqlstate, POOL_LOST) != 0)
 	{
 		Start	   *last = NULL;
@@ -302,7 +302,7 @@ replaced(const Outcome *outcome, void *arg)
 		answer(start, instance_id);
 	else if (now_seconds() - start->since > REPLACE_SECONDS)
 		call_finish(start->call, GRPC_FAILED_PRECONDITION, "The instance with that id was asked to terminate, but has not ended within %d s.", REPLACE_SECONDS);
-	/* A client that is gone does not wait for the second half. */
+	/* If the client is gone, the second step is omitted. */
 	else if (start->call->connection != NULL && !start->call->is_finished &&
 			 event_base_once(base, -1, EV_TIMEOUT, replace, start, &pause) == 0)
 		return;

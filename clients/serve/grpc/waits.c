@@ -39,7 +39,7 @@ typedef struct HubWaits
 {
 	Wait	   *waits[WAIT_HASHES];
 	Wait	   *due[WHEEL];		/* at a time modulo the size of the wheel */
-	int64_t		ticked;			/* what was due until then has been looked at */
+	int64_t		ticked;			/* waits that were due until then have been looked at */
 	struct event *timer;
 	bool		is_looking;
 } HubWaits;
@@ -180,7 +180,7 @@ make_due(HubWaits *waits, Wait *wait, int ticks)
 	unlink_due(wait);
 	if (waits->ticked < now - WHEEL)
 		waits->ticked = now - WHEEL;
-	/* Not in a slot that has been passed. */
+	/* The slot must not be one that has been passed. */
 	slot = &waits->due[(now + ticks > waits->ticked ? now + ticks : waits->ticked + 1) % WHEEL];
 	wait->next_due = *slot;
 	if (wait->next_due != NULL)
@@ -214,7 +214,7 @@ schedule(Hub *hub)
 		return;
 	while (waits->due[tick % WHEEL] == NULL)
 		if (tick++ > waits->ticked + WHEEL)
-			return;				/* nobody waits */
+			return;				/* no client waits */
 	left = (double) tick * TICK_S - now_seconds();
 	if (left > 0)
 		pause.tv_usec = (suseconds_t) (left * 1e6) + 1;
@@ -286,7 +286,7 @@ looked(const Outcome *outcome, void *arg)
 	Look	   *what = arg;
 	HubWaits   *waits = what->hub->waits;
 	GrpcStatus	status = outcome->rows == NULL ? rpc_status(outcome->sqlstate) : GRPC_OK;
-	/* While the database is away they wait; an error of another kind would come again. */
+	/* Without a connection the clients continue to wait; any other error would be repeated. */
 	bool		fails = outcome->rows == NULL && status != GRPC_UNAVAILABLE && status != GRPC_UNKNOWN;
 
 	waits->is_looking = false;

@@ -25,7 +25,7 @@
 #define MOST_OUTPUT			(4 * 1024 * 1024)	/* of a stream, before it gets more */
 #define LEAST_OUTPUT		(64 * 1024)
 
-/* What is different for the kinds of work. */
+/* The differences between the kinds of work. */
 typedef struct KindOfWork
 {
 	const char *name;			/* in the metrics */
@@ -37,8 +37,8 @@ typedef struct KindOfWork
 #define WORKER	"NULLIF(pg_catalog.left($2, 60), '')"
 
 /*
- * The lease of a turn or of operations also ends with our session: what has no effects before it is answered may be
- * run twice.
+ * The lease of a turn or of operations also ends with the session of this program. They have no
+ * effects before they are answered, so they may be run twice.
  */
 static const KindOfWork kinds[WORK_KINDS] = {
 	[WORK_TURN] = {
@@ -156,7 +156,7 @@ work_begin(Call *call, const Buffer *json)
 	call_keep(call);
 	for (int kind = 0; kind < WORK_KINDS; kind++)
 		work->may_be_there[kind] = true;
-	/* The client learns that the stream stands. */
+	/* Confirms the stream to the client. */
 	call_send(call, ping, sizeof(ping));
 	work_pump(work);
 }
@@ -215,7 +215,7 @@ has_queue(const Outcome *outcome, void *arg)
 	work_pump(work);
 }
 
-/* Fetches what may be there and somebody may get; else sees to it that it is waited for. */
+/* Fetches if there may be work that a stream can take, or else lets the other session wait for work. */
 void
 work_pump(HubWork *work)
 {
@@ -259,7 +259,7 @@ room(const HubWork *work, WorkKind kind)
 	return n;
 }
 
-/* What a stream may have that its worker has not read: all of them together what the answers of a hub may have. */
+/* The limit of unread bytes of a stream. All streams of a hub share the limit of its answers. */
 static size_t
 most_output(const HubWork *work)
 {
@@ -324,7 +324,10 @@ fetched(HubWork *work, WorkKind kind, const Outcome *outcome)
 	for (int i = 0; i < n; i++)
 		hand_out(work, kind, outcome->rows, i);
 	work->may_be_there[kind] = n == work->asked[kind];
-	/* Where there was some, there will be more soon, and in a moment it is more for one fetch. */
+	/*
+	 * After a successful fetch there will be more work soon. A short pause lets the next fetch get
+	 * more at once.
+	 */
 	if (n > 0 && n < work->asked[kind])
 	{
 		static const struct timeval moment = {0, FETCH_PAUSE_US};
@@ -335,7 +338,7 @@ fetched(HubWork *work, WorkKind kind, const Outcome *outcome)
 	}
 	work->in_vain[kind] = n == 0 && work->woken[kind] ? work->in_vain[kind] + 1 : 0;
 	work->woken[kind] = false;
-	/* The waiting session is told of any work of the queue; the names of the streams may be others. */
+	/* The waiting session is woken by any work of the queue, also by work whose name no stream wants. */
 	work->nothing_fits[kind] = work->in_vain[kind] > (work->has_names[kind] ? 0 : MOST_IN_VAIN);
 	work_pump(work);
 }
@@ -383,7 +386,10 @@ hand_out(HubWork *work, WorkKind kind, PGresult *rows, int row)
 
 	if (stream == NULL)
 	{
-		/* Workers may have no room at present, or want other versions; one that wants this one may be yet to come. */
+		/*
+		 * The workers may have no room at present, or want other versions; a worker that wants
+		 * this one may connect later.
+		 */
 		leases_release(work, token, is_wanted(work, kind, PQgetvalue(rows, row, 2), PQgetvalue(rows, row, 3)) ? "1 second" : NULL);
 		return;
 	}
@@ -401,7 +407,7 @@ hand_out(HubWork *work, WorkKind kind, PGresult *rows, int row)
 	buffer_free(&data);
 }
 
-/* The one with the most room, of those whose workers read what they get, if there are any. */
+/* Chooses the stream with the most room, if possible one whose worker reads what it gets. */
 static WorkStream *
 stream_for(HubWork *work, WorkKind kind, const char *name, const char *version)
 {
@@ -504,7 +510,7 @@ on_timer(evutil_socket_t fd, short events, void *arg)
 
 /* --- the end ----------------------------------------------------------------------------------------------------- */
 
-/* Streams end, so that workers look for another server; what they have they may still answer. */
+/* Ends streams, so that workers connect to another server. They can still answer the work that they have. */
 void
 work_drain(void)
 {

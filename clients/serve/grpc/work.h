@@ -69,10 +69,10 @@ typedef struct HubWork
 	bool		has_queue;
 	bool		woken[WORK_KINDS];	/* the waiting session has said that there is some */
 	bool		has_names[WORK_KINDS];	/* the last fetch was for some names only */
-	int			in_vain[WORK_KINDS];	/* fetches one after the other that got nothing, though there was some */
+	int			in_vain[WORK_KINDS];	/* number of fetches in a row that got nothing although there was work */
 	struct event *pause[WORK_KINDS];	/* between two fetches */
 	bool		is_pausing[WORK_KINDS];
-	bool		nothing_fits[WORK_KINDS];	/* there was work, but for none of the streams: no hurry */
+	bool		nothing_fits[WORK_KINDS];	/* there was work, but for none of the streams: fetch later */
 	struct event *timer;
 	double		extended;		/* when the leases were */
 	struct Answers *answers;	/* of work_answers.c */

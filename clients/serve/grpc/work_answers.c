@@ -31,8 +31,8 @@ typedef struct Completion
 	char	   *text;			/* of a turn: the custom status; of an activity: the result; of operations: the state; or NULL */
 	char	   *extra;			/* of a turn: the trace; of operations: their actions; or NULL */
 	char	   *instance_id;	/* of a turn, if it is known */
-	bool		alone;			/* it was in a batch that has failed */
-	bool		is_refused;		/* what is sent now is the failure */
+	bool		alone;			/* it was in a batch that has failed, and is sent alone */
+	bool		is_refused;		/* the failure is sent now */
 } Completion;
 
 typedef struct Answers
@@ -329,7 +329,7 @@ send_batch(HubWork *work, WorkKind kind)
 	Buffer		arrays[STATEMENT_MOST_VALUES];
 	const char *values[STATEMENT_MOST_VALUES];
 	size_t		size = 0;
-	/* What is repeated after a lost connection is found to have been applied. */
+	/* An answer that is repeated after a lost connection may have been applied already. */
 	Access		access = {NULL, work->hub->role, true};
 	Batch	   *batch;
 	Completion **end;
@@ -446,7 +446,7 @@ give_back(Answers *answers, WorkKind kind, Completion *list)
 	answers->queue[kind] = list;
 }
 
-/* Is it the answer itself that the database refuses? */
+/* Does the database refuse the answer itself? */
 static bool
 is_refusal(WorkKind kind, const Completion *answer, const Outcome *outcome)
 {
@@ -526,7 +526,7 @@ finish(HubWork *work, Completion *answer, const Outcome *outcome)
 void
 work_abandon(Call *call, const Buffer *json)
 {
-	/* There is always a token, so the kind is not asked for. */
+	/* There is always a token, so the kind is not needed. */
 	give_back_work(call, WORK_TURN, (JsonSpan) {json->data, json->length});
 }
 

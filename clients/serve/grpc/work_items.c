@@ -1,8 +1,8 @@
 /*
- * work_items.c - the work that is out: with which stream it is, and since when without one.
+ * work_items.c - the work that is out: the stream that has it, and since when it has had none.
  *
- * This is only for limits and for leases.  Whether an answer is good is for the database to say,
- * which knows the tokens; an answer to something that is not here is asked there, too.
+ * This is only for limits and for leases.  The database decides whether the token of an answer is
+ * valid, also for work that is not listed here.
  *
  * Owns: the items of a hub.
  * Called by: work.c, work_answers.c.

@@ -31,7 +31,7 @@ static bool is_to_be_released(const WorkItem *item, double now);
 static bool is_forgotten(const WorkItem *item, double now);
 static void nothing(const Outcome *outcome, void *arg);
 
-/* What workers that are gone cannot answer any more. */
+/* Work whose workers are gone and cannot answer any more. */
 void
 leases_give_back(HubWork *work)
 {

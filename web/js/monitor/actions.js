@@ -10,7 +10,7 @@ import { dialog, toast } from '../shell.js';
 /* needsReason: has a reason; typed: asks for a word to be typed; states: of what it is offered for */
 export const ACTIONS = {
 	suspend: { title: 'Suspend', icon: 'pause', reason: true, states: ['Pending', 'Running'], text: 'It takes no turns until it is resumed. Events that come meanwhile are kept.' },
-	resume: { title: 'Resume', icon: 'play', reason: true, states: ['Suspended'], text: 'It goes on with what it waited for.' },
+	resume: { title: 'Resume', icon: 'play', reason: true, states: ['Suspended'], text: 'It continues where it waited.' },
 	terminate: { title: 'Terminate', icon: 'stop', reason: true, typed: true, danger: true, states: ['Pending', 'Running', 'Suspended'], text: 'It ends now, with its sub-orchestrations. This cannot be undone.' },
 	rewind: { title: 'Rewind', icon: 'undo', reason: true, states: ['Failed'], text: 'Failed calls no longer count and are made again; what has succeeded stays.' },
 	restart: { title: 'Restart', icon: 'refresh', states: ['Completed', 'Failed', 'Terminated'], text: 'A new instance is started with the same name and input.' },
@@ -69,12 +69,12 @@ export function actOnOne(action, id, done) {
 const PARTS = {
 	schedules: {
 		pause: { title: 'Pause', icon: 'pause', call: 'pause_schedule', text: 'The schedule starts no instances until it is unpaused. Times of the pause are not made up for.', done: () => 'The schedule is paused.' },
-		unpause: { title: 'Unpause', icon: 'play', call: 'unpause_schedule', text: 'The schedule goes on with its next time.', done: () => 'The schedule goes on.' },
+		unpause: { title: 'Unpause', icon: 'play', call: 'unpause_schedule', text: 'The schedule continues with its next time.', done: () => 'The schedule continues.' },
 		trigger: { title: 'Trigger', icon: 'bell', call: 'trigger_schedule', text: 'The schedule runs once, now. Its overlap decides what happens if an earlier run has not ended.', paused: 'The schedule is paused: this runs it once, and it stays paused.', done: answer => answer?.instanceId ? `The instance ${answer.instanceId} is started.` : 'The run is skipped, because an earlier one has not ended.' }
 	},
 	queues: {
-		pause: { title: 'Pause', icon: 'pause', call: 'pause_queue', text: 'Nothing begins in the queue until it is unpaused. What is out goes on.', done: () => 'The queue is paused.' },
-		unpause: { title: 'Unpause', icon: 'play', call: 'unpause_queue', text: 'The queue goes on.', done: () => 'The queue goes on.' }
+		pause: { title: 'Pause', icon: 'pause', call: 'pause_queue', text: 'Nothing begins in the queue until it is unpaused. Leased work continues.', done: () => 'The queue is paused.' },
+		unpause: { title: 'Unpause', icon: 'play', call: 'unpause_queue', text: 'The queue continues.', done: () => 'The queue continues.' }
 	}
 };
 
@@ -171,7 +171,7 @@ export function actOnMany(action, ids, done) {
 	update();
 	dialog({
 		title: `${a.title} ${plural(ids.length, 'instance')}?`,
-		content: () => [h('p', {}, a.text.replace(/^It takes/, 'They take').replace(/^It goes on with what it/, 'They go on with what they').replace(/^It ends now, with its/, 'They end now, with their').replace('until it is', 'until they are').replace(/^The instance and its history are/, 'The instances and their histories are').replace(/^A new instance is started with the same/, 'A new instance is started for each, with the same')),
+		content: () => [h('p', {}, a.text.replace(/^It takes/, 'They take').replace(/^It continues where it/, 'They continue where they').replace(/^It ends now, with its/, 'They end now, with their').replace('until it is', 'until they are').replace(/^The instance and its history are/, 'The instances and their histories are').replace(/^A new instance is started with the same/, 'A new instance is started for each, with the same')),
 			a.reason ? h('label', { class: 'field' }, 'Reason (optional)', reason) : null,
 			a.typed ? h('label', { class: 'field' }, h('span', {}, 'To go on, type ', h('b', { class: 'mono' }, phrase)), typed) : null, seen.element],
 		buttons: button,

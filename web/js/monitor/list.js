@@ -124,7 +124,7 @@ export function list() {
 		crumb.hidden = !(filter.view === 'waiting' && filter.kind);
 		if (!crumb.hidden)
 			put(crumb, `Instances${filter.name ? ` of ${shortName(filter.name)}` : ''} that wait for `, h('b', {}, waitWords({ kind: filter.kind, detail: filter.detail })), ', the longest waiting first. ',
-				h('a', { href: '/workflows?view=waiting', onclick: e => { e.preventDefault(); change({ kind: '', detail: '', name: '' }); } }, 'All that is waited for'));
+				h('a', { href: '/workflows?view=waiting', onclick: e => { e.preventDefault(); change({ kind: '', detail: '', name: '' }); } }, 'All waits'));
 	}
 
 	function flip(status) {
@@ -247,7 +247,7 @@ export function list() {
 	function drawGroups(groups, isPartial) {
 		foot.hidden = !isPartial;
 		more.hidden = true;
-		say(find('span', foot), isPartial ? 'There are more: the oldest 100,000 waits were looked at. Choose an orchestration to look at its waits only.' : '');
+		say(find('span', foot), isPartial ? 'There are more: only the oldest 100,000 waits were read. Choose an orchestration to read its waits only.' : '');
 		items = [];
 		if (groups.length === 0) {
 			put(place, empty('clock', 'Nothing waits', 'No unfinished instance that you may see waits for something.'));

@@ -1,4 +1,4 @@
-/* queues.js - /queues: work that waits for programs outside of the database, and work that is out. */
+/* queues.js - /queues: work that waits for programs outside of the database, and leased work. */
 import { h, statusBadge } from '../dom.js';
 import { at, breakable, count, duration, shortName } from '../format.js';
 import { empty, shell } from '../shell.js';
@@ -17,7 +17,7 @@ const asking = page({
 			['Ready', q => count(q.ready), 'num'], ['Delayed', q => count(q.delayed), 'num'], ['Out', q => count(q.leased), 'num'],
 			['Limit', q => [q.concurrency ? `${count(q.concurrency)} at a time` : null, q.rate ? `${count(q.rate)} per ${period(q.per)}` : null, q.key_concurrency ? `${count(q.key_concurrency)} per key` : null].filter(Boolean).join(', ') || 'none'],
 			['Oldest', q => time(q.oldest), 'fit'], ['Owner', q => breakable(q.owner), 'words'], ['Actions', q => partButtons('queues', q, () => asking.now())]], queues)),
-		card('Work that is out', leases.length === 0 ? h('p', { class: 'in soft' }, 'Nothing is out at the moment.') : tableOf('Work that is out', [
+		card('Leased work', leases.length === 0 ? h('p', { class: 'in soft' }, 'No work is leased at the moment.') : tableOf('Leased work', [
 			['Activity', l => shortName(l.name)], ['Queue', l => l.queue], ['Instance', l => l.instance_id ? h('a', { href: `/workflows/${encodeURIComponent(l.instance_id)}` }, l.instance_id) : ''],
 			['Worker', l => l.worker ?? ''], ['Attempt', l => count(l.attempt), 'num'], ['Since', l => time(l.leased_at)], ['Until', l => time(l.leased_until)], ['Lost', l => count(l.lost), 'num']], leases))]
 });
