@@ -84,18 +84,23 @@ static int	allocated = 0;
 
 /*
  * Rows that are replaced: all differences, and the sums that they belong to.  Small
- * numbers of differences are left for the next time.
+ * numbers of differences are left for the next time.  There may be many sums and many
+ * differences, so a range is found in a sorted array, by width_bucket; whether a subquery is
+ * hashed depends on statistics.
  */
 #define FOLD_FROM		64
 
 static DurableSql fold = {
 	.text = "WITH added AS MATERIALIZED ("
 	"  SELECT owner, name, handler, range FROM durable.tally WHERE name IS NOT NULL AND range IS NOT NULL),"
+	" kinds AS MATERIALIZED (SELECT DISTINCT owner, name, handler FROM added),"
+	" ranges AS MATERIALIZED (SELECT pg_catalog.array_agg(DISTINCT range ORDER BY range) AS list FROM added),"
 	" gone AS (DELETE FROM durable.tally t"
 	"  WHERE (SELECT pg_catalog.count(*) FROM added) >= $1 AND ("
 	"   (t.name IS NOT NULL AND t.range IS NOT NULL)"
-	"   OR (t.range IS NULL AND (t.owner, t.name, t.handler) IN (SELECT a.owner, a.name, a.handler FROM added a))"
-	"   OR (t.name IS NULL AND t.range IN (SELECT a.range FROM added a)))"
+	"   OR (t.range IS NULL AND (t.owner, t.name, t.handler) IN (SELECT k.owner, k.name, k.handler FROM kinds k))"
+	"   OR (t.name IS NULL AND t.range ="
+	"    (SELECT r.list FROM ranges r)[pg_catalog.width_bucket(t.range, (SELECT r.list FROM ranges r))]))"
 	"  RETURNING t.*),"
 	" sums AS (INSERT INTO durable.tally (owner, name, handler, status, range, n)"
 	"  SELECT owner, name, handler, status, NULL, pg_catalog.sum(n) FROM gone WHERE name IS NOT NULL"
@@ -103,11 +108,11 @@ static DurableSql fold = {
 	"  UNION ALL"
 	"  SELECT NULL, NULL, NULL, status, range, pg_catalog.sum(n) FROM gone WHERE range IS NOT NULL"
 	"  GROUP BY range, status HAVING pg_catalog.sum(n) <> 0),"
-	" places AS (SELECT range, pg_catalog.sum(n) > 0 AS is_used FROM gone WHERE range IS NOT NULL GROUP BY range),"
+	" places AS (SELECT name, range, pg_catalog.sum(pg_catalog.sum(n)) OVER (PARTITION BY range) > 0 AS is_used"
+	"  FROM gone WHERE range IS NOT NULL GROUP BY name, range),"
 	" names AS (INSERT INTO durable.name_range (name, range)"
-	"  SELECT DISTINCT g.name, g.range FROM gone g JOIN places p ON p.range = g.range"
-	"  WHERE g.name IS NOT NULL AND p.is_used ON CONFLICT DO NOTHING),"
-	" emptied AS (DELETE FROM durable.name_range r USING places p WHERE r.range = p.range AND NOT p.is_used)"
+	"  SELECT name, range FROM places WHERE name IS NOT NULL AND is_used ON CONFLICT DO NOTHING),"
+	" emptied AS (DELETE FROM durable.name_range r USING (SELECT DISTINCT range FROM places WHERE NOT is_used) p WHERE r.range = p.range)"
 	" SELECT pg_catalog.count(*) FROM gone",
 	.nargs = 1,
 	.argtypes = {INT8OID}

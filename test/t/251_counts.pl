@@ -6,6 +6,7 @@ use warnings;
 use DurableTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use POSIX ();
 use Test::More;
 
 my $WRONG = <<'SQL';
@@ -105,6 +106,29 @@ $node->safe_psql('counts', "SELECT durable.purge_history('0')");
 $node->safe_psql('counts', "SELECT durable.start('public.work', 1)") foreach 1 .. 70;
 ok($node->poll_query_until('counts', "SELECT count(*) FILTER (WHERE range < 2) = 0 AND count(*) > 0 FROM durable.name_range"), 'the ranges of purged instances');
 is($node->safe_psql('counts', "SELECT count(*) FROM durable.query('public.work')"), 70, '... and those of others are not');
+
+# a backlog of differences takes time of the processor that does not grow with the number of ranges
+my ($coordinator) = $node->safe_psql('counts', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'durable coordinator' AND datname = 'counts'");
+my %took;
+foreach my $size (200000, 60)
+{
+	my $start = cpu_seconds($coordinator);
+
+	$node->safe_psql('counts', "INSERT INTO durable.tally (owner, name, handler, status, range, n) SELECT 'postgres', 'made up', 'made_up()', 'P', 1000000 + n / $size, 1 FROM generate_series(1, 150000) n");
+	ok($node->poll_query_until('counts', "SELECT ($DIFFERENCES) < 64"), 'a backlog of differences is added up');
+	$took{$size} = cpu_seconds($coordinator) - $start;
+}
+cmp_ok($took{60}, '<', 4 * $took{200000} + 1, sprintf('of one range in %.1f s, of 2500 ranges in %.1f s', $took{200000}, $took{60}));
+is($node->safe_psql('counts', "SELECT sum(n) FROM durable.tally WHERE name = 'made up'"), 300000, '... and no difference is lost');
+is($node->safe_psql('counts', "SELECT count(*) FROM durable.name_range WHERE name = 'made up'"), 2501, '... and the ranges are known');
 $node->stop;
 
 done_testing();
+
+sub cpu_seconds
+{
+	my ($pid) = @_;
+	my @fields = split ' ', slurp_file("/proc/$pid/stat");
+
+	return ($fields[13] + $fields[14]) / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+}
