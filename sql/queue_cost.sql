@@ -50,3 +50,12 @@ CALL few_rows('SELECT durable.release_work($1)', (:'turns'::text[])[21:40]);
 CALL few_rows('SELECT durable.extend_lease($1)', (:'tasks'::text[])[1:20]);
 CALL few_rows('SELECT durable.complete_tasks($1, NULL)', (:'tasks'::text[])[1:20]);
 CALL few_rows('SELECT durable.release_work($1)', (:'tasks'::text[])[21:40]);
+
+-- durable.stuck counts leases to a limit.
+INSERT INTO durable.queued_task (id, key, at, scheduled_at, leased_at, nonce, round, owner, execution, task, attempt, priority, state, kind, queue, share, name)
+SELECT i, i, now() + interval '1 day', now(), now(), i, 0, 'postgres', 1, 1, 1, 0, 'l', 'e', 'cost', 'x', 'a' FROM generate_series(1000001, 1020000) i;
+ANALYZE durable.queued_task;
+BEGIN;
+SELECT count(*) FROM durable.stuck WHERE reason LIKE '%not fetched';
+SELECT seq_tup_read + idx_tup_fetch < 5000 AS few_rows FROM pg_stat_xact_all_tables WHERE schemaname = 'durable' AND relname = 'queued_task';
+ROLLBACK;
