@@ -75,13 +75,10 @@ durable_run(PG_FUNCTION_ARGS)
 	char	   *instance_id;
 	int64		key;
 
-	durable_client_refuse_in_turn("run", "Use durable.call_sub_orchestrator().");
-	durable_wait_refuse_in_activity("run");
-	durable_wait_require_nonatomic(fcinfo, "run", "The procedure commits the start of the instance before it waits for the instance.",
-					  "Use durable.start(), commit, and then use durable.wait().");
+	desc = durable_wait_procedure(fcinfo, "run", "Use durable.call_sub_orchestrator().",
+								  "The procedure commits the start of the instance before it waits for the instance.",
+								  "Use durable.start(), commit, and then use durable.wait().");
 	durable_client_enter("run", "Use durable.call_sub_orchestrator().");
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
 
 	request.name = durable_client_name(fcinfo, 0, "orchestration name");
 	request.input = durable_client_json(fcinfo, 1, "input", &request.is_json_text);
@@ -109,13 +106,9 @@ durable_wait_for(PG_FUNCTION_ARGS)
 	bool		nulls[3] = {false, true, true};
 	char	   *instance_id;
 
-	durable_client_refuse_in_turn("wait_for", "Use durable.call_sub_orchestrator().");
-	durable_shmem_require();
-	durable_wait_refuse_in_activity("wait_for");
-	durable_wait_require_nonatomic(fcinfo, "wait_for", "The procedure ends the transaction before it waits, so that it holds no snapshot.",
-					  "Use durable.wait().");
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
+	desc = durable_wait_procedure(fcinfo, "wait_for", "Use durable.call_sub_orchestrator().",
+								  "The procedure ends the transaction before it waits, so that it holds no snapshot.",
+								  "Use durable.wait().");
 	instance_id = durable_client_name(fcinfo, 0, "instance id");
 	deadline = durable_wait_deadline(fcinfo, 1);
 
@@ -141,13 +134,9 @@ durable_wait_for_any(PG_FUNCTION_ARGS)
 	char	  **ids;
 	int			nids;
 
-	durable_client_refuse_in_turn("wait_for_any", "Use durable.when_any() with durable.schedule_sub_orchestrator().");
-	durable_shmem_require();
-	durable_wait_refuse_in_activity("wait_for_any");
-	durable_wait_require_nonatomic(fcinfo, "wait_for_any", "The procedure ends the transaction before it waits, so that it holds no snapshot.",
-								   "Use durable.wait_any().");
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
+	desc = durable_wait_procedure(fcinfo, "wait_for_any", "Use durable.when_any() with durable.schedule_sub_orchestrator().",
+								  "The procedure ends the transaction before it waits, so that it holds no snapshot.",
+								  "Use durable.wait_any().");
 	ids = durable_wait_ids(fcinfo, 0, &nids);
 	deadline = durable_wait_deadline(fcinfo, 1);
 
@@ -175,9 +164,15 @@ result_columns(const RunResult *result, Oid owner, Datum *values, bool *nulls)
 	nulls[2] = !shows || result->failure == NULL;
 }
 
-void
-durable_wait_require_nonatomic(FunctionCallInfo fcinfo, const char *function, const char *detail, const char *hint)
+TupleDesc
+durable_wait_procedure(FunctionCallInfo fcinfo, const char *function, const char *in_turn, const char *detail,
+					   const char *hint)
 {
+	TupleDesc	desc;
+
+	durable_client_refuse_in_turn(function, in_turn);
+	durable_shmem_require();
+	durable_wait_refuse_in_activity(function);
 	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
 		castNode(CallContext, fcinfo->context)->atomic)
 		ereport(ERROR,
@@ -185,6 +180,9 @@ durable_wait_require_nonatomic(FunctionCallInfo fcinfo, const char *function, co
 				 errmsg("durable.%s() cannot be called inside a transaction block or a function", function),
 				 errdetail_internal("%s", detail),
 				 errhint("%s", hint)));
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	return desc;
 }
 
 /*

@@ -6,14 +6,20 @@
 #define DURABLE_WAIT_API_H
 
 #include "durable.h"
+#include "access/tupdesc.h"
 #include "fmgr.h"
 
-/* Raises WF007 inside an activity.  function is the name without the schema. */
-extern void durable_wait_refuse_in_activity(const char *function);
+/*
+ * Begins a procedure that commits before it waits (run_api.c, work_wait.c), and returns the
+ * description of its result.  Raises an error in an orchestration (in_turn is the hint), in
+ * an activity (WF007), and where the procedure cannot commit (25001; detail and hint).
+ * function is the name without the schema.
+ */
+extern TupleDesc durable_wait_procedure(FunctionCallInfo fcinfo, const char *function, const char *in_turn,
+										const char *detail, const char *hint);
 
-/* Raises 25001 if the procedure cannot commit; detail and hint are sentences. */
-extern void durable_wait_require_nonatomic(FunctionCallInfo fcinfo, const char *function, const char *detail,
-										   const char *hint);
+/* Raises WF007 inside an activity. */
+extern void durable_wait_refuse_in_activity(const char *function);
 
 /* The ids of an array argument.  Raises an error if it is null or empty, or has too many elements. */
 extern char **durable_wait_ids(FunctionCallInfo fcinfo, int argno, int *nids);

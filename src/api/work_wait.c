@@ -55,14 +55,9 @@ durable_wait_for_work(PG_FUNCTION_ARGS)
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context;
 
-	durable_client_refuse_in_turn("wait_for_work", "It is for workers outside of the database.");
-	durable_shmem_require();
-	durable_wait_refuse_in_activity("wait_for_work");
-	durable_wait_require_nonatomic(fcinfo, "wait_for_work",
-								   "It ends the transaction before it waits, so that it holds no snapshot.",
-								   "Call it outside of a transaction block, and call durable.fetch_work() afterwards.");
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
+	desc = durable_wait_procedure(fcinfo, "wait_for_work", "It is for workers outside of the database.",
+								  "It ends the transaction before it waits, so that it holds no snapshot.",
+								  "Call it outside of a transaction block, and call durable.fetch_work() afterwards.");
 	queue = durable_client_name(fcinfo, 0, "queue name");
 	deadline = durable_wait_deadline(fcinfo, 1);
 	names = PG_ARGISNULL(3) ? (Datum) 0 : PG_GETARG_DATUM(3);
