@@ -45,6 +45,7 @@ typedef enum CallKind
 	CALL_TURN,
 	CALL_LAST_TURN,
 	CALL_TASK,
+	CALL_WAIT,					/* until an orchestration is completed */
 	CALL_STREAM					/* of work items */
 } CallKind;
 
@@ -66,6 +67,9 @@ struct GrpcClient
 	GrpcCounts *counts;
 	long		out;			/* calls without the stream */
 	long		started;
+	long		waited;			/* calls that waited for an orchestration */
+	const uint8_t *unsent;
+	size_t		unsent_length;
 };
 
 /* A field of a message, as it was read. */
@@ -329,6 +333,9 @@ stream_closed(nghttp2_session *session, int32_t stream, uint32_t error, void *ar
 		case CALL_TURN:
 			client->counts->turns++;
 			break;
+		case CALL_WAIT:
+			client->waited++;
+			break;
 		default:
 			client->counts->tasks++;
 	}
@@ -421,22 +428,20 @@ pump(GrpcClient *client, int timeout_ms)
 {
 	static uint8_t buffer[256 * 1024];
 	struct pollfd poll_for = {.fd = client->fd, .events = POLLIN};
-	static const uint8_t *left;
-	static size_t left_length;
 	ssize_t		n;
 
 	for (;;)
 	{
-		if (left_length == 0)
+		if (client->unsent_length == 0)
 		{
-			n = nghttp2_session_mem_send(client->session, &left);
+			n = nghttp2_session_mem_send(client->session, &client->unsent);
 			if (n < 0)
 				die("HTTP/2: %s", nghttp2_strerror(n));
-			left_length = n;
+			client->unsent_length = n;
 		}
-		if (left_length == 0)
+		if (client->unsent_length == 0)
 			break;
-		n = send(client->fd, left, left_length, MSG_NOSIGNAL);
+		n = send(client->fd, client->unsent, client->unsent_length, MSG_NOSIGNAL);
 		if (n < 0 && errno != EAGAIN && errno != EINTR)
 			die("could not send to the gateway: %s", strerror(errno));
 		if (n < 0)
@@ -444,8 +449,8 @@ pump(GrpcClient *client, int timeout_ms)
 			poll_for.events |= POLLOUT;
 			break;
 		}
-		left += n;
-		left_length -= n;
+		client->unsent += n;
+		client->unsent_length -= n;
 	}
 	if (poll(&poll_for, 1, timeout_ms) <= 0 || !(poll_for.revents & (POLLIN | POLLHUP | POLLERR)))
 		return;
@@ -507,15 +512,11 @@ grpc_start(GrpcClient *client, const char *name, long n)
 	}
 }
 
-/*
- * Does what there is to do until n orchestrations are completed.  Each calls the
- * activity so many times.
- */
+/* Takes work from now on.  Each orchestration calls the activity so many times. */
 void
-grpc_work(GrpcClient *client, const char *activity, int activities, long n, double timeout, GrpcCounts *counts)
+grpc_take_work(GrpcClient *client, const char *activity, int activities, GrpcCounts *counts)
 {
 	Bytes		message = {0};
-	double		end = now() + timeout;
 
 	memset(counts, 0, sizeof(*counts));
 	client->activity = activity;
@@ -525,12 +526,53 @@ grpc_work(GrpcClient *client, const char *activity, int activities, long n, doub
 	put_number(&message, 1, 1000);
 	put_number(&message, 2, 1000);
 	submit(client, CALL_STREAM, SERVICE "GetWorkItems", &message);
-	while (counts->completed < n)
+	pump(client, 0);
+}
+
+/* Does what there is to do until n orchestrations are completed. */
+void
+grpc_work(GrpcClient *client, long n, double timeout)
+{
+	double		end = now() + timeout;
+
+	while (client->counts->completed < n)
 	{
 		pump(client, 1000);
 		if (now() > end)
-			die("%ld of %ld orchestrations are completed after %.0f s", counts->completed, n, timeout);
+			die("%ld of %ld orchestrations are completed after %.0f s", client->counts->completed, n, timeout);
 	}
+}
+
+/* Starts an instance, and does what there is to do until a call that waits for it returns; in seconds. */
+double
+grpc_round_trip(GrpcClient *client, const char *name, double timeout)
+{
+	static long id;
+	double		start = now();
+	long		started = client->started;
+	long		waited = client->waited;
+	char		instance[32];
+	Bytes		message = {0};
+	Bytes		wait = {0};
+
+	snprintf(instance, sizeof(instance), "round trip %ld", ++id);
+	put(&message, frame_head.data, 5);
+	put_text(&message, 1, instance);
+	put_text(&message, 2, name);
+	put_wrapped(&message, 4, "0");
+	submit(client, CALL_START, SERVICE "StartInstance", &message);
+	while (client->started == started)
+		pump(client, 1000);
+	put(&wait, frame_head.data, 5);
+	put_text(&wait, 1, instance);
+	submit(client, CALL_WAIT, SERVICE "WaitForInstanceCompletion", &wait);
+	while (client->waited == waited)
+	{
+		pump(client, 1000);
+		if (now() - start > timeout)
+			die("orchestration \"%s\" is not completed after %.0f s", name, timeout);
+	}
+	return now() - start;
 }
 
 /* The stream of work ends with the connection. */
@@ -558,9 +600,22 @@ grpc_start(GrpcClient *client, const char *name, long n)
 }
 
 void
-grpc_work(GrpcClient *client, const char *activity, int activities, long n, double timeout, GrpcCounts *counts)
+grpc_take_work(GrpcClient *client, const char *activity, int activities, GrpcCounts *counts)
 {
-	(void) client, (void) activity, (void) activities, (void) n, (void) timeout, (void) counts;
+	(void) client, (void) activity, (void) activities, (void) counts;
+}
+
+void
+grpc_work(GrpcClient *client, long n, double timeout)
+{
+	(void) client, (void) n, (void) timeout;
+}
+
+double
+grpc_round_trip(GrpcClient *client, const char *name, double timeout)
+{
+	(void) client, (void) name, (void) timeout;
+	return 0;
 }
 
 void

@@ -17,7 +17,9 @@ typedef struct GrpcCounts
 
 extern GrpcClient *grpc_open(int port);
 extern void grpc_start(GrpcClient *client, const char *name, long n);
-extern void grpc_work(GrpcClient *client, const char *activity, int activities, long n, double timeout, GrpcCounts *counts);
+extern void grpc_take_work(GrpcClient *client, const char *activity, int activities, GrpcCounts *counts);
+extern void grpc_work(GrpcClient *client, long n, double timeout);
+extern double grpc_round_trip(GrpcClient *client, const char *name, double timeout);
 extern void grpc_close(GrpcClient *client);
 
 #endif

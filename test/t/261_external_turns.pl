@@ -13,6 +13,8 @@ use Time::HiRes qw(time);
 my $instances = 60;
 my $node = new_node('main', conf => <<'CONF');
 durable.max_workers = 4
+wal_writer_delay = 10s
+wal_writer_flush_after = 1GB
 CONF
 $node->start;
 create_durable($node, 'postgres');
@@ -117,6 +119,25 @@ $node->stop('immediate');
 $node->start;
 ok($node->poll_query_until('postgres', "SELECT ready = 1 FROM durable.queues WHERE name = 'lives'"), 'a crash of the server ends sessions and their leases');
 is($node->safe_psql('postgres', 'SELECT string_agg(worker, $$ $$) FROM durable.leases'), 'stays', '... and no others');
+
+# A lease whose commit does not wait for the disk, as those of durable serve for turns, and which the crash takes back.
+$node->safe_psql('postgres', q{SELECT durable.start_external('unflushed', 'Flow', NULL, 'unflushed')});
+my ($unflushed, $is_lost);
+for (1 .. 5)
+{
+	$node->poll_query_until('postgres', q{SELECT ready = 1 FROM durable.queues WHERE name = 'unflushed'});
+	$unflushed = $node->safe_psql('postgres', q{SET synchronous_commit = off; SELECT token FROM durable.fetch_turns('unflushed', lease => '3 s')});
+	$node->stop('immediate');
+	$node->start;
+	last if $is_lost = $node->safe_psql('postgres', q{SELECT ready FROM durable.queues WHERE name = 'unflushed'});
+}
+ok($is_lost, 'a lease that was not flushed is gone after a crash');
+my $complete = q{SELECT durable.complete_turns(ARRAY['%s'], ARRAY['[{"type": "complete", "id": 1, "status": "Completed", "output": "%s"}]'::jsonb], on_stale => 'skip')};
+is($node->safe_psql('postgres', sprintf($complete, $unflushed, 1)), '0', '... an answer to it changes nothing');
+$unflushed = $node->safe_psql('postgres', q{SELECT token FROM durable.fetch_turns('unflushed')});
+is($node->safe_psql('postgres', sprintf($complete, $unflushed, 2)), '1', '... the turn is handed out again');
+ok($node->poll_query_until('postgres', q{SELECT runtime_status = 'Completed' FROM durable.status('unflushed')}), '... and completed');
+is($node->safe_psql('postgres', q{SELECT output #>> '{}' FROM durable.status('unflushed')}), '2', '... with the output of the new lease');
 
 # Histories as large as they get. One that no worker could be given fails, and holds up no other instance of its queue.
 $node->safe_psql('postgres', <<'SQL');

@@ -20,7 +20,8 @@
 #define MOST_VALUES		8
 
 #define ROLE_SQL "SELECT pg_catalog.set_config('role', COALESCE($1, 'none'), false), pg_catalog.set_config('statement_timeout', '0', false), " \
-	"pg_catalog.set_config('lock_timeout', '5s', false), pg_catalog.set_config('idle_in_transaction_session_timeout', '10s', false)"
+	"pg_catalog.set_config('lock_timeout', '5s', false), pg_catalog.set_config('idle_in_transaction_session_timeout', '10s', false), " \
+	"CASE WHEN $2::pg_catalog.bool THEN pg_catalog.set_config('synchronous_commit', 'off', false) END"
 
 typedef enum SessionState
 {
@@ -32,6 +33,7 @@ struct Session
 	PGconn	   *pg;
 	SessionState state;
 	char	   *role;
+	bool		may_forget;
 	struct event *event;
 	struct event *timer;
 	int			backoff;
@@ -61,11 +63,12 @@ static void finished(Session *session);
 static void lost(Session *session);
 
 Session *
-session_new(const char *role, void (*changed) (void *arg, bool is_ready), void *arg)
+session_new(const char *role, bool may_forget, void (*changed) (void *arg, bool is_ready), void *arg)
 {
 	Session    *session = must_alloc(sizeof(Session));
 
 	session->role = must_copy(role);
+	session->may_forget = may_forget;
 	session->changed = changed;
 	session->arg = arg;
 	session->timer = event_new(base, -1, 0, on_timer, session);
@@ -218,12 +221,12 @@ on_timer(evutil_socket_t fd, short events, void *arg)
 static void
 set_up(Session *session)
 {
-	const char *values[1] = {session->role};
+	const char *values[2] = {session->role, session->may_forget ? "t" : "f"};
 
 	PQsetnonblocking(session->pg, 1);
 	PQsetClientEncoding(session->pg, "UTF8");
 	session->state = SESSION_SETTING_UP;
-	if (PQsendQueryParams(session->pg, ROLE_SQL, 1, NULL, values, NULL, NULL, 0))
+	if (PQsendQueryParams(session->pg, ROLE_SQL, 2, NULL, values, NULL, NULL, 0))
 		flush(session);
 	else
 		lost(session);

@@ -3,7 +3,8 @@
  *
  * They cost memory and no connection.  Each of them is due to be looked at from time to time: soon after
  * it has come, then less and less often, and again soon when a worker has answered
- * something for its instance or a client has controlled it (waits_hint).  One statement asks for all that are due at a hub.
+ * something for its instance or a client has controlled it (waits_hint).  Soon means after 2 ms while few of
+ * them wait; with more of them such looks would take much of the server's time.  One statement asks for all that are due at a hub.
  *
  * Owns: the waiting calls of each hub, by the ids of their instances.
  * Called by: call.c, rpc.c, work_answers.c.
@@ -16,10 +17,10 @@
 #include "json.h"
 #include "work.h"
 
-#define TICK_S			0.01
-#define SHORTEST_TICKS	4
-#define LONGEST_TICKS	50
-#define WHEEL			64		/* more than that */
+#define TICK_S			0.002
+#define LONGEST_TICKS	250
+#define WHEEL			256		/* more than that */
+#define FEW				16		/* clients for which it costs little to look often */
 #define MOST_AT_A_TIME	1000
 #define WAIT_HASHES		4096
 
@@ -120,7 +121,7 @@ add(Call *call, const Buffer *json, bool is_start)
 	call->state = wait;
 	call->gone = gone;
 	call_keep(call);
-	wait->ticks = SHORTEST_TICKS;
+	wait->ticks = nwaits <= FEW ? 1 : 20;
 	make_due(hub->waits, wait, 0);
 	schedule(hub);
 }
@@ -156,9 +157,9 @@ waits_hint(Hub *hub, const char *instance_id, bool may_end)
 	for (Wait *wait = *bucket(hub->waits, instance_id); wait != NULL; wait = wait->next)
 		if (strcmp(wait->id, instance_id) == 0 && (may_end || wait->is_start))
 		{
-			wait->ticks = 1;
+			wait->ticks = nwaits <= FEW ? 1 : 5;
 			if (wait->link_due != NULL)
-				make_due(hub->waits, wait, 1);
+				make_due(hub->waits, wait, wait->ticks);
 		}
 	schedule(hub);
 }

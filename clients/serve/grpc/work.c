@@ -30,6 +30,7 @@ typedef struct KindOfWork
 {
 	const char *name;			/* in the metrics */
 	int			most;			/* of a fetch */
+	bool		may_forget;		/* a crash of the server may take back leases that were given last */
 	Statement	fetch;			/* queue, worker, how many, names -> token, instance, name, version, task, message as JSON */
 	Statement	wait;			/* queue */
 } KindOfWork;
@@ -37,12 +38,13 @@ typedef struct KindOfWork
 #define WORKER	"NULLIF(pg_catalog.left($2, 60), '')"
 
 /*
- * The lease of a turn or of operations also ends with the session of this program. They have no
- * effects before they are answered, so they may be run twice.
+ * The lease of a turn or of operations also ends with the session of this program, and its commit does
+ * not wait for the disk. They have no effects before they are answered, so they may be run twice. An
+ * answer to a lease that a crash of the server has undone is stale.
  */
 static const KindOfWork kinds[WORK_KINDS] = {
 	[WORK_TURN] = {
-		"turn", 200,
+		"turn", 200, true,
 		{
 			"fetch_turns",
 			"SELECT t.token, t.instance_id, t.name, COALESCE(t.version, ''), 0, pg_catalog.json_build_object('token', t.token, 'turn', "
@@ -53,7 +55,7 @@ static const KindOfWork kinds[WORK_KINDS] = {
 		{"wait_turns", "CALL durable.wait_for_work($1, '30 seconds', NULL, NULL, 'turns')", 1}
 	},
 	[WORK_TASK] = {
-		"activity", 500,
+		"activity", 500, false,
 		{
 			"fetch_tasks",
 			"SELECT w.token, w.instance_id, w.name, COALESCE(w.version, ''), w.task_id, pg_catalog.json_build_object('token', w.token, 'task', "
@@ -64,7 +66,7 @@ static const KindOfWork kinds[WORK_KINDS] = {
 		{"wait_tasks", "CALL durable.wait_for_work($1, '30 seconds', NULL, NULL, 'tasks')", 1}
 	},
 	[WORK_BATCH] = {
-		"entity", 200,
+		"entity", 200, true,
 		{
 			"fetch_entities",
 			"SELECT b.token, b.entity_id, b.name, '', 0, pg_catalog.json_build_object('token', b.token, 'entity', "
@@ -134,8 +136,8 @@ work_begin(Call *call, const Buffer *json)
 	if (work->waiting[0] == NULL)
 		for (int kind = 0; kind < WORK_KINDS; kind++)
 		{
-			work->fetching[kind] = session_new(call->hub->role, session_changed, work);
-			work->waiting[kind] = session_new(call->hub->role, session_changed, work);
+			work->fetching[kind] = session_new(call->hub->role, kinds[kind].may_forget, session_changed, work);
+			work->waiting[kind] = session_new(call->hub->role, true, session_changed, work);
 		}
 	stream->call = call;
 	stream->filter = filter_read(request);
@@ -189,11 +191,11 @@ session_changed(void *arg, bool is_ready)
 		return;
 	for (int kind = 0; kind < WORK_KINDS; kind++)
 		work->may_be_there[kind] = true;
-	if (!work->has_queue && session_is_idle(work->fetching[0]))
+	if (!work->has_queue && session_is_idle(work->fetching[WORK_TASK]))
 	{
 		const char *values[1] = {work->hub->queue};
 
-		session_run(work->fetching[0], &queue_statement, values, has_queue, work);
+		session_run(work->fetching[WORK_TASK], &queue_statement, values, has_queue, work);
 	}
 	else
 		work_pump(work);
