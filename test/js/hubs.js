@@ -36,7 +36,7 @@ main(async () => {
   await matches(client("one", "first secret", grpc.credentials.createSsl()).getOrchestrationState("mine", false), /^14 /, "and clients can tell that the certificate is ours");
 
   // Connections that say nothing, or nonsense, hold up nobody.
-  const sockets = [...Array(50).keys()].map((i) => { const s = net.connect(Number(process.argv[2]), "localhost"); s.on("error", () => {}); if (i % 2) s.write("GET / HTTP/1.1\r\n\r\n"); return s; });
+  const sockets = [...Array(50).keys()].map((i) => { const s = net.connect(Number(process.argv[2]), "127.0.0.1"); s.on("error", () => {}); if (i % 2) s.write("GET / HTTP/1.1\r\n\r\n"); return s; });
   is((await one.getOrchestrationState("mine", true)).serializedOutput, "8", "fifty connections of nonsense hold up nobody");
   sockets.forEach((s) => s.destroy());
 });

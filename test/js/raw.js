@@ -35,7 +35,8 @@ function activity(token, result, id = "", task = 0) {
 // A request by HTTP/2 itself; what came back.
 function raw(headers, body) {
   return new Promise((done) => {
-    const session = http2.connect(`http://${address}`);
+    // http2 of Node.js 18 would try the address of localhost in IPv6 only.
+    const session = http2.connect(`http://${address.replace("localhost:", "127.0.0.1:")}`);
     session.on("error", (error) => done({ error: error.message }));
     const stream = session.request({ ":method": "POST", "content-type": "application/grpc", te: "trailers", ...headers });
     const answer = {};
