@@ -54,6 +54,17 @@ ok($standby->poll_query_until('postgres', "SELECT NOT ok FROM durable.doctor() W
 like(says($standby, 'queue'), qr/^f\|one message, .*\|.*no primary runs the workflows.*pg_promote/, '... and says what to do');
 like(says($standby, 'recovery'), qr/^t\|this server is a standby; its WAL receiver is streaming/, 'it has a primary');
 
+# Timers alone, too.
+$primary->safe_psql('postgres', <<'SQL');
+CREATE TABLE messages AS TABLE durable.inbox;
+DELETE FROM durable.inbox;
+INSERT INTO durable.timer SELECT owner, now() - interval '2 minutes', key, 1, 1 FROM durable.instance;
+SQL
+$primary->wait_for_catchup($standby);
+like(says($standby, 'queue'), qr/^f\|0 messages, one timer and 0 activities due, the oldest for 1\d\d s\|.*no primary runs the workflows/, '... and a timer that is overdue');
+$primary->safe_psql('postgres', "DELETE FROM durable.timer; INSERT INTO durable.inbox TABLE messages");
+$primary->wait_for_catchup($standby);
+
 # A standby that lags behind does not know what is overdue.
 $standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
 like(says($standby, 'recovery'), qr/^f\|.*replay is paused\|.*pg_wal_replay_resume/, 'a paused replay is a finding');
