@@ -100,12 +100,12 @@ static DurableWritable finished = {
  * other.  delete_gone_entries finds it.)
  */
 static DurableSql delete_empty_entries = {
-	.text = "WITH emptied AS (SELECT e.ctid AS place"
-	"  FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3)) k (owner, name, completed_at)"
-	"  JOIN durable.finished e"
-	"   ON e.owner = k.owner AND e.name = k.name COLLATE \"C\" AND e.completed_at = k.completed_at"
-	"  WHERE NOT EXISTS (SELECT FROM pg_catalog.unnest(e.key || e.others) k JOIN durable.instance i ON i.key = k)"
-	"  FOR UPDATE OF e SKIP LOCKED)"
+	.text = "WITH emptied AS (SELECT d.place"
+	"  FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3)) k (owner, name, completed_at),"
+	"  LATERAL (SELECT e.ctid AS place FROM durable.finished e"
+	"   WHERE e.owner = k.owner AND e.name = k.name COLLATE \"C\" AND e.completed_at = k.completed_at"
+	"   AND NOT EXISTS (SELECT FROM pg_catalog.unnest(e.key || e.others) k JOIN durable.instance i ON i.key = k)"
+	"   FOR UPDATE SKIP LOCKED) d)"
 	" DELETE FROM durable.finished e USING emptied d WHERE e.ctid = d.place",
 	.nargs = 3,
 	.argtypes = {OIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID}

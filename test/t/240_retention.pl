@@ -109,14 +109,15 @@ cmp_ok($after - $before, '<', 5000, '50000 that are kept are not looked at');
 # An instance with many children is deleted with them, in a time that grows with their number and not with its square.
 $node->safe_psql('postgres', <<'SQL');
 INSERT INTO durable.instance (key, created_at, owner, status, instance_id, name, handler, completed_at, parent_key)
-SELECT 900000000 + n, now(), 'ann'::regrole, 'C', name || n, name, 'app.quick(integer)', now(), CASE WHEN name = 'child' AND n % 20000 > 0 THEN 900020000 END
-FROM generate_series(0, 39999) n, LATERAL (SELECT CASE WHEN n < 20000 THEN 'single' ELSE 'child' END) v (name);
+SELECT 900000000 + n, now(), 'ann'::regrole, CASE WHEN name = 'failed' THEN 'F' ELSE 'C' END::"char", name || n, name, 'app.quick(integer)',
+	now() - CASE WHEN name = 'failed' THEN n * interval '1 ms' ELSE '0' END, CASE WHEN name <> 'single' AND n % 20000 > 0 THEN 900000000 + n - n % 20000 END
+FROM generate_series(0, 59999) n, LATERAL (SELECT CASE WHEN n < 20000 THEN 'single' WHEN n < 40000 THEN 'child' ELSE 'failed' END) v (name);
 INSERT INTO durable.finished (completed_at, key, owner, status, name, others)
 SELECT completed_at, min(key), owner, status, name, array_remove(array_agg(key), min(key)) FROM durable.instance WHERE key >= 900000000 GROUP BY completed_at, owner, status, name, key / 50;
 ANALYZE durable.instance, durable.finished;
 SQL
 my %took;
-foreach my $name (qw(single child))
+foreach my $name (qw(single child failed))
 {
 	my $start = time;
 
@@ -125,6 +126,7 @@ foreach my $name (qw(single child))
 	is($node->safe_psql('postgres', "SELECT count(*) FROM durable.finished WHERE name = '$name'"), 0, '... with their entries');
 }
 cmp_ok($took{child}, '<', 4 * $took{single} + 2, sprintf('in one family they take %.1f s, and one by one %.1f s', $took{child}, $took{single}));
+cmp_ok($took{failed}, '<', 8 * $took{single} + 2, sprintf('and with an entry for each of them %.1f s', $took{failed}));
 
 unlike(slurp_file($node->logfile), qr/PANIC:|TRAP:|terminated by signal|ERROR:.*timestamp/, 'nothing crashed');
 $gate->quit;
