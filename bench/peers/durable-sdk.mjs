@@ -44,7 +44,7 @@ export async function open({ all }) {
 
 	return {
 		rows: ['one_activity', 'two_activity', 'five_activity', 'latency_start'],
-		backlog: { one_activity: 3000, two_activity: 3000, five_activity: 1000 },
+		backlog: { one_activity: 1000, two_activity: 500, five_activity: 200 },
 		steps: true,
 		async startMany(kind, n) { await all(n, 100, (i) => client.scheduleNewOrchestration(kind, i)); },
 		async startAndWait(kind, n) { await client.waitForOrchestrationCompletion(await client.scheduleNewOrchestration(kind, n), true, 60); },

@@ -21,6 +21,7 @@ export async function open() {
 		BEGIN FOR i IN 1..2 LOOP n := durable.call_activity('bump', n); END LOOP; RETURN n; END $$;
 		CREATE FUNCTION five_activity(n int) RETURNS int LANGUAGE plpgsql AS $$
 		BEGIN FOR i IN 1..5 LOOP n := durable.call_activity('bump', n); END LOOP; RETURN n; END $$;
+		CREATE TABLE plain (n int);
 		SELECT durable.register_queue('bench');
 		SELECT durable.register_activity('bump', execution => 'external', queue => 'bench')`);
 	let opened;		// the transaction of the backlog
@@ -57,6 +58,7 @@ export async function open() {
 			const { rows } = await pool.query({ name: 'start', text: 'SELECT durable.start($1, $2::int) AS id', values: [kind, n] });
 			await pool.query({ name: 'wait', text: "SELECT runtime_status FROM durable.wait($1, '60 s')", values: [rows[0].id] });
 		},
+		async commit() { await pool.query({ name: 'commit', text: 'INSERT INTO plain VALUES (1)' }); },
 		async work() {
 			if (opened) {
 				await opened.query('COMMIT');

@@ -18,7 +18,7 @@ export async function open() {
 	register(worker);
 	return {
 		rows: ['one_activity', 'two_activity', 'five_activity', 'latency_start'],
-		backlog: { one_activity: 3000, two_activity: 3000, five_activity: 1000 },
+		backlog: { one_activity: 1000, two_activity: 500, five_activity: 200 },
 		steps: true,
 		async startMany(kind, n) { for (let i = 0; i < n; i++) started.push(await client.scheduleNewOrchestration(kind, i)); },
 		async startAndWait(kind, n) { await client.waitForOrchestrationCompletion(await client.scheduleNewOrchestration(kind, n), true, 60); },

@@ -9,7 +9,8 @@
 //                                 Queues without steps run plain jobs: one_activity only.
 //   deep_backlog                  the first seconds of a backlog of 1,000, and of one of 20,000
 //   start_single, start_batch     one client, one call after the other; and the system's way of starting many at once
-//   latency_start                 start to result, as its client is told; one at a time, a few milliseconds in between
+//   latency_start                 start to result, as its client is told; one at a time, a few milliseconds in between. If the system
+//                                 has "commit", by turns with it: a single row that is inserted by the same process
 //   latency_beside_sleepers       the same beside 100,000 workflows that sleep for a month
 //   latency_event                 event or signal to result, of workflows that have been waiting for it
 //   steps                         one workflow of 100, 1,000 and 5,000 steps, one after the other
@@ -139,6 +140,7 @@ async function throughput(peer, kind, measure, n, cap, row = kind) {
 
 async function latency(peer, row, prefix) {
 	const sample = [];
+	const commits = [];
 	await peer.work();
 	const end = performance.now() + CAP.latency * 1000;
 	for (let i = -10; i < 200 && performance.now() < end; i++) {
@@ -146,6 +148,16 @@ async function latency(peer, row, prefix) {
 		await peer.startAndWait('one_activity', i);
 		if (i >= 0) sample.push(performance.now() - from);
 		await pause(3);
+		if (peer.commit) {
+			const started = performance.now();
+			await peer.commit();
+			if (i >= 0) commits.push(performance.now() - started);
+			await pause(3);
+		}
+	}
+	if (commits.length > 0) {
+		emit(row, `${prefix}commit_p50`, 'ms', at(commits, 0.5));
+		emit(row, `${prefix}to_commit`, 'x', at(sample, 0.5) / at(commits, 0.5));
 	}
 	emit(row, `${prefix}p50`, 'ms', at(sample, 0.5));
 	emit(row, `${prefix}p99`, 'ms', at(sample, 0.99));
