@@ -28,7 +28,6 @@
 #include "clock.h"
 #include "lease.h"
 #include "queue_api.h"
-#include "shmem.h"
 #include "sql.h"
 #include "wait_api.h"
 #include "waiter.h"
