@@ -89,7 +89,7 @@ sub process_pids
 {
 	my ($node, $type) = @_;
 
-	return split /\n/, $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = '$type' ORDER BY pid");
+	return split /\n/, $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = '$type' AND pid <> pg_backend_pid() ORDER BY pid");
 }
 
 # A psql that cannot connect, because the server is just starting over, may be gone before it has been given its input; then
