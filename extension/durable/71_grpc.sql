@@ -280,6 +280,9 @@ BEGIN
     SELECT * INTO present FROM durable.instance_states(ARRAY[request ->> 'instance_id'], false) LIMIT 1;
     IF present.instance_id IS NULL THEN
         RETURN;
+    ELSIF request ? 'token' THEN
+        -- The turn that a worker has: its past events.
+        OPEN events FOR SELECT to_jsonb(e) AS event FROM durable.turn_events(request ->> 'token') AS e WHERE NOT e.is_new ORDER BY e.n;
     ELSIF present.is_external THEN
         OPEN events FOR SELECT to_jsonb(e) AS event FROM durable.external_history(present.instance_id) AS e ORDER BY e.n;
     ELSE

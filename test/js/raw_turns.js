@@ -3,8 +3,9 @@
 "use strict";
 
 const pb = require("@microsoft/durabletask-js/dist/proto/orchestrator_service_pb");
+const { Int32Value } = require("google-protobuf/google/protobuf/wrappers_pb");
 const { check, is, matches, main, sleep } = require("./report");
-const { call, text, work, connect } = require("./stubs");
+const { stub, call, text, work, connect } = require("./stubs");
 
 const S = pb.OrchestrationStatus;
 const RUNNING = S.ORCHESTRATION_STATUS_RUNNING, COMPLETED = S.ORCHESTRATION_STATUS_COMPLETED, FAILED = S.ORCHESTRATION_STATUS_FAILED,
@@ -81,18 +82,36 @@ const completed = (id, status, { result, version, carryover = [], message } = {}
   a.setCompleteorchestration(end);
 });
 
-function complete(token, actions, { partial, spans, id } = {}) {
+function complete(token, actions, { partial, chunk, spans, id, status, requiresHistory } = {}) {
   const response = new pb.OrchestratorResponse();
   response.setCompletiontoken(token);
   if (id !== undefined) response.setInstanceid(id);
   response.setActionsList(actions);
   if (partial !== undefined) response.setIspartial(partial);
+  if (chunk !== undefined) response.setChunkindex(new Int32Value([chunk]));
+  if (status !== undefined) response.setCustomstatus(text(status));
+  if (requiresHistory) response.setRequireshistory(true);
   if (spans !== undefined) {
     const context = new pb.OrchestrationTraceContext();
     context.setSpanid(text(spans));
     response.setOrchestrationtracecontext(context);
   }
   return call("completeOrchestratorTask", response);
+}
+
+function raise(id, name, input) {
+  const request = new pb.RaiseEventRequest();
+  request.setInstanceid(id);
+  request.setName(name);
+  request.setInput(text(input));
+  return call("raiseEvent", request);
+}
+
+function answerTask(item) {
+  const response = new pb.ActivityResponse();
+  response.setCompletiontoken(item.getCompletiontoken());
+  response.setResult(text("1"));
+  return call("completeActivityTask", response);
 }
 
 function abandon(token) {
@@ -198,6 +217,77 @@ main(async () => {
   is(tasks.items.map((i) => i.getActivityrequest().getInput().getValue()).sort(), ["1", "2", "3"], "the parts are joined");
   is(tasks.items.map((i) => i.getActivityrequest().getTaskid()).sort(), [1, 2, 3], "with the ids of the actions");
   tasks.stream.cancel();
+  w.stream.cancel();
+
+  // With numbers, as .NET sends them: what comes twice counts once, what is missing is noticed, and one part has the trace and the status.
+  w = turns([["Numbered"]]);
+  const numbered = activities(["numbered"]);
+  await start("numbered", "Numbered");
+  first = await w.next();
+  const part = (n, options) => complete(first.getCompletiontoken(), [scheduled(n + 1, "numbered", { input: String(n) })], { chunk: n, ...options });
+  await part(0, { partial: true, spans: "span of the first part", status: "status of the first part" });
+  await part(0, { partial: true });
+  await matches(part(2, { partial: true }), /^3 .*part 1 has not/, "a part that comes before its predecessor");
+  await part(1, { partial: true });
+  await part(2, { partial: false });
+  await numbered.next(3);
+  await sleep(500);
+  is(numbered.items.map((i) => i.getActivityrequest().getInput().getValue()).sort(), ["0", "1", "2"], "each part counts once");
+  is((await state("numbered")).getCustomstatus().getValue(), "status of the first part", "the status of a part is that of the answer");
+  await answerTask(numbered.items[0]);
+  is((await w.next(2)).getOrchestratorrequest().getOrchestrationtracecontext().getSpanid().getValue(), "span of the first part", "and so is its trace");
+
+  // A worker that has forgotten the history gets the turn again.
+  await complete(w.items[1].getCompletiontoken(), [], { requiresHistory: true });
+  is(types((await w.next(3)).getOrchestratorrequest().getPasteventsList()), types(w.items[1].getOrchestratorrequest().getPasteventsList()), "a turn whose worker lacks the history is handed out again");
+  await complete(w.items[2].getCompletiontoken(), [completed(9, COMPLETED)]);
+  await becomes("numbered", COMPLETED);
+  numbered.stream.cancel();
+  w.stream.cancel();
+
+  // A worker that can ask for the history: that of a large turn does not come with it.
+  const streaming = () => work((request) => {
+    const filters = new pb.WorkItemFilters();
+    const filter = new pb.OrchestrationFilter();
+    filter.setName("Streamed");
+    filters.addOrchestrations(filter);
+    request.setWorkitemfilters(filters);
+    request.addCapabilities(pb.WorkerCapability.WORKER_CAPABILITY_HISTORY_STREAMING);
+  });
+  const history = (id, forWork) => new Promise((done, fail) => {
+    const request = new pb.StreamInstanceHistoryRequest();
+    request.setInstanceid(id);
+    request.setForworkitemprocessing(forWork);
+    const events = [];
+    let largest = 0;
+    const stream = stub.streamInstanceHistory(request);
+    stream.on("data", (chunk) => { events.push(...chunk.getEventsList()); largest = Math.max(largest, chunk.serializeBinary().length); });
+    stream.on("error", fail);
+    stream.on("end", () => done({ events, largest }));
+  });
+  w = streaming();
+  await start("streamed", "Streamed");
+  let large = await w.next();
+  is(large.getOrchestratorrequest().getRequireshistorystreaming(), false, "a small turn comes with its history");
+  for (let i = 0; i < 20; i++) await raise("streamed", `event ${i}`, "x".repeat(100000));
+  await complete(large.getCompletiontoken(), []);
+  for (let n = 2; !large.getOrchestratorrequest().getRequireshistorystreaming() && n < 30; n++) {
+    large = await w.next(n);
+    await raise("streamed", `more ${n}`, "y");
+    if (!large.getOrchestratorrequest().getRequireshistorystreaming()) await complete(large.getCompletiontoken(), []);
+  }
+  is([large.getOrchestratorrequest().getRequireshistorystreaming(), large.getOrchestratorrequest().getPasteventsList()], [true, []], "a large one does not");
+  const { events, largest } = await history("streamed", true);
+  const fresh = large.getOrchestratorrequest().getNeweventsList();
+  is([types(events).slice(0, 2), events.filter((e) => e.hasEventraised()).length + fresh.filter((e) => e.hasEventraised()).length >= 20],
+    [["ORCHESTRATORSTARTED", "EXECUTIONSTARTED"], true], "its past events are there when the worker asks for them");
+  const known = new Set(fresh.filter((e) => e.hasEventraised()).map((e) => e.getEventraised().getName()));
+  check(!events.some((e) => e.hasEventraised() && known.has(e.getEventraised().getName())), "without the new ones, which it has");
+  check(largest < 600000, "in messages that are not large", largest);
+  await complete(large.getCompletiontoken(), [completed(1, COMPLETED)]);
+  await becomes("streamed", COMPLETED);
+  await matches(history("streamed", true), /^5 /, "for a turn that is not out there is none");
+  check((await history("streamed", false)).events.length > 22, "and the history for clients is there all the time");
   w.stream.cancel();
 
   // Traces go around.

@@ -165,6 +165,7 @@ extern void work_complete_turn(Call *call, const Buffer *json);
 extern void work_complete_task(Call *call, const Buffer *json);
 extern void work_complete_batch(Call *call, const Buffer *json);
 extern void work_abandon(Call *call, const Buffer *json);
+extern const char *work_turn_out(Hub *hub, const char *instance_id);
 extern void work_drain(void);
 extern void work_metrics(struct evbuffer *out);
 extern int	work_out(void);

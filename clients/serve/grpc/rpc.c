@@ -20,6 +20,7 @@
 #define HEALTH		"/grpc.health.v1.Health/Check"
 
 static void one_statement(Call *call, const Buffer *json);
+static void history(Call *call, const Buffer *json);
 static void hello(Call *call, const Buffer *json);
 static void answered(const Outcome *outcome, void *arg);
 
@@ -41,7 +42,7 @@ Rpc			rpcs[] = {
 	{"PurgeInstances", &message_purge, &message_purged, one_statement},
 	{"QueryInstances", &message_query, &message_instances, one_statement, READS},
 	{"ListInstanceIds", &message_list_ids, &message_ids, one_statement, READS},
-	{"StreamInstanceHistory", &message_stream_history, &message_history_chunk, one_statement, READS},
+	{"StreamInstanceHistory", &message_stream_history, &message_history_chunk, history, READS},
 	{"CreateTaskHub", &message_empty, &message_empty, one_statement},
 	{"DeleteTaskHub", &message_empty, &message_empty, one_statement},
 	{"SkipGracefulOrchestrationTerminations", &message_skip_terminations, &message_unterminated, one_statement},
@@ -102,6 +103,35 @@ one_statement(Call *call, const Buffer *json)
 	}
 	call_keep(call);
 	pool_run(&rpc_statement, values, &access, answered, call);
+}
+
+/* For a worker: the past events of the turn that it has, which the token of the turn tells. */
+static void
+history(Call *call, const Buffer *json)
+{
+	JsonSpan	request = {json->data, json->length};
+	Buffer		with_token = {.limit = SIZE_MAX / 4};
+	char	   *id;
+	const char *token;
+
+	if (!json_member_true(request, "for_work_item"))
+	{
+		one_statement(call, json);
+		return;
+	}
+	id = json_member_text(request, "instance_id");
+	token = id != NULL ? work_turn_out(call->hub, id) : NULL;
+	free(id);
+	if (token == NULL)
+	{
+		call_finish(call, GRPC_NOT_FOUND, "No turn of that instance is out.");
+		return;
+	}
+	buffer_add_format(&with_token, "{\"token\":\"%s\",", token);
+	buffer_add(&with_token, json->data + 1, json->length - 1);
+	buffer_text(&with_token);
+	one_statement(call, &with_token);
+	buffer_free(&with_token);
 }
 
 static void

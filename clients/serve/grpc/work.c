@@ -24,6 +24,7 @@
 #define MOST_IN_VAIN		3		/* other gateways may be faster */
 #define MOST_OUTPUT			(4 * 1024 * 1024)	/* of a stream, before it gets more */
 #define LEAST_OUTPUT		(64 * 1024)
+#define LARGEST_HISTORY		(1024 * 1024)	/* that is sent with the turn to a worker that can ask for it */
 
 /* The differences between the kinds of work. */
 typedef struct KindOfWork
@@ -141,6 +142,7 @@ work_begin(Call *call, const Buffer *json)
 		}
 	stream->call = call;
 	stream->filter = filter_read(request);
+	stream->asks_for_history = turn_may_lack_history(request);
 	stream->limit[WORK_TURN] = json_member_integer(request, "max_turns");
 	stream->limit[WORK_TASK] = json_member_integer(request, "max_tasks");
 	stream->limit[WORK_BATCH] = json_member_integer(request, "max_entities");
@@ -395,7 +397,10 @@ hand_out(HubWork *work, WorkKind kind, PGresult *rows, int row)
 		leases_release(work, token, is_wanted(work, kind, PQgetvalue(rows, row, 2), PQgetvalue(rows, row, 3)) ? "1 second" : NULL);
 		return;
 	}
-	problem = proto_from_json(&message_work_item, PQgetvalue(rows, row, 5), (size_t) PQgetlength(rows, row, 5), &data);
+	if (kind == WORK_TURN && stream->asks_for_history && PQgetlength(rows, row, 5) > LARGEST_HISTORY)
+		problem = turn_without_history((JsonSpan) {PQgetvalue(rows, row, 5), (size_t) PQgetlength(rows, row, 5)}, &data);
+	else
+		problem = proto_from_json(&message_work_item, PQgetvalue(rows, row, 5), (size_t) PQgetlength(rows, row, 5), &data);
 	if (problem != NULL)
 	{
 		complain("work item of instance \"%s\": %s", instance_id, problem);

@@ -38,6 +38,7 @@ typedef struct WorkStream
 	int			limit[WORK_KINDS];
 	int			out[WORK_KINDS];
 	double		last_sent;
+	bool		asks_for_history;	/* of large turns, instead of getting it with them */
 } WorkStream;
 
 /* --- work_items.c --- */
@@ -51,7 +52,10 @@ typedef struct WorkItem
 	int			task_id;
 	bool		is_cut_off;		/* the worker's connection was lost: the lease is not extended */
 	double		orphan_since;	/* when the stream has ended */
-	Buffer		parts;			/* actions of an answer that comes in parts */
+	int			nparts;			/* of an answer that comes in parts: those that have come */
+	Buffer		parts;			/* their actions */
+	char	   *custom_status;	/* and what one of them has said besides; NULL: nothing */
+	char	   *trace;
 } WorkItem;
 
 #define ITEM_HASHES		1024
@@ -95,6 +99,11 @@ extern void leases_give_back(HubWork *work);
 extern void leases_extend(HubWork *work);
 extern void leases_release(HubWork *work, const char *token, const char *delay);
 extern void work_statement(HubWork *work, const Statement *statement, const char *const *values);
+
+/* --- work_parts.c --- */
+extern bool part_keep(Call *call, WorkItem *item, JsonSpan message);	/* true: it was the last one, and the whole is to be applied */
+extern bool turn_may_lack_history(JsonSpan request);	/* of GetWorkItems */
+extern const char *turn_without_history(JsonSpan item, Buffer *data);	/* the message; what is wrong, or NULL */
 
 /* --- work_answers.c --- */
 extern uint64_t answers_stale;

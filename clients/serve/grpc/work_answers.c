@@ -83,7 +83,6 @@ static void abandoned(const Outcome *outcome, void *arg);
 static bool is_token(const char *text);
 static WorkItem *item_of(Call *call, WorkKind kind, JsonSpan message, char **token);
 static void give_back_work(Call *call, WorkKind kind, JsonSpan message);
-static bool keep_part(Call *call, WorkItem *item, JsonSpan message);
 
 int
 answers_pending(const HubWork *work)
@@ -102,8 +101,15 @@ work_complete_turn(Call *call, const Buffer *json)
 
 	if (token == NULL)
 		return;
-	if (json_member_true(message, "is_partial") || (item != NULL && item->parts.length > 0))
-		if (!keep_part(call, item, message))
+	if (json_member_true(message, "requires_history"))
+	{
+		/* It was given all there is, so there is nothing to do but to try again. */
+		free(token);
+		give_back_work(call, WORK_TURN, message);
+		return;
+	}
+	if (json_member_true(message, "is_partial") || (item != NULL && item->nparts > 0))
+		if (!part_keep(call, item, message))
 		{
 			free(token);
 			return;
@@ -114,6 +120,10 @@ work_complete_turn(Call *call, const Buffer *json)
 	answer->extra = json_member_text(message, "trace");
 	if (item != NULL)
 	{
+		if (answer->text == NULL && item->custom_status != NULL)
+			answer->text = must_copy(item->custom_status);
+		if (answer->extra == NULL && item->trace != NULL)
+			answer->extra = must_copy(item->trace);
 		answer->instance_id = must_copy(item->instance_id);
 		item_remove(work, item);
 	}
@@ -224,39 +234,6 @@ item_of(Call *call, WorkKind kind, JsonSpan message, char **token)
 	if (item == NULL)
 		call_finish(call, GRPC_NOT_FOUND, "The answer has no token, and no work of that instance is out.");
 	return item;
-}
-
-/* Adds the actions of a part; true: it was the last one, and the whole is to be applied. */
-static bool
-keep_part(Call *call, WorkItem *item, JsonSpan message)
-{
-	JsonSpan	actions;
-	JsonSpan	action;
-
-	if (item == NULL)
-	{
-		answers_stale++;
-		call_send(call, "", 0);
-		call_finish(call, GRPC_OK, "%s", "");
-		return false;
-	}
-	if (json_member(message, "actions", &actions))
-		while (json_element(&actions, &action))
-		{
-			if (item->parts.length > 0)
-				buffer_add_byte(&item->parts, ',');
-			buffer_add(&item->parts, action.at, action.length);
-		}
-	if (item->parts.is_full)
-	{
-		call_finish(call, GRPC_RESOURCE_EXHAUSTED, "The parts of the answer are larger than %d MB.", grpc_options.max_message);
-		return false;
-	}
-	if (!json_member_true(message, "is_partial"))
-		return true;
-	call_send(call, "", 0);
-	call_finish(call, GRPC_OK, "%s", "");
-	return false;
 }
 
 /* Can it be a token?  Those of the engine are four numbers in hexadecimal. */

@@ -74,6 +74,8 @@ item_remove(HubWork *work, WorkItem *item)
 	if (item->stream != NULL)
 		item->stream->out[item->kind]--;
 	buffer_free(&item->parts);
+	free(item->custom_status);
+	free(item->trace);
 	free(item->token);
 	free(item->instance_id);
 	free(item);
