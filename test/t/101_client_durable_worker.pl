@@ -131,6 +131,20 @@ work('--exec', 'sleep 60 & echo 6');
 is(ended($id), '6', 'what a command leaves behind is not waited for');
 cmp_ok(time - $start, '<', patience(15), '... for long');
 
+# The same, from a session of its own, and much more output than anybody wants.
+$id = begin('one', 'echo', '1');
+$start = time;
+work('--exec', 'setsid sleep 60 & echo 6');
+is(ended($id), '6', 'nor is a process in a session of its own');
+cmp_ok(time - $start, '<', patience(15), '... for long');
+$id = begin('one', 'echo', '1');
+work('--exec', 'head -c 50000000 /dev/zero | tr "\0" 1');
+like(ended($id), qr/^Failed 22003 the output of the command was refused/, '50 MB of digits are no result');
+$id = begin('one', 'echo', '1');
+($code, $out, $err) = work('--exec', 'head -c 50000000 /dev/zero | tr "\0" x >&2; exit 3');
+cmp_ok(sql("SELECT length(failure ->> 'message') FROM durable.instances WHERE instance_id = '$id'"), '<=', 4096, 'of 50 MB of errors the end is kept');
+cmp_ok(length("$out$err"), '<', 10_000, '... and shown');
+
 # Several at a time, and a command for each name.
 $id = begin('fan', 'echo', 12);
 my $other = begin('one', 'other', '1');
