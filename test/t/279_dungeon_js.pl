@@ -165,6 +165,10 @@ foreach my $how (qw(worker gateway server))
 	stories_are($node, 'postgres', $heroes, $WON, $CRASHES);
 }
 
+# A watchman sees only in his next round that the game is over.
+ok($node->poll_query_until('postgres', "SELECT bool_and(runtime_status IN ('Completed', 'Terminated')) FROM durable.instances"),
+	'every workflow in JavaScript has ended');
+
 # A game in SQL needs none of this.
 kill_worker();
 kill_gateway();
