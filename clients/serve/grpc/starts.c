@@ -1,9 +1,8 @@
 /*
  * starts.c - RPC StartInstance.
  *
- * Requests are collected while a statement with earlier ones is executed, and then go into one statement
- * together: one transaction for all of them.  If it fails, each of them is sent by itself, so that each gets its
- * own answer.
+ * Requests are collected (collector.c), and those of one statement are one transaction.  If it fails, each of them is
+ * sent by itself, so that each gets its own answer.
  *
  * A request with a reuse policy may have to terminate an instance first, which takes a transaction of its own and a
  * unit of work of the engine.  Such a request is a call of durable.grpc, which is repeated until it has an answer.
@@ -16,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector.h"
 #include "work.h"
 
 #define MOST_AT_A_TIME		200
@@ -25,26 +25,22 @@
 
 typedef struct Start
 {
-	struct Start *next;
+	Collected	collected;
 	Call	   *call;
 	char	   *json;
 	size_t		length;
 	double		since;
-	bool		alone;			/* it was in a batch that has failed */
 } Start;
 
 typedef struct HubStarts
 {
-	Start	   *queue;
-	Start	  **end;
-	bool		is_busy;		/* a statement is under way */
-	bool		is_sending;
+	Collector	collector;
 } HubStarts;
 
 typedef struct Batch
 {
 	Hub		   *hub;
-	Start	   *starts;
+	Collected  *starts;
 	int			n;
 } Batch;
 
@@ -62,9 +58,8 @@ static const Statement start_statement = {
 };
 
 static bool is_good(Call *call, JsonSpan request);
-static void send_batches(Hub *hub);
-static void send_batch(Hub *hub);
-static void add_values(Buffer *arrays, const Start *start);
+static void send_batch(void *arg);
+static size_t add_values(void *arg, const Collected *collected);
 static void started(const Outcome *outcome, void *arg);
 static void answer(Start *start, const char *instance_id);
 static void finish(Start *start);
@@ -94,13 +89,9 @@ starts_begin(Call *call, const Buffer *json)
 		return;
 	}
 	if (starts == NULL)
-	{
 		starts = hub->starts = must_alloc(sizeof(HubStarts));
-		starts->end = &starts->queue;
-	}
-	*starts->end = start;
-	starts->end = &start->next;
-	send_batches(hub);
+	collector_add(&starts->collector, &start->collected);
+	collector_send(&starts->collector, send_batch, hub);
 }
 
 /* false: the call has been answered. */
@@ -128,69 +119,37 @@ is_good(Call *call, JsonSpan request)
 
 /* --- many at a time ----------------------------------------------------------------------------------------- */
 
-/* A statement that cannot be sent fails at once, within pool_run, and then the next one is sent from here. */
 static void
-send_batches(Hub *hub)
+send_batch(void *arg)
 {
-	HubStarts  *starts = hub->starts;
-
-	if (starts->is_sending)
-		return;
-	starts->is_sending = true;
-	while (!starts->is_busy && starts->queue != NULL)
-		send_batch(hub);
-	starts->is_sending = false;
-}
-
-static void
-send_batch(Hub *hub)
-{
-	HubStarts  *starts = hub->starts;
+	Hub		   *hub = arg;
+	Collector  *collector = &hub->starts->collector;
 	Buffer		arrays[NMEMBERS];
 	const char *values[1 + NMEMBERS] = {hub->queue};
 	Access		access = {NULL, hub->role, false};
-	Batch	   *batch;
-	Start	  **end;
-	size_t		size = 0;
+	Batch	   *batch = must_alloc(sizeof(Batch));
 
-	batch = must_alloc(sizeof(Batch));
-	batch->hub = hub;
-	end = &batch->starts;
 	for (int i = 0; i < NMEMBERS; i++)
 		arrays[i] = (Buffer) {.limit = SIZE_MAX / 4};
-	while (starts->queue != NULL && batch->n < MOST_AT_A_TIME && size < LARGEST_BATCH)
-	{
-		Start	   *start = starts->queue;
-
-		if (start->alone && batch->n > 0)
-			break;
-		starts->queue = start->next;
-		if (starts->queue == NULL)
-			starts->end = &starts->queue;
-		start->next = NULL;
-		*end = start;
-		end = &start->next;
-		batch->n++;
-		size += start->length;
-		add_values(arrays, start);
-		if (start->alone)
-			break;
-	}
+	batch->hub = hub;
+	batch->starts = collector_take(collector, MOST_AT_A_TIME, LARGEST_BATCH, add_values, arrays, &batch->n);
 	for (int i = 0; i < NMEMBERS; i++)
 	{
 		buffer_add_byte(&arrays[i], '}');
 		values[1 + i] = buffer_text(&arrays[i]);
 	}
-	starts->is_busy = true;
+	collector->is_busy = true;
 	pool_run(&start_statement, values, &access, started, batch);
 	for (int i = 0; i < NMEMBERS; i++)
 		buffer_free(&arrays[i]);
 }
 
 /* Tags are JSON, all others are texts. */
-static void
-add_values(Buffer *arrays, const Start *start)
+static size_t
+add_values(void *arg, const Collected *collected)
 {
+	Buffer	   *arrays = arg;
+	const Start *start = (const Start *) collected;
 	JsonSpan	request = {start->json, start->length};
 
 	for (int i = 0; i < NMEMBERS; i++)
@@ -210,44 +169,32 @@ add_values(Buffer *arrays, const Start *start)
 		array_add(&arrays[i], text);
 		free(text);
 	}
+	return start->length;
 }
 
 static void
 started(const Outcome *outcome, void *arg)
 {
 	Batch	   *batch = arg;
-	HubStarts  *starts = batch->hub->starts;
-	Start	   *start = batch->starts;
+	Collector  *collector = &batch->hub->starts->collector;
 
 	/* A statement that may have been executed is not sent again. */
 	if (outcome->rows == NULL && batch->n > 1 && strcmp(outcome->sqlstate, POOL_LOST) != 0)
-	{
-		Start	   *last = NULL;
-
-		for (; start != NULL; start = start->next)
-		{
-			start->alone = true;
-			last = start;
-		}
-		last->next = starts->queue;
-		if (starts->queue == NULL)
-			starts->end = &last->next;
-		starts->queue = batch->starts;
-	}
+		collector_give_back(collector, batch->starts, true);
 	else
-		for (int i = 0; start != NULL; i++)
+		for (int i = 0; i < batch->n; i++)
 		{
-			Start	   *next = start->next;
+			Start	   *start = (Start *) batch->starts;
 
+			batch->starts = batch->starts->next;
 			if (outcome->rows == NULL)
 				rpc_fail(start->call, outcome);
 			else
 				answer(start, PQgetvalue(outcome->rows, i, 1));
 			finish(start);
-			start = next;
 		}
-	starts->is_busy = false;
-	send_batches(batch->hub);
+	collector->is_busy = false;
+	collector_send(collector, send_batch, batch->hub);
 	free(batch);
 }
 

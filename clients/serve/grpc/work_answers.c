@@ -1,10 +1,9 @@
 /*
  * work_answers.c - what workers answer: completions of turns, activities and operations, and abandoned work.
  *
- * Answers are collected while a statement with earlier ones runs, and then go into one
- * statement together: one transaction for all of them.  If it fails, each of them is sent by
- * itself, so that an answer that cannot be applied spoils no other one.  An answer that is refused
- * then becomes a failure of its orchestration or activity, with the database's message.
+ * Answers are collected (collector.c), and those of one statement are one transaction.  If it fails, each of them is sent
+ * by itself, so that an answer that cannot be applied spoils no other one.  An answer that is refused then becomes a
+ * failure of its orchestration or activity, with the database's message.
  *
  * An answer that comes twice, or too late, is answered with OK and changes nothing, because SDKs repeat
  * answers that have failed.
@@ -17,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector.h"
 #include "work.h"
 
 #define MOST_AT_A_TIME	500
@@ -24,23 +24,19 @@
 
 typedef struct Completion
 {
-	struct Completion *next;
+	Collected	collected;
 	Call	   *call;
 	char	   *token;
 	char	   *content;		/* of a turn: its actions; of an activity: its failure as JSON, or NULL; of operations: results */
 	char	   *text;			/* of a turn: the custom status; of an activity: the result; of operations: the state; or NULL */
 	char	   *extra;			/* of a turn: the trace; of operations: their actions; or NULL */
 	char	   *instance_id;	/* of a turn, if it is known */
-	bool		alone;			/* it was in a batch that has failed, and is sent alone */
 	bool		is_refused;		/* the failure is sent now */
 } Completion;
 
 typedef struct Answers
 {
-	Completion *queue[WORK_KINDS];
-	Completion **end[WORK_KINDS];
-	bool		is_busy[WORK_KINDS];	/* a statement is under way */
-	bool		is_sending[WORK_KINDS];
+	Collector	collectors[WORK_KINDS];
 	int			n;
 } Answers;
 
@@ -48,9 +44,23 @@ typedef struct Batch
 {
 	HubWork    *work;
 	WorkKind	kind;
-	Completion *answers;
+	Collected  *answers;
 	int			n;
 } Batch;
+
+/* What send_batch is called with. */
+typedef struct KindOfWork
+{
+	HubWork    *work;
+	WorkKind	kind;
+} KindOfWork;
+
+/* The values of a statement while they are made. */
+typedef struct Values
+{
+	WorkKind	kind;
+	Buffer		arrays[STATEMENT_MOST_VALUES];
+} Values;
 
 static const Statement complete_statements[WORK_KINDS] = {
 	[WORK_TURN] = {"complete_turns", "SELECT durable.complete_turns($1, $2, $3, $4, 'skip')", 4},
@@ -71,10 +81,9 @@ static char *copy_of(JsonSpan value);
 static Completion *new_completion(Call *call, char *token);
 static void add(HubWork *work, WorkKind kind, Completion *answer);
 static void send_batches(HubWork *work, WorkKind kind);
-static void send_batch(HubWork *work, WorkKind kind);
-static size_t add_values(Buffer *arrays, WorkKind kind, const Completion *answer);
+static void send_batch(void *arg);
+static size_t add_values(void *arg, const Collected *collected);
 static void applied(const Outcome *outcome, void *arg);
-static void give_back(Answers *answers, WorkKind kind, Completion *list);
 static bool is_refusal(WorkKind kind, const Completion *answer, const Outcome *outcome);
 static void refuse(WorkKind kind, Completion *answer, const Outcome *outcome);
 static void release(HubWork *work, const char *token);
@@ -273,86 +282,59 @@ static void
 add(HubWork *work, WorkKind kind, Completion *answer)
 {
 	if (work->answers == NULL)
-	{
 		work->answers = must_alloc(sizeof(Answers));
-		for (int i = 0; i < WORK_KINDS; i++)
-			work->answers->end[i] = &work->answers->queue[i];
-	}
-	*work->answers->end[kind] = answer;
-	work->answers->end[kind] = &answer->next;
+	collector_add(&work->answers->collectors[kind], &answer->collected);
 	work->answers->n++;
 	send_batches(work, kind);
 }
 
-/* A statement that cannot be sent fails at once, within pool_run, and then the next one is sent from here. */
 static void
 send_batches(HubWork *work, WorkKind kind)
 {
-	Answers    *answers = work->answers;
+	KindOfWork	what = {work, kind};
 
-	if (answers->is_sending[kind])
-		return;
-	answers->is_sending[kind] = true;
-	while (!answers->is_busy[kind] && answers->queue[kind] != NULL)
-		send_batch(work, kind);
-	answers->is_sending[kind] = false;
+	collector_send(&work->answers->collectors[kind], send_batch, &what);
 }
 
 static void
-send_batch(HubWork *work, WorkKind kind)
+send_batch(void *arg)
 {
-	Answers    *answers = work->answers;
-	const Statement *statement = &complete_statements[kind];
-	Buffer		arrays[STATEMENT_MOST_VALUES];
+	const KindOfWork *what = arg;
+	Collector  *collector = &what->work->answers->collectors[what->kind];
+	const Statement *statement = &complete_statements[what->kind];
+	Values		made = {what->kind};
 	const char *values[STATEMENT_MOST_VALUES];
-	size_t		size = 0;
 	/* An answer that is repeated after a lost connection may have been applied already. */
-	Access		access = {NULL, work->hub->role, true};
-	Batch	   *batch;
-	Completion **end;
+	Access		access = {NULL, what->work->hub->role, true};
+	Batch	   *batch = must_alloc(sizeof(Batch));
 
-	batch = must_alloc(sizeof(Batch));
-	batch->work = work;
-	batch->kind = kind;
-	end = &batch->answers;
+	batch->work = what->work;
+	batch->kind = what->kind;
 	for (int i = 0; i < statement->nvalues; i++)
-		arrays[i] = (Buffer) {.limit = SIZE_MAX / 4};
-	while (answers->queue[kind] != NULL && batch->n < MOST_AT_A_TIME && size < LARGEST_BATCH)
-	{
-		Completion *answer = answers->queue[kind];
-
-		if (answer->alone && batch->n > 0)
-			break;
-		answers->queue[kind] = answer->next;
-		if (answers->queue[kind] == NULL)
-			answers->end[kind] = &answers->queue[kind];
-		answer->next = NULL;
-		*end = answer;
-		end = &answer->next;
-		batch->n++;
-		size += add_values(arrays, kind, answer);
-		if (answer->alone)
-			break;
-	}
+		made.arrays[i] = (Buffer) {.limit = SIZE_MAX / 4};
+	batch->answers = collector_take(collector, MOST_AT_A_TIME, LARGEST_BATCH, add_values, &made, &batch->n);
 	for (int i = 0; i < statement->nvalues; i++)
 	{
-		buffer_add_text(&arrays[i], arrays[i].length == 0 ? "{}" : "}");
-		values[i] = buffer_text(&arrays[i]);
+		buffer_add_text(&made.arrays[i], made.arrays[i].length == 0 ? "{}" : "}");
+		values[i] = buffer_text(&made.arrays[i]);
 	}
-	answers->is_busy[kind] = true;
+	collector->is_busy = true;
 	pool_run(statement, values, &access, applied, batch);
 	for (int i = 0; i < statement->nvalues; i++)
-		buffer_free(&arrays[i]);
+		buffer_free(&made.arrays[i]);
 }
 
 /* An element of each array of the statement; how many bytes that were. */
 static size_t
-add_values(Buffer *arrays, WorkKind kind, const Completion *answer)
+add_values(void *arg, const Collected *collected)
 {
+	Values	   *made = arg;
+	Buffer	   *arrays = made->arrays;
+	const Completion *answer = (const Completion *) collected;
 	size_t		size = (answer->content != NULL ? strlen(answer->content) : 0) + (answer->text != NULL ? strlen(answer->text) : 0) +
 		(answer->extra != NULL ? strlen(answer->extra) : 0);
 
-	if (kind != WORK_TASK)
+	if (made->kind != WORK_TASK)
 	{
 		array_add(&arrays[0], answer->token);
 		array_add(&arrays[1], answer->content);
@@ -377,50 +359,34 @@ applied(const Outcome *outcome, void *arg)
 {
 	Batch	   *batch = arg;
 	HubWork    *work = batch->work;
-	Answers    *answers = work->answers;
+	Collector  *collector = &work->answers->collectors[batch->kind];
 	WorkKind	kind = batch->kind;
 
 	if (outcome->rows == NULL && batch->n > 1)
+		collector_give_back(collector, batch->answers, true);
+	else if (outcome->rows == NULL && is_refusal(kind, (Completion *) batch->answers, outcome))
 	{
-		for (Completion *answer = batch->answers; answer != NULL; answer = answer->next)
-			answer->alone = true;
-		give_back(answers, kind, batch->answers);
-	}
-	else if (outcome->rows == NULL && is_refusal(kind, batch->answers, outcome))
-	{
-		refuse(kind, batch->answers, outcome);
-		give_back(answers, kind, batch->answers);
+		refuse(kind, (Completion *) batch->answers, outcome);
+		collector_give_back(collector, batch->answers, false);
 	}
 	else
 	{
 		if (outcome->rows != NULL)
 			answers_stale += (uint64_t) (batch->n - atoi(PQgetvalue(outcome->rows, 0, 0)));
-		for (Completion *answer = batch->answers, *next; answer != NULL; answer = next)
+		for (Collected *next; batch->answers != NULL; batch->answers = next)
 		{
-			next = answer->next;
+			Completion *answer = (Completion *) batch->answers;
+
+			next = batch->answers->next;
 			if (kind == WORK_BATCH && outcome->rows == NULL)
 				release(work, answer->token);
 			finish(work, answer, outcome);
-			answers->n--;
+			work->answers->n--;
 		}
 	}
-	answers->is_busy[kind] = false;
+	collector->is_busy = false;
 	free(batch);
 	send_batches(work, kind);
-}
-
-/* Back to the front of the queue, in their order. */
-static void
-give_back(Answers *answers, WorkKind kind, Completion *list)
-{
-	Completion *last = list;
-
-	while (last->next != NULL)
-		last = last->next;
-	last->next = answers->queue[kind];
-	if (answers->queue[kind] == NULL)
-		answers->end[kind] = &last->next;
-	answers->queue[kind] = list;
 }
 
 /* Does the database refuse the answer itself? */
