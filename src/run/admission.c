@@ -4,10 +4,10 @@
  *		Starts activities in SQL that wait in queues.
  *
  * An activity in SQL with a queue waits in durable.queued_task.  The coordinator
- * leases it, for as long as it takes, and makes it a row of durable.task_queue that
- * the owner's workers run as any other.  The worker that has run it deletes both rows
- * and asks the coordinator for the next one.  The row of durable.queued_task counts
- * towards the limits; a row whose task was deleted with its instance is deleted here.
+ * leases it without an end of the lease, and inserts a row into durable.task_queue, which
+ * the owner's workers run like any other task.  The worker that has run it deletes both
+ * rows and requests the next step from the coordinator.  The row of durable.queued_task
+ * counts towards the limits.  This file deletes it if its task was deleted with its instance.
  *
  * This file also ends leases and timeouts of external activities, so that their end
  * does not depend on a worker that fetches, and leases of turns whose sessions have ended.
@@ -30,10 +30,10 @@
 #include "lease.h"
 #include "sql.h"
 
-/* Tasks of one queue that one step starts at most. */
+/* The largest number of tasks of one queue that one step starts. */
 #define STEP_LIMIT		1000
 
-/* An answer may be repeated for this time. */
+/* A worker may repeat an answer within this time. */
 #define REMEMBERED_US	(5 * USECS_PER_MINUTE)
 #define FORGET_LIMIT	5000
 
@@ -46,7 +46,7 @@ static DurableSql queues = {
 	0
 };
 
-/* Rows that count towards the limits, and whose tasks were deleted with their instances. */
+/* Deletes rows that count towards the limits but whose tasks were deleted with their instances. */
 static DurableSql delete_left = {
 	"DELETE FROM durable.queued_task t USING (SELECT q.key, q.id FROM durable.queue w JOIN durable.queued_task q "
 	"ON q.queue = w.name AND q.state = 'l' AND q.kind = 's' WHERE NOT EXISTS (SELECT FROM durable.task_queue k "

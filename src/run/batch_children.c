@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * batch_children.c
- *		Makes the instances that orchestrations start: sub-orchestrations and detached
- *		ones.
+ *		Creates the instances that orchestrations start: sub-orchestrations and detached
+ *		orchestrations.
  *
  * An id may be taken.  If the owner has an instance of that id, the sub-orchestration
  * fails (WF002); for a detached one a line is logged.  A transaction that is creating or
@@ -35,7 +35,7 @@
 #include "sql.h"
 #include "waiting.h"
 
-/* A start that was put off is tried again after a quarter of the time since, within these limits. */
+/* A start is tried again after a quarter of the time since it was put off, within these limits. */
 #define AGAIN_MIN_US	(100 * INT64CONST(1000))
 #define AGAIN_MAX_US	(5 * USECS_PER_SEC)
 
@@ -140,7 +140,7 @@ start_child(Batch * batch, NewInstance *child)
 		durable_batch_send(batch, child->key, MESSAGE_START, 1, 0, 0, NULL, NULL);
 }
 
-/* A retry would find the id taken, too, or run another instance than the requested one. */
+/* A retry would also find the id taken, or run another instance than the requested one. */
 static void
 report_taken(Batch * batch, const NewInstance *child)
 {
@@ -213,7 +213,7 @@ durable_batch_is_start(const char *handler)
 
 /*
  * The parent may be ending in another unit at this moment, which stops its children.  So
- * its row is locked; where that is locked already, the start is put off again.
+ * this unit locks its row.  If the row is already locked, the start is put off again.
  */
 void
 durable_batch_start_again(Batch * batch, const TaskRow *task)

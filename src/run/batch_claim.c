@@ -14,7 +14,7 @@
  * Owns:	the positions in UnitScan
  * Called by: unit.c; worker.c lowers the position of timers
  * Locks:	row locks of instances and entities, until the caller commits
- * Memory:	CurrentMemoryContext, which is the batch's; instances as instance_table.c says
+ * Memory:	CurrentMemoryContext, which is the batch's; instance_table.c describes that of instances
  *
  *-------------------------------------------------------------------------
  */
@@ -26,7 +26,7 @@
 #include "clock.h"
 #include "entity.h"
 
-/* Instances and messages that one batch takes. */
+/* The largest numbers of instances and messages that one batch takes. */
 #define BATCH_INSTANCES	50
 #define BATCH_MESSAGES	64
 
@@ -102,7 +102,7 @@ durable_claim_work(Batch * batch, UnitScan *scan, bool *full)
 
 /*
  * Reads messages and due timers, and notes where the next scan starts.  A worker takes
- * its own part of the instances first, and when that has little work, any instance.
+ * instances of its own part first.  If that part has little work, it takes any instance.
  */
 static List *
 read_messages(Batch * batch, UnitScan *scan, int limit, bool *full)
@@ -202,9 +202,10 @@ look_from(UnitScan *scan, int64 key)
 }
 
 /*
- * All rows that could be read at once belong to instances that could not be locked:
- * without this the next scan would read the same rows.  Timers are skipped in
- * the order of time and instance, since thousands may be due at the same moment.
+ * All rows that could be read at once belong to instances that could not be locked.
+ * Moves the position past them, because otherwise the next scan would read the same rows.
+ * Timers are skipped in the order of time and instance, because thousands may be due at
+ * the same moment.
  */
 static void
 pass_over(UnitScan *scan, List *works, const Message *timer_left)
@@ -252,8 +253,8 @@ pass_over(UnitScan *scan, List *works, const Message *timer_left)
 }
 
 /*
- * Messages are ordered by instance, timers are not.  first_left is the smallest
- * key that found no place, timer_left the earliest timer that found none, or NULL.
+ * Messages are ordered by instance, timers are not.  first_left is the smallest key for
+ * which the batch had no place.  timer_left is the earliest such timer, or NULL.
  */
 static List *
 group_by_instance(List *messages, int limit, int64 *first_left, Message **timer_left)
@@ -328,8 +329,8 @@ lock_instances(Batch * batch, List *works)
 }
 
 /*
- * Deletes messages that were committed after their instance had been purged.  No unit
- * can lock it, so no unit would ever take them.
+ * Deletes messages that were committed after their instance had been purged.  Otherwise
+ * they would stay, because no unit can lock an instance that does not exist.
  */
 static void
 discard_orphans(Batch * batch, List *works)

@@ -3,9 +3,9 @@
  * batch_statements.c
  *		Writes the less frequent rows: events for other instances, tasks, terminations.
  *
- * These are one statement for all rows, with an array for each column.  An array
- * cannot be larger than 1 GB, and a unit's payloads together can: then there are
- * several statements.
+ * There is one statement for all rows of a table, with an array for each column.  An
+ * array cannot be larger than 1 GB, but all payloads of a unit together can be.  In that
+ * case there are several statements.
  *
  * Called by: batch_store.c
  * Locks:	of the rows it writes
@@ -104,7 +104,7 @@ insert_events(Batch * batch, List *rows)
 	durable_inbox_send_events(batch->owner, values, batch->clock);
 }
 
-/* Few orchestrations do that, and for few children at once, so each takes a statement. */
+/* One statement for each child, because few orchestrations cancel children, and few at once. */
 void
 durable_batch_cancel_children(Batch * batch)
 {

@@ -177,7 +177,7 @@ store_dropped(Batch * batch)
 		durable_instance_count_dropped(batch->late);
 }
 
-/* Logged once for each execution whose history becomes long. */
+/* Writes one line to the log for each execution whose history becomes long. */
 static void
 warn_of_length(Batch * batch)
 {
@@ -198,8 +198,8 @@ warn_of_length(Batch * batch)
 }
 
 /*
- * A suspended instance's tasks do not begin.  They are put where no worker looks for
- * tasks, instead of being found and left again and again.
+ * Tasks of a suspended instance do not begin.  They are held at a time that no worker's
+ * scan reaches.  Otherwise workers would repeatedly find them and skip them.
  */
 static void
 hold_and_release(Batch * batch)

@@ -93,7 +93,7 @@ durable_companion_begin(Instance *instance, Handler *handler)
 
 		if (GetBackgroundWorkerPid(peer->process, &pid) == BGWH_STOPPED)
 			drop_link();
-		return false;			/* not ready yet; go on without it */
+		return false;			/* it is not ready yet; continue without it */
 	}
 
 	if (!send_message(MESSAGE_BEGIN, describe_run(instance, handler)))
@@ -161,7 +161,7 @@ durable_companion_stop(void)
 		drop_link();
 }
 
-/* Are these events too large for one message?  (One jsonb has 256 MB at most.) */
+/* Are these events too large for one message?  (A jsonb value has at most 256 MB.) */
 static bool
 is_large(const Replay *replay, int from)
 {
@@ -295,7 +295,7 @@ start_process(void)
 	return true;
 }
 
-/* Where shared memory is short, as in many containers, making a segment raises an error. */
+/* Creating a segment raises an error if there is not enough shared memory, as in many containers. */
 static bool
 create_link(void)
 {

@@ -3,10 +3,10 @@
  * companion_link.c
  *		Passes messages between a worker and its companion through shared memory.
  *
- * In a burst each side waits for the other at each step, mostly for some microseconds.
- * To sleep and to be woken takes longer than that, so a side polls for a while before
- * it sleeps.  If polling is in vain, because both processors are busy, there is only
- * one, or the other side has a lot to do, it polls more and more rarely.
+ * In a burst each side waits for the other at each step, usually for some microseconds.
+ * Sleeping and being woken takes longer than that, so a side polls for a while before
+ * it sleeps.  Polling is unsuccessful if all processors are busy, if there is only one, or
+ * if the other side has a lot of work.  Then the side polls less often.
  *
  * Owns:	one dynamic shared memory segment for each worker that has a companion
  * Called by: companion.c (the worker's end), companion_main.c (the other end)

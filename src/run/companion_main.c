@@ -96,7 +96,7 @@ durable_companion_main(Datum arg)
 	}
 }
 
-/* Does one run, in a transaction that leaves no effects. */
+/* Performs one run, in a transaction that leaves no effects. */
 static void
 run_instance(const Jsonb *description)
 {
@@ -149,7 +149,7 @@ run_instance(const Jsonb *description)
 		proc_exit(0);
 }
 
-/* Returns NULL if the code is not the same as that which the worker has found. */
+/* Returns NULL if this process finds other code than the worker has found. */
 static Handler *
 find_handler(const Jsonb *description)
 {
@@ -208,8 +208,8 @@ at_frontier(Turn *turn)
 	}
 
 	/*
-	 * When the worker has exited, the run ends and then the process, see run_instance.  An
-	 * exit right here, within user code, would be attributed to that code.
+	 * When the worker has exited, the run ends, and after it the process (see run_instance).
+	 * An exit at this point, within user code, would be attributed to that code.
 	 */
 	if (!durable_link_send(&to_worker, MESSAGE_CALLS,
 						   JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL))))

@@ -7,11 +7,11 @@
  * history.  The unit that ends the instance as Failed or Terminated starts an instance of
  * durable.run_compensations in the same commit, with these activities in reverse order as
  * its input.  So a crash cannot separate the end from the compensations, and after a crash
- * between two of them that instance continues as any orchestration does.  It is no
- * sub-orchestration: it has to go on when the ended instance or its parents are terminated
- * or purged.
+ * between two of them that instance continues like any other.  It is not a
+ * sub-orchestration, because it has to continue when the ended instance or its parents are
+ * terminated or purged.
  *
- * continue_as_new takes compensations along as events that are no calls.
+ * continue_as_new copies compensations into the next execution as events that are not calls.
  *
  * Called by: outcome.c, rewind.c
  * Locks:	the caller holds the instance's row lock

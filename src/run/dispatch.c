@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * dispatch.c
- *		Decides whether an activity runs inline, as a task or in a queue, and ends a batch without
- *		time left.
+ *		Decides whether an activity runs inline, as a task or in a queue, and postpones the
+ *		remaining work of an exhausted batch.
  *
  * Short activities run right between two turns.  The others become rows of
  * durable.task_queue, or of durable.queued_task where they have a queue.  When the
@@ -34,7 +34,7 @@
 #include "retry.h"
 #include "verbatim.h"
 
-/* The largest key, in bytes, because keys are in an index. */
+/* The largest length of a key in bytes; it is limited because keys are in an index. */
 #define MAX_SHARE	256
 
 static bool run_activity(Batch * batch, Instance *instance, const Decision *decision, ActivityTarget * target,
@@ -48,11 +48,11 @@ static void make_task(Batch * batch, Instance *instance, const Decision *decisio
 					TimestampTz run_at, int attempt, const Jsonb *failure);
 
 /*
- * Carries out the activities that a turn has called: runs the short ones, and makes
- * the others tasks.  Returns true when the orchestration should be run again now.
- * When the batch is exhausted, the remaining activities are postponed.  An execution
- * that is ending cannot postpone: an activity that it has scheduled and not awaited is
- * run now, or becomes a task.
+ * Dispatches the activities that a turn has called: runs the short ones, and turns the
+ * others into tasks.  Returns true if the orchestration should be run again now.  When
+ * the batch is exhausted, the remaining activities are postponed.  An execution that is
+ * ending cannot postpone activities.  Those that it has scheduled and not awaited are run
+ * now, or become tasks.
  */
 bool
 durable_dispatch_run(Batch * batch, Instance *instance, Oid namespace, bool ending)
@@ -96,8 +96,8 @@ durable_dispatch_run(Batch * batch, Instance *instance, Oid namespace, bool endi
 
 /*
  * Resolves the name of an activity.  In an external orchestration a name that is not
- * registered means work outside of the database, and no function; and an activity in SQL
- * gets the value that the text of its input denotes.
+ * registered is that of an external activity, and not of a function.  An activity in SQL
+ * gets its input, which is a text, converted to jsonb.
  */
 static ActivityTarget *
 target_of(Batch * batch, const Instance *instance, Decision *decision, Oid namespace)
@@ -151,9 +151,9 @@ run_activity(Batch * batch, Instance *instance, const Decision *decision, Activi
 
 	/*
 	 * Temporary tables and modes of constraints last until the end of the
-	 * transaction: the next activity would find those of this one.  And PostgreSQL
-	 * drops a notification if there is one like it in the transaction already, even
-	 * if two activities have sent them.
+	 * transaction, so the next activity would find those of this one.  PostgreSQL drops
+	 * a notification if the transaction has sent the same one before, even if two
+	 * different activities have sent them.
 	 */
 	if (run.notified || (MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) || run.set_constraints)
 		batch->closed = true;
@@ -189,9 +189,9 @@ run_activity(Batch * batch, Instance *instance, const Decision *decision, Activi
 }
 
 /*
- * The function does not exist, or does not take the input, or the owner may not call
- * it.  The instance is suspended until the problem has been corrected, and then goes on
- * with this activity.  An execution that is ending does not wait for that.
+ * The function does not exist, does not accept the input, or may not be called by the
+ * owner.  The instance is suspended until the problem has been corrected, and then
+ * continues with this activity.  An execution that is ending is not suspended.
  */
 static bool
 cannot_call(Batch * batch, Instance *instance, const Decision *decision, bool ending,
@@ -264,7 +264,7 @@ make_task(Batch * batch, Instance *instance, const Decision *decision, ActivityT
 	MemoryContextSwitchTo(old);
 }
 
-/* What workers get to know of a call.  A call without a version has that of its orchestration. */
+/* The description of a call for workers.  A call without a version has that of its orchestration. */
 static const Jsonb *
 call_of(const Instance *instance, const Jsonb *extra)
 {
@@ -278,7 +278,7 @@ call_of(const Instance *instance, const Jsonb *extra)
 											  JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)))));
 }
 
-/* The key by which its queue is shared; NULL: the key is its owner. */
+/* The key by which activities share the queue; NULL: the key is the owner. */
 static const char *
 share_of(const ActivityTarget * target, const Jsonb *input)
 {
@@ -290,10 +290,10 @@ share_of(const ActivityTarget * target, const Jsonb *input)
 }
 
 /*
- * The batch is exhausted: go on in the next one.  The message only makes the instance
- * runnable.  Activities that are still to be run inline are the calls behind
- * instance->dispatched, which is stored with the instance, so the next run of the
- * instance finds them, even if another message causes it.
+ * The batch is exhausted, and the instance continues in the next one.  The message only
+ * makes the instance runnable.  Activities that are still to be run inline are the calls
+ * behind instance->dispatched.  This number is stored with the instance, so its next run
+ * finds them, even if another message causes that run.
  */
 void
 durable_dispatch_put_off(Batch * batch, Instance *instance)

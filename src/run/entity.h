@@ -87,7 +87,7 @@ extern void durable_entity_send(Batch * batch, const char *id, Message *message)
 extern Message *durable_entity_message(Batch * batch, const char *id, char kind, const char *operation,
 									   const Jsonb *payload);
 
-/* Makes another unit handle the operations that wait for the entity. */
+/* Sends the entity a message, so that another unit handles the operations that wait for it. */
 extern void durable_entity_again(Batch * batch, BatchEntity * entity);
 
 /* Sends the answer to the sender of the message. */

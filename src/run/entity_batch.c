@@ -20,7 +20,7 @@
  *
  *	message --taken--> operation has run
  *	   \--entity is locked, or held--> parked --free again: a message "k"--> operation has run
- *	for later --timer is due--> operation has run, or parked
+ *	message with a later time --timer is due--> operation has run, or parked
  *
  * Operations of an external entity are parked, too, and a worker outside of the database fetches
  * them in batches (entity_external.c).
@@ -41,7 +41,7 @@
 #include "flight.h"
 #include "wakeup.h"
 
-/* Messages of one entity, or waiting operations, that one unit looks at. */
+/* The largest number of messages, or of waiting operations, of one entity that one unit reads. */
 #define MESSAGES_AT_ONCE	500
 
 static BatchEntity * find(Batch * batch, const char *id);
@@ -125,7 +125,7 @@ durable_entity_ready(Batch * batch, const char *id)
 
 /* --- messages ----------------------------------------------------------------------------- */
 
-/* With a snapshot taken after the row was locked: the previous holder has committed. */
+/* Uses a snapshot taken after the row was locked, so it sees the commit of the previous holder. */
 static void
 read_messages(Batch * batch, BatchEntity * entity)
 {
@@ -199,7 +199,7 @@ take_messages(Batch * batch, BatchEntity * entity, bool alone)
 			durable_entity_look_for_holder(batch, entity);
 		batch->consumed = lappend(batch->consumed, message);
 		if (alone && (message->kind == MESSAGE_SIGNAL || message->kind == MESSAGE_CALL))
-			batch->closed = true;	/* the next operation may be the one that ended the process */
+			batch->closed = true;	/* the next operation may be the one that has ended a process before */
 	}
 	entity->reading = false;
 	MemoryContextSwitchTo(old);
@@ -216,7 +216,7 @@ drain(Batch * batch, BatchEntity * entity, bool alone)
 	ListCell   *cell;
 	bool		more;
 	bool		stays = false;	/* an operation has not been taken */
-	bool		lock_ahead = false; /* ... which is a request for locks: what is behind it is not served */
+	bool		lock_ahead = false; /* it is a request for locks, so operations behind it are not served */
 	bool		can_be_served = false;
 
 	if (entity->drained)
@@ -280,7 +280,7 @@ drain(Batch * batch, BatchEntity * entity, bool alone)
 		durable_entity_again(batch, entity);
 }
 
-/* The batch that was out is complete: operations that wait can be the next one, or a request for locks has its turn. */
+/* The batch that was out is complete: makes a batch of the waiting operations, or grants a request for locks. */
 static void
 next_batch(Batch * batch, BatchEntity * entity, bool alone)
 {
@@ -318,7 +318,7 @@ durable_entities_claim(Batch * batch, int64 key, List *messages)
 	return any;
 }
 
-/* Is one that had a problem to be tried again?  It may take long. */
+/* Is an entity that had a problem to be tried again?  Its operation may take long. */
 bool
 durable_entities_run_alone(Batch * batch, int64 key, List *messages)
 {
@@ -336,8 +336,8 @@ durable_entities_run_alone(Batch * batch, int64 key, List *messages)
 }
 
 /*
- * Collects the ids that the messages name.  A timer names none: it is for operations
- * that are due.  looks: whether waiting operations are to be looked at.
+ * Collects the ids that the messages name.  A timer has no id: it is for operations
+ * that are due.  looks: whether waiting operations are to be read.
  */
 static List *
 ids_of(Batch * batch, int64 key, List *messages, bool *looks)
@@ -423,7 +423,7 @@ durable_entities_take(Batch * batch, int64 key, List *messages, bool alone)
 		take_messages(batch, entity, alone);
 		if (entity->row.crashes != 0 && !entity->behind && entity->row.parked == 0)
 		{
-			/* Not earlier: the operation that has ended a process may have been behind the first. */
+			/* Only when no operation is left: any of them may be the one that has ended a process. */
 			entity->row.crashes = 0;
 			entity->changed = true;
 		}
@@ -431,7 +431,7 @@ durable_entities_take(Batch * batch, int64 key, List *messages, bool alone)
 			result = ENTITY_WORK_LEFT;
 	}
 
-	/* A timer is done when the due operations have been looked at, or another unit has been told to. */
+	/* A timer is consumed when the due operations have been taken, or another unit has a message to take them. */
 	foreach(cell, messages)
 	{
 		if (((Message *) lfirst(cell))->kind != MESSAGE_TIMER || result == ENTITY_WORK_SUSPECT)
@@ -545,7 +545,7 @@ durable_entities_store(Batch * batch)
 		durable_entity_delete(deleted);
 }
 
-/* The remaining row has no more information than the absence of a row. */
+/* Do all columns have their initial values, so that the row can be deleted? */
 static bool
 is_nothing(const EntityRow *row)
 {

@@ -3,8 +3,8 @@
  * entity_dispatch.c
  *		Carries out the operations on entities that an orchestration calls.
  *
- * Operations run at once where possible, between two turns, as short activities do: their
- * effects, their answer, and the next steps of the orchestration are one commit.  Where
+ * If possible, operations run at once, between two turns, like short activities: their
+ * effects, their answer, and the next steps of the orchestration are one commit.  If
  * another unit has the entity locked, or the batch has used up its time, they become
  * messages, and the answer comes as a message.
  *
@@ -89,7 +89,7 @@ dispatch(Batch * batch, Instance *instance, const Decision *decision)
 
 		case DECISION_ENTITY_UNLOCK:
 			if (decision->task < 1)
-				return false;	/* an external orchestration gives back what it has never requested */
+				return false;	/* an external orchestration releases locks that it has not requested */
 			release(batch, instance, instance->replay.events[instance->replay.calls[decision->task - 1]], id, false);
 			return false;
 
@@ -141,7 +141,7 @@ durable_entities_end(Batch * batch, Instance *instance)
 {
 	const Replay *replay = &instance->replay;
 	const HistoryEvent *request;
-	int		   *unlocked;		/* how many entities of each request */
+	int		   *unlocked;		/* number of released entities of each request */
 
 	if (replay->entity_calls == 0)
 		return;
@@ -154,7 +154,7 @@ durable_entities_end(Batch * batch, Instance *instance)
 		return;
 	}
 
-	/* A program may have requested locks several times, and may have given back some of them. */
+	/* A program may have requested locks several times, and may have released some of them. */
 	unlocked = palloc0((replay->ncalls + 1) * sizeof(int));
 	for (int i = replay->ncalls - 1; i >= 0; i--)
 	{
@@ -208,8 +208,8 @@ durable_entities_resume_section(Batch * batch, Instance *instance)
 }
 
 /*
- * Frees that entity, or, with NULL, all that the request names.  always_sends: also to entities that are not locked,
- * because the request may be under way.
+ * Frees that entity, or, with NULL, all entities that the request names.  always_sends: sends a message also to
+ * entities that are not locked, because the request may be under way.
  */
 static void
 release(Batch * batch, Instance *instance, const HistoryEvent *request, const char *only, bool always_sends)

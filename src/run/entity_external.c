@@ -3,24 +3,25 @@
  * entity_external.c
  *		External entities: their operations are run by programs outside of the database.
  *
- * An operation of an external entity is parked in durable.entity_operation as one that cannot run
- * yet.  If the entity can serve it, a row of durable.queued_task says that a batch is ready.  A
+ * An operation of an external entity is parked in durable.entity_operation like one that cannot
+ * run yet.  If the entity can serve it, a row of durable.queued_task is added for a batch.  A
  * worker fetches it, and gets the state and the operations that the entity can serve at
- * that moment (entity_work_api.c): up to the first request for locks, or, if the entity is
- * locked, the calls of the holder.  Completing the batch deletes the row and sends the entity
- * a message with the results.  The unit that takes this message writes the state, answers the
- * callers, and carries out what the operations have asked for, in one transaction.
+ * that moment (entity_work_api.c).  These are the operations before the first request for
+ * locks, or, if the entity is locked, the calls of the holder.  Completing the batch deletes
+ * the row and sends the entity a message with the results.  The unit that takes this message
+ * writes the state, answers the callers, and carries out the signals and starts that the
+ * operations have requested, in one transaction.
  *
  *	parked --can be served--> ready --fetched--> out --completed--> results --applied--> gone
  *	                            ^                 |
  *	                            `--lease ends-----'
  *
  * is_out is set in the entity's row from "ready" on until the results have been applied.  During that
- * time there is no other batch, and no request for locks is granted, so what the entity can
- * serve can only become more.  An operation that a batch has no result for stays parked.
+ * time there is no other batch, and no request for locks is granted, so the set of operations
+ * that the entity can serve only grows.  An operation without a result stays parked.
  *
- * A name that is registered later as that of a function takes the batch back, and a worker
- * that has it loses its lease.
+ * If the name is later registered with a function, the batch is deleted, and the worker that
+ * has fetched it loses its lease.
  *
  * Called by: entity_batch.c, entity_run.c
  * Locks:	the caller has the entity's row locked; rows of durable.queued_task, with SKIP LOCKED
@@ -63,7 +64,7 @@ durable_entity_is_external(BatchEntity * entity, const Registration *registratio
 
 	if (registration != NULL && registration->handler != NULL)
 		return false;
-	/* Of a name that is not registered the first operation says in which queue it is. */
+	/* If the name is not registered, the first operation contains the queue. */
 	queue = registration != NULL ? registration->queue :
 		row->queue != NULL ? row->queue : durable_entity_queue(message->payload, message->is_text);
 	if (queue == NULL)
@@ -243,7 +244,7 @@ carry_out(Batch * batch, BatchEntity * entity, const Jsonb *action)
 		durable_entity_send(batch, id, message);
 }
 
-/* A name that is not registered is that of an external orchestration in the queue of the entity. */
+/* A name that is not registered means an external orchestration in the queue of the entity. */
 static void
 start(Batch * batch, const BatchEntity * entity, const Jsonb *action)
 {

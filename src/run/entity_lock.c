@@ -4,9 +4,10 @@
  *		Critical sections: one instance locks several entities for its own use.
  *
  * A request names its entities in sorted order.  If all are free, all are locked in one
- * transaction.  If one is not, the request waits in that entity's line, with those before
- * it locked, and continues from there when it is the first in the line.  All requests lock in the same
- * order, so no two wait for each other, and lines are served in order, so none waits forever.
+ * transaction.  If one is not free, the request waits in that entity's line, with the entities
+ * before it locked, and continues from there when it is the first in the line.  All requests
+ * lock in the same order, so no two wait for each other.  Lines are served in order, so no
+ * request waits forever.
  *
  *	request --free--> locked --next one--> ... --last one--> granted
  *	   \--locked by another instance--> parked in its line --unlocked--> locked
@@ -14,9 +15,10 @@
  *
  * While an entity is locked, calls of the holder are served, and everything else is parked.
  *
- * Orphans.  The end of an execution frees the entities it has locked: at once if it can lock the
- * row, else by a message.  A request that is still under way when its execution ends must not lock
- * anything any more.  So the unit that takes a request from a line, with the entity's row
+ * No entity stays locked by an execution that has ended.  The end of an execution frees the
+ * entities that it has locked: at once if it can lock the row, else by a message.  A request
+ * that is still under way when its execution ends must not lock an entity any more.  So the
+ * unit that takes a request from a line, with the entity's row
  * locked, checks whether the execution still runs.  If it does, then its end is yet to be
  * committed, and so is the message that frees the entity, which is taken after this
  * transaction has unlocked the row.  An execution that ends sends that message also to

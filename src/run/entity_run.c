@@ -11,9 +11,9 @@
  * An error that is not the handler's does not consume the operation.  If the handler does
  * not exist, cannot be called, or the server could not run it, the entity is held: its
  * operations are parked, and the first one is tried again at increasing intervals.  An
- * operation that takes long, for example because it waits for another transaction, is
- * held, too: others in its batch must not wait for it, so it is rolled back, and run in a
- * batch of its own.
+ * operation may also take long, for example because it waits for another transaction.  The
+ * other work of its batch must not wait for it.  So it is rolled back, its entity is held for a
+ * moment, and it is run in a batch of its own.
  *
  * Called by: entity_batch.c, entity_dispatch.c, entity_external.c
  * Locks:	the caller has the entity's row locked; the locks that the operation takes
@@ -40,7 +40,7 @@
 /* An operation that takes this many times the inline limit is rolled back, and run alone. */
 #define INLINE_OVERRUN	20
 
-/* An entity that is held is tried again after a quarter of the time since, within these limits. */
+/* An entity that is held is tried again after a quarter of the time since its first error, within these limits. */
 #define AGAIN_MIN_US	(100 * INT64CONST(1000))
 #define AGAIN_MAX_US	(60 * USECS_PER_SEC)
 
@@ -207,7 +207,7 @@ durable_entity_fail(BatchEntity * entity, const Message *message, int sqlerrcode
 	return (EntityAnswer) {ENTITY_FAILED, failure};
 }
 
-/* The operation has ended its process, or the server, too often. */
+/* Answers an operation that has ended its process, or the server, too often. */
 static EntityAnswer
 convict(BatchEntity * entity, const Message *message)
 {

@@ -52,23 +52,23 @@
 #include "verbatim.h"
 #include "waiting.h"
 
-/* Turns in one batch that may end with an error of the server's. */
+/* The number of turns in one batch that may end with an error of the server. */
 #define ERROR_TRIES		5
 
-/* Times that a turn is run again because its function has just been changed. */
+/* A turn is run again at most this number of times because its function has just been changed. */
 #define STALE_TRIES		10
 
-/* Completing in at most this many turns suits straight_through.c, which learns that. */
+/* straight_through.c learns that an orchestration suits it if it completes in at most this many turns. */
 #define STRAIGHT_TURNS	30
 
 /*
- * A burst is this number of turns in one unit, or a second turn over a history of this
- * length, or a turn that an earlier unit had no time for.
+ * A burst is this number of turns in one unit, a second turn over a history of this
+ * length, or a turn for which an earlier unit had no time.
  */
 #define BURST_TURNS		16
 #define BURST_EVENTS	200
 
-/* After a companion with less work, or a piece that did not pay, this many turns are run without one. */
+/* After a companion with little work, or a piece that did not save time, this many turns are run without one. */
 #define WORTH_STEPS		16
 #define BACK_OFF		256
 
@@ -137,7 +137,7 @@ absorb(Batch * batch, Instance *instance, List *messages)
 {
 	ListCell   *cell;
 	bool		runnable = false;
-	bool		forced = false; /* run it, however many tasks it waits for */
+	bool		forced = false; /* run it regardless of the number of tasks it waits for */
 
 	foreach(cell, messages)
 	{
@@ -164,7 +164,7 @@ absorb(Batch * batch, Instance *instance, List *messages)
 		{
 			if (message->kind == MESSAGE_EVENT)
 				durable_instance_drop_event(batch, instance, message);
-			continue;			/* too late */
+			continue;
 		}
 		if (absorb_message(batch, instance, message))
 			runnable = true;
@@ -256,7 +256,7 @@ absorb_message(Batch * batch, Instance *instance, Message *message)
 	return false;
 }
 
-/* From now on it may run; a suspended instance runs after it has been resumed. */
+/* Sets the start time, after which the instance may run.  A suspended instance runs after it has been resumed. */
 static void
 start(Batch * batch, Instance *instance)
 {
@@ -275,7 +275,7 @@ absorb_answer(Batch * batch, Instance *instance, Message *message)
 	bool		is_child;
 	bool		failed = message->kind == MESSAGE_FAILED;
 
-	/* It belongs to an earlier execution, or to a turn that was rolled back. */
+	/* The answer belongs to an earlier execution, or to a turn that was rolled back. */
 	if (message->execution != instance->execution ||
 		message->task < 1 || message->task > replay->ncalls)
 		return false;
@@ -314,8 +314,8 @@ absorb_answer(Batch * batch, Instance *instance, Message *message)
 }
 
 /*
- * A failed sub-orchestration with attempts left is started again under an id of
- * its own.  The history does not show that: it has one child and one answer.
+ * Starts a failed sub-orchestration with attempts left again, under another id.  The
+ * history has only one child and one answer.
  */
 static bool
 retry_child(Batch * batch, Instance *instance, Message *message, HistoryEvent *call)
@@ -342,7 +342,7 @@ retry_child(Batch * batch, Instance *instance, Message *message, HistoryEvent *c
 	return true;
 }
 
-/* Has the orchestration called cancel() for it?  Then it is not tried again. */
+/* Has the orchestration called cancel() for this child?  Then it is not tried again. */
 static bool
 child_is_canceled(const Instance *instance, int32 task)
 {
@@ -355,7 +355,7 @@ child_is_canceled(const Instance *instance, int32 task)
 	return false;
 }
 
-/* Returns false when the instance is parked: it still waits for the same events. */
+/* Returns false if the instance is parked, so that it still waits for the same events. */
 static bool
 run_turns(Batch * batch, Instance *instance)
 {
@@ -379,7 +379,7 @@ run_turns(Batch * batch, Instance *instance)
 	turn.clock = batch->clock;
 	turn.fresh_events = instance->stored_events;
 
-	/* The activities that an earlier batch had no time for. */
+	/* The activities for which an earlier batch had no time. */
 	if (durable_turn_next_activity(instance) != NULL)
 	{
 		progress.in_burst = instance->replay.nevents >= BURST_EVENTS;
@@ -392,7 +392,7 @@ run_turns(Batch * batch, Instance *instance)
 		if (!run_turn(batch, instance, handler, &turn, &progress))
 			break;
 
-		/* The function was just replaced: the code that ran may not be the code of this instance. */
+		/* The function was replaced during the turn, so the code that ran may not be that of this instance. */
 		if (durable_handler_is_stale(handler) && turn.discarded)
 		{
 			if (++stale > STALE_TRIES)
@@ -441,8 +441,8 @@ run_turns(Batch * batch, Instance *instance)
 }
 
 /*
- * Runs one turn, with its activities within it if possible, or after a companion's
- * run, if that pays.  Returns false when the batch is exhausted.
+ * Runs one turn, if possible with its activities within it, or after the run of a
+ * companion if that saves time.  Returns false when the batch is exhausted.
  */
 static bool
 run_turn(Batch * batch, Instance *instance, Handler *handler, Turn *turn, Progress *progress)
@@ -468,7 +468,7 @@ run_turn(Batch * batch, Instance *instance, Handler *handler, Turn *turn, Progre
 		}
 	}
 
-	/* A long burst need not be replayed for every step of it.  A suspect runs in this process only. */
+	/* In a long burst a companion saves the replays.  A suspect runs in this process only. */
 	if (progress->in_burst && progress->turns >= progress->companion_from && !batch->cautious &&
 		!durable_companion_runs(instance))
 		(void) durable_companion_begin(instance, handler);
@@ -492,9 +492,9 @@ run_turn(Batch * batch, Instance *instance, Handler *handler, Turn *turn, Progre
 }
 
 /*
- * Lets the companion run the orchestration and carries out the activities it calls,
- * until it does anything else, or the batch is exhausted.  In the latter case it returns
- * false, and the instance goes on in the next batch.
+ * Lets the companion run the orchestration, and carries out the activities that the
+ * orchestration calls, until it does anything else or the batch is exhausted.  In the
+ * latter case returns false, and the instance continues in the next batch.
  */
 static bool
 run_steps(Batch * batch, Instance *instance, Handler *handler, int *steps)
@@ -523,15 +523,16 @@ run_steps(Batch * batch, Instance *instance, Handler *handler, int *steps)
 		if (instance->put_off)
 			return false;
 
-		/* One of them became a task: the orchestration waits. */
+		/* One of the activities became a task, so the orchestration waits. */
 		durable_companion_stop();
 	}
 	return true;
 }
 
 /*
- * A conflict is gone when the turn is run again, because the turn has written nothing.  But
- * code can cause it each time.  Every other error that reaches this point is the server's.
+ * A conflict does not recur by itself when the turn is run again, because the turn has
+ * written nothing.  But user code can cause it each time.  Every other error that reaches
+ * this point is one of the server.
  */
 static bool
 may_be_raised(const ErrorData *error)

@@ -3,29 +3,30 @@
  * external.c
  *		Turns of external orchestrations, in a unit of work.
  *
- * The messages of an external instance become events of its history as those of any other
- * instance do.  Then, in place of a turn, a row of durable.queued_task says that a turn is
- * ready.  A worker fetches it with all events that there are at that moment (turn_api.c).
- * Events that arrive while the turn is out are appended to the history.  When the worker
- * completes the turn, it sends a message with the calls of the turn, and the unit that takes
- * this message appends an event OrchestratorStarted, which has the number of events that the
- * turn saw, and the calls.  turn_events.c puts the events that came meanwhile behind the calls
- * again, as the worker has to see them.
+ * The messages of an external instance become events of its history, as those of any other
+ * instance do.  Then the unit does not run a turn, but adds a row of durable.queued_task for
+ * it.  A worker fetches it with all events that exist at that moment (turn_api.c).  Events
+ * that arrive while the turn is out are appended to the history.  When the worker completes
+ * the turn, it sends a message with the calls of the turn.  The unit that takes this message
+ * appends an event OrchestratorStarted, which has the number of events that the turn saw, and
+ * the calls.  For the worker, turn_events.c puts the events that came meanwhile behind the
+ * calls.
  *
  *	events that no turn has seen --> ready --fetched--> out --completed--> calls in the history
  *	                                   ^                 |
  *	                                   `--lease ends-----'
  *
- * instance->runs_at is TURN_IS_OUT while that row exists.  Calls have dense task numbers, as
- * all calls of the engine have; the number that the orchestration has given its call is in
- * the event (decision.c).
+ * instance->runs_at is TURN_IS_OUT while that row exists.  Calls have consecutive task
+ * numbers, as all calls of the engine have.  The number that the orchestration has given to
+ * its call is in the event (decision.c).
  *
- * A turn has no effects before it is completed.  So one that is completed while the instance
- * is suspended is discarded, and run again afterwards.
+ * A turn has no effects before it is completed.  So a turn that is completed while the
+ * instance is suspended is discarded, and run again afterwards.
  *
- * The whole history goes to the worker with each turn, as one JSON value, which cannot have more than
- * 255 MB.  An instance whose history gets near that fails: its turn would be an error for each
- * worker that fetches, and with it those of all other instances of the queue.
+ * The whole history goes to the worker with each turn, as one JSON value, which cannot have
+ * more than 255 MB.  An instance whose history gets near that fails.  Otherwise each fetch
+ * that includes its turn would fail, and the turns of all other instances of the queue would
+ * not be fetched either.
  *
  * Called by: execution.c, outcome.c, dispatch.c, entity_dispatch.c, entity_external.c
  * Locks:	the caller holds the instance's row lock
@@ -55,7 +56,7 @@
 
 #define MOST_HISTORY_MB	128		/* without the names of members and events, which JSON adds */
 
-/* What looking up the function of an orchestration in SQL needs. */
+/* Input and result of looking up the function of an orchestration in SQL. */
 typedef struct ChildLookup
 {
 	ExternalStart *start;
@@ -207,7 +208,7 @@ durable_external_apply(Batch * batch, Instance *instance, const Message *message
 
 /*
  * The number of events that the turn saw, its time, as turn_api.c computes it, the id of the
- * action that ends the execution, and the data that the worker wants to have back with the next turn.
+ * action that ends the execution, and the data that the worker gets back with the next turn.
  */
 static void
 add_started(Batch * batch, Instance *instance, const Message *message, const Jsonb *ending)
@@ -243,7 +244,7 @@ add_call(Batch * batch, Instance *instance, HistoryEvent *call)
 	}
 }
 
-/* A problem is the failure of the call. */
+/* A problem becomes the failure of the call. */
 static void
 resolve_child(Batch * batch, Instance *instance, HistoryEvent *call)
 {
@@ -324,7 +325,7 @@ look_up_child(void *arg)
 	return NULL;
 }
 
-/* The payload is the number of the request whose locks it gives back; 0: there is none. */
+/* The payload is the number of the request whose locks are released; 0: there is none. */
 static void
 resolve_unlock(const Instance *instance, HistoryEvent *call)
 {

@@ -3,15 +3,15 @@
  * lease.c
  *		Takes work from queues, and ends leases.
  *
- * A lease is a committed state of a row and no lock, so no lock is held while work is
- * leased.  Its end makes the task ready again for another worker, as the same attempt.
+ * A lease is a committed state of a row, so no lock is held while work is leased.  The
+ * end of a lease makes the task ready again for another worker, as the same attempt.
  * A task that has lost three leases, perhaps because it ends its workers, waits
  * longer before each further one.  The end of an activity's timeout is a failure of
  * the attempt.
  *
- * A transaction that takes from a queue with limits locks the queue until the commit,
- * so that limits are exact.  That transaction is a user's.  Therefore no function here
- * waits for the lock: the caller tries again.
+ * A transaction that takes work from a queue with limits locks the queue until the
+ * commit, so that limits are exact.  That transaction belongs to a user.  Therefore no
+ * function in this file waits for the lock, and the caller tries again.
  *
  * Called by: admission.c, work_*.c, turn_api.c, entity_work_api.c
  * Locks:	rows of durable.queue and durable.queued_task, with SKIP LOCKED
@@ -32,7 +32,7 @@
 #include "retry.h"
 #include "sql.h"
 
-/* Leases that end are looked at in groups of this size. */
+/* Expired leases are processed in groups of this size. */
 #define EXPIRED_LIMIT	200
 
 /* After this number of leases without an answer a task waits between 2 s and a minute. */

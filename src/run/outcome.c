@@ -3,10 +3,10 @@
  * outcome.c
  *		Applies a turn's result, and ends an execution.
  *
- * It makes no difference where the turn was run (runner.h).  Decisions become rows of
- * other tables.  An execution that ends gives up its timers; one that has finished
- * notifies its parent and waiting sessions, and one that continues as new passes on
- * the events that have not been consumed.
+ * The result does not depend on the process that ran the turn (runner.h).  Decisions become
+ * rows of other tables.  An execution that ends deletes its timers.  If the instance has
+ * finished, its parent and waiting sessions are notified.  If it continues as new, the next
+ * execution gets the events that have not been consumed.
  *
  * Called by: execution.c, external.c; compensation.c and rewind.c, to start instances
  * Locks:	the caller holds the instance's row lock
@@ -81,7 +81,7 @@ durable_outcome_apply(Batch * batch, Instance *instance, const TurnResult *resul
 	return false;
 }
 
-/* Carries out entity operations and activities; returns whether answers let the orchestration go on. */
+/* Carries out entity operations and activities; returns whether the orchestration can continue with their answers. */
 static bool
 carry_out_calls(Batch * batch, Instance *instance, Oid namespace)
 {
@@ -181,7 +181,7 @@ apply_decision(Batch * batch, Instance *instance, const Decision *decision, cons
 	}
 }
 
-/* Timers that were made and cancelled since decisions were last carried out leave no row. */
+/* Timers that were created and canceled since decisions were last carried out never become rows. */
 static Bitmapset *
 canceled_at_once(const Instance *instance)
 {
@@ -250,7 +250,7 @@ durable_outcome_start(Batch * batch, Instance *instance, const Decision *decisio
 
 /*
  * The execution ends: its decisions are carried out, and its timers are deleted.  Timers
- * that it has made since decisions were last carried out have never been rows.
+ * that it has created since decisions were last carried out have never been rows.
  */
 static void
 give_up_timers(Batch * batch, Instance *instance)
@@ -286,7 +286,7 @@ give_up_timers(Batch * batch, Instance *instance)
 			continue;
 		}
 
-		/* Read from the end, answers come before their calls. */
+		/* In this direction, from the end, answers come before their calls. */
 		if (closed == NULL)
 			closed = palloc0(replay->ncalls * sizeof(bool));
 		if (task >= 1 && task <= replay->ncalls)
@@ -349,7 +349,7 @@ durable_outcome_finish(Batch * batch, Instance *instance, char status, Jsonb *ou
 	}
 }
 
-/* Sub-orchestrations that have not answered, or that an earlier execution has left. */
+/* Are there sub-orchestrations that have not answered, or that an earlier execution has left? */
 static bool
 may_have_children(const Instance *instance)
 {
@@ -382,7 +382,7 @@ termination_failure(const Instance *instance)
 	return durable_json_failure(&error, NULL, 0);
 }
 
-/* Same id, next execution, empty history; events that were not consumed are kept. */
+/* Begins the next execution, with the same id and an empty history; events that were not consumed are kept. */
 static void
 continue_as_new(Batch * batch, Instance *instance, const TurnResult *result)
 {

@@ -3,18 +3,18 @@
  * recall.c
  *		Keeps long histories in memory for the next units of this process.
  *
- * The whole history of an instance that runs again and again, in a long burst or for
- * one event after the other, would be read and decoded in each unit.  The process that
- * ran the instance last usually runs it next, and has the history already.
+ * An instance may run in many units, in a long burst or for one event after the other.
+ * Its whole history would be read and decoded in each unit.  But the process that ran the
+ * instance last usually runs it next, and has the history already.
  *
  * The history in memory is the beginning of the stored history of the same execution,
- * and only the events that other processes have appended since are read: only a unit
- * that holds the row lock appends to a history, and events are never changed.
- * (created_at, because keys begin anew with a new extension.)
+ * because only a unit that holds the row lock appends to a history, and events are never
+ * changed.  So only the events that other processes have appended since are read.
+ * (Entries are also compared by created_at, because keys begin anew with a new extension.)
  *
- * It is kept before the transaction commits.  If that or the subtransaction around it
- * is rolled back, which only durable.drain survives, all entries are discarded: a
- * history with the same number of events may then have other events.
+ * A history is kept before the transaction commits.  If the transaction or the
+ * subtransaction around it is rolled back, which only durable.drain survives, all entries
+ * are discarded: a history with the same number of events may then have other events.
  *
  * Owns:	entries[]
  * Called by: batch_read.c (recall), unit.c (keep)
@@ -95,8 +95,8 @@ durable_recall_history(Instance *instance)
 }
 
 /*
- * Known histories first, and then new ones: making room may free a history that an
- * instance of this unit uses.
+ * Stores known histories first, and then new ones, because making room may free a history
+ * that an instance of this unit uses.
  */
 void
 durable_recall_keep(List *instances)

@@ -11,10 +11,10 @@
  *
  * A failure is taken back if the orchestration has made no call after it: then no
  * recorded call can depend on it.  An activity is scheduled again.  A failed
- * sub-orchestration is rewound itself; one that is gone, or was terminated because its
- * parent failed, is started again.  Completed activities and sub-orchestrations stay
- * completed.  If there is no such failure, it was the orchestration's own code that
- * raised the error, and its last turn is run again.
+ * sub-orchestration is rewound itself.  If it no longer exists, or was terminated because
+ * its parent failed, it is started again.  Completed activities and sub-orchestrations stay
+ * completed.  If there is no such failure, the orchestration's own code raised the error,
+ * and its last turn is run again.
  *
  * Answers that arrive after the failure of an instance are recorded, because they may
  * be needed after a rewind; so are events, which count as dropped until then.
@@ -82,7 +82,7 @@ durable_rewind_apply(Batch * batch, Instance *instance, const Message *message)
 
 	Assert(instance->status == STATUS_FAILED);
 	if (durable_compensation_is_started(instance))
-		return;					/* its steps are being undone; restart_api.c refuses */
+		return;					/* its steps are being undone; restart_api.c raises an error for that */
 	instance->rewound_from = instance->completed_at;
 	durable_instance_reopen(instance);
 	instance->completed_at = 0;
@@ -132,7 +132,7 @@ take_back_failures(Batch * batch, Instance *instance, const Jsonb *reason)
 				instance->again = lappend_int(instance->again, event->task);
 			else if (event->type == HISTORY_ENTITY_FAILED)
 			{
-				/* In a critical section not before it has the locks. */
+				/* In a critical section, the call is made after the locks have been granted. */
 				if (durable_replay_open_section(replay) == NULL)
 					durable_entities_call_again(batch, instance, call);
 			}
@@ -146,7 +146,7 @@ take_back_failures(Batch * batch, Instance *instance, const Jsonb *reason)
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
 }
 
-/* For each task the index of its last answer. */
+/* Returns the index of the last answer of each task. */
 static int *
 last_answers(const Replay *replay)
 {
@@ -162,7 +162,7 @@ last_answers(const Replay *replay)
 	return last;
 }
 
-/* Returns false when a user has terminated it, or it goes on, so its failure stands. */
+/* Returns false if a user has terminated the child, or it is still running: then its failure remains. */
 static bool
 rewind_child(Batch * batch, Instance *instance, HistoryEvent *call, const Jsonb *reason)
 {
@@ -174,7 +174,7 @@ rewind_child(Batch * batch, Instance *instance, HistoryEvent *call, const Jsonb 
 	char		status = '\0';
 	int32		attempt = 1;
 	bool		ended_with_parent = false;
-	bool		is_undone = false;	/* its compensations run: it begins anew */
+	bool		is_undone = false;	/* its compensations run, so it is started again */
 	char	   *why;
 
 	durable_sql_connect();
@@ -205,7 +205,7 @@ rewind_child(Batch * batch, Instance *instance, HistoryEvent *call, const Jsonb 
 	return true;
 }
 
-/* The end of the instance has deleted the rows of those that had not fired. */
+/* Creates the timers again that had not fired when the end of the instance deleted them. */
 static void
 reopen_timers(Batch * batch, Instance *instance)
 {

@@ -61,13 +61,13 @@
 #include "usercall.h"
 
 /*
- * The method is tried after this number of suitable runs in a row.  After a failure that
- * many more are needed, and in bursts that many occasions are skipped.
+ * The method is tried when the score is SCORE_TRIED.  A suitable run adds one.  A failure
+ * sets it to SCORE_FAILED, and in bursts as many further attempts are skipped.
  */
 #define SCORE_TRIED		3
 #define SCORE_FAILED	(-200)
 
-/* Orchestrations with the same place share it: a wrong score costs time only. */
+/* Orchestrations with the same hash share an entry, because a wrong score costs only time. */
 #define NSCORES			256
 
 /*
@@ -112,7 +112,7 @@ typedef struct Attempt
 	int64		replay_us;		/* until the first activity; 0: not yet there */
 	int64		until_us;		/* since it began */
 	int64		us;
-	bool		refused;		/* stopped at an activity that cannot be run here; before any has run if replay_us is 0 */
+	bool		refused;		/* stopped at an activity that cannot be run here; if replay_us is 0, no activity has run */
 }			Attempt;
 
 static Score *score_of(Oid function);
@@ -254,7 +254,7 @@ run_activity(Turn *turn, HistoryEvent *call)
 	if (durable_activity_run(&run) != ACTIVITY_COMPLETED ||
 		(MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) || run.set_constraints)
 	{
-		/* It is going to be run once more, which is wasteful unless it is one of many. */
+		/* The activity is going to be run once more, which is acceptable only if it is one of many. */
 		if (run.left)
 			attempt->score->leaves = true;
 		else if (!attempt->in_burst)

@@ -5,7 +5,7 @@
  *
  * The row of durable.task_queue stays locked while the activity runs; the end of the
  * worker unlocks it.  The activity's effects, the deletion of the row and the message
- * to its instance are one commit.  Attempts are counted in the row and are no part of
+ * to its instance are one commit.  Attempts are counted in the row and are not part of
  * the history.
  *
  * Called by: worker.c, testing_api.c
@@ -38,13 +38,13 @@
 #include "watch.h"
 
 /*
- * After a deadlock or a similar error a task is tried again: soon at first, then after
- * a quarter of the time that it has been due.
+ * After a deadlock or a similar error a task is tried again after a quarter of the time
+ * since it was scheduled, within these limits.
  */
 #define TRY_AGAIN_MIN_US	(100 * INT64CONST(1000))
 #define TRY_AGAIN_MAX_US	(60 * USECS_PER_SEC)
 
-/* Looks at data take at most this part of the time, however often the data changes. */
+/* A query of wait_until() is not repeated before this many times its duration, however often the data changes. */
 #define REST_AFTER_LOOK		10
 
 /* Used without a recheck interval; infinity is for tasks of suspended instances. */
@@ -92,7 +92,7 @@ durable_unit_task(Oid owner, UnitScan *scan)
 	}
 
 	/*
-	 * Another worker was faster and runs a suspect, or the process that ran this task has
+	 * Another worker runs a suspect already, or the process that ran this task has
 	 * reported it since the claim read the reports.  The next unit looks for other tasks.
 	 */
 	if (task != NULL && (durable_report_holds_task(task->id) || (task->crashes > 0 && !durable_suspect_may_run())))
@@ -148,8 +148,8 @@ claim_task(Oid owner, UnitScan *scan, TimestampTz now, bool suspects)
 }
 
 /*
- * The tasks of a terminated instance are not needed any more; those of an instance that has ended
- * otherwise still run.
+ * The tasks of a terminated instance are not needed any more.  Those of an instance that has
+ * completed or failed still run.
  */
 static bool
 is_wanted(char status)
@@ -158,9 +158,9 @@ is_wanted(char status)
 }
 
 /*
- * For a task that was running when its instance was suspended, and is to be tried again.
- * A resumption must find the task held, or find the instance not suspended.  So the
- * instance is locked, and while another unit has it locked the task waits.
+ * Holds a task that was running when its instance was suspended and is to be tried again.
+ * The unit that resumes the instance must find the task held.  So the instance is locked
+ * here, and the task is postponed while another unit has the instance locked.
  */
 static void
 hold_task(Oid owner, const TaskRow *task, TimestampTz now)
@@ -203,7 +203,7 @@ try_again(Oid owner, const TaskRow *task, TimestampTz run_at, int attempt, const
 	durable_queued_give_back(task, QUEUED_DELAYED, run_at, attempt, failure);
 }
 
-/* Not an activity, but the postponed start of an orchestration (batch_children.c). */
+/* Runs a task that is the postponed start of an orchestration (batch_children.c). */
 static void
 start_again(Batch * batch, const TaskRow *task)
 {
@@ -376,9 +376,9 @@ later(const TaskRow *task, TimestampTz now)
 }
 
 /*
- * Work that the activity has left for the commit made the commit fail: for example,
- * there was no room for its notification.  At its place in the queue the task would be
- * the next one again, and all others of its owner would wait behind it.
+ * The commit failed because of work that the activity has left for it, for example
+ * because there was no room for a notification.  The task is postponed, because
+ * otherwise it would be the next one again, and all other tasks of its owner would wait.
  */
 UnitResult
 durable_unit_put_off(Oid owner, UnitScan *scan)
@@ -390,14 +390,14 @@ durable_unit_put_off(Oid owner, UnitScan *scan)
 	return UNIT_SOME;
 }
 
-/* Code may catch the cancel and go on to its end: that does not count as completion. */
+/* Code that catches the cancel and runs to its end has not completed. */
 static bool
 keep_effects(void *arg)
 {
 	return durable_slot_cancel_reason() == CANCEL_NONE;
 }
 
-/* Used to learn how long it takes; 0 when the function does not exist, which the call reports. */
+/* The function whose duration is recorded; 0 if it does not exist, which the call reports. */
 static Oid
 function_of(const char *handler)
 {

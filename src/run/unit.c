@@ -97,7 +97,7 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 		CHECK_FOR_INTERRUPTS();
 		if (durable_batch_exhausted(batch) || (!work->is_entity && !is_loaded(work->instance)))
 		{
-			/* The rest stays in the inbox. */
+			/* The other messages stay in the inbox. */
 			durable_claim_leave(scan, work);
 			full = true;
 			continue;
@@ -171,7 +171,7 @@ note_suspect(UnitScan *scan, Work * work)
 	}
 }
 
-/* The positions move on past an instance that is held until a certain time. */
+/* Has the scan look for any work at that time, because the positions move past an instance that is held until then. */
 static void
 look_again(UnitScan *scan, int64 key)
 {
@@ -182,10 +182,10 @@ look_again(UnitScan *scan, int64 key)
 }
 
 /*
- * Solo mode: a worker was lost in a unit.  Notes the instance before it runs, so
- * that the next worker knows, and parks it when that has happened too often.
- * blamed: whether its code has ended a process or the server.  The count starts again
- * when it is resumed.
+ * Solo mode: a worker was lost in a unit.  Notes the instance before it runs, for the
+ * next worker, and suspends it if too many workers have been lost while it ran.  The
+ * count starts again when the instance is resumed.
+ * blamed: whether its code has ended a process or the server.
  */
 static bool
 may_run(Batch * batch, Work * work, bool blamed)
@@ -214,7 +214,7 @@ may_run(Batch * batch, Work * work, bool blamed)
 		durable_execution_park(batch, work->instance, reason);
 		batch->changed = lappend(batch->changed, work->instance);
 	}
-	durable_suspect_leave(work->key);	/* the count starts again when it is resumed */
+	durable_suspect_leave(work->key);
 	work->instance->crashes = 0;
 	batch->closed = true;		/* the next code may end the worker, and this change would be lost */
 	return false;
@@ -241,7 +241,7 @@ run_work(Batch * batch, Work * work)
 	batch->changed = lappend(batch->changed, work->instance);
 }
 
-/* An entity whose operation may take long comes first, and run_entity() lets nothing run after it. */
+/* An entity whose operation may take long comes first, and run_entity() closes the batch after it. */
 static List *
 alone_first(Batch * batch, List *works)
 {
@@ -261,9 +261,9 @@ alone_first(Batch * batch, List *works)
 }
 
 /*
- * Has a suspect passed the point at which its code ended its process?  Not while one of its
- * activities has the count, or an operation that would else have run in this batch is still
- * to run in a batch of the entity.  One that has ended has passed it, whatever it leaves.
+ * Has a suspect passed the point at which its code ended its process?  Not if one of its
+ * activities has the count, or if an operation that would otherwise have run in this batch
+ * is still to be run by a batch of the entity.  An instance that has ended has passed it.
  */
 static bool
 has_passed_failure(const Batch * batch, const Instance *instance)
@@ -308,7 +308,7 @@ run_entity(Batch * batch, UnitScan *scan, Work * work)
 	return false;
 }
 
-/* Solo mode: a worker was lost in a unit.  An entity that has cost too many waits for a while. */
+/* Solo mode: a worker was lost in a unit.  An entity with which too many workers were lost waits for a while. */
 static bool
 may_run_entity(UnitScan *scan, Work * work)
 {

@@ -20,7 +20,7 @@ typedef struct UnitScan
 	TimestampTz task_due;		/* no task is due before; DT_NOEND: none */
 	int			part;			/* prefer instances with key % nparts = part */
 	int			nparts;
-	bool		solo;			/* run one instance in a unit */
+	bool		solo;			/* run only one instance in each unit */
 	int64		walked_us;		/* time spent looking for messages; the caller resets it */
 	int64		only_key;		/* run this instance only; 0: any */
 	int64		ran_task;		/* the task that the last unit of tasks has run; 0: none */
