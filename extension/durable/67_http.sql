@@ -318,13 +318,13 @@ BEGIN
     IF prefix IS NULL OR prefix !~ '^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$' OR length(prefix) > 200 THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = format('prefix "%s" is not valid', left(coalesce(prefix, 'null'), 100)),
-            HINT = 'A prefix is a path of letters, digits and ._~- such as /shop, without a slash at its end.';
+            HINT = 'A prefix is a path of letters, digits and the characters ._~- without a slash at its end, for example "/shop".';
     END IF;
     FOREACH reserved IN ARRAY ARRAY['/runtime/webhooks/durabletask', '/api/v1', '/events', '/metrics', '/healthz', '/ready'] LOOP
         IF lower(prefix) || '/' LIKE reserved || '/%' THEN
             RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-                MESSAGE = format('prefix "%s" belongs to the engine', prefix),
-                HINT = 'Choose another one.';
+                MESSAGE = format('prefix "%s" is reserved for the engine', prefix),
+                HINT = 'Choose another prefix.';
         END IF;
     END LOOP;
     SELECT p.* INTO found_at FROM pg_proc p WHERE p.oid = handler;
@@ -335,7 +335,7 @@ BEGIN
        OR oidvectortypes(found_at.proargtypes) <> 'text, text, text, text, jsonb' THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = format('function %s cannot answer HTTP requests', handler),
-            HINT = 'It has to be a function (method text, path text, query text, body text, headers jsonb) RETURNS durable.http_response.';
+            HINT = 'The function must have the parameters (method text, path text, query text, body text, headers jsonb) and return durable.http_response.';
     END IF;
     IF channel IS NOT NULL AND (channel = '' OR octet_length(channel) > 63) THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('channel "%s" is not valid', left(channel, 100)),

@@ -88,7 +88,7 @@ BEGIN
                 RETURN jsonb_build_object('instance_id', id);
             ELSIF NOT present.runtime_status = ANY (statuses) THEN
                 RAISE EXCEPTION USING ERRCODE = 'WF002',
-                    MESSAGE = format('an instance with id "%s" exists already, and has status %s', id, present.runtime_status);
+                    MESSAGE = format('instance "%s" already exists and has status %s', id, present.runtime_status);
             ELSIF present.completed_time IS NULL THEN
                 BEGIN
                     PERFORM durable.terminate(id, 'replaced by a new instance');
@@ -168,7 +168,7 @@ BEGIN
         ids := CASE WHEN request ? 'batch' THEN ARRAY(SELECT jsonb_array_elements_text(request #> '{batch,instance_ids}'))
                     ELSE ARRAY[request ->> 'instance_id'] END;
         IF cardinality(ids) > 500 THEN
-            RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'a batch of instances to purge has at most 500';
+            RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'cannot purge more than 500 instances at once';
         END IF;
         FOREACH id IN ARRAY ids LOOP
             deleted := deleted + durable.grpc_purge_one(id, coalesce((request ->> 'recursive')::boolean, false));
@@ -317,7 +317,7 @@ BEGIN
         EXIT WHEN NOT FOUND;
         IF sent > most THEN
             RAISE EXCEPTION USING ERRCODE = 'program_limit_exceeded', MESSAGE = format('the history of instance "%s" is larger than 256 MB', present.instance_id),
-                HINT = 'Read it in SQL: durable.history() and durable.external_history().';
+                HINT = 'Use durable.history() or durable.external_history() to read it in SQL.';
         END IF;
         chunk[n + 1] := event.event;
         n := n + 1;
@@ -350,7 +350,7 @@ BEGIN
     IF request ? 'operation' THEN
         IF length(id) > 100 THEN
             RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-                MESSAGE = format('the length of the id of an entity is at most 100, not %s', length(id));
+                MESSAGE = format('entity id has %s characters, but the limit is 100 characters', length(id));
         END IF;
         PERFORM durable.signal_entity_text(id, request ->> 'operation', request ->> 'input', (request ->> 'due_at')::timestamptz, queue);
         RETURN '{}';

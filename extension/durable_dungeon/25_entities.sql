@@ -29,7 +29,7 @@ BEGIN
     CASE operation
         WHEN 'new' THEN
             IF state IS NOT NULL THEN
-                RAISE EXCEPTION 'user % exists', state -> 'name' USING ERRCODE = 'unique_violation';
+                RAISE EXCEPTION 'user % already exists', state -> 'name' USING ERRCODE = 'unique_violation';
             END IF;
             state := jsonb_build_object('name', input, 'isAlive', true, 'currentRoom', NULL, 'inventory', '[]'::jsonb, 'isActive', true);
         WHEN 'get' THEN NULL;

@@ -37,7 +37,7 @@ BEGIN
     IF settings IS NULL THEN
         RAISE EXCEPTION 'the dungeon has no settings'
             USING ERRCODE = 'object_not_in_prerequisite_state',
-                  HINT = 'INSERT INTO dungeon.settings DEFAULT VALUES brings them back.';
+                  HINT = 'Use INSERT INTO dungeon.settings DEFAULT VALUES to create them again.';
     END IF;
     RETURN settings;
 END
@@ -52,9 +52,9 @@ SET search_path TO pg_catalog, pg_temp
 AS $$
 BEGIN
     IF dungeon.world_key(player) IS NULL THEN
-        RAISE EXCEPTION 'no game has been begun for "%"', player
+        RAISE EXCEPTION 'player "%" has not started a game', player
             USING ERRCODE = 'object_not_in_prerequisite_state',
-                  HINT = 'Start games with dd_new_user.';
+                  HINT = 'Use dd_new_user to start a game.';
     END IF;
     PERFORM dungeon.world_add_player(player);
     PERFORM dungeon.say(player, format('%s signs the visitors'' book of the dungeon. The ink is still wet.', player));

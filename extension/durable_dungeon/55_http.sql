@@ -164,6 +164,6 @@ BEGIN
 EXCEPTION
     WHEN insufficient_privilege THEN
         RAISE NOTICE 'the game''s HTTP routes are not mounted: permission denied'
-            USING HINT = 'As the owner of the extension durable: SELECT durable.mount_http(''/api'', ''dungeon.http'', ''dungeon_console'');';
+            USING HINT = 'Run SELECT durable.mount_http(''/api'', ''dungeon.http'', ''dungeon_console'') as the owner of extension "durable".';
 END
 $$;

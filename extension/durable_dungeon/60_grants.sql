@@ -25,7 +25,7 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'undefined_object',
             MESSAGE = format('role %s does not exist', coalesce('"' || role || '"', 'null')),
-            HINT = 'CREATE ROLE makes one; to let everybody play, grant what this function grants to PUBLIC.';
+            HINT = 'Use CREATE ROLE to create it. To let all roles play, grant the same privileges to PUBLIC.';
     END IF;
 
     SELECT n.nspname INTO STRICT players
