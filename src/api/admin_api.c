@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * admin_api.c
- *		Operating the engine of this database: pause, unpause, adopt, version; and
+ *		Functions to operate the engine of this database (pause, unpause, adopt, version), and
  *		small functions that the views use.
  *
- * The privilege to call the first three is EXECUTE alone, which only the extension's
- * owner has and can grant.
+ * The first three require only the privilege EXECUTE, which initially only the extension's
+ * owner has.
  *
  * Owns:	durable.engine (with client.c, which makes its first row)
  * Called by: administrators; the views
@@ -32,7 +32,7 @@
 #include "sql.h"
 #include "wakeup.h"
 
-/* Several rows may have the same contents, see client.c; pausing must pause all of them. */
+/* There may be several rows with the same contents (see client.c), so this changes all of them. */
 static DurableSql set_paused = {
 	.text = "UPDATE durable.engine SET paused = $1",
 	.nargs = 1,
@@ -86,8 +86,8 @@ change_paused(bool paused)
 }
 
 /*
- * Accepts that the instances in these tables run here: they came with a dump or a
- * clone, and the administrator has made sure that they do not run at their origin.
+ * Lets the instances in these tables run in this cluster and database.  They came with a
+ * dump or a clone, and the administrator has made sure that they do not run at their origin.
  */
 Datum
 durable_adopt(PG_FUNCTION_ARGS)

@@ -4,13 +4,13 @@
  *		Code that the functions for clients share: it reads arguments, finds instances,
  *		checks privileges and sends messages.
  *
- * A client never touches the row of an instance that is not finished: it reads it, and
- * puts messages into the inbox.  So it waits for no other transaction, and no unit
- * waits for it, however long its transaction stays open.
+ * A client never changes the row of an instance that is not finished.  It reads the row,
+ * and puts messages into the inbox.  So it waits for no other transaction, and no unit
+ * waits for it, even if its transaction stays open for a long time.
  *
- * Instances are looked up with the latest snapshot, also under repeatable read: the
- * present state of an instance decides whether a message may be sent to it.  The race
- * that remains (it finishes while the sender has not committed) is the engine's: it
+ * Instances are looked up with the latest snapshot, also under repeatable read, because
+ * the present state of an instance decides whether a message may be sent to it.  There is
+ * one race: the instance may finish before the sender commits.  Therefore the engine
  * discards messages for instances that are finished or purged.
  *
  * Owns:	durable.engine (with admin_api.c)
@@ -43,7 +43,7 @@
 #include "table_scan.h"
 #include "turn.h"
 
-/* How much of an instance id or a name an error message shows, in bytes. */
+/* The number of bytes of an instance id or a name that an error message shows. */
 #define SHOWN_NAME	200
 
 static DurableSql find_engine = {
@@ -63,7 +63,7 @@ static Oid	seeded_extension = InvalidOid;
 static Oid	seeding_extension = InvalidOid;
 static TransactionId seeding_transaction = InvalidTransactionId;
 
-/* The role for which a view is read, when that is not the current user. */
+/* The role for which a view is read, if it is not the current user. */
 static Oid	asking_role = InvalidOid;
 
 static bool looks_like_json(const char *text);
@@ -120,7 +120,7 @@ durable_client_event_data(FunctionCallInfo fcinfo, int argno)
 	return data;
 }
 
-/* An object, or an array that does not begin with a word. */
+/* Does the text look like an object, or like an array that does not begin with a word? */
 static bool
 looks_like_json(const char *text)
 {
@@ -203,7 +203,7 @@ durable_client_status_word(char status)
 	}
 }
 
-/* Holds no lock afterwards: durable.wait looks before it sleeps. */
+/* Holds no lock afterwards, because durable.wait sleeps after it. */
 bool
 durable_client_look_up(Oid owner, const char *instance_id, ClientInstance *instance)
 {
@@ -236,7 +236,7 @@ durable_client_require_visible(const char *instance_id, ClientInstance *instance
 	find(instance_id, durable_client_may_see, instance);
 }
 
-/* The caller's own instance of that id, else the only one of the permitted owners. */
+/* Finds the caller's own instance of that id, else the only one of the permitted owners. */
 static void
 find(const char *instance_id, bool (*allowed) (Oid owner), ClientInstance *instance)
 {
@@ -255,7 +255,7 @@ find(const char *instance_id, bool (*allowed) (Oid owner), ClientInstance *insta
 	{
 		Oid			owner = durable_scan_oid(&scan, INSTANCE_OWNER);
 
-		own = owner == GetUserId(); /* it has just been started */
+		own = owner == GetUserId(); /* the caller's own instance has been started since */
 		if (!own && !allowed(owner))
 			continue;
 		durable_client_take(&scan, instance);
@@ -384,13 +384,13 @@ durable_client_purge(int64 key)
 /* --- identity ------------------------------------------------------------------------- */
 
 /*
- * The first start writes down which cluster and database the tables belong to.  The
- * install script does not: a restored dump brings its own row, and a copy is recognised
- * by a row of another database.
+ * The first start records the cluster and the database to which the tables belong.  The
+ * install script does not record them: a restored dump contains its own row, and a copy is
+ * recognized by a row of another database.
  *
- * Two first starts at the same moment write a row each, with the same contents.  A
- * unique index would make one wait for the other's transaction, which may be an idle
- * session with an open transaction.
+ * Two first starts at the same moment write a row each, with the same contents.  With a
+ * unique index one of them would wait for the other's transaction, which may stay open in
+ * an idle session.
  */
 void
 durable_client_seed_engine(void)

@@ -3,15 +3,15 @@
  * clock_job.c
  *		Maintains the jobs of pg_cron that call schedules at their times.
  *
- * Each schedule has a job of the same owner, which calls durable.tick_schedule at the
- * times that may be times of the schedule; durable.tick_schedule decides whether they
- * are times of the schedule.  The job is called "durable " and the schedule's name.
- * Besides, each owner of schedules has a job that calls durable.tick_schedules when
- * the server has started, for runs that became due while it was down.
+ * Each schedule has a job of the same owner, which calls durable.tick_schedule at all
+ * times that may be times of the schedule.  durable.tick_schedule decides whether they are.
+ * The name of the job is "durable " and the schedule's name.  In addition, each owner of
+ * schedules has a job that calls durable.tick_schedules when the server has started, for
+ * runs that became due while it was down.
  *
- * pg_cron lets superusers only make jobs of other roles, so the calls are the engine's
- * own SQL, which runs as the owner of the extension.  That is safe as long as schema
- * cron is that of pg_cron, which is checked first.
+ * In pg_cron only superusers can create jobs of other roles, so the calls are the engine's
+ * own SQL, which runs as the owner of the extension.  This is safe if schema cron is that
+ * of pg_cron, which is checked first.
  *
  * Owns:	the jobs of cron.job whose names begin with "durable "
  * Called by: schedule_api.c, doctor_schedules.c
@@ -41,7 +41,7 @@
 
 #define JOB_PREFIX	"durable "
 
-/* No schedule has this name: it is empty. */
+/* The name is empty, and no schedule has an empty name. */
 #define AT_START	""
 
 static DurableSql find_job = {
@@ -248,7 +248,7 @@ look_up(Oid owner, const char *name, int64 *id, char **schedule, bool *active)
 }
 
 /*
- * A job that differs is deleted and made again, because the functions that change a job
+ * A job that differs is deleted and created again, because the functions that change a job
  * differ between versions of pg_cron.
  */
 static void

@@ -4,11 +4,11 @@
  *		durable.verify_replay(), repin(), repin_all(), drop_unused_code().
  *
  * An instance continues with the code with which it began (orchestration_code.c).
- * These functions find the instances whose histories match other code, and move them
- * to it.
+ * These functions find the instances whose histories match other code, and assign that
+ * code to them.
  *
- * Code is run as the role that runs it in units, too: the owner of the instance, which
- * has to be the current user.
+ * Code is run as the owner of the instance, as in units.  The current user has to be this
+ * owner.
  *
  * Owns:	column code_hash for clients, through code_table.c
  * Called by: SQL
@@ -36,10 +36,10 @@
 #include "verbatim.h"
 #include "verify.h"
 
-/* Instances that one query fetches. */
+/* The number of instances that one query fetches. */
 #define CHUNK	1000
 
-/* A handler that was looked up for the instances of a name; mostly there is only one. */
+/* A handler that was looked up for the instances of a name; usually there is only one. */
 typedef struct Code
 {
 	Handler    *handler;
@@ -93,7 +93,7 @@ durable_verify_replay(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* Row and history as one snapshot has them: workers go on meanwhile. */
+/* Reads row and history with one snapshot, because workers may change them meanwhile. */
 static void
 verify_chunk(ReturnSetInfo *result, List *keys, Handler *code)
 {
@@ -205,7 +205,7 @@ durable_repin_all(PG_FUNCTION_ARGS)
 	name = orchestration_name(fcinfo);
 	if (version != NULL)
 		code = code_of_version(name, version, GetUserId());
-	/* Instances that have not begun take the present code anyway, but not another version's. */
+	/* Instances that have not begun take the present code at their first turn, but not that of another version. */
 	while ((keys = durable_instance_find_unfinished(GetUserId(), name, version == NULL, last, CHUNK)) != NIL)
 	{
 		last = *(int64 *) llast(keys);
@@ -285,7 +285,7 @@ code_of(const char *signature)
 	return code;
 }
 
-/* The form that instances have; also for a registration or a function that was dropped. */
+/* Returns the name in the form in which instances store it, even if a registration or a function was dropped. */
 static char *
 orchestration_name(FunctionCallInfo fcinfo)
 {
@@ -311,7 +311,7 @@ durable_drop_unused_code(PG_FUNCTION_ARGS)
 	foreach(cell, copies)
 		if (durable_kept_code_claim(lfirst(cell)))
 			claimed = lappend(claimed, lfirst(cell));
-	/* Another transaction may have kept a copy before it was claimed: look again. */
+	/* An instance may have begun to use a copy before it was claimed, so look again. */
 	copies = claimed != NIL ? durable_code_delete_unused(claimed) : NIL;
 	foreach(cell, copies)
 		durable_kept_code_drop(lfirst(cell));

@@ -3,9 +3,9 @@
  * control_api.c
  *		durable.raise_event, terminate, suspend, resume: messages to an instance.
  *
- * Each of them is one row in the inbox and takes effect in the instance's next
- * turn.  A finished instance is reported to the caller here.  If the instance finishes
- * before the caller's commit, the engine discards the message.
+ * Each of these functions inserts one row into the inbox, which takes effect in the
+ * instance's next turn.  If the instance is finished, the function raises an error.  If it
+ * finishes before the caller's commit, the engine discards the message.
  *
  * Owns:	nothing
  * Called by: clients
@@ -84,7 +84,7 @@ durable_terminate(PG_FUNCTION_ARGS)
 				 errhint("Use false to let its sub-orchestrations continue.")));
 	control(fcinfo, MESSAGE_TERMINATE, PG_GETARG_BOOL(2) ? NULL : TERMINATE_ALONE, &instance);
 
-	/* Its activity may be running in a transaction of its own, for hours. */
+	/* An activity of the instance may be running for hours in a transaction of its own. */
 	durable_wakeup_cancel(instance.key);
 	PG_RETURN_VOID();
 }

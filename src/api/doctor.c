@@ -2,16 +2,16 @@
  *
  * doctor.c
  *		durable.doctor: checks the engine of this database, and gives advice for each
- *		finding.  This file looks at the settings and the processes,
- *		doctor_server.c at replication and VACUUM, doctor_tables.c at due work, and
- *		doctor_walk.c at the instances (in the words of doctor_findings.c).
+ *		finding.  This file checks the settings and the processes, doctor_server.c
+ *		replication and VACUUM, doctor_tables.c due work, and doctor_walk.c the instances
+ *		(doctor_findings.c describes the findings).
  *
- * It must work when the engine does not: without the library being preloaded, while
- * the engine is held, on a standby.  So each check reports missing objects as a
- * finding, and only reads.
+ * It must work when the engine does not: if the library is not preloaded, while the
+ * engine is held, and on a standby.  So each check reports missing objects as a finding,
+ * and only reads.
  *
- * Names and ids of instances that the caller may not see do not appear; counts
- * are of the whole database.
+ * The result does not contain names and ids of instances that the caller may not see.
+ * Its counts are those of the whole database.
  *
  * Owns:	nothing
  * Called by: clients
@@ -45,7 +45,7 @@
 #include "sql.h"
 #include "suspect.h"
 
-/* A coordinator that waits for its turn for longer is a finding; in ms. */
+/* A coordinator that waits for its turn for longer than this is a finding; in ms. */
 #define LONG_AWAITED_MS		10000
 
 /* Time for which a recent lack of processes is reported; in ms. */
@@ -77,7 +77,7 @@ durable_doctor(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	doctor.result = (ReturnSetInfo *) fcinfo->resultinfo;
 
-	/* One snapshot for all checks. */
+	/* All checks use one snapshot. */
 	durable_sql_connect();
 	doctor.context = AllocSetContextCreate(CurrentMemoryContext, "durable doctor",
 										   ALLOCSET_DEFAULT_SIZES);
@@ -238,7 +238,7 @@ ago(TimestampTz since)
 	return psprintf(INT64_FORMAT " s ago", seconds);
 }
 
-/* Work that has ended its process or the server, and waits to be counted or for its next turn. */
+/* Reports work that has ended its process or the server, and that waits to be counted or to run again. */
 static void
 check_held_back(Doctor *doctor)
 {
@@ -387,8 +387,8 @@ check_workers(Doctor *doctor, const DurableDatabaseInfo *info)
 }
 
 /*
- * The processes that count against max_worker_processes are those whose kind is none
- * of the server's own.
+ * The processes that count against max_worker_processes are those whose kind is not one of
+ * the server's own.
  */
 static void
 check_worker_slots(Doctor *doctor, const DurableDatabaseInfo *info)
@@ -409,15 +409,15 @@ check_worker_slots(Doctor *doctor, const DurableDatabaseInfo *info)
 	if (!ok)
 		detail = psprintf("%s; no process was available for a durable worker or coordinator %s", detail, ago(info->refused_at));
 
-	/* Two launchers (one is that of logical replication), a coordinator each, and the workers. */
+	/* Two launchers (one is that of logical replication), the coordinators, and the workers. */
 	durable_doctor_say(doctor, "worker_slots", ok, detail,
 					   psprintf("Workflows have to wait for a process. Run ALTER SYSTEM SET max_worker_processes = %d; and restart the server.",
 								Max(max_worker_processes + 4, 2 + info->databases + durable_max_workers)));
 }
 
 /*
- * The state is read from the table and not from shared memory, because it must be
- * correct also when no coordinator has looked at the table.
+ * Reads the state from the table and not from shared memory, because it must be correct
+ * even if no coordinator has read the table.
  */
 static void
 check_identity(Doctor *doctor)

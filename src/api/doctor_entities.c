@@ -23,7 +23,7 @@
 #include "doctor.h"
 #include "sql.h"
 
-/* An entity held for a shorter time, because of a full disk for example, is no finding; s. */
+/* An entity that is held for a shorter time, for example because of a full disk, is not a finding; in seconds. */
 #define HELD_FOR	10
 
 void

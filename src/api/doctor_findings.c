@@ -33,7 +33,7 @@ static void say_stuck(Walk *walk);
 static void say_orphans(Walk *walk);
 static void resolve_code(void *arg);
 
-/* This does not search by key, so it does not use the plans of engine SQL: one pass over the timers. */
+/* One pass over the timers.  It does not search by key, so it does not use the plans of engine SQL. */
 static const char *const timers_of_keys =
 "SELECT DISTINCT t.key FROM durable.timer t WHERE t.key = ANY ($1)";
 
@@ -157,7 +157,7 @@ say_codes(Walk *walk)
 					   "These instances continue to run as long as the new code makes the same durable calls. An instance whose calls differ is suspended; SELECT * FROM durable.verify_replay(name); shows these instances and the first difference.");
 }
 
-/* Returns which function does not exist, or has other code than before without a kept copy. */
+/* Raises an error if the function does not exist, and notes whether its code has changed without a kept copy. */
 static void
 resolve_code(void *arg)
 {
@@ -207,8 +207,8 @@ say_mistyped(Walk *walk)
 }
 
 /*
- * Every instance that is not finished must have something that will move it: a
- * message, a timer, an activity, a child, or an event that a client may raise.
+ * Every instance that is not finished must have a reason to continue later: a message,
+ * a timer, an activity, a child, or an event that a client may raise.
  */
 static void
 say_stuck(Walk *walk)
@@ -247,7 +247,7 @@ say_stuck(Walk *walk)
 								quote_literal_cstr(example)));
 }
 
-/* A user has ended only the parent, or has purged it: this is shown, but is no fault. */
+/* A user has ended only the parent, or has purged it.  This is shown, but is not a fault. */
 static void
 say_orphans(Walk *walk)
 {

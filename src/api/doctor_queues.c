@@ -2,8 +2,8 @@
  *
  * doctor_queues.c
  *		The checks of durable.doctor for work outside of the database: queues from which
- *		no worker fetches activities or turns, and work that loses one lease after the other or
- *		is given back again and again.
+ *		no worker fetches activities or turns, and work that has repeatedly lost its lease or
+ *		been released.
  *
  * Owns:	nothing
  * Called by: doctor.c
@@ -41,9 +41,9 @@ durable_doctor_check_queues(Doctor *doctor)
 }
 
 /*
- * A queue whose next work of a kind has waited for a minute, while none of that kind is
- * leased.  Leases are counted to a limit; a queue that has more is not reported.  Kind '-'
- * is a queue that has been unregistered, in which work waits.
+ * Finds queues whose next work of a kind has waited for a minute, while none of that kind
+ * is leased.  Leases are counted up to a limit; a queue that has more is not reported.  Kind
+ * '-' is a queue that has been unregistered, in which work waits.
  */
 static void
 check_fetched(Doctor *doctor)
@@ -103,7 +103,7 @@ check_fetched(Doctor *doctor)
 					   "If there are such workers, they may not know the names of the activities, orchestrations or entities, or may need durable.grant_queue().");
 }
 
-/* Work of which the number in that column is at least so much; a limited number of rows, of those that the caller may see. */
+/* Finds work with at least that number in the column: a limited number of the rows that the caller may see. */
 #define OFTEN(column, least) \
 	"SELECT t.queue, t.name, count(*), max(t.times), t.kind FROM (SELECT t.* FROM" \
 	"  (SELECT queue, name, " column " AS times, kind, owner FROM durable.queued_task" \
@@ -112,7 +112,7 @@ check_fetched(Doctor *doctor)
 	" GROUP BY 1, 2, 5 ORDER BY 3 DESC, 1, 2"
 #define OFTEN_ARGS		.nargs = 3, .argtypes = {BOOLOID, OIDOID, INT8OID}
 
-/* Their workers end, or are slower than their leases. */
+/* Work whose workers end, or are slower than their leases. */
 static void
 check_lost(Doctor *doctor)
 {
@@ -125,7 +125,7 @@ check_lost(Doctor *doctor)
 					   "After several attempts such work is offered only once a minute. SELECT * FROM durable.leases; shows which worker has it now.");
 }
 
-/* Their workers do not have the code, or not in this version. */
+/* Work whose workers do not have the code, or not in this version. */
 static void
 check_given_back(Doctor *doctor)
 {
@@ -138,7 +138,7 @@ check_given_back(Doctor *doctor)
 					   "After several attempts it is offered only every 30 s. Start a worker that has the code, or terminate the instances.");
 }
 
-/* Runs a query of rows of queue, name, count, the greatest number of times, kind.  NULL: there are none. */
+/* Runs a query that returns queue, name, count, the greatest number of times, and kind.  NULL: there are no rows. */
 static char *
 list_work(DurableSql *sql, const char *what, const char *times)
 {

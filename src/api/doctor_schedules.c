@@ -69,7 +69,7 @@ durable_doctor_check_schedules(Doctor *doctor)
 					   "It says what pg_cron lacks if pg_cron cannot run it.");
 }
 
-/* Those that are not paused, have not ended, and whose owner exists. */
+/* Finds schedules that are not paused, have not ended, and whose owner exists. */
 static List *
 read_names(Doctor *doctor)
 {

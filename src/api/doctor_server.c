@@ -72,8 +72,8 @@ durable_doctor_check_standby(Doctor *doctor)
 }
 
 /*
- * The state of a standby is that of the last commit it has replayed, unless it has
- * replayed everything it has received.
+ * The state of a standby is that of the last commit that it has replayed, or the present one
+ * if it has replayed all WAL that it has received.
  */
 TimestampTz
 durable_doctor_known_until(void)
@@ -93,10 +93,10 @@ durable_doctor_known_until(void)
 /* --- snapshots that keep VACUUM from cleaning the queues ------------------------------- */
 
 /*
- * For a session and a prepared transaction the server shows since when they hold a
- * snapshot.  For a standby with hot_standby_feedback, and a replication slot, it shows
- * only the xmin: shared memory records every ten seconds which transaction ids have been
- * assigned.
+ * The server shows since when a session or a prepared transaction has held its snapshot.
+ * For a standby with hot_standby_feedback and for a replication slot it shows only the
+ * xmin.  Its age is found with the transaction ids that shared memory records every ten
+ * seconds.
  */
 void
 durable_doctor_check_oldest_snapshot(Doctor *doctor)

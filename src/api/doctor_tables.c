@@ -30,7 +30,7 @@
 #include "slot.h"
 #include "sql.h"
 
-/* Number of the latest failures of each role that are counted. */
+/* The number of failures that are counted for each role, the latest first. */
 #define FAILURES_COUNTED	2000
 
 /* Work that is due for longer than this is stuck. */
@@ -140,7 +140,7 @@ check_queue(Doctor *doctor)
 					   "Work is overdue. The other checks may show the reason; SELECT * FROM durable.workers; shows the busy workers.");
 }
 
-/* Instances whose activity runs in a transaction of its own: their rows look due, but are taken. */
+/* Finds instances whose activity runs in a transaction of its own: their rows look due, but are being processed. */
 static ArrayType *
 running_tasks(void)
 {

@@ -4,12 +4,12 @@
  *		The checks of durable.doctor that look at instances one after the other.
  *
  * There is no index on the status of an instance, so a check of the unfinished ones
- * has to pass by all of them, and there may be millions.  The walk therefore has a
+ * has to read all of them, and there may be millions.  The walk therefore has a
  * time limit.  It takes small ranges of keys in turn from the oldest and from the
  * newest instances, because stuck instances are old and instances with a recent fault
  * are new.  It ends when both ends meet or when the time is over.  Then the check
- * "coverage" reports how many instances were not looked at.  doctor_findings.c describes
- * the findings.
+ * "coverage" reports the number of instances that were not read.  doctor_findings.c
+ * describes the findings.
  *
  * All ranges are read with the snapshot of the query that calls durable.doctor, so
  * the tables are seen as of one moment.
@@ -40,10 +40,10 @@
 #include "suggest.h"
 #include "task_table.h"
 
-/* Instances of one range. */
+/* The number of instances in one range. */
 #define RANGE_SIZE		1000
 
-/* Number of findings of a kind that are remembered and examined. */
+/* The number of findings of each kind that are remembered and examined. */
 #define MAX_CODES		500
 #define MAX_BUFFERED	1000
 #define MAX_STUCK		1000
@@ -116,9 +116,9 @@ static DurableSql buffered_of_range = {
 };
 
 /*
- * Instances without a message, task, child or awaited event, and without the timer that
- * they wait for.  doctor_findings.c looks for a timer with another purpose later:
- * there is no index by which it would be found here.
+ * Finds instances without a message, task, child or awaited event, and without the timer
+ * that they wait for.  doctor_findings.c looks for other timers of these instances later,
+ * because no index finds them here.
  */
 static DurableSql stuck_of_range = {
 	.text = "SELECT i.key, i.instance_id FROM durable.instance i"
@@ -135,8 +135,8 @@ static DurableSql stuck_of_range = {
 };
 
 /*
- * Sub-orchestrations whose parent has ended or was purged, and that have no message to terminate.
- * Those with close_policy abandon are not among them.
+ * Finds sub-orchestrations whose parent has ended or was purged, and that have no message to
+ * terminate.  Does not find those with close_policy abandon.
  */
 static DurableSql orphans_of_range = {
 	.text = "SELECT i.instance_id, p.instance_id, count(*) OVER ()"
@@ -159,7 +159,7 @@ durable_doctor_walk(Doctor *doctor)
 	for (bool newest = false;; newest = !newest)
 	{
 		CHECK_FOR_INTERRUPTS();
-		/* A range at each end is looked at in any case. */
+		/* One range at each end is always read. */
 		if (walk.n_newest > 0 && durable_doctor_time_is_over(doctor))
 			break;
 		if (!next_range(&walk, newest, &range))
@@ -280,7 +280,7 @@ add_code(Walk *walk, char *signature, int64 hash, int64 instances)
 	walk->codes = lappend(walk->codes, code);
 }
 
-/* Functions that are registered, or that queued activities call. */
+/* Collects the functions that are registered, or that queued activities call. */
 static void
 add_other_codes(Walk *walk)
 {
@@ -330,8 +330,8 @@ find_suspended(Walk *walk, const Range *range)
 }
 
 /*
- * An event that is not awaited, while its instance waits for an event with a similar
- * name: probably a name was mistyped.
+ * Finds an event that is not awaited, while its instance waits for an event with a similar
+ * name.  Probably one of the names was mistyped.
  */
 static void
 find_mistyped(Walk *walk, const Range *range)
@@ -351,7 +351,7 @@ find_mistyped(Walk *walk, const Range *range)
 			const char *raised = lfirst(cell);
 			const char *meant = durable_suggest(raised, awaited);
 
-			/* The same name: the wait was opened for the next event. */
+			/* The name is the same, so the instance waits for the next event of this name. */
 			if (meant == NULL || pg_strcasecmp(meant, raised) == 0)
 				continue;
 			if (walk->nmistyped++ == 0)

@@ -4,7 +4,7 @@
  *		Functions that reach entities from outside of orchestrations: durable.signal_entity(),
  *		signal_entity_text(), apply_entity(), entity_state() and purge_entity().
  *
- * A signal is a message in the inbox.  Its sender does not look for the entity, which need
+ * A signal is a message in the inbox.  Its sender does not look up the entity, which need
  * not exist, so it waits for no other transaction.
  *
  * Owns:	nothing
@@ -157,7 +157,7 @@ durable_signal_entity_text(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Puts it into the inbox, or, if that time is yet to come, into durable.entity_operation. */
+/* Puts the signal into the inbox, or, if its time is in the future, into durable.entity_operation. */
 static void
 send(Message *message, TimestampTz deliver_at)
 {
@@ -214,8 +214,9 @@ refuse_external(const char *id, const Registration *registration)
 }
 
 /*
- * Waits for other transactions, as an UPDATE would.  The caller may be an activity of a
- * batch that has the entity's state in memory: it is run again, in a transaction of its own.
+ * Waits for other transactions, as an UPDATE would.  If the caller is an activity of a batch
+ * that has the entity's state in memory, the activity is run again in a transaction of its
+ * own.
  */
 static void
 lock_entity(const char *id, EntityRow *row)
@@ -345,7 +346,7 @@ durable_purge_entity(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(purged);
 }
 
-/* Raises the reason for which the entity is neither purged nor used, if there is one. */
+/* Raises an error with the reason if the entity can be neither purged nor used now. */
 static void
 refuse_in_use(const char *id)
 {

@@ -4,7 +4,7 @@
  *		Converts the results of a batch of operations from the JSON of a worker to the message
  *		for the entity.
  *
- * Everything that is not valid is refused here, while the worker waits for the answer.
+ * Invalid results raise an error here, while the worker waits for the answer.
  *
  * Owns:	the JSON form of results and actions; docs/external.md describes it
  * Called by: entity_work_api.c
@@ -26,7 +26,7 @@
 #include "json.h"
 #include "verbatim.h"
 
-/* The most actions of a batch. */
+/* The largest number of actions of a batch. */
 #define MOST_ACTIONS	10000
 
 typedef Jsonb *(*ElementReader) (const Jsonb *element, const ActionPlace * place);

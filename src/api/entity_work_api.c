@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * entity_work_api.c
- *		For workers that run operations of external entities: durable.fetch_entities,
- *		complete_entity, complete_entities.
+ *		Functions for workers that run operations of external entities:
+ *		durable.fetch_entities, complete_entity, complete_entities.
  *
  * A batch that is ready is a row of durable.queued_task, which is leased as a task is.  A
  * worker gets the state of the entity and the operations that it can serve at that moment.
@@ -43,13 +43,13 @@
 #define MOST_BATCHES		1000
 #define BATCH_COLUMNS		9
 
-/* A batch has no more operations than these, and no more bytes of inputs, but one in any case. */
+/* The largest number of operations of a batch, and bytes of their inputs; a batch has at least one operation. */
 #define OPERATIONS_AT_ONCE	"500"
 #define BYTES_AT_ONCE		(1024 * 1024)
 
 /*
- * The state, and the operations that wait in their order: if the entity is locked, the calls of
- * the holder.  One row without an operation if there are none.
+ * Reads the state, and the waiting operations in their order.  If the entity is locked, these
+ * are the calls of the holder.  Returns one row without an operation if there are none.
  */
 static DurableSql read_entity = {
 	"SELECT e.state, coalesce(e.is_text, false), o.id, o.kind, o.name, o.payload, coalesce(o.is_text, false), o.sent_at, "
@@ -208,7 +208,7 @@ add_operation(Operations *operations, uint64 row, const char *id)
 		return false;			/* there are no operations */
 	kind = durable_sql_char(row, 4);
 	if (kind == MESSAGE_LOCK)
-		return false;			/* what comes after it waits until it has been granted */
+		return false;			/* operations behind a request for locks wait until it has been granted */
 	durable_entity_address_read(durable_sql_text(row, 5), &target, &operation);
 	if (strcmp(target, id) != 0)
 		return true;			/* of another id with the same key */
@@ -247,7 +247,10 @@ push(JsonbParseState **state, const char *member, const char *value)
 		durable_json_push_member(state, member, durable_json_text(value));
 }
 
-/* A lock that was given back since has made a request for locks the first that waits: the entity is told to go on. */
+/*
+ * There is no operation to hand out, because a lock was released and a request for locks is
+ * now the first operation that waits.  Deletes the batch, and makes a unit grant the request.
+ */
 static void
 give_up(const QueuedTask * task, const char *id)
 {
@@ -305,7 +308,7 @@ complete(Tokens *tokens, Jsonb **results, char **states, Jsonb **actions, bool s
 	List	   *messages = NIL;
 	uint64		nrows;
 
-	/* First all checks that can refuse the call. */
+	/* All checks that can raise an error come first. */
 	for (int i = 0; i < tokens->n; i++)
 		payloads[i] = durable_entity_results(results[i], states[i], actions[i]);
 
@@ -331,7 +334,7 @@ complete(Tokens *tokens, Jsonb **results, char **states, Jsonb **actions, bool s
 	return list_length(messages);
 }
 
-/* What a unit reads as a batch that was run (run/entity_external.c). */
+/* The message of a batch that was run, for the unit that applies it (run/entity_external.c). */
 static Message *
 results_message(Oid owner, int64 key, const char *id, Jsonb *payload, TimestampTz now)
 {

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * explain_api.c
- *		durable.calls and durable.source: the material of durable.explain.
+ *		durable.calls and durable.source, which durable.explain uses.
  *
- * The calls of an execution and their answers are found by going through its history
- * with the engine's own rules (replay.c), so an event belongs to the wait to which a
- * replay assigns it.  No code of users runs.
+ * The calls of an execution and their answers are found by replaying its history with
+ * the engine's own rules (replay.c), so an event belongs to the wait to which a replay
+ * assigns it.  No user code runs.
  *
  * Owns:	nothing
  * Called by: clients; durable.explain
@@ -46,7 +46,7 @@ static DurableSql stored_history = {
 	.argtypes = {INT8OID}
 };
 
-/* The form of the column handler, see instance_table.c; that of an external orchestration is no function. */
+/* Converts the column handler (see instance_table.c) to a signature; an external orchestration has none. */
 static DurableSql source_of_function = {
 	.text = "SELECT p.prosrc FROM durable.instance i CROSS JOIN LATERAL"
 	" (SELECT CASE WHEN starts_with(i.handler, '(') THEN i.name || i.handler"
@@ -214,7 +214,7 @@ put_call(ReturnSetInfo *result, const Replay *replay, int task, bool payloads)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* NULL: a call that is shown as the state of another one. */
+/* The column kind; NULL: the call is shown as the state of another call. */
 static const char *
 kind_of(HistoryType type)
 {

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * external_api.c
- *		For gateways between the engine and clients outside of the database:
+ *		Functions for gateways between the engine and clients outside of the database:
  *		durable.instance_states and durable.external_history.
  *
- * Both show payloads as texts: those of external orchestrations as they were stored, and
- * those of orchestrations in SQL as JSON without blanks.
+ * Both return payloads as texts.  Payloads of external orchestrations are returned as they
+ * were stored, and those of orchestrations in SQL as JSON without blanks.
  *
  * Owns:	nothing
  * Called by: clients
@@ -208,7 +208,7 @@ payload_text(uint64 row, int column, bool is_external, bool *isnull)
 	return text ? CStringGetTextDatum(text) : (Datum) 0;
 }
 
-/* As programs in other languages write JSON. */
+/* JSON without blanks, as programs in other languages write it. */
 static void
 strip_blanks(char *json)
 {

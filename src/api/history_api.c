@@ -118,7 +118,7 @@ durable_history(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	output.result = (ReturnSetInfo *) fcinfo->resultinfo;
 
-	/* One snapshot for both queries. */
+	/* Both queries use one snapshot. */
 	durable_sql_connect();
 	PushActiveSnapshot(GetLatestSnapshot());
 	found = read_frame(instance.key, &frame);
@@ -177,7 +177,7 @@ put_events(HistoryOutput *output, const HistoryFrame *frame)
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextSwitchTo(context);
 
-		/* Events behind the end arrived after it. */
+		/* Events behind the end of the execution arrived after it. */
 		if (!ended && STATUS_IS_FINISHED(frame->status) && durable_sql_int4(i, 2) > frame->events)
 		{
 			put_end(output, frame);
@@ -200,7 +200,7 @@ put_end(HistoryOutput *output, const HistoryFrame *frame)
 		frame->end_payload, frame->completed_at, NULL);
 }
 
-/* Attempts of tasks that have failed and are to be tried again.  They are not in the history: no number. */
+/* Failed attempts of tasks that are to be tried again.  They are not in the history, so they have no number. */
 static void
 put_attempts(HistoryOutput *output, const HistoryFrame *frame)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * http_api.c
- *		durable.http_message: a request of HTTP, answered in the form that a gateway sends on.
+ *		durable.http_message: answers an HTTP request in the form in which a gateway sends it.
  *
  * A gateway executes one statement for each request, and it is this function: it sets
  * the role of the request for the rest of the transaction, and then answers with the
@@ -9,8 +9,8 @@
  * statement, so they are checked here once more, for all functions that durable.http
  * would call.
  *
- * The route that programs ask for over and over is answered in http_instance.c, and all
- * others by durable.http.
+ * http_instance.c answers the route that programs request repeatedly, and durable.http
+ * answers all others.
  *
  * Owns:	nothing
  * Called by: gateways (clients/serve/pool_http.c)
@@ -43,7 +43,7 @@ enum
 	RESPONSE_STATUS = 1, RESPONSE_HEADERS, RESPONSE_BODY
 };
 
-/* The functions by way of which durable.http reads an instance, and the oids that they have. */
+/* The functions through which durable.http reads an instance, and their OIDs. */
 static struct
 {
 	const char *name;
@@ -100,7 +100,7 @@ durable_http_message(PG_FUNCTION_ARGS)
 
 /* --- the role --------------------------------------------------------------------------- */
 
-/* As SET LOCAL ROLE, with its checks. */
+/* Sets the role as SET LOCAL ROLE does, with the same checks. */
 static void
 set_role(Datum role)
 {
@@ -140,7 +140,7 @@ find_functions(Oid namespace)
 	}
 }
 
-/* A function has changed, perhaps with the extension: look again. */
+/* A function has changed, perhaps with the extension, so the OIDs are looked up again. */
 static void
 forget_functions(Datum arg, int cacheid, uint32 hashvalue)
 {
@@ -190,7 +190,7 @@ append_response(StringInfo message, HeapTupleHeader response)
 	}
 }
 
-/* A line for each member that is not null; a value that is no text as JSON. */
+/* Appends a line for each member that is not null.  A value that is not a string is written as JSON. */
 static void
 append_headers(StringInfo message, Jsonb *headers)
 {
@@ -225,7 +225,7 @@ append_headers(StringInfo message, Jsonb *headers)
 	}
 }
 
-/* A line end in a header would begin another header. */
+/* Replaces line ends by blanks, because a line end in a header would begin another header. */
 static void
 append_line(StringInfo message, const char *text, int length)
 {

@@ -6,7 +6,7 @@
  * Programs that wait for a workflow send this request repeatedly.  durable.http() would
  * cost several times as much as all other work of the gateway and the backend for it,
  * because a transaction that calls PL/pgSQL initializes the expressions of each function.
- * Here one read of the table yields the response.
+ * This file reads the table once and makes the response from it.
  *
  * durable.http() defines the responses.  This file leaves all unusual requests to it:
  * parameters that have a meaning, escaped characters, and ids of no instance or of several,
@@ -38,7 +38,7 @@
 #define MANAGEMENT	"/runtime/webhooks/durabletask/"
 #define INSTANCES	"instances/"
 
-/* What the response shows of an instance. */
+/* The columns of an instance that the response shows. */
 typedef struct Shown
 {
 	bool		is_ambiguous;
@@ -71,7 +71,7 @@ durable_http_instance(const HttpRequest *request, StringInfo message)
 	char	   *base;
 	Shown		shown;
 
-	/* durable.status() reports that it cannot be called there. */
+	/* durable.status() raises an error inside an orchestration. */
 	if (instance_id == NULL || durable_turn_active())
 		return false;
 	base = base_address(request->headers);
@@ -95,7 +95,7 @@ durable_http_instance(const HttpRequest *request, StringInfo message)
 
 /* --- the request ---------------------------------------------------------------------- */
 
-/* The ID of GET instances/ID; NULL: it is another request, or not plain. */
+/* The ID of GET instances/ID; NULL: it is another request, or the ID has escaped characters. */
 static const char *
 wanted_instance(const HttpRequest *request)
 {
@@ -117,7 +117,7 @@ wanted_instance(const HttpRequest *request)
 	return rest;
 }
 
-/* Do only parameters without a meaning occur, as in the addresses that durable.http gives out? */
+/* Are there only parameters without a meaning, as in the addresses that durable.http returns? */
 static bool
 has_no_meaning(const char *query)
 {
@@ -144,7 +144,7 @@ has_no_meaning(const char *query)
 	return true;
 }
 
-/* As durable.http_base(); NULL: the headers are not those of a gateway. */
+/* Does the same as durable.http_base(); NULL: the headers are not those of a gateway. */
 static char *
 base_address(const Jsonb *headers)
 {
@@ -182,7 +182,7 @@ header(const Jsonb *headers, const char *name, bool *is_text)
 
 /* --- the instance --------------------------------------------------------------------- */
 
-/* The current user's own instance of that id, else the only one that it may see: see find in client.c. */
+/* Finds the current user's own instance of that id, else the only one that it may see (see find in client.c). */
 static bool
 find(const char *instance_id, Shown *shown)
 {
@@ -191,7 +191,7 @@ find(const char *instance_id, Shown *shown)
 		(look_up(instance_id, InvalidOid, shown) && !shown->is_ambiguous);
 }
 
-/* The instance of that owner, or with InvalidOid of the owners that may be seen. */
+/* Finds the instance of that owner, or, with InvalidOid, of the owners whose instances the user may see. */
 static bool
 look_up(const char *instance_id, Oid owner, Shown *shown)
 {
@@ -254,7 +254,7 @@ failure_member(DurableScan *scan, const char *member)
 
 /* --- the response ---------------------------------------------------------------------- */
 
-/* As durable.http_status(). */
+/* Does the same as durable.http_status(). */
 static void
 append_body(StringInfo message, const char *instance_id, const Shown *shown)
 {
@@ -296,7 +296,7 @@ append_time(StringInfo message, const char *name, TimestampTz moment)
 					 tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
-/* As durable.url_encode(). */
+/* Does the same as durable.url_encode(). */
 static void
 append_encoded(StringInfo message, const char *part)
 {

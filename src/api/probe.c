@@ -1,10 +1,10 @@
 /*
  * probe.c
- *		Makes the pure functions callable from the regression tests.
+ *		Functions by which the regression tests call code that does not access the database.
  *
- * Values to jsonb and back, histories, handlers and retry policies take values and return
- * values, so they are tested without a workflow around them.  The extension has no
- * SQL function for any of these: a test creates its own, as a superuser.
+ * The conversion of values to jsonb and back, histories, handlers and retry policies take
+ * values and return values, so they are tested without a workflow.  The extension has no SQL
+ * functions for them.  A test creates the functions that it needs, as a superuser.
  *
  * Called by:	sql/json_values.sql, sql/history_format.sql, sql/handlers.sql, sql/retry_policies.sql
  * Locks:		none

@@ -30,7 +30,7 @@
 #include "sql.h"
 #include "time_after.h"
 
-/* More keys than this are not put into one array. */
+/* The largest number of keys in one array. */
 #define LARGEST_BATCH	100000
 
 static DurableSql find_batch = {
@@ -58,7 +58,7 @@ durable_purge(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* purge_family(instance_id): how many were deleted, with the sub-orchestrations */
+/* purge_family(instance_id) -> number of deleted instances, including sub-orchestrations */
 Datum
 durable_purge_family(PG_FUNCTION_ARGS)
 {

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * query_api.c
- *		durable.query: instances that match, page by page, the newest first.
+ *		durable.query: finds instances, page by page, the newest first.
  *
  * A page is found by the keys of instances, which grow in the order of creation.
  * The cursor of a row is its key in an opaque text, so the next page begins where
- * this one ended, however many instances have been started or purged since.
+ * this one ended, even if instances have been started or purged since.
  *
  * The statement is put together from the conditions that were given, and planned with
  * their values: a generic plan cannot know whether a name is that of one instance or
@@ -15,12 +15,11 @@
  * to the current role.
  *
  * There is no index on the time of creation, which would take 20 bytes for each
- * instance.  The index instance_sample has the times and keys of every 64th, and keys
- * grow with time, but for a clock that was set back.  So the page is looked for
- * between two samples: the last one before the first sample that is new enough, and
- * the first one after the last sample that is old enough.  A clock that was set back
- * makes that range longer, and omits no instances if the change lasted for at least 64
- * starts.
+ * instance.  The index instance_sample has the times and keys of every 64th instance.
+ * Keys grow with time, unless the clock is set back.  So the page lies between two
+ * samples: the last one before the first sample that is new enough, and the first one
+ * after the last sample that is old enough.  A clock that was set back makes that range
+ * longer.  No instance is omitted if the change lasted for at least 64 starts.
  *
  * For conditions on the status or the name, which no index has, the search goes
  * through ranges of keys that are known to have such instances (tally_ranges.c), unless
@@ -54,15 +53,15 @@
 
 #define MAX_PAGE		10000
 
-/* A search of ranges that has not filled the page is followed by one larger by this factor. */
+/* If a search of ranges has not filled the page, the next one is larger by this factor. */
 #define MORE_RANGES		4
 
 /* The number of the cursor's form; cursors of another form are refused. */
 #define CURSOR_PREFIX	"d1."
 
 /*
- * Parameters of the function, and of the statement with the same numbers from 1 on.
- * That has keys between which the page lies in place of the cursor.
+ * Parameters of the function.  Those of the statement have the same numbers, counted from 1.
+ * In place of the cursor, the statement has the keys between which the page lies.
  */
 enum
 {
@@ -76,8 +75,8 @@ static Oid	types_of_parameters[NPARAMETERS] = {
 };
 
 /*
- * The keys between which instances of some time of creation lie; see above.  Without
- * "+ 0" the planner would walk through the primary key for the first match.
+ * Finds the keys between which instances of some time of creation lie; see above.  Without
+ * "+ 0" the planner would scan the primary key for the first match.
  */
 static Oid	time_types[1] = {TIMESTAMPTZOID};
 static const char first_key[] =
@@ -328,7 +327,7 @@ has_index(const char *nulls)
 	return (nulls[BY_STATUSES] == 'n' && nulls[BY_NAME] == 'n') || nulls[BY_PREFIX] != 'n' || nulls[BY_TAGS] != 'n';
 }
 
-/* The number with that name in a range is not known: an even distribution is assumed. */
+/* Assumes an even distribution, because the number of instances with that name in a range is not known. */
 static void
 spread(QueryRanges * ranges, const char *name)
 {

@@ -3,7 +3,7 @@
  * query_ranges.c
  *		The ranges of keys in which a query looks for a page, one part after the other.
  *
- * A page of n instances takes n ranges at most, wherever they are (tally_ranges.c).
+ * A page of n instances takes at most n ranges (tally_ranges.c).
  *
  * Owns:	nothing
  * Called by: query_api.c
@@ -20,7 +20,7 @@
 #include "query_ranges.h"
 #include "tally.h"
 
-/* Ranges beside each other become one. */
+/* Merges adjacent ranges. */
 bool
 durable_query_next_ranges(QueryRanges * ranges, int64 instances, Datum *first, Datum *last)
 {

@@ -5,10 +5,11 @@
  *		revoke_queue.
  *
  * Names of queues are unique in the database.  A queue belongs to the role that has
- * registered it, or whose registration of an activity was the first to name it.
- * Others may let their activities wait in it if they have that role's privileges, or
- * if it is a superuser or the owner of the extension: a role that works for a queue
- * reads inputs and writes results of the activities in it.
+ * registered it, or whose registration of an activity was the first to name it.  A role
+ * that works for a queue reads inputs and writes results of the activities in it.
+ * Therefore another role may register activities with this queue only if it has the
+ * privileges of the queue's owner, or if that owner is a superuser or the owner of the
+ * extension.
  *
  * Owns:	durable.queue, with queue_table.c; durable.queue_grant
  * Called by: clients; registration_api.c, start_api.c, entity_api.c, work_*.c
@@ -35,7 +36,7 @@
 #define SHORTEST_PERIOD_US	(QUEUE_PARTS * 1000)
 #define LONGEST_PERIOD_US	(366 * USECS_PER_DAY)
 
-/* Both leave is_paused to a trigger, which takes a row with a value for one of a dump. */
+/* Both leave is_paused null; a trigger sets it, and treats a row with a value as that of a dump. */
 static DurableSql insert_queue = {
 	.text = "INSERT INTO durable.queue (name, owner) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
 	.nargs = 2,
@@ -124,7 +125,7 @@ durable_queue_require_or_make(const char *name)
 		if (!durable_queue_read(name, &queue))
 			return;				/* another transaction is creating it, and this snapshot does not see it */
 	}
-	/* A superuser may act for every role, and would give all work to the role that took the name first. */
+	/* A superuser has the privileges of every role, so it is not protected by them from a role that took the name first. */
 	if (queue.owner == GetUserId() || superuser_arg(queue.owner) ||
 		queue.owner == durable_extension_owner() ||
 		(!superuser() && durable_client_may_act_for(queue.owner)))
@@ -322,7 +323,7 @@ durable_grant_queue(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Keeps the privilege to call the functions, which are of no use without a queue. */
+/* Does not revoke the privilege to call the functions, which have no effect without a queue. */
 Datum
 durable_revoke_queue(PG_FUNCTION_ARGS)
 {

@@ -74,7 +74,7 @@ check_role(FunctionCallInfo fcinfo)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("role must not be null")));
-	/* The quota of a dropped role may still be deleted. */
+	/* The quota of a dropped role can still be deleted. */
 	if (!(PG_ARGISNULL(1) && PG_ARGISNULL(2)) &&
 		!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(PG_GETARG_OID(0))))
 		ereport(ERROR,

@@ -1,16 +1,17 @@
 /*
  * registration_api.c
- *		durable.register_orchestration(), register_activity(), and their opposites.
+ *		durable.register_orchestration(), register_activity(), register_entity(), and the
+ *		functions that remove registrations.
  *
- * A registration gives a function a name and options.  It belongs to the role that
- * made it; making it again replaces it.  An orchestration may have several versions, each
- * with a registration of its own; the newest version is the one whose first registration
- * is the latest.  registry.c, which reads registrations, decides to which other roles a
- * registration applies.
+ * A registration gives a function a name and options.  It belongs to the role that made
+ * it, and a further registration of the same name replaces it.  An orchestration may have
+ * several versions, each with a registration of its own.  The newest version is the one
+ * whose first registration is the latest.  registry.c, which reads registrations, decides
+ * to which other roles a registration applies.
  *
  * Owns:		writing of durable.orchestration and durable.activity
  * Called by:	SQL
- * Locks:		the row of the registration, till the end of the transaction
+ * Locks:		the row of the registration, until the end of the transaction
  * Memory:		the caller's
  */
 #include "postgres.h"
@@ -267,7 +268,7 @@ unregister(FunctionCallInfo fcinfo, const char *kind, const char *version, Durab
 
 	values[0] = ObjectIdGetDatum(GetUserId());
 	values[1] = CStringGetTextDatum(name);
-	/* A dropped role cannot do it any more, and no other role could take its name. */
+	/* A dropped role cannot remove its registrations, so a superuser and the extension's owner can. */
 	values[2] = BoolGetDatum(superuser() || GetUserId() == durable_extension_owner());
 	values[3] = text_or_null(version, &nulls[3]);
 	durable_sql_connect();
@@ -324,7 +325,7 @@ check_execution(const char *word)
 				 errhint("Valid values are \"auto\" (the engine measures how long the activity takes), \"inline\" (in the transaction of the turn), \"task\" (in its own transaction), and \"external\" (by a worker outside of the database).")));
 }
 
-/* An external activity has no function, and every other one has. */
+/* An external activity must not have a function, and every other activity must have one. */
 static void
 check_handler_is_given(FunctionCallInfo fcinfo, const char *name, bool is_external)
 {
@@ -341,7 +342,7 @@ check_handler_is_given(FunctionCallInfo fcinfo, const char *name, bool is_extern
 				 errhint("Specify a function with its argument types, for example 'app.send_mail(jsonb)', or use execution => 'external' with a queue.")));
 }
 
-/* NULL: no queue.  A queue that does not exist yet is made, without limits. */
+/* Returns the queue of an activity, or NULL.  A queue that does not exist yet is created, without limits. */
 static char *
 queue_argument(FunctionCallInfo fcinfo, const char *name, const char *execution)
 {
@@ -366,8 +367,9 @@ queue_argument(FunctionCallInfo fcinfo, const char *name, const char *execution)
 }
 
 /*
- * The queue of an external orchestration or entity, NULL for one in SQL; and checks that there is a
- * handler, or none.  The argument execution is that one, and the queue is the next.
+ * Returns the queue of an external orchestration or entity, or NULL for one in SQL.  Checks that the
+ * handler is null for external ones only.  "execution" is the number of that argument; the next one
+ * is the queue.
  */
 static char *
 external_queue_argument(FunctionCallInfo fcinfo, int argno, const char *kind, const char *name, const char *example)

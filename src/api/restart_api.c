@@ -4,9 +4,9 @@
  *		durable.restart: runs an orchestration again with the same input;
  *		durable.rewind: continues an instance that has failed (run/rewind.c).
  *
- * The new instance belongs to the owner of the old one, not to the calling role, which
- * has the owner's privileges.  It is started as durable.start does it, as that owner:
- * names, privileges and inputs are checked again.
+ * The new instance belongs to the owner of the old one, and not to the calling role, which
+ * has the owner's privileges.  It is started in the same way as by durable.start, as that
+ * owner, so names, privileges and inputs are checked again.
  *
  * Owns:	nothing
  * Called by: clients
@@ -33,7 +33,7 @@ static DurableSql what_it_was = {
 	.argtypes = {INT8OID}
 };
 
-/* Instances whose parents have failed are rewound with them. */
+/* Leaves out instances whose parents have failed, because they are rewound with their parents. */
 static DurableSql failed_instances = {
 	.text = "SELECT i.key, i.owner FROM durable.finished f JOIN durable.instance i ON i.key = f.key "
 	"WHERE f.status = 'F' AND i.status = 'F' AND i.failure ->> 'compensation' IS NULL AND ($1 IS NULL OR f.name = $1) "
@@ -144,7 +144,7 @@ durable_rewind(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* The effects that its compensations have undone are missing for the steps that would follow. */
+/* An instance whose steps have been undone cannot be rewound, because later steps may need these effects. */
 static void
 refuse_undone(const char *instance_id, int64 key)
 {

@@ -5,11 +5,11 @@
  *		the end of an instance and hold no snapshot or lock meanwhile.
  *
  * They commit before each sleep, so there is no transaction, snapshot or lock while
- * they wait: VACUUM is not held up, and on a standby replay is not.  That takes a
+ * they wait.  So they delay neither VACUUM nor, on a standby, replay.  This requires a
  * procedure that is called outside of a transaction block.
  *
  * A session waits as in durable.wait (wait_api.c).  On a standby no process signals
- * the end, so it polls every tenth of a second.
+ * the end, so the session polls every tenth of a second.
  *
  * Owns:	nothing
  * Called by: clients; work_wait.c
@@ -186,8 +186,8 @@ durable_wait_procedure(FunctionCallInfo fcinfo, const char *function, const char
 }
 
 /*
- * Commits first, and after each look.  The slot is taken before the first commit,
- * so the instance cannot finish unnoticed and the first look can wait.
+ * Commits first, and after each look.  The slot is taken before the first commit, so the
+ * session is signaled if the instance finishes, and need not look before it first sleeps.
  */
 static void
 wait_until_finished(int64 key, const char *instance_id, TimestampTz deadline, RunResult *result)
@@ -225,8 +225,8 @@ wait_until_finished(int64 key, const char *instance_id, TimestampTz deadline, Ru
 }
 
 /*
- * As wait_until_finished, with a slot for each instance, so that any end wakes it.  Returns
- * false when the time is over.
+ * Like wait_until_finished, but with a slot for each instance, so that the end of any of them
+ * wakes the session.  Returns false if the timeout expires.
  */
 static bool
 wait_until_any_ended(char **ids, int nids, TimestampTz deadline, ClientInstance *ended)
@@ -276,7 +276,7 @@ wait_until_any_ended(char **ids, int nids, TimestampTz deadline, ClientInstance 
 	return found;
 }
 
-/* The result is in the current memory context. */
+/* Reads the result into the current memory context. */
 static void
 read_result(int64 key, const char *instance_id, RunResult *result)
 {

@@ -103,7 +103,7 @@ durable_schedule(PG_FUNCTION_ARGS)
 	return next_time(&row, fcinfo);
 }
 
-/* The same arguments; those that are NULL leave the schedule's value unchanged. */
+/* alter_schedule() has the same arguments; those that are NULL leave the schedule's value unchanged. */
 Datum
 durable_alter_schedule(PG_FUNCTION_ARGS)
 {
@@ -130,7 +130,7 @@ durable_alter_schedule(PG_FUNCTION_ARGS)
 		row.starts_at = PG_GETARG_TIMESTAMPTZ(8);
 	if (!PG_ARGISNULL(9))
 		row.ends_at = PG_GETARG_TIMESTAMPTZ(9);
-	/* No time before this was one of the new times. */
+	/* Times before the change were not times of the new schedule. */
 	if (new_times)
 		row.seen_until = durable_clock_now();
 
@@ -355,7 +355,7 @@ schedule_name(FunctionCallInfo fcinfo, int argno)
 	return name;
 }
 
-/* All but the orchestration and its input. */
+/* Reads all arguments except the orchestration and its input. */
 static void
 check_words(const ScheduleRow *row)
 {

@@ -3,21 +3,21 @@
  * schedule_tick.c
  *		Starts the runs of a schedule when its job calls it.
  *
- * A tick looks at the times of the schedule after the last one that was processed
- * (seen_until), in order.  Those longer ago than catch_up are missed; each other one is
+ * A tick processes the times of the schedule after the last one that was processed
+ * (seen_until), in order.  Times longer ago than catch_up are missed.  Each other time is
  * a run.  The instance id contains the schedule and the time, so a run is started once
  * even if seen_until was lost.
  *
- * overlap decides about a run that finds others of its schedule unfinished.  With
+ * overlap determines what happens to a run if others of its schedule are unfinished.  With
  * skip, allow and terminate_other the tick starts instances itself.  With buffer_one and
- * cancel_other a run may have to wait for the end of the one before; no process waits
- * for that, but an instance does, which is called the runner: it gets each run as an
- * event, and runs one after the other as its sub-orchestrations
- * (durable.run_one_by_one).  It never ends by itself, so no event is lost on its end.
+ * cancel_other a run may have to wait for the end of the previous one.  No process waits
+ * for that, but an instance, which is called the runner.  It gets each run as an event, and
+ * runs them one after the other as its sub-orchestrations (durable.run_one_by_one).  It
+ * never ends by itself, so no event is lost at its end.
  *
- * running lists instances of the schedule that had not ended when it was last looked, in
- * the order of their runs.  One that is not there (yet) waits in the runner, or was
- * purged: it was purged if the custom status of the runner shows a later one.
+ * running lists the instances of the schedule that had not ended at the last tick, in the
+ * order of their runs.  An instance in the list that does not exist waits in the runner, or
+ * was purged.  It was purged if the custom status of the runner shows a later one.
  *
  * Owns:	nothing
  * Called by: schedule_api.c
@@ -44,10 +44,10 @@
 #include "sql.h"
 #include "wakeup.h"
 
-/* pg_cron may be late by this much; a time that it has just announced is not missed. */
+/* pg_cron may be late by this much: a time that is not longer ago is not missed. */
 #define PUNCTUAL_US		USECS_PER_MINUTE
 
-/* Further runs wait for the next tick; further missed times are not counted. */
+/* The largest numbers in one tick.  Further runs wait for the next tick; further missed times are not counted. */
 #define MAX_RUNS		1000
 #define MAX_MISSED		100000
 
@@ -57,7 +57,7 @@
 typedef struct ScheduleRun
 {
 	char	   *instance_id;
-	bool		is_there;		/* no: it waits in the runner */
+	bool		is_there;		/* false: it waits in the runner */
 	bool		is_runners;		/* a sub-orchestration of the runner */
 	int64		key;
 }			ScheduleRun;
@@ -307,7 +307,7 @@ unfinished(ScheduleRow *row)
 	return runs;
 }
 
-/* The running runner, and the id of the last instance that it has begun, or NULL. */
+/* Finds the runner if it is running, and the id of the last instance that it has begun, or NULL. */
 static bool
 find_runner(const ScheduleRow *row, ClientInstance *runner, char **last_begun)
 {

@@ -3,14 +3,13 @@
  * signal_api.c
  *		durable.start_with_event, and topics: subscribe, unsubscribe, publish.
  *
- * An event that is published is an event for each instance that has subscribed to the
- * topic, in its inbox like any other: it is kept until the instance waits for it, and
- * is passed on when the instance continues as new.  A subscription is a row of
+ * A published event is sent to each instance that has subscribed to the topic, like any
+ * other event: it is kept until the instance waits for it, and is passed on when the
+ * instance continues as new.  A subscription is a row of
  * durable.subscription, which belongs to the instance and not to one execution.
  *
- * The end of an instance does not delete its subscriptions, to save the cost.  A
- * session that publishes skips them, and deletes those that no other transaction has
- * locked.
+ * To save time, the end of an instance does not delete its subscriptions.  A session that
+ * publishes skips them, and deletes those that no other transaction has locked.
  *
  * Owns:	durable.subscription
  * Called by: clients

@@ -1,22 +1,21 @@
 /*-------------------------------------------------------------------------
  *
  * start_api.c
- *		durable.start and start_or_get: make an instance, and the message that lets it run.
+ *		durable.start and start_or_get: create an instance, and the message that makes it run.
  *
  * This file makes all checks whose result the caller can act upon: the name, the
- * privilege to execute the function, whether the input fits its parameters, whether
- * the owner can have workers.  Then one row goes into durable.instance and one into
+ * privilege to execute the function, whether the input fits its parameters, and whether
+ * the owner can have workers.  Then it inserts one row into durable.instance and one into
  * durable.inbox (or, with start_at in the future, into durable.timer).
  *
- * Instances with generated ids are written directly (table_write.c): no other instance
- * has such an id.  One that the caller chose is inserted with ON CONFLICT DO NOTHING:
- * that waits for another transaction that is inserting the same id, as a unique index
- * does, and does not abort the transaction if the id is taken.  Only then is the other
- * instance looked at.
+ * Instances with generated ids are written directly (table_write.c), because no other
+ * instance has such an id.  An id that the caller chose is inserted with ON CONFLICT DO
+ * NOTHING.  This waits for another transaction that is inserting the same id, and does not
+ * abort the transaction if the id is taken.  Only in that case is the other instance read.
  *
  * The function that belongs to a name is cached for the last name, because INSERT ...
- * SELECT durable.start(...) asks a hundred thousand times a second.  Registered names
- * are looked up each time: the registry has a cache of its own.
+ * SELECT durable.start(...) looks it up a hundred thousand times a second.  Registered
+ * names are looked up each time, because the registry has a cache of its own.
  *
  * Owns:	inserting into durable.instance and durable.timer for clients
  * Called by: clients; run_api.c, restart_api.c, schedule_*.c, signal_api.c
@@ -235,7 +234,7 @@ durable_client_check_start(const StartRequest *request, const Jsonb **input)
 	resolve(request, owner, &target);
 	check_target(request, &target);
 	*input = target.handler != NULL ? target.input : request->input;
-	/* A function's name alone depends on the search_path, and may come to be ambiguous. */
+	/* The name of a function alone depends on the search_path, and may become ambiguous later. */
 	return pstrdup(target.is_registered ? target.name : target.handler->signature);
 }
 
@@ -306,7 +305,7 @@ check_owner(Oid owner)
 	}
 }
 
-/* The quota is one that an administrator has set; as a rule there is none. */
+/* A quota exists only if an administrator has set one, which is rare. */
 static void
 admit(const StartRequest *request, Oid owner)
 {
@@ -317,7 +316,7 @@ admit(const StartRequest *request, Oid owner)
 
 	if (quota == NULL)
 		return;
-	/* No instance is started, or one is replaced, and then this is checked again. */
+	/* An instance exists.  Either none is started, or it is replaced, and this is checked again after that. */
 	if (request->instance_id && durable_client_look_up(owner, request->instance_id, &present))
 		return;
 	while ((answer = durable_quota_take(quota, &value)) == QUOTA_MUST_COUNT)
@@ -350,7 +349,7 @@ check_target(const StartRequest *request, StartTarget *target)
 	if (handler != NULL)
 		durable_handler_check_privilege(handler);
 
-	/* The input functions of other types report that the input does not fit, or take a text. */
+	/* Parameters of other types take a text, or their input functions report that the input does not fit. */
 	if (handler != NULL && request->is_json_text && handler->nargs == 1 &&
 		(handler->parameters[0].reader.type == JSONBOID || handler->parameters[0].reader.type == JSONOID))
 		durable_client_warn_of_json_text("input");
@@ -374,7 +373,7 @@ resolve(const StartRequest *request, Oid owner, StartTarget *target)
 	{
 		const Registration *same = registration ? durable_registry_version(registration, request->version) : NULL;
 
-		/* Workers know what the versions of an external orchestration are. */
+		/* The workers of an external orchestration know its versions, so they need not be registered. */
 		if (same != NULL)
 			registration = same;
 		else if (registration == NULL || registration->handler != NULL || request->queue == NULL)
@@ -445,7 +444,7 @@ remember_function(const char *name, Oid owner, const Handler *handler)
 	last_function.valid = true;
 }
 
-/* A function, schema, privilege on a schema or membership has changed: look again. */
+/* A function, schema, privilege on a schema or membership has changed, so the name is looked up again. */
 static void
 forget_function(Datum arg, int cacheid, uint32 hashvalue)
 {
@@ -455,10 +454,10 @@ forget_function(Datum arg, int cacheid, uint32 hashvalue)
 /* --- rows ----------------------------------------------------------------------------- */
 
 /*
- * A UUID, version 7: 48 bits of milliseconds since 1970, 12 bits of the fraction
- * of one, the rest random.  Ids that grow with time go to the end of the unique
- * index; random ones dirtied a page of it for each instance and cost a fifth of
- * the time of a start.
+ * A UUID of version 7: 48 bits of milliseconds since 1970, 12 bits of the fraction of a
+ * millisecond, and random bits.  Ids that grow with time go to the end of the unique
+ * index.  Random ids modified another page of it for each instance and took a fifth of the
+ * time of a start.
  */
 static char *
 new_instance_id(void)
@@ -483,8 +482,8 @@ new_instance_id(void)
 }
 
 /*
- * Random bytes, fetched for many ids at once: asking for a few costs as much as
- * asking for a thousand, and was an eighth of a start.
+ * Random bytes are fetched for many ids at once, because fetching a few takes as long as
+ * fetching a thousand.  It was an eighth of the time of a start.
  */
 static void
 draw_random(unsigned char *bytes)
@@ -561,7 +560,7 @@ settle_conflict(const StartRequest *request, Oid owner, int64 *key)
 {
 	ClientInstance instance;
 
-	/* Purged, or rolled back, in the meantime. */
+	/* The instance was purged, or its insertion rolled back, in the meantime. */
 	if (!durable_client_look_up(owner, request->instance_id, &instance))
 		return false;
 
@@ -574,7 +573,7 @@ settle_conflict(const StartRequest *request, Oid owner, int64 *key)
 	if (strcmp(request->on_conflict, "replace_finished") == 0 &&
 		STATUS_IS_FINISHED(instance.status))
 	{
-		/* Another session may have replaced it first: the id is free, or in use again. */
+		/* Another session may have replaced it first, so the id is free or in use again. */
 		durable_client_purge(instance.key);
 		return false;
 	}

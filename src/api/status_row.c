@@ -3,12 +3,12 @@
  * status_row.c
  *		The status of an instance that has ended, without SQL.
  *
- * A session that waits for a workflow gets its row of durable.instances in the end.
- * Running the view for it costs as much as the rest of the wait, because the view
- * shows the calls that an instance waits for, its due time, and its parent.  An ended
- * instance without a parent has none of these, so its row is made here from one read of
- * the table.  All other rows are read from the view.  Both must give the same result,
- * which a test verifies (client_status).
+ * A session that waits for a workflow gets the workflow's row of durable.instances as the
+ * result.  Executing the view takes as long as the rest of the wait, because the view has
+ * the calls for which an instance waits, its due time, and its parent.  An ended instance
+ * without a parent has none of these, so this file makes its row from one read of the
+ * table.  All other rows are read from the view.  Both must have the same result, which a
+ * test verifies (client_status).
  *
  * Called by: wait_api.c
  * Locks:	none that is kept
@@ -69,7 +69,7 @@ durable_status_look_up(ClientInstance *instance, TupleDesc desc, Datum *result)
 		memset(row.nulls, true, sizeof(row.nulls));
 		fill(&row, &scan);
 
-		/* Done at this point, where TOASTed values can still be fetched. */
+		/* The row is made here, while TOASTed values can be fetched. */
 		*result = HeapTupleGetDatum(heap_form_tuple(desc, row.values, row.nulls));
 	}
 	durable_scan_close_latest(&scan);

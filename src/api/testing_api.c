@@ -76,7 +76,7 @@ durable_drain(PG_FUNCTION_ARGS)
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 
-	/* Rows committed before must be visible, whatever snapshot the caller has. */
+	/* Rows that were committed before must be visible, even if the caller has an older snapshot. */
 	SPI_commit();
 
 	/* A paused engine, or that of a copy, runs no units here either. */
@@ -104,14 +104,14 @@ durable_drain(PG_FUNCTION_ARGS)
 		}
 		durable_suspect_ran();
 
-		/* A unit may have sent messages to any instance: at the end, look everywhere again. */
+		/* A unit may have sent messages to any instance, so all positions are reset at the end. */
 		if (result != UNIT_NOTHING || watching != UNIT_NOTHING)
 			look_again = true;
 		else if (passed_over)
-			;					/* go on behind the rows that others have locked */
+			;					/* continue behind the rows that other processes have locked */
 		else if (look_again)
 		{
-			/* The coordinator lets activities of queues begin, too: wait for its commit. */
+			/* The coordinator also admits activities from queues, so wait for its commit. */
 			look_again = run(durable_admission_unit, owner, &scan) == UNIT_FULL;
 			if (look_again)
 				pg_usleep(1000);

@@ -3,9 +3,9 @@
  * turn_actions.c
  *		Converts the actions of a completed turn from JSON to events of the history.
  *
- * Every invalid action is refused here, while the worker waits for the answer.  The
- * unit of work that applies the turn gets the calls in the encoding of the
- * history (run/external.c).
+ * Invalid actions raise an error here, while the worker waits for the answer.  The unit of
+ * work that applies the turn gets the calls in the encoding of the history
+ * (run/external.c).
  *
  * Owns:	the JSON form of actions; docs/external.md describes it
  * Called by: turn_api.c
@@ -157,7 +157,7 @@ read_call(const Jsonb *action, const char *type, const ActionPlace * place, Time
 	return call;
 }
 
-/* A call, a signal, a request for locks, or the end of one lock; false: it is none of these. */
+/* Converts a call, a signal, a request for locks, or the release of one lock; false: it is none of these. */
 static bool
 read_entity_action(HistoryEvent *call, JsonbParseState **state, const char *type, const Jsonb *action,
 				   const ActionPlace * place)
@@ -221,7 +221,7 @@ read_lock_set(const Jsonb *action, const ActionPlace * place, int *nids)
 	return ids;
 }
 
-/* No event refers to this id, and SDKs that have not run the orchestration send -1. NULL: the id is -1. */
+/* The id of an action that no event refers to.  SDKs that have not run the orchestration send -1, which is NULL here. */
 static Jsonb *
 end_id(const Jsonb *action, const ActionPlace * place)
 {

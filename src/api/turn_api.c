@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * turn_api.c
- *		For workers that run external orchestrations: durable.fetch_turns, turn_events,
- *		complete_turn, complete_turns.
+ *		Functions for workers that run external orchestrations: durable.fetch_turns,
+ *		turn_events, complete_turn, complete_turns.
  *
  * A turn that is ready is a row of durable.queued_task, which is leased as a task is.  A
  * worker sees the events that the instance has at that moment.  Completing the turn deletes
@@ -167,7 +167,7 @@ durable_turn_load(Oid owner, int64 key, int seen)
 	return instance;
 }
 
-/* The time that the turn sees: not before its last event, and the same in each call. */
+/* The time of the turn, which is not before its last event, and the same in each call. */
 static TimestampTz
 time_of(const Instance *instance, int seen, TimestampTz leased_at)
 {
@@ -272,7 +272,7 @@ complete(Tokens *tokens, Jsonb **actions, char **statuses, char **traces, bool s
 	List	   *messages = NIL;
 	uint64		nrows;
 
-	/* First all checks that can refuse the call. */
+	/* All checks that can raise an error come first. */
 	for (int i = 0; i < tokens->n; i++)
 		(void) durable_turn_payload(actions[i], statuses[i], traces[i], now, now);
 

@@ -3,15 +3,15 @@
  * turn_events.c
  *		Writes the history of an external orchestration in the form that its worker sees.
  *
- * The stored history has events in the order in which they came.  A worker has to see the
- * events of a turn before the calls of this turn, and events that arrived while the turn was
- * out behind them.  An event OrchestratorStarted stands before the calls of its turn and has the
- * number of events that the turn saw, so the order is computed here:
+ * The stored history has events in the order in which they came.  A worker has to get the
+ * events of a turn before the calls of this turn, and the events that arrived while the turn
+ * was out behind them.  An event OrchestratorStarted is stored before the calls of its turn.
+ * It has the number of events that the turn saw, so the order can be computed here:
  *
  *	stored:	E1 E2 E3 OrchestratorStarted(saw 2) C1 C2
  *	seen:	OrchestratorStarted ExecutionStarted E1 E2 C1 C2 | OrchestratorStarted E3
  *
- * Calls bear the number that the orchestration has given them, and answers that of their call.
+ * Calls have the number that the orchestration has given them, and answers that of their call.
  * Failures that a rewind has taken back are left out, with the calls of the activities.
  *
  * Owns:	nothing
@@ -151,7 +151,7 @@ begin_turn(Story * story, TimestampTz at, bool is_new)
 	begin_execution(story, is_new);
 }
 
-/* The first time it is called. */
+/* Writes the event ExecutionStarted at the first call. */
 static void
 begin_execution(Story * story, bool is_new)
 {
@@ -281,7 +281,7 @@ tell(Story * story, const HistoryEvent *event, bool is_new)
 	}
 }
 
-/* The id that the orchestration has given the operation or the critical section that it answers. */
+/* The id that the orchestration has given to the answered operation or critical section. */
 static char *
 request_of(const Replay *replay, const HistoryEvent *answer)
 {
@@ -328,7 +328,7 @@ add(Story * story, const char *type, TimestampTz at, bool is_new)
 	return event;
 }
 
-/* After a rewind the orchestration calls the activities again. */
+/* Marks calls that are left out, because the orchestration makes them again after a rewind. */
 static bool *
 find_dropped(const Replay *replay)
 {
