@@ -54,7 +54,7 @@ export async function open({ all }) {
 			await worker.start();
 		},
 		async unfinished() {
-			return Number((await admin.query("SELECT count(*) FROM durable.instance WHERE status <> 'C'")).rows[0].count);
+			return Number((await admin.query("SELECT coalesce(sum(instances), 0) AS count FROM durable.counts WHERE runtime_status <> 'Completed'")).rows[0].count);
 		},
 		async close() {
 			program.removeAllListeners('exit');
