@@ -145,7 +145,7 @@ durable_signal_entity_text(PG_FUNCTION_ARGS)
 	else
 	{
 		durable_client_check_name(queue, "queue name");
-		durable_queue_require_or_make(queue);
+		durable_queue_require_or_make(queue, false);
 	}
 	durable_client_seed_engine();
 

@@ -13,7 +13,8 @@
  *
  * Owns:	durable.queue, with queue_table.c; durable.queue_grant
  * Called by: clients; registration_api.c, start_api.c, entity_api.c, work_*.c
- * Locks:	the queue's row, until the caller's transaction ends
+ * Locks:	the queue's row, until the caller's transaction ends; registrations that name the queue
+ *			have it FOR KEY SHARE
  * Memory:	the caller's
  *
  *-------------------------------------------------------------------------
@@ -24,6 +25,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "client.h"
@@ -65,16 +67,29 @@ static DurableSql users_of_queue = {
 	.argtypes = {TEXTOID}
 };
 
+static DurableSql keep_queue = {
+	.text = "SELECT FROM durable.queue WHERE name = $1 AND owner = $2 FOR KEY SHARE",
+	.nargs = 2,
+	.argtypes = {TEXTOID, REGROLEOID}
+};
+
 static DurableSql delete_queue = {
-	.text = "WITH g AS (DELETE FROM durable.queue_grant WHERE queue = $1) DELETE FROM durable.queue WHERE name = $1",
+	.text = "DELETE FROM durable.queue WHERE name = $1 AND owner = $2",
+	.nargs = 2,
+	.argtypes = {TEXTOID, REGROLEOID}
+};
+
+static DurableSql delete_grants = {
+	.text = "DELETE FROM durable.queue_grant WHERE queue = $1",
 	.nargs = 1,
 	.argtypes = {TEXTOID}
 };
 
-static DurableSql pause_queue = {
-	.text = "UPDATE durable.queue SET is_paused = $2 WHERE name = $1",
-	.nargs = 2,
-	.argtypes = {TEXTOID, BOOLOID}
+/* Without a value for is_paused it only writes the row, and so locks it. */
+static DurableSql change_queue = {
+	.text = "UPDATE durable.queue SET is_paused = coalesce($3, is_paused) WHERE name = $1 AND owner = $2",
+	.nargs = 3,
+	.argtypes = {TEXTOID, REGROLEOID, BOOLOID}
 };
 
 static DurableSql insert_grant = {
@@ -98,6 +113,7 @@ static DurableSql grantees = {
 static int64 run(DurableSql *sql, Datum *values, const char *nulls);
 pg_noreturn_compat static void no_queue(const char *name);
 static void require_owner(const char *name, QueueRow *queue);
+static void change(const char *name, const bool *paused);
 static void change_paused(FunctionCallInfo fcinfo, bool paused);
 static void check_limit(FunctionCallInfo fcinfo, int argno, const char *what);
 static void check_period(FunctionCallInfo fcinfo, int argno);
@@ -114,21 +130,33 @@ PG_FUNCTION_INFO_V1(durable_revoke_queue);
 /* --- privileges ------------------------------------------------------------------------------ */
 
 void
-durable_queue_require_or_make(const char *name)
+durable_queue_require_or_make(const char *name, bool keeps)
 {
-	Datum		values[2] = {CStringGetTextDatum(name), ObjectIdGetDatum(GetUserId())};
-	QueueRow	queue;
+	Oid			owner = InvalidOid;
 
-	if (!durable_queue_read(name, &queue))
+	do
 	{
-		run(&insert_queue, values, NULL);
+		Datum		values[2] = {CStringGetTextDatum(name), ObjectIdGetDatum(GetUserId())};
+		QueueRow	queue;
+
+		CHECK_FOR_INTERRUPTS();
 		if (!durable_queue_read(name, &queue))
-			return;				/* another transaction is creating it, and this snapshot does not see it */
-	}
+		{
+			/* Waits for a transaction that is making or removing the queue. */
+			run(&insert_queue, values, NULL);
+			if (!durable_queue_read(name, &queue))
+				continue;
+		}
+		owner = queue.owner;
+		values[1] = ObjectIdGetDatum(owner);
+		if (keeps && run(&keep_queue, values, NULL) == 0)
+			owner = InvalidOid; /* it was removed after it had been read */
+	} while (!OidIsValid(owner));
+
 	/* A superuser has the privileges of every role, so it is not protected by them from a role that took the name first. */
-	if (queue.owner == GetUserId() || superuser_arg(queue.owner) ||
-		queue.owner == durable_extension_owner() ||
-		(!superuser() && durable_client_may_act_for(queue.owner)))
+	if (owner == GetUserId() || superuser_arg(owner) ||
+		owner == durable_extension_owner() ||
+		(!superuser() && durable_client_may_act_for(owner)))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -249,26 +277,38 @@ Datum
 durable_unregister_queue(PG_FUNCTION_ARGS)
 {
 	char	   *name;
-	Datum		values[1];
+	Datum		values[2];
 	QueueRow	queue;
 	int64		registrations;
 	int64		tasks;
 
 	durable_client_enter("unregister_queue", "Call it from an activity.");
 	name = durable_client_name(fcinfo, 0, "queue name");
-	require_owner(name, &queue);
 	values[0] = CStringGetTextDatum(name);
+
+	/*
+	 * The row is deleted first.  That waits for transactions that register an activity for the
+	 * queue or grant it to a role, so the statements after it see all registrations and grants.
+	 */
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		require_owner(name, &queue);
+		values[1] = ObjectIdGetDatum(queue.owner);
+	} while (run(&delete_queue, values, NULL) == 0);
 	durable_sql_connect();
-	durable_sql_run(&users_of_queue, values, NULL, false, 0);
+	PushActiveSnapshot(GetLatestSnapshot());
+	durable_sql_run(&users_of_queue, values, NULL, true, 0);
 	registrations = durable_sql_int8(0, 1);
 	tasks = durable_sql_int8(0, 2);
+	PopActiveSnapshot();
 	durable_sql_finish();
 	if (registrations > 0 || tasks > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 				 errmsg("queue \"%s\" is in use", name),
 				 errdetail("Registrations that name it: " INT64_FORMAT ", tasks in it: " INT64_FORMAT ".", registrations, tasks)));
-	run(&delete_queue, values, NULL);
+	run(&delete_grants, values, NULL);
 	PG_RETURN_VOID();
 }
 
@@ -292,16 +332,34 @@ static void
 change_paused(FunctionCallInfo fcinfo, bool paused)
 {
 	char	   *name = durable_client_name(fcinfo, 0, "queue name");
-	Datum		values[2] = {CStringGetTextDatum(name), BoolGetDatum(paused)};
-	QueueRow	queue;
 
-	require_owner(name, &queue);
-	run(&pause_queue, values, NULL);
+	change(name, &paused);
 	if (!paused)
 	{
 		durable_queue_wake(name);
 		durable_wakeup_engine();
 	}
+}
+
+/*
+ * Raises an error unless the queue belongs to a role whose privileges the current user has.
+ * Writes its row, even if paused is NULL: until this transaction ends, no other transaction
+ * can remove the queue, after which another role could take its name.
+ */
+static void
+change(const char *name, const bool *paused)
+{
+	Datum		values[3] = {CStringGetTextDatum(name)};
+	QueueRow	queue;
+
+	if (paused != NULL)
+		values[2] = BoolGetDatum(*paused);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		require_owner(name, &queue);
+		values[1] = ObjectIdGetDatum(queue.owner);
+	} while (run(&change_queue, values, paused ? NULL : "  n") == 0);
 }
 
 /* --- grants ------------------------------------------------------------------------------- */
@@ -311,13 +369,12 @@ durable_grant_queue(PG_FUNCTION_ARGS)
 {
 	char	   *name;
 	Datum		values[2];
-	QueueRow	queue;
 
 	durable_client_enter("grant_queue", "Call it from an activity.");
 	name = durable_client_name(fcinfo, 0, "queue name");
 	values[0] = CStringGetTextDatum(name);
 	values[1] = ObjectIdGetDatum(role_argument(fcinfo, 1));
-	require_owner(name, &queue);
+	change(name, NULL);
 	run(&insert_grant, values, NULL);
 	grant_functions(DatumGetObjectId(values[1]));
 	PG_RETURN_VOID();
@@ -329,13 +386,12 @@ durable_revoke_queue(PG_FUNCTION_ARGS)
 {
 	char	   *name;
 	Datum		values[2];
-	QueueRow	queue;
 
 	durable_client_enter("revoke_queue", "Call it from an activity.");
 	name = durable_client_name(fcinfo, 0, "queue name");
 	values[0] = CStringGetTextDatum(name);
 	values[1] = ObjectIdGetDatum(role_argument(fcinfo, 1));
-	require_owner(name, &queue);
+	change(name, NULL);
 	run(&delete_grant, values, NULL);
 	PG_RETURN_VOID();
 }

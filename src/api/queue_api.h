@@ -8,11 +8,13 @@
 #include "queue_table.h"
 
 /*
- * For a registration by the current user: creates a queue without limits if it does not exist.
+ * For the current user: creates a queue without limits if it does not exist.  keeps: no other
+ * transaction can remove the queue before this one has ended (for registrations; work that is
+ * started for a queue does not lock it).
  * Raises 42501 if the owner of the queue is a role whose privileges the user does not have,
  * unless it is a superuser or the owner of the extension.
  */
-extern void durable_queue_require_or_make(const char *name);
+extern void durable_queue_require_or_make(const char *name, bool keeps);
 
 /*
  * Raises 42704 if there is no such queue, 42501 if the current user may not take work from it.

@@ -362,7 +362,7 @@ queue_argument(FunctionCallInfo fcinfo, const char *name, const char *execution)
 				 errmsg("inline activity \"%s\" must not have a queue", name),
 				 errdetail("It runs at once, in the transaction of the turn."),
 				 errhint("Use execution \"task\".")));
-	durable_queue_require_or_make(queue);
+	durable_queue_require_or_make(queue, true);
 	return queue;
 }
 
@@ -408,7 +408,7 @@ external_queue_argument(FunctionCallInfo fcinfo, int argno, const char *kind, co
 	if (is_external)
 	{
 		durable_client_check_name(queue, "queue name");
-		durable_queue_require_or_make(queue);
+		durable_queue_require_or_make(queue, true);
 	}
 	return queue;
 }

@@ -29,6 +29,7 @@
 #include "utils/timestamp.h"
 
 #include "client.h"
+#include "failpoint.h"
 #include "json.h"
 #include "shmem.h"
 #include "sql.h"
@@ -54,7 +55,8 @@ typedef struct RunResult
 }			RunResult;
 
 static void result_columns(const RunResult *result, Oid owner, Datum *values, bool *nulls);
-static void wait_until_finished(int64 key, const char *instance_id, TimestampTz deadline, RunResult *result);
+static void wait_until_finished(int64 key, const char *instance_id, TimestampTz deadline, bool is_new,
+								RunResult *result);
 static bool wait_until_any_ended(char **ids, int nids, TimestampTz deadline, ClientInstance *ended);
 static void read_result(int64 key, const char *instance_id, RunResult *result);
 static void raise_unless_completed(const char *instance_id, const RunResult *result);
@@ -87,7 +89,7 @@ durable_run(PG_FUNCTION_ARGS)
 	deadline = durable_wait_deadline(fcinfo, 2);
 
 	instance_id = durable_client_start(&request, &key);
-	wait_until_finished(key, instance_id, deadline, &result);
+	wait_until_finished(key, instance_id, deadline, true, &result);
 	raise_unless_completed(instance_id, &result);
 
 	nulls[0] = result.output == NULL;
@@ -114,8 +116,9 @@ durable_wait_for(PG_FUNCTION_ARGS)
 
 	durable_client_require_visible(instance_id, &instance);
 	read_result(instance.key, instance_id, &result);
+	durable_failpoint_pass(FAILPOINT_WAIT_LOOKED);
 	if (!result.is_over && durable_wait_ms(deadline) > 0)
-		wait_until_finished(instance.key, instance_id, deadline, &result);
+		wait_until_finished(instance.key, instance_id, deadline, false, &result);
 
 	result_columns(&result, instance.owner, values, nulls);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
@@ -140,9 +143,14 @@ durable_wait_for_any(PG_FUNCTION_ARGS)
 	ids = durable_wait_ids(fcinfo, 0, &nids);
 	deadline = durable_wait_deadline(fcinfo, 1);
 
-	if (wait_until_any_ended(ids, nids, deadline, &ended))
+	/* An instance that has failed may be rewound before its result is read. */
+	while (!result.is_over && wait_until_any_ended(ids, nids, deadline, &ended))
 	{
+		durable_failpoint_pass(FAILPOINT_END_SEEN);
 		read_result(ended.key, ended.instance_id, &result);
+	}
+	if (result.is_over)
+	{
 		nulls[0] = false;
 		values[0] = CStringGetTextDatum(ended.instance_id);
 		result_columns(&result, ended.owner, values + 1, nulls + 1);
@@ -186,33 +194,39 @@ durable_wait_procedure(FunctionCallInfo fcinfo, const char *function, const char
 }
 
 /*
- * Commits first, and after each look.  The slot is taken before the first commit, so the
- * session is signaled if the instance finishes, and need not look before it first sleeps.
+ * Looks, commits, and sleeps.  The slot is taken before the first look, so an end after
+ * that look is signaled.  is_new: this transaction has started the instance, which cannot
+ * end before the first commit, so the first look is omitted.
  */
 static void
-wait_until_finished(int64 key, const char *instance_id, TimestampTz deadline, RunResult *result)
+wait_until_finished(int64 key, const char *instance_id, TimestampTz deadline, bool is_new, RunResult *result)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	int			waiter = durable_waiter_begin(key);
 
 	PG_TRY();
 	{
+		bool		looks = !is_new;
+
 		if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 			elog(ERROR, "SPI_connect_ext failed");
 		for (;;)
 		{
 			long		ms = durable_wait_ms(deadline);
 
+			if (looks)
+			{
+				MemoryContextSwitchTo(caller);
+				read_result(key, instance_id, result);
+				if (result->is_over || ms <= 0)
+					break;
+			}
+			looks = true;
 			SPI_commit();
 			if (ms > 0)
 				durable_waiter_wait(waiter, ms);
 			CHECK_FOR_INTERRUPTS();
 			AcceptInvalidationMessages();
-
-			MemoryContextSwitchTo(caller);
-			read_result(key, instance_id, result);
-			if (result->is_over || durable_wait_ms(deadline) <= 0)
-				break;
 		}
 		SPI_finish();
 	}
@@ -238,6 +252,7 @@ wait_until_any_ended(char **ids, int nids, TimestampTz deadline, ClientInstance 
 	volatile int nwaiters = 0;
 	volatile bool found = durable_wait_any_ended(ids, nids, false, keys, ended);
 
+	durable_failpoint_pass(FAILPOINT_WAIT_LOOKED);
 	if (found || durable_wait_ms(deadline) <= 0)
 		return found;
 	context = AllocSetContextCreate(caller, "durable wait", ALLOCSET_SMALL_SIZES);
@@ -251,17 +266,15 @@ wait_until_any_ended(char **ids, int nids, TimestampTz deadline, ClientInstance 
 		{
 			long		ms = durable_wait_ms(deadline);
 
-			SPI_commit();
-			if (ms > 0)
-				durable_waiter_wait(waiters[0], ms);
-			CHECK_FOR_INTERRUPTS();
-			AcceptInvalidationMessages();
-
 			MemoryContextReset(context);
 			MemoryContextSwitchTo(context);
 			found = durable_wait_any_ended(ids, nids, false, keys, ended);
-			if (found || durable_wait_ms(deadline) <= 0)
+			if (found || ms <= 0)
 				break;
+			SPI_commit();
+			durable_waiter_wait(waiters[0], ms);
+			CHECK_FOR_INTERRUPTS();
+			AcceptInvalidationMessages();
 		}
 		SPI_finish();
 	}

@@ -26,6 +26,7 @@
 #include "utils/timestamp.h"
 
 #include "client.h"
+#include "failpoint.h"
 #include "json.h"
 #include "sql.h"
 
@@ -99,9 +100,20 @@ durable_start_with_event(PG_FUNCTION_ARGS)
 	request.start_at = DT_NOBEGIN;
 	request.on_conflict = strcmp(on_finished, "replace") == 0 ? "replace_finished" : "return";
 	request.accept_unfinished = true;
-	durable_client_start(&request, &key);
 
-	durable_client_require_unfinished(instance_id, &instance);
+	/* An instance that existed may end, or be purged, before it is looked at. */
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		durable_client_start(&request, &key);
+		durable_failpoint_pass(FAILPOINT_START_SETTLED);
+		if (!durable_client_look_up(GetUserId(), instance_id, &instance))
+			continue;
+		if (!STATUS_IS_FINISHED(instance.status))
+			break;
+		if (strcmp(on_finished, "replace") != 0)
+			durable_client_require_unfinished(instance_id, &instance);
+	}
 	durable_client_send(&instance, MESSAGE_EVENT, event, data);
 	PG_RETURN_VOID();
 }

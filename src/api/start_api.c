@@ -82,7 +82,8 @@ static void read_arguments(FunctionCallInfo fcinfo, StartRequest *request);
 static char *start_or_get(const StartRequest *request, int64 *key, bool *is_new);
 static void check_request(const StartRequest *request);
 static void check_owner(Oid owner);
-static void admit(const StartRequest *request, Oid owner);
+static bool admit(const StartRequest *request, Oid owner);
+static void take_quota(const DurableQuota *quota, int inserted);
 static void resolve(const StartRequest *request, Oid owner, StartTarget *target);
 static Handler *recall_function(const char *name, Oid owner);
 static void remember_function(const char *name, Oid owner, const Handler *handler);
@@ -151,7 +152,7 @@ durable_start_external(PG_FUNCTION_ARGS)
 	request.trace = durable_client_text(fcinfo, 8);
 	if (request.version != NULL)
 		durable_client_check_name(request.version, "orchestration version");
-	durable_queue_require_or_make(request.queue);
+	durable_queue_require_or_make(request.queue, false);
 
 	PG_RETURN_TEXT_P(cstring_to_text(durable_client_start(&request, &key)));
 }
@@ -183,6 +184,7 @@ start_or_get(const StartRequest *request, int64 *key, bool *is_new)
 	Oid			owner = GetUserId();
 	StartTarget target = {0};
 	char	   *instance_id;
+	bool		admitted;
 
 	check_request(request);
 	check_owner(owner);
@@ -193,7 +195,7 @@ start_or_get(const StartRequest *request, int64 *key, bool *is_new)
 	instance_id = request->instance_id ? pstrdup(request->instance_id) : new_instance_id();
 
 	*is_new = true;
-	admit(request, owner);
+	admitted = admit(request, owner);
 	while (!insert(request, &target, owner, instance_id, key))
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -202,8 +204,11 @@ start_or_get(const StartRequest *request, int64 *key, bool *is_new)
 			*is_new = false;
 			break;
 		}
-		admit(request, owner);
+		admitted = admit(request, owner);
 	}
+	/* The instance that had the id was purged after admit() had seen it. */
+	if (*is_new && !admitted)
+		take_quota(durable_registry_quota(owner), 1);
 	return instance_id;
 }
 
@@ -305,26 +310,41 @@ check_owner(Oid owner)
 	}
 }
 
-/* A quota exists only if an administrator has set one, which is rare. */
-static void
+/*
+ * A quota exists only if an administrator has set one, which is rare.  Returns false if it was not
+ * checked because an instance of that id exists: either none is started, or it is replaced, and the
+ * caller checks the quota after that.
+ */
+static bool
 admit(const StartRequest *request, Oid owner)
 {
 	const DurableQuota *quota = durable_registry_quota(owner);
 	ClientInstance present;
+
+	if (quota == NULL)
+		return true;
+	if (request->instance_id && durable_client_look_up(owner, request->instance_id, &present))
+		return false;
+	take_quota(quota, 0);
+	return true;
+}
+
+/* inserted: number of rows for which it is taken that this transaction has inserted already */
+static void
+take_quota(const DurableQuota *quota, int inserted)
+{
 	QuotaAnswer answer;
 	int64		value;
 
 	if (quota == NULL)
 		return;
-	/* An instance exists.  Either none is started, or it is replaced, and this is checked again after that. */
-	if (request->instance_id && durable_client_look_up(owner, request->instance_id, &present))
-		return;
+
 	while ((answer = durable_quota_take(quota, &value)) == QUOTA_MUST_COUNT)
 	{
 		TimestampTz began_at = GetCurrentTimestamp();
 		int64		begun = durable_quota_begin_count(quota->owner);
 
-		durable_quota_counted(quota->owner, begun, durable_instance_count_live(quota->owner), began_at);
+		durable_quota_counted(quota->owner, begun, durable_instance_count_live(quota->owner) - inserted, began_at);
 	}
 	if (answer == QUOTA_TOO_MANY)
 		ereport(ERROR,

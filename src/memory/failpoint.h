@@ -1,6 +1,6 @@
 /*
  * failpoint.h
- *		Named places where a test can have the process killed.
+ *		Named places where a test can have the process killed, or held.
  */
 #ifndef DURABLE_FAILPOINT_H
 #define DURABLE_FAILPOINT_H
@@ -22,6 +22,9 @@ typedef enum Failpoint
 	FAILPOINT_AFTER_COMMIT,
 	FAILPOINT_START_INSERTED,
 	FAILPOINT_CRASH_COUNTED,	/* by the coordinator, before its commit */
+	FAILPOINT_START_SETTLED,	/* start_with_event, between the start and the look at the instance */
+	FAILPOINT_WAIT_LOOKED,		/* wait_for, between the first look and entering itself as a waiter */
+	FAILPOINT_END_SEEN,			/* wait_for_any, between the end it has found and its result */
 	FAILPOINT_COUNT
 }			Failpoint;
 

@@ -257,6 +257,7 @@ typedef struct DurableShared
 #ifdef DURABLE_TESTING
 	pg_atomic_uint64 failpoint_passed[FAILPOINT_COUNT];
 	pg_atomic_uint64 failpoint_left[FAILPOINT_COUNT];	/* 0: not armed */
+	pg_atomic_uint64 failpoint_holds[FAILPOINT_COUNT];	/* key of an advisory lock; 0: none */
 #endif
 }			DurableShared;
 
