@@ -160,7 +160,8 @@ CREATE TABLE durable.name_range (
 -- client, which is always the first message.  A key of 2^62 or higher is that of an entity
 -- (src/value/entity_id.c), and then kind is o signal, q call, l lock, n unlock, b results of a batch that a
 -- worker outside of the database has run, or k; name is the entity's id, a line break, and the operation; sender,
--- execution and task are those of the instance that made the call.
+-- execution and task are those of the instance that made the call.  A rewind from a parent has the parent's sender, execution,
+-- task and attempt, and the id of its instance as name.
 CREATE TABLE durable.inbox (
     id                bigint      NOT NULL,
     owner             regrole     NOT NULL,

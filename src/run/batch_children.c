@@ -111,16 +111,22 @@ replace_ended(Batch * batch)
 		NewInstance *child = lfirst(cell);
 		Datum		values[2] = {CStringGetTextDatum(child->instance_id), ObjectIdGetDatum(child->owner)};
 		int64		key;
-		int64		deleted = 0;
+		int64		deleted;
 
 		if (child->created || child->undecided || !child->replaces)
 			continue;
-		if (durable_sql_run(&find_ended, values, NULL, false, 1) == 0)
-			continue;
-		key = durable_sql_int8(0, 1);
-		(void) durable_finished_delete(&key, 1, false, &deleted);
-		if (deleted > 0)
-			durable_instance_insert_children(list_make1(child));
+		if (durable_sql_run(&find_ended, values, NULL, false, 1) > 0)
+		{
+			key = durable_sql_int8(0, 1);
+			(void) durable_finished_delete(&key, 1, false, &deleted);
+			if (deleted == 0)
+			{
+				child->undecided = true;	/* another transaction has locked it, or deleted it */
+				continue;
+			}
+		}
+		/* If no ended instance was found, it was purged since the insertion, or the id is in use. */
+		durable_instance_insert_children(list_make1(child));
 	}
 }
 

@@ -25,6 +25,7 @@
 #include "batch_claim.h"
 #include "clock.h"
 #include "entity.h"
+#include "json.h"
 
 /* The largest numbers of instances and messages that one batch takes. */
 #define BATCH_INSTANCES	50
@@ -39,6 +40,7 @@ static List *group_by_instance(List *messages, int limit, int64 *first_left,
 static void pass_over(UnitScan *scan, List *works, const Message *timer_left);
 static void lock_instances(Batch * batch, List *works);
 static void discard_orphans(Batch * batch, List *works);
+static void answer_parent(Batch * batch, const Message *rewind);
 static int	compare_messages(const ListCell *a, const ListCell *b);
 
 List *
@@ -345,11 +347,22 @@ discard_orphans(Batch * batch, List *works)
 		if (work->instance == NULL && !work->is_entity)
 			messages = list_concat(messages, work->messages);
 	}
-	if (messages != NIL)
-	{
-		durable_inbox_delete_orphans(messages);
-		durable_timer_delete_orphans(messages);
-	}
+	if (messages == NIL)
+		return;
+	foreach(cell, durable_inbox_delete_orphans(messages))
+		answer_parent(batch, lfirst(cell));
+	durable_timer_delete_orphans(messages);
+}
+
+/* The parent has taken back the failure of a sub-orchestration, which was purged before it was rewound. */
+static void
+answer_parent(Batch * batch, const Message *rewind)
+{
+	char	   *message = psprintf("sub-orchestration \"%s\" was purged before it was rewound", rewind->name);
+
+	durable_batch_send(batch, rewind->sender, MESSAGE_FAILED, rewind->execution, rewind->task,
+					   Max(rewind->attempt, 1), NULL,
+					   durable_json_make_failure(ERRCODE_DURABLE_NO_INSTANCE, message));
 }
 
 void

@@ -28,6 +28,7 @@
 #include "stats.h"
 #include "tally.h"
 
+static void store_rewinds(Batch * batch);
 static void discard_histories(Batch * batch);
 static void store_finished(Batch * batch);
 static void count_end(const Instance *instance);
@@ -43,6 +44,7 @@ durable_batch_store(Batch * batch)
 	durable_sql_connect();
 	if (batch->children != NIL)
 		durable_batch_store_children(batch);
+	store_rewinds(batch);
 	if (batch->gone_tasks != NIL)
 		durable_batch_terminate(batch);	/* after the children: it may belong to a retry */
 	if (batch->closed_parents != NIL)
@@ -84,6 +86,26 @@ durable_batch_store(Batch * batch)
 	durable_failpoint_pass(FAILPOINT_BATCH_WRITTEN);
 
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Before children are terminated: an instance may end in the unit in which it has rewound its
+ * children, and these then get a termination after the rewind.
+ */
+static void
+store_rewinds(Batch * batch)
+{
+	List	   *rewinds = NIL;
+	ListCell   *cell;
+
+	foreach(cell, batch->outbox)
+		if (((Message *) lfirst(cell))->kind == MESSAGE_REWIND)
+		{
+			rewinds = lappend(rewinds, lfirst(cell));
+			batch->outbox = foreach_delete_current(batch->outbox, cell);
+		}
+	if (rewinds != NIL)
+		durable_inbox_insert(rewinds);
 }
 
 /* For instances that have continued as new. */

@@ -362,7 +362,7 @@ may_have_children(const Instance *instance)
 
 		if (type == HISTORY_SUB_CREATED)
 			unanswered++;
-		else if (type == HISTORY_SUB_COMPLETED || type == HISTORY_SUB_FAILED)
+		else if ((type == HISTORY_SUB_COMPLETED || type == HISTORY_SUB_FAILED) && !replay->events[i]->taken_back)
 			unanswered--;
 	}
 	return unanswered > 0 || instance->execution > 1;

@@ -44,7 +44,7 @@
 
 /* The last attempt. */
 static DurableSql find_child = {
-	.text = "SELECT key, status, parent_attempt, failure ->> 'reason', failure ->> 'compensation' FROM durable.instance "
+	.text = "SELECT key, status, parent_attempt, failure ->> 'reason', failure ->> 'compensation', instance_id FROM durable.instance "
 	"WHERE parent_key = $1 AND parent_execution = $2 AND parent_task = $3 ORDER BY key DESC",
 	.nargs = 3,
 	.argtypes = {INT8OID, INT4OID, INT4OID}
@@ -175,11 +175,17 @@ rewind_child(Batch * batch, Instance *instance, HistoryEvent *call, const Jsonb 
 	int32		attempt = 1;
 	bool		ended_with_parent = false;
 	bool		is_undone = false;	/* its compensations run, so it is started again */
+	char	   *instance_id = NULL;
 	char	   *why;
+	MemoryContext context = CurrentMemoryContext;
 
 	durable_sql_connect();
 	if (durable_sql_run(&find_child, values, NULL, false, 1) > 0)
 	{
+		MemoryContext spi = MemoryContextSwitchTo(context);
+
+		instance_id = durable_sql_text(0, 6);
+		MemoryContextSwitchTo(spi);
 		key = durable_sql_int8(0, 1);
 		status = durable_sql_char(0, 2);
 		attempt = Max(durable_sql_int4(0, 3), 1);
@@ -191,7 +197,11 @@ rewind_child(Batch * batch, Instance *instance, HistoryEvent *call, const Jsonb 
 	durable_sql_finish();
 
 	if (status == STATUS_FAILED && !is_undone)
-		durable_batch_send(batch, key, MESSAGE_REWIND, 0, 0, 0, NULL, reason);
+	{
+		/* If it is purged before it takes this message, the message tells who waits for it (batch_claim.c). */
+		durable_batch_send(batch, key, MESSAGE_REWIND, instance->execution, call->task, attempt, instance_id, reason);
+		((Message *) llast(batch->outbox))->sender = instance->key;
+	}
 	else if (status == '\0' && durable_decision_read(call, &decision))
 		durable_outcome_start(batch, instance, &decision, 1, 0);
 	else if ((status == STATUS_FAILED || (status == STATUS_TERMINATED && ended_with_parent)) &&

@@ -73,8 +73,8 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 	MemoryContextSwitchTo(batch->context);
 	batch->cautious = scan->only_key != 0;
 	works = durable_claim_work(batch, scan, &full);
-	found = works != NIL;
-	if (found)
+	found = works != NIL || batch->outbox != NIL;	/* messages of purged instances may have been answered */
+	if (works != NIL)
 		durable_failpoint_pass(FAILPOINT_BATCH_CLAIMED);
 
 	foreach(cell, works)

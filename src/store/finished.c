@@ -61,7 +61,8 @@ static DurableWritable finished = {
 
 /*
  * Timers need no deletion here: they have no index by key, and the end of an instance
- * deletes its timers.  asked: it is in $1, and not only a child of one in $1.  The result
+ * deletes its timers.  A rewind that the parent has sent stays: the unit that finds it without
+ * its instance answers the parent (batch_claim.c).  asked: it is in $1, and not only a child of one in $1.  The result
  * has the owners, names and times of those that were deleted, of which other statements
  * find the entries in durable.finished.
  */
@@ -75,7 +76,8 @@ static DurableWritable finished = {
 	"  FROM (SELECT key, pg_catalog.bool_or(asked) AS asked FROM family GROUP BY key) f JOIN durable.instance i ON i.key = f.key" \
 	"  WHERE i.status IN ('C', 'F', 'T') FOR UPDATE OF i" lock ")," \
 	" events AS (DELETE FROM durable.history h USING victim v WHERE h.key = v.key)," \
-	" messages AS (DELETE FROM durable.inbox m USING victim v WHERE m.owner = v.owner AND m.key = v.key)," \
+	" messages AS (DELETE FROM durable.inbox m USING victim v WHERE m.owner = v.owner AND m.key = v.key" \
+	"  AND NOT (m.kind = 'w' AND m.sender IS NOT NULL))," \
 	" idle AS (SELECT t.owner, t.run_at, t.id FROM victim v JOIN durable.task_queue t ON t.key = v.key" \
 	"  FOR UPDATE OF t SKIP LOCKED)," \
 	" tasks AS (DELETE FROM durable.task_queue t USING idle d" \

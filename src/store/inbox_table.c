@@ -66,11 +66,23 @@ static DurableSql delete_orphans = {
 	1, {TIDARRAYOID}
 };
 
+/* Another row may have been stored at the same place since it was read, so the number is compared. */
+static DurableSql delete_orphan = {
+	"DELETE FROM durable.inbox m WHERE ctid = $1 AND m.owner = $2 AND m.key = $3 AND m.id = $4 AND NOT EXISTS "
+	"(SELECT FROM durable.instance i WHERE i.key = m.key)",
+	4, {TIDOID, REGROLEOID, INT8OID, INT8OID}
+};
+
+/* A failed child with a rewind that it has not taken yet is about to run again. */
+#define CHILD_RUNS \
+	"(i.status IN ('P', 'R', 'S') OR (i.status = 'F' AND EXISTS " \
+	"(SELECT FROM durable.inbox m WHERE m.owner = i.owner AND m.key = i.key AND m.kind = 'w')))"
+
 static DurableSql terminate_children = {
 	"INSERT INTO durable.inbox (id, owner, key, kind, payload, sent_at) "
 	"SELECT pg_catalog.nextval('durable.inbox_id_seq'), owner, key, 't', "
 	"pg_catalog.jsonb_build_object('reason', $3), $2 "
-	"FROM durable.instance WHERE parent_key = ANY ($1) AND status IN ('P', 'R', 'S') "
+	"FROM durable.instance i WHERE parent_key = ANY ($1) AND " CHILD_RUNS " "
 	"AND (close_policy IS NULL OR close_policy = $4) RETURNING key",
 	4, {INT8ARRAYOID, TIMESTAMPTZOID, TEXTOID, CHAROID}
 };
@@ -78,8 +90,8 @@ static DurableSql terminate_children = {
 static DurableSql cancel_child = {
 	"INSERT INTO durable.inbox (id, owner, key, kind, payload, sent_at) "
 	"SELECT pg_catalog.nextval('durable.inbox_id_seq'), owner, key, 't', $4, $5 "
-	"FROM durable.instance WHERE parent_key = $1 AND parent_execution = $2 AND parent_task = $3 "
-	"AND status IN ('P', 'R', 'S') RETURNING key",
+	"FROM durable.instance i WHERE parent_key = $1 AND parent_execution = $2 AND parent_task = $3 "
+	"AND " CHILD_RUNS " RETURNING key",
 	5, {INT8OID, INT4OID, INT4OID, JSONBOID, TIMESTAMPTZOID}
 };
 
@@ -227,10 +239,33 @@ durable_inbox_delete(List *messages)
 	durable_message_delete(&writable, messages, false);
 }
 
-void
+List *
 durable_inbox_delete_orphans(List *messages)
 {
-	durable_message_delete_orphans(&delete_orphans, messages, false);
+	List	   *others = NIL;
+	List	   *rewinds = NIL;
+	ListCell   *cell;
+
+	foreach(cell, messages)
+	{
+		Message    *message = lfirst(cell);
+		Datum		values[4] = {PointerGetDatum(&message->tid), ObjectIdGetDatum(message->owner),
+		Int64GetDatum(message->key), Int64GetDatum(message->id)};
+		bool		deleted;
+
+		if (message->kind != MESSAGE_REWIND || message->sender == 0)
+		{
+			others = lappend(others, message);
+			continue;
+		}
+		durable_sql_connect();
+		deleted = durable_sql_run(&delete_orphan, values, NULL, false, 0) > 0;
+		durable_sql_finish();
+		if (deleted)
+			rewinds = lappend(rewinds, message);
+	}
+	durable_message_delete_orphans(&delete_orphans, others, false);
+	return rewinds;
 }
 
 /* close_policy: that of children which are terminated like those without one. */

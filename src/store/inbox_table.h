@@ -44,7 +44,7 @@ typedef struct Message
 	char	   *name;
 	Jsonb	   *payload;
 	TimestampTz at;				/* sent, or due */
-	int64		sender;			/* to an entity: the key of the instance that sent it; 0: none */
+	int64		sender;			/* to an entity, or a rewind: the key of the instance that sent it; 0: none */
 	TimestampTz due;			/* in durable.entity_operation (entity_table.h): it waits until then */
 	bool		live;			/* it still exists after the instance was locked */
 }			Message;
@@ -63,11 +63,11 @@ extern List *durable_inbox_read_keys(Oid owner, const int64 *keys, int nkeys, in
 /*
  * These handle the messages from the inbox in a list of messages and timers.  check_live sets
  * live in those that still exist; delete deletes them; delete_orphans deletes those whose
- * instance does not exist.
+ * instance does not exist, and returns the rewinds among them that a parent has sent.
  */
 extern void durable_inbox_check_live(List *messages);
 extern void durable_inbox_delete(List *messages);
-extern void durable_inbox_delete_orphans(List *messages);
+extern List *durable_inbox_delete_orphans(List *messages);
 
 /* Inserts the messages, and wakes the workers of their owners at commit. */
 extern void durable_inbox_insert(List *messages);
