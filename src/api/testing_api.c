@@ -39,6 +39,9 @@
 static UnitResult run(UnitResult (*unit) (Oid owner, UnitScan *scan), Oid owner, UnitScan *scan);
 static void require_testing(const char *function);
 
+/* How long drain waits for another process that ends leases, or for a user's transaction; ms. */
+#define LONGEST_WAIT_MS	250
+
 /* The limit keeps times computed from it, such as the end of a retention, in range. */
 #define CLOCK_YEARS		250000
 #define LATEST_CLOCK	((TimestampTz) CLOCK_YEARS * 366 * USECS_PER_DAY)
@@ -62,6 +65,7 @@ durable_drain(PG_FUNCTION_ARGS)
 	bool		paused;
 	bool		may_run;
 	bool		look_again = true;
+	int			waits = 0;
 
 	require_testing("drain");
 	PreventCommandDuringRecovery("durable.drain()");
@@ -111,10 +115,16 @@ durable_drain(PG_FUNCTION_ARGS)
 			;					/* continue behind the rows that other processes have locked */
 		else if (look_again)
 		{
-			/* The coordinator also admits activities from queues, so wait for its commit. */
-			look_again = run(durable_admission_unit, owner, &scan) == UNIT_FULL;
+			/*
+			 * The coordinator also admits activities from queues and ends leases, so wait for its
+			 * commit.  It may also be a user's transaction that has locked due work.
+			 */
+			look_again = run(durable_admission_unit, owner, &scan) == UNIT_FULL ||
+				(scan.passed_over && ++waits <= LONGEST_WAIT_MS);
 			if (look_again)
 				pg_usleep(1000);
+			else
+				waits = 0;
 			scan = (UnitScan) {0, 0, DT_NOBEGIN, DT_NOBEGIN, 0, 1, false};
 		}
 		else

@@ -54,7 +54,7 @@ static DurableSql delete_left = {
 	0
 };
 
-static int	step(TimestampTz *next, bool *busy);
+static int	step(TimestampTz *next, bool *busy, bool *passed_over);
 static int	admit(const char *queue, TimestampTz now, TimestampTz *next, bool *any_busy);
 static void make_tasks(List *queued, TimestampTz now);
 
@@ -62,8 +62,9 @@ int
 durable_admission_step(TimestampTz *next)
 {
 	bool		busy;
+	bool		passed_over;
 
-	return step(next, &busy);
+	return step(next, &busy, &passed_over);
 }
 
 void
@@ -83,14 +84,18 @@ durable_admission_unit(Oid owner, UnitScan *scan)
 	int			begun;
 
 	durable_admission_clean();
-	begun = step(&next, &busy);
+	begun = step(&next, &busy, &scan->passed_over);
+	scan->passed_over |= durable_answer_any_before(durable_clock_now() - REMEMBERED_US);
 
 	return busy ? UNIT_FULL : begun > 0 ? UNIT_SOME : UNIT_NOTHING;
 }
 
-/* *busy: whether another process has a queue locked. */
+/*
+ * *busy: whether another process has a queue locked.  *passed_over: whether work that is due has been left, as a
+ * rule because another process has locked it, to do the same.
+ */
 static int
-step(TimestampTz *next, bool *busy)
+step(TimestampTz *next, bool *busy, bool *passed_over)
 {
 	MemoryContext context = CurrentMemoryContext;
 	TimestampTz now = durable_clock_now();
@@ -102,7 +107,7 @@ step(TimestampTz *next, bool *busy)
 	int			begun = 0;
 
 	*next = DT_NOEND;
-	*busy = false;
+	*busy = *passed_over = false;
 	durable_sql_connect();
 	nrows = durable_sql_run(&queues, NULL, NULL, false, 0);
 	MemoryContextSwitchTo(context);
@@ -125,6 +130,7 @@ step(TimestampTz *next, bool *busy)
 
 		(void) durable_lease_expire(lfirst(cell), now);
 		due = durable_queued_next(lfirst(cell));
+		*passed_over |= due <= now;
 		*next = Min(*next, Max(due, now + BUSY_US));
 	}
 	foreach(cell, with_sql)

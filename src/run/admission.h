@@ -22,8 +22,8 @@ extern int	durable_admission_step(TimestampTz *next);
 extern void durable_admission_clean(void);
 
 /*
- * The same as a unit of work, for durable.drain(); scan is not used.  UNIT_FULL: another process
- * has locked a queue, so there may be more.
+ * The same as a unit of work, for durable.drain().  UNIT_FULL: another process has locked a queue, so
+ * there may be more.  Of the scan only passed_over is used: work that is due has been left.
  */
 extern UnitResult durable_admission_unit(Oid owner, UnitScan *scan);
 

@@ -63,6 +63,11 @@ static DurableSql forget = {
 	2, {TIMESTAMPTZOID, INT8OID}
 };
 
+static DurableSql any_before = {
+	"SELECT FROM durable.queued_answer WHERE at < $1 LIMIT 1",
+	1, {TIMESTAMPTZOID}
+};
+
 List *
 durable_answer_complete(const Datum *tokens, TimestampTz now)
 {
@@ -149,4 +154,16 @@ durable_answer_forget(TimestampTz before, int limit)
 	full = durable_sql_run(&forget, values, NULL, false, 0) == limit;
 	durable_sql_finish();
 	return full;
+}
+
+bool
+durable_answer_any_before(TimestampTz before)
+{
+	Datum		values[1] = {TimestampTzGetDatum(before)};
+	bool		found;
+
+	durable_sql_connect();
+	found = durable_sql_run(&any_before, values, NULL, false, 1) > 0;
+	durable_sql_finish();
+	return found;
 }

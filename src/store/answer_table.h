@@ -39,4 +39,7 @@ extern char *durable_answer_failed(int64 id, int64 nonce);
 /* Deletes older answers.  Returns true when there may be more. */
 extern bool durable_answer_forget(TimestampTz before, int limit);
 
+/* Are there answers from before that time?  Another process may be forgetting them. */
+extern bool durable_answer_any_before(TimestampTz before);
+
 #endif							/* DURABLE_ANSWER_TABLE_H */
