@@ -18,7 +18,7 @@ use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time sleep);
+use Time::HiRes qw(sleep);
 use DurableTest;
 
 our @EXPORT = qw(chaos_seed install_chaos plan_workflows start_many clients_start clients_finish progress kill_process

@@ -9,6 +9,7 @@ use warnings;
 use Exporter 'import';
 use IPC::Run ();
 use PostgreSQL::Test::Utils;
+use SteadyTime ();
 use Test::More;
 use Time::HiRes ();
 
@@ -71,9 +72,9 @@ sub program_end
 sub comes_true
 {
 	my ($condition) = @_;
-	my $deadline = Time::HiRes::time() + $PostgreSQL::Test::Utils::timeout_default;
+	my $deadline = SteadyTime::time() + $PostgreSQL::Test::Utils::timeout_default;
 
-	while (Time::HiRes::time() < $deadline)
+	while (SteadyTime::time() < $deadline)
 	{
 		return 1 if $condition->();
 		Time::HiRes::sleep(0.05);

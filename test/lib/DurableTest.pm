@@ -20,10 +20,11 @@ use warnings;
 use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SteadyTime;
 use Test::More;
-use Time::HiRes qw(time sleep);
+use Time::HiRes qw(sleep);
 
-our @EXPORT = qw(new_node create_durable create_dungeon compile_library process_pids patience are_alive processes_of kill_and_recover kill_server);
+our @EXPORT = qw(new_node create_durable create_dungeon compile_library process_pids patience are_alive processes_of kill_and_recover kill_server time);
 
 # new_node(name, conf => text, init => {options of Cluster->init} or 0): a server with the library preloaded, not started.
 # init => 0 gives the bare object, for init_from_backup. Later settings win, so conf may overrule what is set here.

@@ -15,6 +15,7 @@ use IPC::Run ();
 use JSON::PP ();
 use MIME::Base64 qw(encode_base64url);
 use PostgreSQL::Test::Utils;
+use SteadyTime ();
 use Test::More;
 use Time::HiRes ();
 
@@ -47,14 +48,14 @@ sub gateway_start
 	my ($node, @options) = @_;
 	my ($program) = @options && ref $options[0] ? @{ shift @options } : ('durable');
 	my %gateway = (out => '', err => '');
-	my $deadline = Time::HiRes::time() + $PostgreSQL::Test::Utils::timeout_default;
+	my $deadline = SteadyTime::time() + $PostgreSQL::Test::Utils::timeout_default;
 
 	$gateway{process} = IPC::Run::start([ $program, 'serve', '-d', $node->connstr('postgres') . ' user=gateway', '--port', 0, @options ],
 		'<', \undef, '>', \$gateway{out}, '2>', \$gateway{err});
 	push @running, \%gateway;
 	while ($gateway{out} !~ m{^http://.*:(\d+)/}m)
 	{
-		BAIL_OUT("the gateway does not start: $gateway{err}") if Time::HiRes::time() > $deadline || !$gateway{process}->pumpable;
+		BAIL_OUT("the gateway does not start: $gateway{err}") if SteadyTime::time() > $deadline || !$gateway{process}->pumpable;
 		$gateway{process}->pump_nb;
 		Time::HiRes::sleep(0.05);
 	}
@@ -162,9 +163,9 @@ sub sse_read
 {
 	my ($client, $pattern, $patience) = @_;
 	my $select = IO::Select->new($client->{socket});
-	my $deadline = Time::HiRes::time() + ($patience // $PostgreSQL::Test::Utils::timeout_default);
+	my $deadline = SteadyTime::time() + ($patience // $PostgreSQL::Test::Utils::timeout_default);
 
-	while ($client->{text} !~ $pattern && Time::HiRes::time() < $deadline)
+	while ($client->{text} !~ $pattern && SteadyTime::time() < $deadline)
 	{
 		next unless $select->can_read(0.2);
 		last unless sysread($client->{socket}, $client->{text}, 65536, length $client->{text});

@@ -10,7 +10,8 @@ use warnings;
 use Exporter 'import';
 use IO::Select;
 use IO::Socket::INET;
-use Time::HiRes qw(time sleep);
+use SteadyTime;
+use Time::HiRes qw(sleep);
 
 our @EXPORT = qw(h2_preface h2_frame h2_header h2_headers h2_data h2_text h2_dial h2_put h2_put_all h2_answer);
 

@@ -5,7 +5,6 @@ use warnings;
 use DurableTest;
 use PostgreSQL::Test::Cluster;
 use Test::More;
-use Time::HiRes qw(time);
 
 # The recheck is a minute away: a timer that fires within seconds has been seen at the start.
 my $primary = new_node('primary', init => { allows_streaming => 1 }, conf => "durable.recheck_interval = 60s\n");

@@ -7,7 +7,6 @@ use DurableTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time);
 
 my $DATABASES = 8;
 my $LIMIT = 5;		# seconds, on a quiet machine; the launcher's own round takes ten, and two find out at a time

@@ -6,7 +6,7 @@ use warnings;
 use DurableTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(sleep);
 
 my $ROLES = 16;
 

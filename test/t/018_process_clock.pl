@@ -6,7 +6,7 @@ use warnings;
 use DurableTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(sleep);
 
 plan skip_all => 'the clock is shifted with LD_PRELOAD' if $^O ne 'linux';
 

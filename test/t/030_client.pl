@@ -9,7 +9,7 @@ use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(sleep);
 
 my $node = new_node('main', init => { allows_streaming => 1 }, conf => <<'CONF');
 durable.max_workers = 4

@@ -11,7 +11,6 @@ use DungeonTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time);
 
 my $SESSIONS = 20;
 my $PLAYERS = 1000;

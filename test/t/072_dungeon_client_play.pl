@@ -11,7 +11,7 @@ use JSON::PP ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time sleep);
+use Time::HiRes qw(sleep);
 
 my $node = new_node('main', init => { allows_streaming => 1 }, conf => <<'CONF');
 durable.max_workers = 4

@@ -10,7 +10,6 @@ use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time);
 
 eval { require IO::Pty; IO::Pty->new } or plan skip_all => 'IO::Pty and a pseudo-terminal are needed to imitate a terminal';
 

@@ -6,7 +6,6 @@ use warnings;
 use PostgreSQL::Test::Utils;
 use POSIX ();
 use Test::More;
-use Time::HiRes qw(time);
 
 eval { require IO::Pty; IO::Pty->new } or plan skip_all => 'IO::Pty and a pseudo-terminal are needed to imitate a terminal';
 

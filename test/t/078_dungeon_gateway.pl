@@ -10,7 +10,7 @@ use MIME::Base64 qw(encode_base64url);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time sleep);
+use Time::HiRes qw(sleep);
 
 my $node = new_node('main', conf => "durable.max_workers = 2\n");
 $node->start;
@@ -132,7 +132,7 @@ gateway_stop($keyed);
 my $audience = 'durable';
 my $tokens = gateway_start($node, '--require-token', '--secret-file', $secret_file, '--audience', $audience);
 sub as { my ($token) = @_; return (get($tokens, "$df/instances", Authorization => "Bearer $token"))[0]; }
-my $now = int time;
+my $now = CORE::time();
 my %good = (role => 'manager', aud => $audience, exp => $now + 3600);
 is(as(token($secret, \%good)), 200, 'a good token');
 is(as(token($secret, { %good, aud => [ 'x', $audience ] })), 200, 'one of several audiences');

@@ -12,7 +12,7 @@ use JSON::PP qw(decode_json);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time sleep);
+use Time::HiRes qw(sleep);
 
 my $node = new_node('main', conf => "durable.max_workers = 2\n");
 $node->start;
@@ -98,7 +98,7 @@ SKIP:
 		  . "$files $program.www.c -lpq -levent -lcrypto -o $program 2>$program.log") != 0;
 	local $ENV{ASAN_OPTIONS} = 'detect_leaks=0';
 	my $fuzzed = gateway_start($node, [$program], '--role', 'player', '--cors', '*', '--secret-file', secret(), '--audience', 'x');
-	my $seed = $ENV{DURABLE_FUZZ_SEED} // int(time);
+	my $seed = $ENV{DURABLE_FUZZ_SEED} // CORE::time();
 	diag("seed $seed");
 	srand($seed);
 	my $host = "Host: localhost:$fuzzed->{port}\r\n";
@@ -109,7 +109,7 @@ SKIP:
 		"OPTIONS /api/Action HTTP/1.1\r\n${host}Origin: null\r\n\r\n",
 		"GET /runtime/webhooks/durabletask/instances?top=1&runtimeStatus=Failed HTTP/1.1\r\n${host}x-ms-continuation-token: abc\r\n\r\n",
 		"GET /api/v1/instances/x/history?after=1 HTTP/1.1\r\n${host}Authorization: Bearer "
-		  . token('x' x 40, { role => 'player', aud => 'x', exp => int(time) + 9999 }) . "\r\n\r\n",
+		  . token('x' x 40, { role => 'player', aud => 'x', exp => CORE::time() + 9999 }) . "\r\n\r\n",
 		"HEAD /metrics HTTP/1.1\r\n$host\r\n", "GET /index.html HTTP/1.1\r\n${host}If-None-Match: \"1\"\r\n\r\n");
 	my @pieces = ("\r\n", "\n", "\0", "\xff", '%00', '%', '..', '/', '?', '&', '=', ':', ' ', 'x' x 5000, 'Content-Length: 5', 'Transfer-Encoding: chunked',
 		'Host: a', '[', '{"', '"', '-1', '99999999999999999999', "HTTP/9.9", 'Bearer .', "\t");

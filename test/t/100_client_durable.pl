@@ -10,7 +10,7 @@ use JSON::PP ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(sleep);
 
 $ENV{LC_ALL} = 'C.UTF-8';
 my $dir = $PostgreSQL::Test::Utils::tmp_check;

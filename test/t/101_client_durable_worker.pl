@@ -10,7 +10,7 @@ use JSON::PP ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(sleep);
 
 my $top = $ENV{DURABLE_TOP} or BAIL_OUT('DURABLE_TOP is not set');
 my $dir = $PostgreSQL::Test::Utils::tmp_check;

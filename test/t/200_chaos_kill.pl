@@ -13,7 +13,7 @@ use DurableTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(sleep);
 
 my $KILLS = $ENV{CHAOS_KILLS} // 200 * ($ENV{CHAOS_TIMES} // 1);
 my $WORKFLOWS = $ENV{CHAOS_WORKFLOWS} // 5000 * ($ENV{CHAOS_TIMES} // 1);

@@ -12,7 +12,6 @@ use DurableTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time);
 use UpgradeTest;
 
 my $COPIES = 44;

@@ -8,7 +8,7 @@ use DurableTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(sleep);
 
 chaos_seed();
 my $node = new_node('first', init => { allows_streaming => 1 }, conf => <<'CONF');

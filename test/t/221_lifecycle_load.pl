@@ -8,7 +8,7 @@ use DurableTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(sleep);
 
 my $LIMIT = 5;
 my $ROUNDS = $ENV{CHAOS_ROUNDS} // 20 * ($ENV{CHAOS_TIMES} // 1);

@@ -10,7 +10,6 @@ use DurableTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time);
 
 # See 200_chaos_kill.pl for max_crashes; the rest makes runs that are much the same.
 my $node = new_node('main', conf => <<'CONF');

@@ -9,7 +9,6 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use List::Util qw(max min);
 use Test::More;
-use Time::HiRes qw(time);
 
 my $node = new_node('main', conf => "durable.max_workers = 2\n");
 

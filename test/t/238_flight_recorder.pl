@@ -7,7 +7,7 @@ use DurableTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(sleep);
 
 my $BACKLOG = $ENV{DURABLE_BACKLOG} // 30000;
 my $STEPPERS = 2000;

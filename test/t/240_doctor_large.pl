@@ -5,7 +5,6 @@ use warnings;
 use DurableTest;
 use PostgreSQL::Test::Cluster;
 use Test::More;
-use Time::HiRes qw(time);
 
 my $N = 200_000;
 

@@ -5,7 +5,6 @@ use warnings;
 use DurableTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time);
 
 my $node = new_node('main', conf => "durable.max_workers = 4\nmax_prepared_transactions = 4\n");
 $node->start;

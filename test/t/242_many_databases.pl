@@ -6,7 +6,7 @@ use warnings;
 use DurableTest;
 use PostgreSQL::Test::Cluster;
 use Test::More;
-use Time::HiRes qw(time sleep);
+use Time::HiRes qw(sleep);
 
 my $DATABASES = 50;
 my $node = new_node('main', conf => <<'CONF');

@@ -7,7 +7,6 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use IPC::Run;
 use Test::More;
-use Time::HiRes qw(time);
 
 # Replay waits for a standby's queries for longer than the test would.
 my $primary = new_node('primary', init => { allows_streaming => 1 }, conf => "autovacuum = off\n");

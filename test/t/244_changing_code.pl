@@ -7,7 +7,7 @@ use DurableTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time usleep);
+use Time::HiRes qw(usleep);
 
 my $node = new_node('main', conf => "fsync = off\ndurable.max_workers = 2\n");
 $node->start;

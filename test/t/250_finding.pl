@@ -7,7 +7,6 @@ use DurableTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time);
 
 my $INSTANCES = 1_000_000;
 my $LIMIT = 0.05;

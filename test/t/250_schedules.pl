@@ -333,7 +333,7 @@ SKIP:
 	};
 
 	# five seconds before a minute begins
-	$shift = 55 - time % 60;
+	$shift = 55 - CORE::time() % 60;
 	$set_clock->();
 	my $real = new_node('real', conf => <<'CONF');
 shared_preload_libraries = 'durable, pg_cron'
@@ -368,7 +368,7 @@ SQL
 
 	# The clock stands behind the beginning of a minute, so that the job of each minute is not what catches up.
 	$shift += 190;
-	my $now = time + $shift;
+	my $now = CORE::time() + $shift;
 	$shift += 5 - $now % 60 if $now % 60 > 20;
 	$set_clock->();
 	$start->();

@@ -8,7 +8,6 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use IPC::Run;
-use Time::HiRes qw(time);
 
 my $instances = 60;
 my $node = new_node('main', conf => <<'CONF');

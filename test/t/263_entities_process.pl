@@ -8,7 +8,6 @@ use DurableTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time);
 
 my $node = new_node('main', conf => <<'CONF');
 durable.max_workers = 3

@@ -9,7 +9,7 @@ use DurableTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(sleep);
 
 my $KILLS = $ENV{CHAOS_KILLS} // 8 * ($ENV{CHAOS_TIMES} // 1);
 my $ACCOUNTS = 12;

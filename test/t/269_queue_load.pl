@@ -9,7 +9,6 @@ use DurableTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time);
 
 my $load = $ENV{QUEUE_LOAD} || 100_000;
 my $node = new_node('main', conf => <<'CONF');

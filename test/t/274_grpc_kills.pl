@@ -9,10 +9,10 @@ use SdkTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time sleep);
+use Time::HiRes qw(sleep);
 
 my $instances = 60;
-my $seed = $ENV{CHAOS_SEED} // int(time);
+my $seed = $ENV{CHAOS_SEED} // CORE::time();
 srand $seed;
 note("seed $seed");
 my $node = sdk_node();

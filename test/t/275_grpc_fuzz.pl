@@ -10,10 +10,10 @@ use H2Test;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time sleep);
+use Time::HiRes qw(sleep);
 
 my $seconds = $ENV{DURABLE_FUZZ_SECONDS} // 30;
-my $seed = $ENV{DURABLE_FUZZ_SEED} // int(time);
+my $seed = $ENV{DURABLE_FUZZ_SEED} // CORE::time();
 my $top = $ENV{DURABLE_TOP};
 my $program = "$PostgreSQL::Test::Utils::tmp_check/durable_asan";
 my $config = $ENV{PG_CONFIG} // 'pg_config';

@@ -9,7 +9,7 @@ use H2Test;
 use SdkTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time sleep);
+use Time::HiRes qw(sleep);
 
 sdk_install();
 my $node = new_node('main', conf => "durable.max_workers = 4\n");
