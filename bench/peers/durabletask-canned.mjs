@@ -9,7 +9,7 @@ import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { register } from './durable-sdk.mjs';
+import { BACKLOG, register } from './durable-sdk.mjs';
 
 const require = createRequire(import.meta.url);
 const sdk = require.resolve('@microsoft/durabletask-js');
@@ -121,7 +121,7 @@ export async function open({ all }) {
 	server.on('message', (message) => { completed = message.completed; });
 	return {
 		rows: ['one_activity', 'two_activity', 'five_activity'],
-		backlog: { one_activity: 3000, two_activity: 3000, five_activity: 1000 },
+		backlog: BACKLOG,
 		steps: true,
 		async startMany(kind, n) {
 			started += n;

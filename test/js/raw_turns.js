@@ -322,6 +322,20 @@ main(async () => {
   is((await becomes("traced", FAILED)).getFailuredetails().getErrormessage(), "", "a failure without a message");
   w.stream.cancel();
 
+  // A span of zeros is what a worker without a tracer sends.
+  w = turns([["Untraced"]]);
+  const untraced = activities(["untraced"]);
+  await start("untraced", "Untraced");
+  first = await w.next();
+  await complete(first.getCompletiontoken(), [scheduled(1, "untraced")], { spans: "0".repeat(16) });
+  await answerTask(await untraced.next());
+  second = await w.next(2);
+  is(second.getOrchestratorrequest().getOrchestrationtracecontext(), undefined, "a trace that is not valid does not come back");
+  await complete(second.getCompletiontoken(), [completed(2, COMPLETED)], { spans: "0".repeat(16) });
+  await becomes("untraced", COMPLETED);
+  untraced.stream.cancel();
+  w.stream.cancel();
+
   // Answers that cannot be carried out end the instance, and nothing else.
   w = turns([["Bad"], ["Good"]]);
   for (const id of ["bad-timer", "bad-status", "bad-name", "good"]) await start(id, id === "good" ? "Good" : "Bad");

@@ -106,6 +106,7 @@ extern bool turn_may_lack_history(JsonSpan request);	/* of GetWorkItems */
 extern const char *turn_without_history(JsonSpan item, Buffer *data);	/* the message; what is wrong, or NULL */
 
 /* --- work_answers.c --- */
+extern char *turn_trace(JsonSpan message);	/* of CompleteOrchestratorTask */
 extern uint64_t answers_stale;
 extern int	answers_pending(const HubWork *work);
 

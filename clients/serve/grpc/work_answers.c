@@ -126,7 +126,7 @@ work_complete_turn(Call *call, const Buffer *json)
 	answer = new_completion(call, token);
 	answer->content = actions_of(message, item != NULL ? &item->parts : NULL);
 	answer->text = json_member_text(message, "custom_status");
-	answer->extra = json_member_text(message, "trace");
+	answer->extra = turn_trace(message);
 	if (item != NULL)
 	{
 		if (answer->text == NULL && item->custom_status != NULL)
@@ -138,6 +138,25 @@ work_complete_turn(Call *call, const Buffer *json)
 	}
 	add(work, WORK_TURN, answer);
 	work_pump(work);
+}
+
+/*
+ * The trace of a turn, or NULL.  A worker without a tracer sends a span of zeros, which is not valid: to
+ * store it and to send it with each of the next turns would cost the worker and the server time for nothing.
+ */
+char *
+turn_trace(JsonSpan message)
+{
+	/* OrchestrationTraceContext: span_id = StringValue "0000000000000000", and whatever follows */
+	static const char no_span[] = "0a120a10" "3030303030303030" "3030303030303030";
+	char	   *trace = json_member_text(message, "trace");
+
+	if (trace != NULL && strncmp(trace, no_span, sizeof(no_span) - 1) == 0)
+	{
+		free(trace);
+		return NULL;
+	}
+	return trace;
 }
 
 /* The array of actions, those of all parts if there are any. */

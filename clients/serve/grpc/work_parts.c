@@ -14,7 +14,7 @@
 
 #include "work.h"
 
-static void keep_text(JsonSpan message, const char *member, char **place);
+static void keep(char *text, char **place);
 
 /* Adds the actions of a part; true: it was the last one, and the whole is to be applied. */
 bool
@@ -45,8 +45,8 @@ part_keep(Call *call, WorkItem *item, JsonSpan message)
 		return false;
 	}
 	item->nparts++;
-	keep_text(message, "custom_status", &item->custom_status);
-	keep_text(message, "trace", &item->trace);
+	keep(json_member_text(message, "custom_status"), &item->custom_status);
+	keep(turn_trace(message), &item->trace);
 	if (json_member(message, "actions", &actions))
 		while (json_element(&actions, &action))
 		{
@@ -67,10 +67,8 @@ part_keep(Call *call, WorkItem *item, JsonSpan message)
 }
 
 static void
-keep_text(JsonSpan message, const char *member, char **place)
+keep(char *text, char **place)
 {
-	char	   *text = json_member_text(message, member);
-
 	if (text == NULL)
 		return;
 	free(*place);
