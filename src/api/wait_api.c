@@ -40,6 +40,7 @@
 #include "utils/timestamp.h"
 
 #include "client.h"
+#include "inbox_table.h"
 #include "shmem.h"
 #include "sql.h"
 #include "time_after.h"
@@ -63,14 +64,8 @@ static DurableSql status_row = {
 	.argtypes = {TEXTOID, REGROLEOID}
 };
 
-/* A rewind that a failed instance has not taken yet. */
-static DurableSql pending_rewind = {
-	.text = "SELECT FROM durable.inbox WHERE owner = $1 AND key = $2 AND kind = 'w'",
-	.nargs = 2,
-	.argtypes = {OIDOID, INT8OID}
-};
-
-static bool is_over(const ClientInstance *instance);
+static bool is_over(ClientInstance *instance);
+static bool rewind_is_pending(const ClientInstance *instance);
 static void notice_not_begun(const char *instance_id);
 static TupleDesc status_desc(FunctionCallInfo fcinfo);
 static Datum status_datum(const ClientInstance *instance, TupleDesc desc);
@@ -132,21 +127,41 @@ notice_not_begun(const char *instance_id)
 			 errhint("It may have a start_at in the future. Otherwise SELECT * FROM durable.doctor() WHERE NOT ok; shows what keeps workflows from running.")));
 }
 
-/* Finished, and not about to go on: a caller of durable.rewind waits for the new end. */
+/*
+ * Finished, and not about to go on: a caller of durable.rewind waits for the new end.  A worker may have taken the
+ * rewind after the look at the instance and before the look at its inbox.  So a failed instance is looked at again,
+ * and its status set to the present one.
+ */
 static bool
-is_over(const ClientInstance *instance)
+is_over(ClientInstance *instance)
 {
-	Datum		values[2] = {ObjectIdGetDatum(instance->owner), Int64GetDatum(instance->key)};
-	bool		pending;
+	ClientInstance again;
 
 	if (instance->status != STATUS_FAILED)
 		return STATUS_IS_FINISHED(instance->status);
-	durable_sql_connect();
-	PushActiveSnapshot(GetLatestSnapshot());
-	pending = durable_sql_run(&pending_rewind, values, NULL, true, 1) > 0;
-	PopActiveSnapshot();
-	durable_sql_finish();
-	return !pending;
+	if (rewind_is_pending(instance))
+		return false;
+	if (!durable_client_look_up(instance->owner, instance->instance_id, &again))
+		durable_client_no_instance(instance->instance_id);
+	instance->status = again.status;
+	return STATUS_IS_FINISHED(instance->status);
+}
+
+/* A rewind that the failed instance has not taken yet.  Holds no lock afterwards, because the caller sleeps. */
+static bool
+rewind_is_pending(const ClientInstance *instance)
+{
+	DurableScan scan;
+	bool		found = false;
+
+	durable_scan_open_latest(&scan, &durable_inbox_table, INBOX_BY_KEY);
+	durable_scan_key(&scan, INBOX_OWNER, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(instance->owner));
+	durable_scan_key(&scan, INBOX_KEY, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(instance->key));
+	durable_scan_begin(&scan);
+	while (!found && durable_scan_next(&scan))
+		found = durable_scan_char(&scan, INBOX_KIND) == MESSAGE_REWIND;
+	durable_scan_close_latest(&scan);
+	return found;
 }
 
 static TupleDesc
@@ -253,6 +268,7 @@ sleep_until_finished(const ClientInstance *instance, TupleDesc desc, TimestampTz
 		{
 			long		ms = durable_wait_ms(deadline);
 			Datum		seen;
+			bool		failed;
 			bool		over;
 
 			CHECK_FOR_INTERRUPTS();
@@ -260,8 +276,11 @@ sleep_until_finished(const ClientInstance *instance, TupleDesc desc, TimestampTz
 			if (!durable_status_look_up(&present, desc, &seen) ||
 				!durable_client_may_see(instance->owner))
 				durable_client_no_instance(instance->instance_id);
+
+			/* What was seen of a failed instance may be the end before a rewind. */
+			failed = present.status == STATUS_FAILED;
 			over = is_over(&present);
-			if (over && seen != (Datum) 0)
+			if (over && !failed && seen != (Datum) 0)
 			{
 				MemoryContextSwitchTo(caller);
 				row = datumCopy(seen, false, -1);
