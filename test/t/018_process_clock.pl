@@ -52,7 +52,7 @@ sub ends
 	my $begin = time;
 
 	is($node->safe_psql('postgres', "SELECT runtime_status FROM durable.wait('$id', '30s')"), 'Completed', $what);
-	cmp_ok(time - $begin, '<', 20, 'soon');
+	cmp_ok(time - $begin, '<', patience(10), 'soon');
 	return;
 }
 
@@ -84,7 +84,7 @@ shift_clock(-3600);
 cmp_ok($node->safe_psql('postgres', 'SELECT extract(epoch FROM clock_timestamp())'), '<', $before - 3000, 'the clock is set back by an hour');
 my $began = time;
 ok(workers_are(0), 'an idle worker leaves');
-cmp_ok(time - $began, '<', 20, 'soon');
+cmp_ok(time - $began, '<', patience(10), 'soon');
 $node->safe_psql('postgres', "COMMIT PREPARED 'prepared b'");
 ends('prepared b', 'what nobody was told of is found by the coordinator');
 

@@ -204,7 +204,7 @@ ok($node->poll_query_until('postgres', "SELECT runtime_status = 'Suspended' FROM
 $began = time;
 ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'durable companion' AND xact_start IS NOT NULL"),
 	'the companion holds no snapshot for that');
-cmp_ok(time - $began, '<', 5, 'for long');
+cmp_ok(time - $began, '<', patience(2.5), 'for long');
 $node->safe_psql('postgres', "SELECT durable.terminate('suspended')");
 
 # The server takes both for a crash; afterwards what was in work is run step by step for a while.

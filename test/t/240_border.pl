@@ -270,7 +270,8 @@ SELECT durable.start('beats', NULL, 'beats');
 SQL
 ok($node->poll_query_until('postgres', 'SELECT count(*) > 3 FROM beat'), 'workflows of the role run');
 $node->safe_psql('postgres', 'ALTER ROLE suspended NOLOGIN');
-ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'durable%' AND usename = 'suspended'}),
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'durable%' AND usename = 'suspended'
+	AND NOT EXISTS (SELECT FROM durable.workers WHERE owner = 'suspended'::regrole)}),
 	'without LOGIN the role loses its workers');
 my $beats = $node->safe_psql('postgres', 'SELECT count(*) FROM beat');
 $node->safe_psql('postgres', 'SELECT pg_sleep(3)');

@@ -91,6 +91,9 @@ ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM durable.instanc
 # --- the price -----------------------------------------------------------------------------------------------------------------
 
 $node->safe_psql('postgres', "UPDATE durable.orchestration SET retention = '30 days'");
+$node->append_conf('postgresql.conf', "autovacuum = off\n");	# its reads are counted, too
+$node->reload;
+$node->poll_query_until('postgres', "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'autovacuum worker')");
 $node->safe_psql('postgres', <<'SQL');
 INSERT INTO durable.instance (key, created_at, owner, status, instance_id, name, handler, completed_at)
 SELECT nextval('durable.instance_key_seq'), now(), 'ann'::regrole, 'C', 'kept ' || n, 'quick', 'app.quick(integer)', now() FROM generate_series(1, 50000) n;
