@@ -15,6 +15,9 @@
  * reconnection it may get events again that came in another order than their ids; the id
  * inside the data tells.  A client that does not read is dropped, and continues by its id.
  *
+ * A client that continues from an id gets new events also while its own answer is on its way.
+ * That answer may come from an older snapshot, and events are sent only once to all clients.
+ *
  * Owns: the clients, the marks.
  * Called by: request.c, pool.c.
  * Memory: a Client until its connection ends; the lines of one answer at a time.
@@ -273,7 +276,7 @@ answered(const Answer *answer, void *arg)
 			for (Client *client = clients, *next; client != NULL; client = next)
 			{
 				next = client->next;
-				if (!client->gone && client->live && client->mount == mount && is_for(client, key, key_length))
+				if (!client->gone && client->mount == mount && is_for(client, key, key_length))
 					send_event(client, id, data, length);
 			}
 		}
@@ -496,7 +499,7 @@ client_answered(const Answer *answer, void *arg)
 		evhttp_connection_free(evhttp_request_get_connection(client->req));		/* calls gone() */
 	else
 	{
-		/* Events of this answer that the feed has not seen yet are sent once more. */
+		/* Events of this answer that the feed saw meanwhile, or has not seen yet, are sent twice. */
 		client->live = true;
 		ask(client->mount);
 	}
@@ -517,6 +520,9 @@ send_event(Client *client, int64_t id, const char *data, size_t length)
 	}
 	if (id > mounts[client->mount]->mark)
 		safe = safe_id(mounts[client->mount], id);
+	/* It has not got all events before this one yet. */
+	if (!client->live && safe > client->after)
+		safe = client->after;
 	buffer = evbuffer_new();
 	evbuffer_add_printf(buffer, "id: %lld\nevent: console\ndata: ", (long long) safe);
 	evbuffer_add(buffer, data, length);
