@@ -34,7 +34,8 @@ static const CommandOption wait_options[] = {
 
 static int	wait_main(Client *c, const Args *args);
 static int	wait_for_any(Client *c, const Args *args, int64_t deadline);
-static int	tell_end(Client *c, const char *id, bool output_only);
+static bool has_ended(const char *status);
+static bool tell_end(Client *c, const char *id, bool output_only, int *code);
 static const char *piece(int64_t deadline, char *buffer);
 
 const Command command_wait = {
@@ -90,10 +91,12 @@ wait_for_end(Client *c, const char *id, int64_t deadline, bool output_only)
 		if (res == NULL)
 			return code;
 		status = PQgetvalue(res, 0, 0);
-		if (strcmp(status, "Completed") == 0 || strcmp(status, "Failed") == 0 || strcmp(status, "Terminated") == 0)
+		if (has_ended(status))
 		{
 			PQclear(res);
-			return tell_end(c, id, output_only);
+			if (tell_end(c, id, output_only, &code))
+				return code;
+			continue;
 		}
 		if (deadline != 0 && conn_now() >= deadline)
 		{
@@ -135,9 +138,12 @@ wait_for_any(Client *c, const Args *args, int64_t deadline)
 			break;
 		if (!PQgetisnull(res, 0, 0))
 		{
-			code = tell_end(c, PQgetvalue(res, 0, 0), false);
+			bool		told = tell_end(c, PQgetvalue(res, 0, 0), false, &code);
+
 			PQclear(res);
-			break;
+			if (told)
+				break;
+			continue;
 		}
 		PQclear(res);
 		if (deadline != 0 && conn_now() >= deadline)
@@ -151,21 +157,32 @@ wait_for_any(Client *c, const Args *args, int64_t deadline)
 	return code;
 }
 
-static int
-tell_end(Client *c, const char *id, bool output_only)
+static bool
+has_ended(const char *status)
 {
-	int			code;
+	return strcmp(status, "Completed") == 0 || strcmp(status, "Failed") == 0 || strcmp(status, "Terminated") == 0;
+}
+
+/* Returns false if the instance has been rewound since its end was seen. */
+static bool
+tell_end(Client *c, const char *id, bool output_only, int *code)
+{
 	PGresult   *res = client_ask(c, "SELECT s.runtime_status, s.output, s.failure ->> 'message', s.failure ->> 'reason', "
-								 "s.failure ->> 'sqlstate', pg_catalog.row_to_json(s) FROM durable.status($1) s", 1, &id, &code);
+								 "s.failure ->> 'sqlstate', pg_catalog.row_to_json(s) FROM durable.status($1) s", 1, &id, code);
 	const char *status;
 
 	if (res == NULL)
-		return code;
+		return true;
 	status = PQgetvalue(res, 0, 0);
-	code = strcmp(status, "Completed") == 0 ? EXIT_OK : EXIT_FAILED;
+	if (!has_ended(status))
+	{
+		PQclear(res);
+		return false;
+	}
+	*code = strcmp(status, "Completed") == 0 ? EXIT_OK : EXIT_FAILED;
 	if (c->json)
 		table_print_json(res, 5);
-	else if (output_only && code == EXIT_OK)
+	else if (output_only && *code == EXIT_OK)
 	{
 		print_open(stdout);
 		print_json(stdout, PQgetvalue(res, 0, 1));
@@ -181,7 +198,7 @@ tell_end(Client *c, const char *id, bool output_only)
 		fputs("  ", stdout);
 		print_piece(stdout, table_status_style(status), "%s", status);
 		fputs("  ", stdout);
-		if (code == EXIT_OK)
+		if (*code == EXIT_OK)
 			print_json(stdout, PQgetvalue(res, 0, 1));
 		else
 			print_piece(stdout, STYLE_PLAIN, "%s%s%s", PQgetvalue(res, 0, 4), PQgetisnull(res, 0, 4) ? "" : " ",
@@ -189,7 +206,7 @@ tell_end(Client *c, const char *id, bool output_only)
 		print_close(stdout);
 	}
 	PQclear(res);
-	return code;
+	return true;
 }
 
 /* How long to wait in the next statement. */

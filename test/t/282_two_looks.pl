@@ -35,7 +35,7 @@ BEGIN
 END $$;
 SQL
 
-# between(debug point, the client's statement, what happens meanwhile, and after the client was released): the statement's output,
+# between(debug point, the client's statement or command, what happens meanwhile, and after the client was released): the statement's output,
 # messages, and the seconds from its release to its end.
 sub between
 {
@@ -46,7 +46,7 @@ sub between
 
 	my $holder = $node->background_psql('postgres');
 	$holder->query_safe('SELECT pg_advisory_lock(7)');
-	my $client = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', $statement ],
+	my $client = IPC::Run::start(ref $statement ? $statement : [ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', $statement ],
 		'<', \undef, '>', \$out, '2>', \$err, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	$node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)")
 	  or BAIL_OUT("no client came to $point");
@@ -59,7 +59,7 @@ sub between
 	$client->finish;
 	my $took = time - $released;
 	chomp $out;
-	note(sprintf '%s: %.3f s', $statement, $took);
+	note(sprintf '%s: %.3f s', ref $statement ? join(' ', @$statement) : $statement, $took);
 	return ($out, $err, $took);
 }
 
@@ -112,6 +112,30 @@ SQL
 		$activity->quit;
 	});
 	is($out, 'rewound|Completed|"done"|', 'wait_for_any() returns the end after a rewind');
+}
+
+# The command "durable wait" asks for the row of the instance after its end. If that has been rewound meanwhile, it waits for the new end.
+$node->safe_psql('postgres', <<'SQL');
+SELECT durable.register_activity('step', 'step()', execution => 'task');
+INSERT INTO fails VALUES ('y');
+SELECT durable.start('steps', NULL, 'told');
+SELECT durable.raise_event('told', 'go');
+SQL
+becomes('told', 'Failed');
+{
+	my $activity = $node->background_psql('postgres');
+	my ($out, $err) = between('wait-looked', [ 'durable', 'wait', '-d', $node->connstr('postgres'), 'told' ], sub {
+		$activity->query_safe('SELECT pg_advisory_lock(8)');
+		$node->safe_psql('postgres', "DELETE FROM fails; SELECT durable.rewind('told');");
+		becomes('told', 'Running');
+	}, sub {
+		$node->poll_query_until('postgres', <<'SQL') or BAIL_OUT('the client does something else');
+SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name ~ '^durable' AND backend_type = 'client backend'
+	AND wait_event_type IS DISTINCT FROM 'Extension')
+SQL
+		$activity->quit;
+	});
+	like($out, qr/^told +Completed +"done"/, "durable wait tells the end after a rewind") or diag $err;
 }
 
 # An instance that was running when start_with_event() found it has ended, or is gone, when the event is sent to it.
