@@ -59,3 +59,14 @@ BEGIN;
 SELECT count(*) FROM durable.stuck WHERE reason LIKE '%not fetched';
 SELECT seq_tup_read + idx_tup_fetch < 5000 AS few_rows FROM pg_stat_xact_all_tables WHERE schemaname = 'durable' AND relname = 'queued_task';
 ROLLBACK;
+
+-- A fetch from a queue with a limit counts its leases once.
+SELECT durable.register_queue('narrow', concurrency => 1005);
+INSERT INTO durable.queued_task (id, key, at, scheduled_at, leased_at, nonce, round, owner, execution, task, attempt, priority, state, kind, queue, share, name)
+SELECT i, i, now() + interval '1 day', now(), now(), i, 0, 'postgres', 1, 1, 1, 0, 'l', 'e', 'narrow', 'x', 'a' FROM generate_series(2000001, 2001000) i;
+ANALYZE durable.queued_task;
+BEGIN;
+SELECT rows_read() AS before \gset
+SELECT count(*) FROM durable.fetch_work('narrow', max_tasks => 20);
+SELECT rows_read() - :before BETWEEN 1000 AND 1900 AS counted_once;
+ROLLBACK;

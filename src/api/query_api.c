@@ -157,10 +157,10 @@ durable_query(PG_FUNCTION_ARGS)
 	{
 		Found		page = {0};
 		Datum		arrays[PAGE_COLUMNS];
+		int64		last = nulls[TO_TIME] == 'n' ? after : bound(last_key, values[TO_TIME], PG_INT64_MAX);
 
 		values[FIRST_KEY] = Int64GetDatum(nulls[FROM_TIME] == 'n' ? 0 : bound(first_key, values[FROM_TIME], 0));
-		values[LAST_KEY] = Int64GetDatum(nulls[TO_TIME] == 'n' ? after :
-										 Min(after, bound(last_key, values[TO_TIME], PG_INT64_MAX)));
+		values[LAST_KEY] = Int64GetDatum(Min(after, last));
 		nulls[FIRST_KEY] = nulls[LAST_KEY] = ' ';
 		find_page(&page, values, nulls, DatumGetInt32(values[PAGE_SIZE]));
 		for (int i = 0; i < PAGE_COLUMNS && page.n > 0; i++)

@@ -93,13 +93,22 @@ durable_lease_take(QueuedWanted * wanted, bool *busy)
 	return taken;
 }
 
-/* Returns the number of tasks that the limit allows to take now. */
+/*
+ * Returns the number of tasks that the limits allow to take now.  The counts are in variables
+ * because Min() evaluates its arguments twice.
+ */
 static int
 room(QueueRow *queue, int limit, TimestampTz now, TimestampTz *next)
 {
-	limit = Min(limit, durable_queue_starts_left(queue, now, next));
+	int			starts_left = durable_queue_starts_left(queue, now, next);
+
+	limit = Min(limit, starts_left);
 	if (queue->concurrency > 0 && limit > 0)
-		limit = Min(limit, queue->concurrency - durable_queued_count_leased(queue->name, now));
+	{
+		int			leased = durable_queued_count_leased(queue->name, now);
+
+		limit = Min(limit, queue->concurrency - leased);
+	}
 	return Max(limit, 0);
 }
 
