@@ -65,6 +65,7 @@ static int64 stored_timeout_us(const Interval *timeout);
 static Jsonb *lookup_body(void *arg);
 static bool is_trusted(Oid function);
 static ActivityOutcome run_activity(ActivityRun * run);
+static ActivityOutcome report_failure(ActivityRun * run, UserCall *call, bool may_overrun, int64 limit);
 static void count_run(const ActivityRun * run, bool failed);
 static Jsonb *activity_body(void *arg);
 static bool activity_keep(void *arg);
@@ -223,41 +224,47 @@ run_activity(ActivityRun * run)
 		run->payload = call.result;
 		return ACTIVITY_COMPLETED;
 	}
+	return report_failure(run, &call, may_overrun, limit);
+}
 
-	if (call.timed_out && may_overrun)
+/* Decides whether the error is that of the activity, and makes the failure of it. */
+static ActivityOutcome
+report_failure(ActivityRun * run, UserCall *call, bool may_overrun, int64 limit)
+{
+	if (call->timed_out && may_overrun)
 		return ACTIVITY_TRY_LATER;
-	if (call.timed_out)
+	if (call->timed_out)
 	{
 		/* The code is not query_canceled, which WHEN OTHERS does not catch, and which ends turns. */
-		call.error->sqlerrcode = ERRCODE_DURABLE_LIMIT;
-		call.error->message = psprintf("activity \"%s\" timed out after " INT64_FORMAT " ms",
-									   run->name, limit / 1000);
+		call->error->sqlerrcode = ERRCODE_DURABLE_LIMIT;
+		call->error->message = psprintf("activity \"%s\" timed out after " INT64_FORMAT " ms",
+										run->name, limit / 1000);
 	}
-	else if (call.error->sqlerrcode == ERRCODE_QUERY_CANCELED &&
+	else if (call->error->sqlerrcode == ERRCODE_QUERY_CANCELED &&
 			 run->keep != NULL && !run->keep(run))
 		return ACTIVITY_STOPPED;
-	else if (is_repeated(run, call.error))
+	else if (is_repeated(run, call->error))
 	{
 		/* Conflicts with other transactions are common; only other errors are logged. */
-		if (ERRCODE_TO_CATEGORY(call.error->sqlerrcode) != ERRCODE_TRANSACTION_ROLLBACK)
+		if (ERRCODE_TO_CATEGORY(call->error->sqlerrcode) != ERRCODE_TRANSACTION_ROLLBACK)
 			ereport(LOG,
-					(errcode(call.error->sqlerrcode),
+					(errcode(call->error->sqlerrcode),
 					 errmsg("activity \"%s\" failed and will be retried: %s",
-							run->name, durable_clip(call.error->message))));
-		run->payload = durable_json_failure_repeated(call.error, run->name, run->attempt,
+							run->name, durable_clip(call->error->message))));
+		run->payload = durable_json_failure_repeated(call->error, run->name, run->attempt,
 													 run->repeats + 1);
 		return ACTIVITY_TRY_LATER;
 	}
 
-	if (call.read_only && call.error->sqlerrcode == ERRCODE_READ_ONLY_SQL_TRANSACTION && call.error->hint == NULL)
-		call.error->hint = pstrdup("The query of durable.wait_until() may be run any number of times, so it cannot write. Write in an activity after the wait.");
-	run->sqlerrcode = call.error->sqlerrcode;
-	if (call.stage != STAGE_BINDING)
-		durable_error_explain(call.error, "activity");
-	run->payload = durable_json_failure(call.error, run->name, run->attempt);
-	if (call.stage == STAGE_BINDING && !call.timed_out)
+	if (call->read_only && call->error->sqlerrcode == ERRCODE_READ_ONLY_SQL_TRANSACTION && call->error->hint == NULL)
+		call->error->hint = pstrdup("The query of durable.wait_until() may be run any number of times, so it cannot write. Write in an activity after the wait.");
+	run->sqlerrcode = call->error->sqlerrcode;
+	if (call->stage != STAGE_BINDING)
+		durable_error_explain(call->error, "activity");
+	run->payload = durable_json_failure(call->error, run->name, run->attempt);
+	if (call->stage == STAGE_BINDING && !call->timed_out)
 	{
-		run->problem = durable_handler_problem("activity", run->name, call.error);
+		run->problem = durable_handler_problem("activity", run->name, call->error);
 		return ACTIVITY_UNBOUND;
 	}
 	return ACTIVITY_FAILED;

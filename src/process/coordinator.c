@@ -13,12 +13,13 @@
  * deletes instances, fold.c adds up counts, and watching.c requests a run of the
  * queries whose tables have changed.
  *
- * A round: look at the tables if there is a reason to (a request, or the slow
- * recheck), start activities that wait in queues, start and dismiss workers, delete a few old instances, sleep until the
- * next of these or until work is due.  A process with a request puts it into shared
- * memory and sets our latch; before we sleep we look once more, under the spinlock in
- * which the time of our waking is written down.  While we are awake no time is written
- * down, so that a session that commits a row that will become due asks for a look.
+ * In each round it reads the tables if there is a reason to (a request, or the slow
+ * recheck), starts activities that wait in queues, starts and dismisses workers, deletes
+ * a few old instances, and sleeps until the next of these or until work is due.  A process
+ * with a request puts it into shared memory and sets the coordinator's latch.  Before the
+ * coordinator sleeps, it checks for requests once more, under the spinlock under which it
+ * records the time of its waking.  While it is awake no time is recorded, so a session that
+ * commits a row that will become due requests a look.
  */
 #include "durable.h"
 #include "process.h"
@@ -65,16 +66,27 @@
  */
 #define ADMIT_SHARE			3
 
+/* When the coordinator has to wake, and whether its process could make room until then. */
+typedef struct Round
+{
+	long		ms;
+	bool		is_quiet;
+	TimestampTz next_due;
+}			Round;
+
 static CoordinatorStart start;
 static MemoryContext round_context;
 static bool allowed = false;	/* not paused, not held */
 static HeldReason reported_held = HELD_NOT;
+static TimestampTz delete_at = 0;	/* the next step of the retention */
 
 static void start_up(void);
 static void detach(int code, Datum arg);
 static bool reason_to_look(DurableDatabase *db, TimestampTz looked_at, TimestampTz not_before);
 static void look(DurableDatabase *db, TimestampTz *queues_due);
 static long admit(DurableDatabase *db, TimestampTz *queues_due, long ms);
+static void maintain(Round * round, TimestampTz judged_at, TimestampTz queues_due, long admission_ms);
+static void wake_in(Round * round, long ms);
 static int64 processor_time(void);
 static void leave_without_extension(DurableDatabase *db);
 static void report_held(HeldReason held);
@@ -90,7 +102,6 @@ durable_coordinator_main(Datum arg)
 	DurableDatabase *db;
 	TimestampTz looked_at = 0;
 	TimestampTz look_not_before = 0;
-	TimestampTz delete_at = 0;
 	TimestampTz queues_due = DT_NOEND;
 	ErrorContextCallback callback = {.callback = describe_error};
 
@@ -102,14 +113,11 @@ durable_coordinator_main(Datum arg)
 
 	for (;;)
 	{
+		Round		round = {.next_due = DT_NOEND};
 		bool		running;
-		bool		is_quiet;
 		bool		asked;
-		TimestampTz next_due = DT_NOEND;
 		TimestampTz judged_at;
 		TimestampTz next_look;
-		long		ms;
-		long		blame_ms;
 		long		admission_ms;
 
 		ResetLatch(MyLatch);
@@ -141,40 +149,24 @@ durable_coordinator_main(Datum arg)
 		admission_ms = admit(db, &queues_due, durable_recheck_interval);
 		running = allowed && durable_enabled && !durable_database_paused();
 		judged_at = durable_clock_now();
-		ms = durable_supply_workers(running);
-		is_quiet = ms >= Min(QUIET_FOR, durable_recheck_interval) && !durable_owners_are_busy();
-		if (ms < durable_recheck_interval)
-			next_due = durable_clock_now() + ms * INT64CONST(1000);
-		ms = Min(ms, durable_recheck_interval);
+		round.ms = durable_supply_workers(running);
+		round.is_quiet = round.ms >= Min(QUIET_FOR, durable_recheck_interval) && !durable_owners_are_busy();
+		if (round.ms < durable_recheck_interval)
+			round.next_due = durable_clock_now() + round.ms * INT64CONST(1000);
+		wake_in(&round, durable_recheck_interval);
 		if (running)
-		{
-			/* A step rests for less than a minute.  A longer time means that the clock was set back. */
-			if (GetCurrentTimestamp() >= delete_at ||
-				delete_at - GetCurrentTimestamp() > 2 * USECS_PER_MINUTE)
-				delete_at = GetCurrentTimestamp() + durable_retention_step() * INT64CONST(1000);
-			ms = Min(ms, Max(delete_at - GetCurrentTimestamp(), 0) / 1000 + 1);
-			ms = Min(ms, durable_clock_ms_until(durable_owners_next_due(judged_at), ms));
-			is_quiet &= delete_at - GetCurrentTimestamp() > QUIET_FOR * INT64CONST(1000);
-			next_due = Min(next_due, Min(durable_owners_next_due(judged_at), queues_due));
-			ms = Min(ms, admission_ms);
-			is_quiet &= admission_ms >= Min(QUIET_FOR, durable_recheck_interval);
-			blame_ms = durable_blame_step();
-			ms = Min(ms, blame_ms);
-			is_quiet &= blame_ms >= durable_recheck_interval;
-			ms = Min(ms, durable_fold_step());
-			ms = Min(ms, wake_watching());
-		}
+			maintain(&round, judged_at, queues_due, admission_ms);
 		report_statistics();
 
 		/* Other events may end the sleep earlier, but only a look finds rows committed meanwhile. */
 		next_look = looked_at + durable_recheck_interval * INT64CONST(1000) + durable_clock_offset();
-		ms = Min(ms, durable_clock_ms_until(next_look, ms));
+		wake_in(&round, durable_clock_ms_until(next_look, round.ms));
 		if (asked)
-			make_room(db, is_quiet, next_due);
-		if (go_to_sleep(db, next_look, is_quiet))
-			durable_clock_wait(ms);
+			make_room(db, round.is_quiet, round.next_due);
+		if (go_to_sleep(db, next_look, round.is_quiet))
+			durable_clock_wait(round.ms);
 		else
-			durable_clock_wait(durable_clock_ms_until(look_not_before + durable_clock_offset(), ms));
+			durable_clock_wait(durable_clock_ms_until(look_not_before + durable_clock_offset(), round.ms));
 	}
 }
 
@@ -321,6 +313,38 @@ admit(DurableDatabase *db, TimestampTz *queues_due, long ms)
 	admitted_at = GetCurrentTimestamp();
 	not_before = admitted_at + ADMIT_SHARE * (processor_time() - used);
 	return durable_clock_ms_until(Max(*queues_due, not_before + durable_clock_offset()), ms);
+}
+
+/* Performs the steps of retention, blame, counts and watched tables, as far as they are due. */
+static void
+maintain(Round * round, TimestampTz judged_at, TimestampTz queues_due, long admission_ms)
+{
+	TimestampTz owners_due;
+	long		blame_ms;
+
+	/* A step rests for less than a minute.  A longer time means that the clock was set back. */
+	if (GetCurrentTimestamp() >= delete_at ||
+		delete_at - GetCurrentTimestamp() > 2 * USECS_PER_MINUTE)
+		delete_at = GetCurrentTimestamp() + durable_retention_step() * INT64CONST(1000);
+	wake_in(round, Max(delete_at - GetCurrentTimestamp(), 0) / 1000 + 1);
+	owners_due = durable_owners_next_due(judged_at);
+	wake_in(round, durable_clock_ms_until(owners_due, round->ms));
+	round->is_quiet &= delete_at - GetCurrentTimestamp() > QUIET_FOR * INT64CONST(1000);
+	round->next_due = Min(round->next_due, Min(owners_due, queues_due));
+	wake_in(round, admission_ms);
+	round->is_quiet &= admission_ms >= Min(QUIET_FOR, durable_recheck_interval);
+	blame_ms = durable_blame_step();
+	wake_in(round, blame_ms);
+	round->is_quiet &= blame_ms >= durable_recheck_interval;
+	wake_in(round, durable_fold_step());
+	wake_in(round, wake_watching());
+}
+
+/* A function, because Min() evaluates its arguments twice and steps must not run twice. */
+static void
+wake_in(Round * round, long ms)
+{
+	round->ms = Min(round->ms, ms);
 }
 
 /* In microseconds. */

@@ -68,11 +68,13 @@ static UnitScan scan;			/* its positions are those of the present batch */
 static int64 units = 0;
 static bool leaving = false;
 static bool task_refused = false;
+static TimestampTz everything_at = 0;	/* last time that the positions were reset */
 static int	fruitless = 0;			/* rounds in a row that found nothing and did not sleep */
 
 static void terminate(SIGNAL_ARGS);
 static void start_up(void);
 static void check_identity(void);
+static void look_everywhere(TimestampTz now);
 static void take_hints(void);
 static UnitResult run_batch(void);
 static bool may_stay(void);
@@ -88,7 +90,6 @@ void
 durable_worker_main(Datum arg)
 {
 	ErrorContextCallback callback = {.callback = describe_error};
-	TimestampTz everything_at = 0;
 	TimestampTz idle_since;
 
 	start_up();
@@ -118,21 +119,7 @@ durable_worker_main(Datum arg)
 		MemoryContextReset(unit_context);
 		MemoryContextSwitchTo(unit_context);
 
-		/*
-		 * Dead rows that an old snapshot keeps make this look expensive: it may
-		 * take a twentieth of the time.
-		 */
-		if ((durable_clock_passed(everything_at, now,
-								  Max(durable_recheck_interval, 20 * scan.walked_us / 1000)) ||
-			 (scan.look_again != 0 && scan.look_again <= durable_clock_now())) &&
-			!durable_sweep_is_walking())
-		{
-			scan.walked_us = 0;
-			scan.look_again = 0;
-			durable_sweep_everywhere();
-			scan.timer_due = scan.task_due = DT_NOBEGIN;
-			everything_at = now;
-		}
+		look_everywhere(now);
 		take_hints();
 		if (!may_stay())
 			break;
@@ -217,6 +204,27 @@ terminate(SIGNAL_ARGS)
 {
 	durable_slot_note_terminated();
 	die(DURABLE_PASS_SIGNAL);
+}
+
+/*
+ * Resets the positions from time to time, and when an instance was skipped until now.  Dead
+ * rows that an old snapshot keeps make the scans expensive, so they may take a twentieth of the
+ * time.
+ */
+static void
+look_everywhere(TimestampTz now)
+{
+	if ((durable_clock_passed(everything_at, now,
+							  Max(durable_recheck_interval, 20 * scan.walked_us / 1000)) ||
+		 (scan.look_again != 0 && scan.look_again <= durable_clock_now())) &&
+		!durable_sweep_is_walking())
+	{
+		scan.walked_us = 0;
+		scan.look_again = 0;
+		durable_sweep_everywhere();
+		scan.timer_due = scan.task_due = DT_NOBEGIN;
+		everything_at = now;
+	}
 }
 
 static void

@@ -59,6 +59,7 @@ static void hold_task(Oid owner, const TaskRow *task, TimestampTz now);
 static void start_again(Batch * batch, const TaskRow *task);
 static void give_up(Batch * batch, const TaskRow *task);
 static void run_task(Batch * batch, TaskRow *task, UnitScan *scan);
+static void apply_outcome(Batch * batch, const TaskRow *task, ActivityOutcome outcome, ActivityRun *run);
 static void wait_on(Batch * batch, const TaskRow *task, const ActivityRun *run);
 static bool suspend_instance(Batch * batch, const TaskRow *task, const char *problem);
 static TimestampTz later(const TaskRow *task, TimestampTz now);
@@ -233,7 +234,6 @@ run_task(Batch * batch, TaskRow *task, UnitScan *scan)
 	CancelReason reason;
 	char	   *repeats;
 	bool		wanted;
-	int64		delay;
 
 	scan->ran_task = task->id;
 	scan->ran_task_at = task->run_at;
@@ -271,17 +271,25 @@ run_task(Batch * batch, TaskRow *task, UnitScan *scan)
 
 	if (outcome != ACTIVITY_NOT_YET)
 		durable_watch_forget();
+	apply_outcome(batch, task, outcome, &run);
+}
+
+/* Ends the task with an answer to its instance, or leaves it for a later attempt. */
+static void
+apply_outcome(Batch * batch, const TaskRow *task, ActivityOutcome outcome, ActivityRun *run)
+{
+	int64		delay;
 
 	switch (outcome)
 	{
 		case ACTIVITY_COMPLETED:
 			end_task(task);
 			durable_batch_send(batch, task->key, MESSAGE_COMPLETED, task->execution,
-							   task->task, task->attempt, NULL, run.payload);
+							   task->task, task->attempt, NULL, run->payload);
 			break;
 
 		case ACTIVITY_NOT_YET:
-			wait_on(batch, task, &run);
+			wait_on(batch, task, run);
 			break;
 
 		case ACTIVITY_STOPPED:
@@ -290,14 +298,14 @@ run_task(Batch * batch, TaskRow *task, UnitScan *scan)
 
 		case ACTIVITY_TRY_LATER:
 			durable_task_postpone(batch->owner, task, later(task, batch->clock), task->attempt,
-						  run.payload);
+								  run->payload);
 			break;
 
 		case ACTIVITY_UNBOUND:
-			if (suspend_instance(batch, task, run.problem))
+			if (suspend_instance(batch, task, run->problem))
 			{
 				durable_task_postpone(batch->owner, task, later(task, batch->clock), task->attempt,
-									  run.payload);
+									  run->payload);
 				break;
 			}
 			pg_fallthrough;
@@ -305,14 +313,14 @@ run_task(Batch * batch, TaskRow *task, UnitScan *scan)
 		case ACTIVITY_FAILED:
 			/* The delay counts from the end of the attempt. */
 			if (durable_retry_after(task->retry, task->attempt, task->scheduled_at,
-									durable_clock_now(), run.sqlerrcode, &delay))
+									durable_clock_now(), run->sqlerrcode, &delay))
 			{
-				try_again(batch->owner, task, durable_clock_now() + delay, task->attempt + 1, run.payload);
+				try_again(batch->owner, task, durable_clock_now() + delay, task->attempt + 1, run->payload);
 				break;
 			}
 			end_task(task);
 			durable_batch_send(batch, task->key, MESSAGE_FAILED, task->execution,
-							   task->task, task->attempt, NULL, run.payload);
+							   task->task, task->attempt, NULL, run->payload);
 			break;
 	}
 }

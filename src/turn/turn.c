@@ -50,6 +50,8 @@ static void watch_rollback(SubXactEvent event, SubTransactionId subid,
 						   SubTransactionId parent, void *arg);
 static bool went_straight(void *arg);
 static void show_time(const Turn *turn);
+static void begin(Turn *turn);
+static void conclude(Turn *turn, UserCall *call);
 static Jsonb *turn_body(void *arg);
 static void condemn_at_exit(int code, Datum arg);
 static void take_back(Turn *turn, int nevents, int dispatched);
@@ -133,32 +135,13 @@ durable_turn_run(Turn *turn)
 	int			nevents = replay->nevents;
 	int			dispatched = instance->dispatched;
 	UserCall	call = {0};
-	char	   *leftover = NULL;
 
 	Assert(current_turn == NULL);
 
 	if (!condemns_at_exit)
 		before_shmem_exit(condemn_at_exit, (Datum) 0);
 	condemns_at_exit = true;
-	if (instance->run == NULL)
-		instance->run = AllocSetContextCreate(instance->context, "durable turn",
-											  ALLOCSET_DEFAULT_SIZES);
-	else
-		MemoryContextReset(instance->run);
-	durable_replay_rewind(replay, instance->run);
-	turn->stopped = false;
-	turn->result = (TurnResult) {.outcome = TURN_WAITS, .custom_status = instance->custom_status};
-	turn->raised = NULL;
-	turn->innermost = InvalidSubTransactionId;
-	turn->spoiled = false;
-	turn->discarded = false;
-	turn->known_calls = replay->ncalls;
-	turn->new_calls = 0;
-	instance->turns++;
-	instance->wait_line = 0;
-	instance->runs_at = 0;
-	turn->awaited = NULL;
-	turn->nawaited = 0;
+	begin(turn);
 
 	call.body = turn_body;
 	call.arg = turn;
@@ -183,39 +166,8 @@ durable_turn_run(Turn *turn)
 
 	instance->compute_us += call.elapsed_us;
 	turn->changed_settings |= call.changed_settings;
+	conclude(turn, &call);
 
-	if (turn->stopped)
-	{
-		/* The flag decides, even if the function has caught the error. */
-		if (result->outcome == TURN_WAITS)
-			leftover = durable_replay_leftover(replay, "waits");
-		else if (result->outcome == TURN_CONTINUED_AS_NEW)
-			leftover = durable_replay_leftover(replay, "continues as new");
-		if (call.error != NULL && call.error->context != NULL)
-			instance->wait_line = line_of_context(call.error->context);
-	}
-	else if (call.returned)
-	{
-		result->outcome = TURN_COMPLETED;
-		result->payload = call.result;
-		leftover = durable_replay_leftover(replay, "returns");
-	}
-	else
-	{
-		if (call.error->context != NULL)
-			instance->wait_line = line_of_context(call.error->context);
-		interpret_error(turn, &call);
-		if (result->outcome == TURN_FAILED)
-			leftover = durable_replay_leftover(replay,
-											   psprintf("fails with \"%s\"",
-														durable_clip(call.error->message)));
-	}
-
-	if (leftover != NULL)
-	{
-		result->outcome = TURN_MISMATCH;
-		result->mismatch = leftover;
-	}
 	/*
 	 * The limit does not apply if activities have run, because their time is not the
 	 * orchestration's.  A function that has changed since its look-up may have run with
@@ -357,6 +309,76 @@ durable_turn_reenter(Turn *turn, bool completed)
 	current_turn = turn;
 	guarded = true;
 	show_time(turn);
+}
+
+/* Resets the turn, and the replay to the beginning of the history. */
+static void
+begin(Turn *turn)
+{
+	Instance   *instance = turn->instance;
+
+	if (instance->run == NULL)
+		instance->run = AllocSetContextCreate(instance->context, "durable turn",
+											  ALLOCSET_DEFAULT_SIZES);
+	else
+		MemoryContextReset(instance->run);
+	durable_replay_rewind(&instance->replay, instance->run);
+	turn->stopped = false;
+	turn->result = (TurnResult) {.outcome = TURN_WAITS, .custom_status = instance->custom_status};
+	turn->raised = NULL;
+	turn->innermost = InvalidSubTransactionId;
+	turn->spoiled = false;
+	turn->discarded = false;
+	turn->known_calls = instance->replay.ncalls;
+	turn->new_calls = 0;
+	instance->turns++;
+	instance->wait_line = 0;
+	instance->runs_at = 0;
+	turn->awaited = NULL;
+	turn->nawaited = 0;
+}
+
+/* Derives the result of the turn from that of the call: it waits, ends, or does not match the history. */
+static void
+conclude(Turn *turn, UserCall *call)
+{
+	Instance   *instance = turn->instance;
+	Replay	   *replay = &instance->replay;
+	TurnResult *result = &turn->result;
+	char	   *leftover = NULL;
+
+	if (turn->stopped)
+	{
+		/* The flag decides, even if the function has caught the error. */
+		if (result->outcome == TURN_WAITS)
+			leftover = durable_replay_leftover(replay, "waits");
+		else if (result->outcome == TURN_CONTINUED_AS_NEW)
+			leftover = durable_replay_leftover(replay, "continues as new");
+		if (call->error != NULL && call->error->context != NULL)
+			instance->wait_line = line_of_context(call->error->context);
+	}
+	else if (call->returned)
+	{
+		result->outcome = TURN_COMPLETED;
+		result->payload = call->result;
+		leftover = durable_replay_leftover(replay, "returns");
+	}
+	else
+	{
+		if (call->error->context != NULL)
+			instance->wait_line = line_of_context(call->error->context);
+		interpret_error(turn, call);
+		if (result->outcome == TURN_FAILED)
+			leftover = durable_replay_leftover(replay,
+											   psprintf("fails with \"%s\"",
+														durable_clip(call->error->message)));
+	}
+
+	if (leftover != NULL)
+	{
+		result->outcome = TURN_MISMATCH;
+		result->mismatch = leftover;
+	}
 }
 
 static Jsonb *
