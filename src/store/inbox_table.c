@@ -10,7 +10,7 @@
  *
  * Owns:	durable.inbox; finished.c deletes its rows together with their instances
  * Called by: batch_claim.c, batch_store.c, batch_statements.c, entity_batch.c, lease.c, client.c,
- *			start_api.c, entity_api.c
+ *			start_api.c, entity_api.c, wait_api.c
  * Locks:	none on rows that it reads; row locks on those that it deletes
  * Memory:	rows in CurrentMemoryContext
  *
