@@ -1,9 +1,9 @@
 /*
- * crash.c - /crash, for the demonstration that make play is: GET says whether it is there, POST runs the command of the
- * option --crash-command, which kills the database server and starts it again.
+ * crash.c - /crash, for the demonstration of make play: GET reports whether the route exists, POST runs the command of
+ * the option --crash-command, which kills the database server and starts it again.
  *
- * Without the option there is no such route.  With it only loopback addresses can be listened on, and pages of other sites
- * may not call it, whatever --cors says.  One command runs at a time.
+ * Without the option the route does not exist.  With it the gateway listens only on loopback addresses, and pages of other
+ * sites may not call the route, regardless of --cors.  One command runs at a time.
  *
  * Owns: the child process.
  * Called by: request.c.

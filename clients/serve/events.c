@@ -1,19 +1,21 @@
 /*
  * events.c - GET /events: server-sent events of the mounted functions, to any number of clients.
  *
- * A notification on the channel of a mount says that there is something new.  The mount's
- * function is then asked, once for all clients, for its events after an id; the notification
- * itself is not believed, since every role can send one.
+ * A notification on the channel of a mount announces new events.  The gateway then calls the
+ * mount's function, once for all clients, for the events after an id.  The contents of the
+ * notification are not used, because every role can send one.
  *
- * Ids are drawn before their transactions commit, so event 7 may appear after event 8.  Events
- * are asked for from a mark on below which nothing can appear any more, and those that have
- * been seen are left out.  An answer begins with the xmin and xmax of its snapshot and the
- * greatest id M.  Whoever has drawn an id up to M and is not visible was running then, with an
- * xid below that xmax; when a later answer has xmin >= that xmax, M is the new mark.
+ * Ids are assigned before their transactions commit, so event 7 may appear after event 8.
+ * Events are requested from a mark on below which no event can appear any more, and events
+ * that have been seen are left out.  An answer begins with the xmin and xmax of its snapshot
+ * and the greatest id M.  A transaction that has an id up to M and is not visible was running
+ * then, with an xid below that xmax.  When a later answer has xmin >= that xmax, M is the new
+ * mark.
  *
- * The "id:" that a client gets is one to continue from: up to it nothing is missing.  After a
- * reconnection it may get events again that came in another order than their ids; the id
- * inside the data tells.  A client that does not read is dropped, and continues by its id.
+ * A client can continue from each "id:" that it gets, because no event up to it is missing.
+ * After a reconnection it may get events again whose order differs from that of their ids; it
+ * recognizes them by the id inside the data.  A client that does not read is disconnected, and
+ * continues by its id.
  *
  * A client that continues from an id gets new events also while its own answer is on its way.
  * That answer may come from an older snapshot, and events are sent only once to all clients.
@@ -191,7 +193,7 @@ was_seen(const Mount *m, int64_t id)
 	return false;
 }
 
-/* The greatest id up to which nothing is missing, as far as is known. */
+/* The greatest id up to which no event is known to be missing. */
 static int64_t
 safe_id(const Mount *m, int64_t id)
 {
@@ -308,7 +310,7 @@ answered(const Answer *answer, void *arg)
 		event_add(settle, &soon);
 }
 
-/* Moves the marks on when nothing happens. */
+/* Advances the marks when there are no notifications. */
 static void
 settle_down(evutil_socket_t fd, short events, void *arg)
 {
@@ -345,7 +347,7 @@ events_serve(struct evhttp_request *req, Token *token)
 		begin(req, mount);
 		return;
 	}
-	/* Events are fetched once for all clients; whether this one may have them is asked with its token. */
+	/* Events are fetched once for all clients, so the database is asked whether the role of this token may see them. */
 	admission = must_alloc(sizeof(Admission));
 	admission->req = req;
 	admission->mount = mount;
@@ -465,7 +467,7 @@ ask_for_client(Client *client)
 	ask_mount(client->mount, client->after, client_answered, client);
 }
 
-/* What was there before the client came. */
+/* Sends the events that existed before the client connected. */
 static void
 client_answered(const Answer *answer, void *arg)
 {

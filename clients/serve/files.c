@@ -6,7 +6,7 @@
  *
  * Owns: the list of files.
  * Called by: request.c.
- * Memory: what is read from --www lives as long as its reply.
+ * Memory: a file that is read from --www lives as long as its reply.
  */
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,14 +1,15 @@
 /*
- * guard.c - looks at the bytes of each connection before evhttp reads them.
+ * guard.c - checks the bytes of each connection before evhttp reads them.
  *
- * evhttp takes a bare LF for the end of a line, joins lines that are folded, and takes the
- * first of several lengths.  A proxy in front of us may read such a request in another way than we do,
- * which allows request smuggling.  So requests that can be read in two ways are refused
- * here: bare LF or CR, zero bytes, folded lines, more than one Content-Length, any
- * Transfer-Encoding (no client of ours needs one in a request).
+ * evhttp accepts a bare LF as the end of a line, joins folded lines, and uses the first of
+ * several lengths.  A proxy in front of the gateway may read such a request in another way,
+ * which allows request smuggling.  So this file refuses ambiguous requests: those with a bare
+ * LF or CR, zero bytes, folded lines, more than one Content-Length, or any Transfer-Encoding
+ * (no client of the gateway needs one in a request).
  *
- * It also keeps the time: 10 s for a request line and headers, 30 s for a body, whatever
- * trickles in meanwhile; and counts the connections, all and those of one address.
+ * It also limits the time to 10 s for a request line and headers and 30 s for a body, even if
+ * bytes arrive slowly meanwhile, and limits the numbers of connections, in total and of one
+ * address.
  *
  * Owns: the list of connections, with a reference to each bufferevent.
  * Called by: libevent.

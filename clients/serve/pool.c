@@ -2,15 +2,15 @@
  * pool.c - connections to PostgreSQL, which execute the jobs of the queue (pool_jobs.c).
  *
  * Each connection of the pool executes one job at a time, in one pipeline: the role, unless
- * the statement sets it itself (pool_http.c), and one statement.  What is between two
- * synchronizations of a pipeline is one transaction, which an error rolls back.  The role is
- * a parameter, and is set for the transaction, so nothing of it is left when the next
- * job comes.  All statements are fixed; what a client sends is only ever a parameter.
+ * the statement sets it itself (pool_http.c), and one statement.  The statements between two
+ * synchronizations of a pipeline are one transaction, which an error rolls back.  The role is
+ * a parameter, and is set for the transaction only, so the next job does not run with it.
+ * All statements are fixed, and data of clients is passed only as parameters.
  *
  * One more connection listens, to the channels of the mounted functions.
  *
- * A job that only reads and whose connection is lost is sent once more; for any
- * other the client is told that its outcome is not known.
+ * If a connection is lost, a job that only reads is sent once more.  For any other job the
+ * client is told that the outcome is not known.
  *
  * Owns: the connections.
  * Called by: pool_http.c, metrics.c, and the gRPC listener.

@@ -207,7 +207,7 @@ headers_json(struct evhttp_request *req)
 	return json;
 }
 
-/* What is not ASCII has no place in these headers. */
+/* These headers must be ASCII. */
 static void
 json_text(struct evbuffer *out, const char *text)
 {

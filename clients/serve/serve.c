@@ -5,8 +5,8 @@
  * to a connection of the pool (pool.c), and the answer of durable.http is sent.  The gateway
  * knows no routes but its own: /events, /metrics, /healthz, /ready and the files of web/.
  *
- * It does not serve with the rights of a superuser (pool.c looks), nor as root, nor
- * on an address that others reach without a key or tokens.
+ * It does not serve with the privileges of a superuser (pool.c checks that), nor as root, nor
+ * on an address that other machines can reach without a key or tokens.
  *
  * Owns: the options, the event base.
  * Called by: main.c.

@@ -1,9 +1,9 @@
 /*
  * token.c - verifies the signatures of JSON Web Tokens.
  *
- * The algorithm is the one of the key that we were started with, whatever the token says of
- * itself: HS256 with a secret, RS256 with a public key.  The JSON in a token is not read here;
- * durable.http_token_role reads it, in the database, once the signature has been found right.
+ * The key of the command line determines the algorithm, and not the token: HS256 with a
+ * secret, RS256 with a public key.  The JSON in a token is not read here.  In the database,
+ * durable.http_token_role reads it after the signature has been verified.
  *
  * Owns: the key.
  * Called by: serve.c, request.c.

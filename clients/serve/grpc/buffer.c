@@ -1,7 +1,7 @@
 /*
  * buffer.c - bytes that grow up to a limit.
  *
- * A caller adds without looking, and looks once at the end whether the buffer is full.
+ * A caller adds data without checks, and checks once at the end whether the buffer is full.
  *
  * Owns: nothing.
  * Called by: all of the gRPC listener.

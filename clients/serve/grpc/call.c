@@ -1,8 +1,8 @@
 /*
  * call.c - a call of gRPC: its headers, the frames of its messages, its status.
  *
- * A request is one message.  Everything about it that can be refused without its body is refused
- * when its headers have arrived, so that a client without a token cannot send a body.
+ * A request is one message.  All checks that do not need its body are made when its headers
+ * have arrived, so that a client without a token cannot send a body.
  * The answer is any number of messages, and a status with a message for users.
  *
  * States of the answer: nothing; headers; messages; finished.  A call that is finished

@@ -1,9 +1,9 @@
 /*
  * collector.c - requests that go into one statement together.
  *
- * While a statement is executed, the requests that arrive are collected, and the next statement takes all of
- * them: one transaction for many.  If a statement fails, its requests can be put back so that each is sent by
- * itself, and one that fails spoils no other one.
+ * While a statement is executed, the requests that arrive are collected.  The next statement takes all of them in
+ * one transaction.  If a statement fails, its requests can be put back so that each is sent by itself, and a
+ * request that fails does not affect the others.
  *
  * Owns: the order of the requests.
  * Called by: starts.c, work_answers.c.

@@ -1,14 +1,15 @@
 /*
  * h2.c - a connection of a gRPC client: HTTP/2 by nghttp2, over a bufferevent.
  *
- * nghttp2 is given what comes in, and asked for what is to be sent when the event loop has
- * nothing else to do for the connection, and only as much as the socket takes: what a slow
- * reader has not read stays with the calls.  A connection is freed by an event of its own,
- * never within a callback.
+ * nghttp2 gets the bytes that are received.  It is asked for bytes to send when the event loop
+ * has nothing else to do for the connection, and only for as many as the socket accepts, so
+ * data that a slow client has not read stays with the calls.  A connection is freed by an
+ * event of its own, never within a callback.
  *
- * Connections are closed for clients that do not begin with HTTP/2 within ten seconds, do not answer a
- * PING within twenty, do not read what they were sent for a minute; floods of frames that
- * cost more to answer than to send (the limits are nghttp2's, set in new_session).
+ * A connection is closed if the client does not begin with HTTP/2 within ten seconds, does not
+ * answer a PING within twenty seconds, or does not read for a minute.  It is also closed after
+ * floods of frames that cost more to answer than to send (new_session sets these limits of
+ * nghttp2).
  *
  * Owns: the list of connections.
  * Called by: listen.c, call.c, libevent.

@@ -1,9 +1,9 @@
 /*
- * hub.c - task hubs: the role and the queue of each, and the tokens by which clients are known.
+ * hub.c - task hubs: the role and the queue of each, and the tokens that authenticate clients.
  *
- * A hub is a role of the database and a queue.  Without a file there is one hub, whatever name
- * clients give: its role is that of requests without a token.  JSON Web Tokens are for HTTP; the
- * tokens of hubs are any text, of which the file has the SHA-256.
+ * A hub is a role of the database and a queue.  Without a file there is one hub, regardless of
+ * the name that clients give.  Its role is that of requests without a token.  JSON Web Tokens
+ * are for HTTP.  The tokens of hubs are any text, and the file has their SHA-256 hashes.
  *
  * Lines of the file:
  *

@@ -1,10 +1,10 @@
 /*
- * proto.c - a message of Protocol Buffers becomes JSON.
+ * proto.c - converts a message of Protocol Buffers to JSON.
  *
- * The message is read once for what is wrong with it and for the place of each field, and once
- * more for each field that is repeated.  What a client sends is as long as it likes, so there
- * is no tree of it in memory: the JSON is written directly.  Fields without a name in the
- * table are skipped, and of a field that comes twice the last one counts.
+ * The message is read once to validate it and to find the place of each field, and once more
+ * for each repeated field.  A client can send a long message, so no tree of it is built in
+ * memory, and the JSON is written directly.  Fields without a name in the table are skipped.
+ * If a field that is not repeated comes twice, the last one counts.
  *
  * Owns: nothing.
  * Called by: the handlers of RPCs.

@@ -1,9 +1,8 @@
 /*
- * proto_out.c - JSON becomes a message of Protocol Buffers.
+ * proto_out.c - converts JSON to a message of Protocol Buffers.
  *
- * The JSON is what the database has written, so it is well formed; it is read with the same
- * care as if it were not.  Members that the table of the message does not have are skipped,
- * and so are those that are null.
+ * The database has written the JSON, so it is well formed, but it is checked all the same.
+ * Members that the table of the message does not have, and members that are null, are skipped.
  *
  * Owns: nothing.
  * Called by: rpc.c, work_send.c.

@@ -2,8 +2,8 @@
  * rpc.c - the table of RPCs, and those that are one statement.
  *
  * Most RPCs are a call of durable.grpc(rpc, queue, request), which returns the messages of the
- * answer.  The gateway knows no more of them than the tables of their messages: what they mean
- * is in extension/durable/71_grpc.sql, and what their caller may do is the role's.
+ * answer.  The gateway has only the tables of their messages.  extension/durable/71_grpc.sql
+ * defines their meaning, and the privileges are those of the role.
  *
  * Owns: the table, with what is counted.
  * Called by: call.c.
@@ -105,7 +105,7 @@ one_statement(Call *call, const Buffer *json)
 	pool_run(&rpc_statement, values, &access, answered, call);
 }
 
-/* For a worker: the past events of the turn that it has, which the token of the turn tells. */
+/* For a worker: the past events of its turn, which is identified by the token of the turn. */
 static void
 history(Call *call, const Buffer *json)
 {

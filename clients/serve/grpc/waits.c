@@ -1,10 +1,10 @@
 /*
  * waits.c - clients that wait for the start or the end of an instance.
  *
- * They cost memory and no connection.  Each of them is due to be looked at from time to time: soon after
- * it has come, then less and less often, and again soon when a worker has answered
- * something for its instance or a client has controlled it (waits_hint).  Soon means after 2 ms while few of
- * them wait; with more of them such looks would take much of the server's time.  One statement asks for all that are due at a hub.
+ * They take memory, but no connection.  The gateway polls for each of them: soon after it has come, then at
+ * growing intervals, and soon again after a worker has answered for its instance or a client has controlled the
+ * instance (waits_hint).  "Soon" is 2 ms while few clients wait, and longer otherwise, because polling would take
+ * much of the server's time.  One statement asks for all waits of a hub that are due.
  *
  * Owns: the waiting calls of each hub, by the ids of their instances.
  * Called by: call.c, rpc.c, work_answers.c.

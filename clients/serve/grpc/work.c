@@ -3,8 +3,8 @@
  *
  * Turns of external orchestrations, external activities and operations of external entities wait in the
  * queue of the hub (docs/external.md).  For each kind of work a hub with workers has a session that fetches, and one
- * that waits until there is some.  A fetch asks for as much as the streams may still be given;
- * when it gets less, the waiting begins again.
+ * that waits until there is some.  A fetch asks for as much work as the streams have room for.
+ * If it gets less, the waiting begins again.
  *
  * Owns: the streams of each hub.
  * Called by: call.c, listen.c, work_answers.c.

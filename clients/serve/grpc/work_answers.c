@@ -1,8 +1,8 @@
 /*
- * work_answers.c - what workers answer: completions of turns, activities and operations, and abandoned work.
+ * work_answers.c - answers of workers: completions of turns, activities and operations, and abandoned work.
  *
  * Answers are collected (collector.c), and those of one statement are one transaction.  If it fails, each of them is sent
- * by itself, so that an answer that cannot be applied spoils no other one.  An answer that is refused then becomes a
+ * by itself, so that an answer that cannot be applied does not affect the others.  An answer that is refused then becomes a
  * failure of its orchestration or activity, with the database's message.
  *
  * An answer that comes twice, or too late, is answered with OK and changes nothing, because SDKs repeat
@@ -112,7 +112,7 @@ work_complete_turn(Call *call, const Buffer *json)
 		return;
 	if (json_member_true(message, "requires_history"))
 	{
-		/* It was given all there is, so there is nothing to do but to try again. */
+		/* The worker has got the whole history already, so the turn can only be tried again. */
 		free(token);
 		give_back_work(call, WORK_TURN, message);
 		return;

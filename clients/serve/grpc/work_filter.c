@@ -1,7 +1,8 @@
 /*
- * work_filter.c - which work a worker wants: names, and versions of them.
+ * work_filter.c - the filters of a worker: names of work, and versions of them.
  *
- * Without filters everything; with filters only what they list, and nothing of a kind that has no list.
+ * A worker without filters gets all work.  A worker with filters gets only the listed work, and none of a kind
+ * that has no list.
  *
  * Owns: nothing.
  * Called by: work.c.

@@ -2,9 +2,9 @@
  * work_leases.c - leases of the work that is out.
  *
  * There are no heartbeats in the protocol.  Leases of work are extended as long as its stream lives.
- * When a worker ends its stream and keeps the connection, it is finishing: its answers are waited for.
- * When the connection is lost, turns and operations are given back at once, and the leases of activities
- * run out, because their worker may connect again and deliver.
+ * A worker that ends its stream and keeps the connection is finishing, and the gateway waits for its answers.
+ * When the connection is lost, turns and operations are given back at once.  The leases of activities
+ * expire, because their worker may connect again and answer.
  *
  * Owns: nothing.
  * Called by: work.c, work_answers.c.
@@ -89,7 +89,7 @@ is_to_be_extended(const WorkItem *item, double now)
 	return !item->is_cut_off;
 }
 
-/* Turns and operations of a lost connection, and what a worker that was finishing has not finished. */
+/* Gives back turns and operations of a lost connection, and work that a finishing worker has not answered in time. */
 static bool
 is_to_be_released(const WorkItem *item, double now)
 {
