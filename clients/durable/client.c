@@ -1,9 +1,9 @@
 /*
  * client.c - connecting, statements that survive a crash of the server, errors and exit codes.
  *
- * A statement whose connection is lost may have been committed or not.  So a caller
- * says of each whether it may be repeated.  Nothing that changes something is repeated
- * unless its repetition changes nothing.
+ * If the connection is lost, a statement may have been committed or not.  So the caller
+ * specifies for each statement whether it may be repeated.  A statement that changes data is
+ * repeated only if the repetition has no effect.
  *
  * Owns: the Conn of the program.
  * Called by: the subcommands.

@@ -1,10 +1,10 @@
 /*
- * control.c - event, terminate, suspend, resume, rewind, restart, purge: what is done to instances.
+ * control.c - event, terminate, suspend, resume, rewind, restart, purge: commands for instances.
  *
  * Each is one function of the engine for one instance.  Several ids are several
- * transactions; one that is refused does not keep the others from being done.  Whether
- * a statement may be sent again after a lost connection is part of its description: the
- * second of two events would be another event.
+ * transactions, and an error for one id does not prevent the others.  The description of a
+ * command contains whether its statement may be sent again after a lost connection.  For
+ * example, a repeated event would be a second event.
  *
  * Owns, locks: none.
  * Called by: main.c.

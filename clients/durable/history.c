@@ -1,10 +1,10 @@
 /*
- * history.c - "durable history": the timeline of an instance, live if wanted.
+ * history.c - "durable history": the timeline of an instance, with --follow until it ends.
  *
- * To follow an instance it asks for the status twice a second, and for the history
- * only if the number of turns or the time of the last change is another one.  A server
- * that goes away is waited for; the last event that was drawn says where to go on.
- * continue_as_new deletes the history, and the drawing begins anew.
+ * To follow an instance, the program requests the status twice a second, and the history
+ * only if the number of turns or the time of the last change has changed.  If the connection
+ * is lost, it waits for the server and continues after the last event that was drawn.
+ * continue_as_new deletes the history, and the drawing starts again.
  *
  * Owns, locks: none.
  * Called by: main.c.

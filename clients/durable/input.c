@@ -1,5 +1,5 @@
 /*
- * input.c - JSON that is given on the command line.
+ * input.c - reads JSON from the command line.
  *
  * Owns, locks: none.
  * Called by: start.c, control.c.

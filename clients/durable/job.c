@@ -1,13 +1,13 @@
 /*
  * job.c - one command that works on one task: its process and its three pipes.
  *
- * The command is run by /bin/sh.  Nothing of a task is ever part of a command line: the
- * input is on standard input, and the rest in the environment.  The command has a process
- * group of its own, so that Ctrl-C at the terminal of the worker does not reach it, and
- * so that all of it can be stopped.
+ * The command is run by /bin/sh.  Data of a task is never part of a command line: the input
+ * is on standard input, and the other values are in the environment.  The command has a
+ * process group of its own, so that Ctrl-C at the terminal of the worker does not reach it,
+ * and so that all its processes can be stopped.
  *
- * A command that has exited may have left somebody behind who holds its pipes open.
- * What is in them a second later counts; then they are closed.
+ * A command that has exited may have left processes that hold its pipes open.  The pipes are
+ * read for one more second and then closed.
  *
  * Owns: the processes.
  * Called by: worker.c.

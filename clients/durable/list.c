@@ -1,9 +1,9 @@
 /*
  * list.c - "durable list": instances, the newest first.
  *
- * The pages are those of durable.query, which finds the next one by a cursor.  On a
- * terminal one page is shown and the cursor of the next; elsewhere all pages, because
- * a script that gets the first page only would miss the rest without a word.
+ * The pages are those of durable.query, which finds the next one by a cursor.  On a terminal
+ * the program shows one page and the cursor of the next.  Otherwise it prints all pages,
+ * because a script would not notice that it gets only the first one.
  *
  * Owns, locks: none.
  * Called by: main.c.

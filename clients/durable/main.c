@@ -1,9 +1,9 @@
 /*
  * main.c - the program "durable": its command line.
  *
- * Each subcommand has a description (commands.h) in its own file, from which the
- * options are read and the help is made.  Options that all of them have may stand
- * before or after the command.  "serve" reads its own, so it is given all of them.
+ * Each subcommand has a description (commands.h) in its own file.  It is used to parse the
+ * options and to print the help.  Options of all subcommands may be given before or after the
+ * command.  "serve" parses its own options, so all of them are passed to it.
  *
  * Owns: the table of subcommands.
  * Called by: the user.

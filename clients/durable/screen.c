@@ -1,8 +1,8 @@
 /*
  * screen.c - a full screen of a terminal: plain ANSI sequences, no curses.
  *
- * The alternate screen is used, so that what stood there before is back afterwards.
- * The terminal does not send signals meanwhile: Ctrl-C is a key.
+ * The alternate screen is used, so that the previous contents are restored at the end.
+ * The terminal does not send signals meanwhile, and Ctrl-C is read as a key.
  *
  * Owns: the modes of the terminal, SIGWINCH, SIGTERM and SIGHUP while a screen is shown.
  * Called by: top.c.

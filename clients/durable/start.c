@@ -1,9 +1,9 @@
 /*
  * start.c - "durable start": starts an orchestration.
  *
- * Without --id the id is made here and not by the server, so that a start whose answer
- * was lost can be sent again: if the first one was committed, the instance is there,
- * and the second one returns its id.
+ * Without --id the program generates the id, and not the server, so that a start whose answer
+ * was lost can be sent again.  If the first start was committed, the instance exists, and the
+ * second start returns its id.
  *
  * Owns, locks: none.
  * Called by: main.c.

@@ -1,9 +1,9 @@
 /*
  * table.c - results as tables.
  *
- * Widths are those of the values.  Where a terminal is too narrow, the columns that
- * may be long share what is left; elsewhere nothing is ever cut, because the reader
- * may be a program.
+ * Widths are those of the values.  If a terminal is too narrow, the columns that may be long
+ * share the remaining width.  If the output is not a terminal, values are never cut, because
+ * a program may read them.
  *
  * Owns, locks: none.
  * Called by: the subcommands.

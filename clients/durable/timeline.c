@@ -9,9 +9,9 @@
  *  31.204  ✓ completed {"done": true}
  *
  * A call and its answer are one line if the answer is known when the line is drawn.
- * An answer that comes later, while somebody follows, is a line of its own, because a
- * line that is drawn is never drawn again.  An event that was received stands where it
- * was received, and not where the instance began to wait for it.
+ * With --follow, an answer that comes later is a line of its own, because a line is drawn
+ * only once.  An event is shown at the time at which it was received, and not at the time at
+ * which the instance began to wait for it.
  *
  * A time is that of the turn, which is one transaction: calls that were answered
  * within it show no duration.

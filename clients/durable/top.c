@@ -1,12 +1,11 @@
 /*
  * top.c - "durable top": the instances of a database, live.
  *
- * Every second the server is asked for the counts and for the newest 200 instances that
- * fit; the order within these is ours.  Two statements, both cheap with a million
- * instances.  A server that has gone away is waited for, with the last picture on the
- * screen and a line that says so.
+ * Every second the program requests the counts and the newest 200 instances that match, and
+ * sorts these.  Both statements are fast with a million instances.  If the connection is
+ * lost, the program waits for the server, and shows the last picture and a line about it.
  *
- * If the output is no terminal it prints one table and ends, as ps does.
+ * If the output is not a terminal, it prints one table and exits, as ps does.
  *
  * Owns, locks: none.
  * Called by: main.c.

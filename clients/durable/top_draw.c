@@ -1,8 +1,8 @@
 /*
- * top_draw.c - what "durable top" draws.
+ * top_draw.c - draws the screen of "durable top".
  *
- * A picture is made as a whole and shown at once.  Texts of the database go through
- * table_cell, which makes them harmless and as wide as their column.
+ * A picture is composed as a whole and shown at once.  Texts of the database pass through
+ * table_cell, which replaces control characters and fits them to the width of the column.
  *
  * Owns, locks: none.
  * Called by: top.c.

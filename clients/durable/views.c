@@ -1,5 +1,5 @@
 /*
- * views.c - explain, schedules, queues, doctor, verify: what the engine says, as tables.
+ * views.c - explain, schedules, queues, doctor, verify: results of engine functions as tables.
  *
  * Owns, locks: none.
  * Called by: main.c.

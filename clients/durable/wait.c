@@ -1,9 +1,9 @@
 /*
  * wait.c - "durable wait": waits for the end of instances.
  *
- * The server waits, and wakes us at the commit that ends the instance.  It does so in
- * pieces, so that a connection that has died without a word is noticed, and without a
- * snapshot (durable.wait_for).  If the server goes away the wait goes on when it is back.
+ * The server waits, and answers at the commit that ends the instance.  It holds no snapshot
+ * (durable.wait_for).  Each wait is limited, so that the program notices a broken connection.
+ * If the connection is lost, the wait continues after the next connection.
  *
  * Owns, locks: none.
  * Called by: main.c, start.c.

@@ -1,9 +1,10 @@
 /*
  * worker.c - "durable worker": runs commands for the external activities of a queue.
  *
- * One process, one loop.  A task is fetched with a lease, a command is run for it
- * (job.c), the lease is extended while it runs, and its end is reported.  Two connections:
- * one waits in durable.wait_for_work, which blocks; everything else goes over the other.
+ * The program is one process with one loop.  It fetches a task with a lease, runs a command
+ * for it (job.c), extends the lease while the command runs, and reports its end.  It has two
+ * connections.  One waits in durable.wait_for_work, which blocks; the other executes all
+ * other statements.
  *
  * The life of a task here:
  *
@@ -12,8 +13,8 @@
  *                |       +-- no connection: kept, and reported when the server is back
  *                +-- the lease is lost: stopped, nothing is reported
  *
- * A report may be repeated: the engine answers a repeated completion as it answered the
- * first.  When this process is killed, the leases end and others get the tasks.  A lease
+ * A report may be repeated, because the engine gives the same answer to a repeated
+ * completion.  When this process is killed, the leases end and other workers get the tasks.  A lease
  * is lost when the instance has been terminated, when the timeout of the activity is
  * over, or when this process slept longer than the lease and another worker has the task.
  *

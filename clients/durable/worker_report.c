@@ -1,8 +1,8 @@
 /*
  * worker_report.c - reports the end of tasks.
  *
- * A completion may be repeated, and a failure too: the engine answers the repetition as
- * it answered the first.  So whatever could not be reported is kept and reported again.
+ * A completion or a failure may be repeated, because the engine gives the same answer to
+ * the repetition.  So reports that could not be sent are kept and sent again.
  *
  * Owns, locks: none.
  * Called by: worker.c.
