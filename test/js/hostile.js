@@ -107,7 +107,7 @@ main(async () => {
   await matches(one.call("raiseEvent", set(pb.RaiseEventRequest, { Instanceid: long, Name: "e" })), /^[35] /, "nor does it get events");
   await start(one, "listens", "Listens");
   await matches(one.call("raiseEvent", set(pb.RaiseEventRequest, { Instanceid: "listens", Name: long })), /^3 /, "an event with a name of 100 kB");
-  await matches(one.call("signalEntity", set(pb.SignalEntityRequest, { Instanceid: `@e@${long}`, Name: "op" })), /^3 .*length/, "an entity with a key of 100 kB");
+  await matches(one.call("signalEntity", set(pb.SignalEntityRequest, { Instanceid: `@e@${long}`, Name: "op" })), /^3 .*limit is 100 characters/, "an entity with a key of 100 kB");
   await matches(one.call("signalEntity", set(pb.SignalEntityRequest, { Instanceid: "@e@k", Name: long })), /^3 /, "an operation with a name of 100 kB");
   for (const [bytes, what] of [[[0xff, 0xfe], "bytes that are no UTF-8"], [[0xed, 0xa0, 0x80], "a surrogate"], [[0xc0, 0x80], "a zero that is written too long"], [[0x61, 0], "U+0000"], [[0xf4, 0x90, 0x80, 0x80], "a character above U+10FFFF"]]) {
     // The SDK's library would repair the text, so the message is written by hand.

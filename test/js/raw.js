@@ -137,7 +137,7 @@ main(async () => {
   const signal = new pb.SignalEntityRequest();
   signal.setInstanceid("@counter@" + "x".repeat(100));
   signal.setName("add");
-  await matches(call("signalEntity", signal), /^3 .*length/, "ids of entities have a limit");
+  await matches(call("signalEntity", signal), /^3 .*limit is 100 characters/, "ids of entities have a limit");
   signal.setInstanceid("@counter@one");
   signal.setInput(text("7"));
   await call("signalEntity", signal);
