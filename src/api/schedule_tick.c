@@ -385,9 +385,12 @@ hand_over(ScheduleRow *row, TimestampTz time, TimestampTz start_at, bool replace
 	if (replace)
 		durable_json_push_member(&state, "replace", durable_json_text("true"));
 
-	(void) durable_client_start_as(row->owner, &request, &is_new);
-	if (!durable_client_look_up(row->owner, request.instance_id, &runner))
-		elog(ERROR, "instance \"%s\" does not exist", request.instance_id);
+	/* A runner that existed may be terminated, or purged, before it is looked at. */
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		(void) durable_client_start_as(row->owner, &request, &is_new);
+	} while (!durable_client_look_up(row->owner, request.instance_id, &runner) || STATUS_IS_FINISHED(runner.status));
 	durable_client_send(&runner, MESSAGE_EVENT, "run",
 						JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
 	row->running = lappend(row->running, instance_id);
