@@ -79,6 +79,7 @@ static MemoryContext round_context;
 static bool allowed = false;	/* not paused, not held */
 static HeldReason reported_held = HELD_NOT;
 static TimestampTz delete_at = 0;	/* the next step of the retention */
+static TimestampTz admit_not_before = 0;
 
 static void start_up(void);
 static void detach(int code, Datum arg);
@@ -90,7 +91,7 @@ static void wake_in(Round * round, long ms);
 static int64 processor_time(void);
 static void leave_without_extension(DurableDatabase *db);
 static void report_held(HeldReason held);
-static bool go_to_sleep(DurableDatabase *db, TimestampTz until, bool is_quiet);
+static bool go_to_sleep(DurableDatabase *db, TimestampTz until, bool is_quiet, bool *asks_to_admit);
 static void make_room(DurableDatabase *db, bool is_quiet, TimestampTz next_due);
 static long wake_watching(void);
 static void report_statistics(void);
@@ -116,6 +117,7 @@ durable_coordinator_main(Datum arg)
 		Round		round = {.next_due = DT_NOEND};
 		bool		running;
 		bool		asked;
+		bool		asks_to_admit;
 		TimestampTz judged_at;
 		TimestampTz next_look;
 		long		admission_ms;
@@ -163,8 +165,9 @@ durable_coordinator_main(Datum arg)
 		wake_in(&round, durable_clock_ms_until(next_look, round.ms));
 		if (asked)
 			make_room(db, round.is_quiet, round.next_due);
-		if (go_to_sleep(db, next_look, round.is_quiet))
-			durable_clock_wait(round.ms);
+		if (go_to_sleep(db, next_look, round.is_quiet, &asks_to_admit))
+			durable_clock_wait(asks_to_admit && running ?
+							   durable_clock_ms_until(admit_not_before + durable_clock_offset(), round.ms) : round.ms);
 		else
 			durable_clock_wait(durable_clock_ms_until(look_not_before + durable_clock_offset(), round.ms));
 	}
@@ -280,7 +283,6 @@ static long
 admit(DurableDatabase *db, TimestampTz *queues_due, long ms)
 {
 	static TimestampTz admitted_at = 0;
-	static TimestampTz not_before = 0;
 	TimestampTz now = GetCurrentTimestamp();
 	bool		asked;
 	bool		paused;
@@ -294,8 +296,8 @@ admit(DurableDatabase *db, TimestampTz *queues_due, long ms)
 		return durable_clock_ms_until(*queues_due, ms);
 	if (!allowed)
 		return ms;				/* the look that allows it also starts them */
-	if (now < not_before && now >= admitted_at)
-		return durable_clock_ms_until(not_before + durable_clock_offset(), ms);
+	if (now < admit_not_before && now >= admitted_at)
+		return durable_clock_ms_until(admit_not_before + durable_clock_offset(), ms);
 
 	SpinLockAcquire(&db->mutex);
 	db->admit = false;
@@ -311,8 +313,8 @@ admit(DurableDatabase *db, TimestampTz *queues_due, long ms)
 	MemoryContextSwitchTo(round_context);
 	pgstat_report_activity(STATE_IDLE, NULL);
 	admitted_at = GetCurrentTimestamp();
-	not_before = admitted_at + ADMIT_SHARE * (processor_time() - used);
-	return durable_clock_ms_until(Max(*queues_due, not_before + durable_clock_offset()), ms);
+	admit_not_before = admitted_at + ADMIT_SHARE * (processor_time() - used);
+	return durable_clock_ms_until(Max(*queues_due, admit_not_before + durable_clock_offset()), ms);
 }
 
 /* Performs the steps of retention, blame, counts and watched tables, as far as they are due. */
@@ -405,17 +407,20 @@ report_held(HeldReason held)
 /*
  * Returns false when a request arrived since this round began.  until: the next look
  * at the tables; a session that commits a row that is due earlier asks for a look.
+ * *asks_to_admit: a process has asked for a start of activities of queues.  Its wake-up may have
+ * been taken by a wait for a lock in this round.
  */
 static bool
-go_to_sleep(DurableDatabase *db, TimestampTz until, bool is_quiet)
+go_to_sleep(DurableDatabase *db, TimestampTz until, bool is_quiet, bool *asks_to_admit)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	bool		nothing_new;
 
 	SpinLockAcquire(&db->mutex);
 	nothing_new = !db->look && db->nwanted == 0 && db->nexits == 0;
+	*asks_to_admit = db->admit;
 	db->coordinator_sleeps_until = until;
-	if (!is_quiet || !nothing_new)
+	if (!is_quiet || !nothing_new || db->admit)
 		db->coordinator_quiet_since = 0;
 	else if (db->coordinator_quiet_since == 0)
 		db->coordinator_quiet_since = now;
