@@ -1,9 +1,9 @@
 /*
  * cost.c
- *		What a workflow costs in units that drift less than time: bytes of log, rows
+ *		The cost of a workflow in units that vary less than time: bytes of log, rows
  *		written, commits, and processor time of the engine's processes.
  *
- * From start() to completed, so that starting is in it.  The tables' statistics
+ * It is measured from start() to completed, so it includes the start.  The tables' statistics
  * are reported by each process when it is idle, a second late, and by the client
  * when it is told to; they are read when they have stopped growing.  Instructions are not counted here: hardware counters
  * are missing on shared machines, and callgrind slows everything fifty times

@@ -1,10 +1,10 @@
 /*
  * db.c
- *		Connections and statements; whatever fails ends the driver.
+ *		Connections and statements; an error ends the driver.
  *
- * Each row has a database of its own, so that one row's dead tuples are not
- * another row's load.  The workflows belong to an ordinary role, as they would in
- * earnest; the superuser's connection is for settings and for counting.
+ * Each row has a database of its own, so that the dead tuples of one row do not slow down
+ * another.  The workflows belong to an ordinary role, as on a production server.  The
+ * superuser's connection is for settings and for counting.
  */
 #include <stdarg.h>
 #include <stdio.h>

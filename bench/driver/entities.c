@@ -2,8 +2,8 @@
  * entities.c
  *		Rows about entities: signals, calls of orchestrations, critical sections.
  *
- * As in throughput.c, everything is sent in one transaction, and the clock runs
- * from its COMMIT until nothing is left to do.
+ * As in throughput.c, all messages are sent in one transaction.  The time is measured from
+ * its COMMIT until all work is done.
  */
 #include "bench.h"
 

@@ -1,7 +1,7 @@
 /*
  * growth.c
- *		Rows about what must not grow: sleepers, finished instances, dead rows,
- *		memory.  Each has a short form and, with full=1, the long one.
+ *		Rows about growth: sleeping instances, finished instances, dead rows, memory.
+ *		Each has a short form and, with full=1, a long one.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,8 +17,8 @@ static double capacity(PGconn *conn, PGconn *admin, long n);
 static void send_workers_away(PGconn *admin);
 
 /*
- * Instances that sleep for a month: what they take on disk, what the engine does
- * while nothing is due, and how long others wait beside them.
+ * Instances that sleep for a month: their size on disk, the processor time of the engine
+ * while no timer is due, and the latency of other workflows beside them.
  */
 void
 row_sleepers(void)

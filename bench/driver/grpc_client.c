@@ -4,8 +4,8 @@
  *
  * Messages are read and written by hand, because the processors of the machine are
  * those of the server.  The numbers of fields are in clients/serve/grpc/messages.c.  An
- * orchestration calls one activity after the other and then completes; how far it is
- * says the number of answers in its history.
+ * orchestration calls one activity after the other and then completes.  The number of answers
+ * in its history shows its progress.
  */
 #include <errno.h>
 #include <stdbool.h>

@@ -1,11 +1,10 @@
 /*
  * latency.c
- *		Rows about how long somebody waits for one workflow.
+ *		Rows about the time for which a client waits for one workflow.
  *
- * One client, one workflow at a time, a few milliseconds in between so that
- * whoever has finished is asleep again.  Each time is taken beside that of two
- * single-row commits on the same connection, which is the least it could be: one
- * to start, one to complete.
+ * One client runs one workflow at a time, with pauses of a few milliseconds in which all
+ * processes go to sleep.  Each time is measured together with that of two single-row commits
+ * on the same connection, which are the minimum: one to start, one to complete.
  */
 #include <stdio.h>
 #include <stdlib.h>

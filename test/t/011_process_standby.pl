@@ -47,7 +47,7 @@ is($standby->safe_psql('postgres', "SELECT count(*) FROM durable.instances WHERE
 	'it shows the instances');
 my ($rc, $out, $err) = $standby->psql('postgres', "SELECT durable.start('nap', 1)");
 isnt($rc, 0, 'it starts none');
-like($err, qr/read-only transaction|recovery/, 'and says why');
+like($err, qr/read-only transaction|recovery/, 'the error names the reason');
 ($rc, $out, $err) = $standby->psql('postgres', 'CALL durable.drain()');
 like($err, qr/cannot execute durable\.drain\(\) during recovery/, 'it runs none in a session either');
 

@@ -63,7 +63,7 @@ $node->safe_psql('postgres', "SELECT durable.start('listener', 0, 'last')");
 $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM durable.waiting WHERE instance_id = 'last'") or die 'it does not wait';
 $node->safe_psql('postgres', "BEGIN; SELECT durable.raise_event('last', 'go'); PREPARE TRANSACTION 'event'");
 $node->safe_psql('postgres', "COMMIT PREPARED 'event'");
-is($node->safe_psql('postgres', "SELECT runtime_status FROM durable.wait('last', '60 s')"), 'Completed', 'what nobody was told of is found');
+is($node->safe_psql('postgres', "SELECT runtime_status FROM durable.wait('last', '60 s')"), 'Completed', 'rows without a notification are found');
 is($node->safe_psql('postgres', "SELECT n_dead_tup > $WORKFLOWS FROM pg_stat_user_tables WHERE relname = 'inbox'"), 't', 'the remains were there all the time');
 
 $node->safe_psql('postgres', "ROLLBACK PREPARED 'idle'");

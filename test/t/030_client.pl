@@ -206,7 +206,7 @@ is($node->safe_psql('postgres', "SELECT count(*) FROM durable.instances WHERE in
 $node->safe_psql('postgres', "SELECT durable.start('sleepy', 1000, 'sleepy')");
 ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM durable.workers WHERE state = 'activity' AND instance_id = 'sleepy'"),
 	'durable.workers shows who runs an activity');
-is($node->safe_psql('postgres', "SELECT ok FROM durable.doctor() WHERE check_name = 'queue'"), 't', 'which is not late work');
+is($node->safe_psql('postgres', "SELECT ok FROM durable.doctor() WHERE check_name = 'queue'"), 't', 'a running activity is not reported as late work');
 my $start = time;
 is($node->safe_psql('postgres', "SELECT durable.terminate('sleepy'); SELECT runtime_status FROM durable.wait('sleepy')"),
 	"\nTerminated", 'terminate ends an instance in an activity');
@@ -251,7 +251,7 @@ for my $function ('durable.wait', 'durable.run')
 	$handle->pump until $gone{err} =~ /\n/;
 	create_durable($node, 'other');
 	$handle->finish;
-	like($gone{err}, qr/ERROR:  extension "durable" is not installed in this database/, 'and it hears of it');
+	like($gone{err}, qr/ERROR:  extension "durable" is not installed in this database/, 'the waiting session reports the error');
 	like($gone{err}, qr/ERROR:  instance "of before" does not exist/, 'and finds the tables when they are there again');
 }
 
@@ -264,7 +264,7 @@ $standby->init_from_backup($node, 'copy', has_streaming => 1);
 $standby->start;
 $node->wait_for_catchup($standby);
 is($standby->safe_psql('postgres', "SELECT instance_id FROM durable.instances WHERE instance_id = 'survivor'"), 'survivor', 'a standby shows instances');
-is($standby->safe_psql('postgres', "SELECT name FROM durable.status('survivor')"), 'public.patient', 'and how one is');
+is($standby->safe_psql('postgres', "SELECT name FROM durable.status('survivor')"), 'public.patient', 'status works on the standby');
 is($standby->safe_psql('postgres', "SELECT name FROM durable.wait('survivor', '0 s')"), 'public.patient', 'also by durable.wait');
 is($standby->safe_psql('postgres', "SELECT string_agg(check_name, ',' ORDER BY check_name) FROM durable.doctor() WHERE NOT ok AND check_name <> 'failed'"), '', 'the doctor finds nothing wrong with it');
 for my $call ("durable.start('twice', 1)", "durable.raise_event('survivor', 'Go')", "durable.terminate('survivor')", "durable.purge('twice 1')", 'durable.pause()')
@@ -281,14 +281,14 @@ $node->safe_psql('postgres', "CALL durable.run('twice', 7)");
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'auto_explain'");
 $node->restart;
 is($node->safe_psql('postgres', "SELECT runtime_status, waiting_on FROM durable.status('survivor')"), 'Running|event Go', 'without the library instances are still to be seen');
-is($node->safe_psql('postgres', 'SELECT count(*) FROM durable.workers'), '0', 'and that nobody runs them');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM durable.workers'), '0', 'durable.workers is empty');
 my $line = "shared_preload_libraries = 'auto_explain, durable'";
 for my $call ("SELECT durable.start('twice', 1)", "CALL durable.run('twice', 1)", "SELECT durable.wait('survivor')", "SELECT durable.raise_event('survivor', 'Go')", 'SELECT durable.pause()')
 {
 	($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$call");
 	like($err, qr/ERROR:  55000: library "durable" must be loaded via shared_preload_libraries\n.*\nHINT:  [^\n]*\Q$line\E/s, "$call names the line for postgresql.conf");
 }
-is($node->safe_psql('postgres', 'SELECT durable.purge(instance_id) FROM durable.instances WHERE instance_id = \'twice 1\''), '', 'what needs no workers works');
+is($node->safe_psql('postgres', 'SELECT durable.purge(instance_id) FROM durable.instances WHERE instance_id = \'twice 1\''), '', 'functions that need no workers work');
 $out = $node->safe_psql('postgres', "SELECT ok, detail, hint FROM durable.doctor() WHERE check_name = 'preloaded'");
 like($out, qr/^f\|shared_preload_libraries = 'auto_explain' in .*postgresql.conf:\d+\|.*\Q$line\E$/, 'the doctor says where it is set and what to put there');
 $node->append_conf('postgresql.conf', $line);

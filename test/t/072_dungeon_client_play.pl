@@ -44,7 +44,7 @@ status
 workflows
 SCRIPT
 is($code, 0, 'a game from a script is won');
-is($err, '', 'nothing to complain about');
+is($err, '', 'no warnings');
 like($out, qr/^You are in the Tiny Closet\. .*^You see: Rusty Spoon\.\nHere is: Grumpy Grey Goblin\. It has: Rusty Teapot\.$/ms,
 	'look tells what is there');
 like($out, qr/^\* .*has won!/m, 'the script ends when the game is declared won');
@@ -72,12 +72,12 @@ is(() = $out =~ /you are nobody yet/g, 3, 'a refused name is not played');
 is($code, 1, 'refused actions');
 like($out, qr/^\* Hector knocks/m, 'play NAME begins a game');
 like($out, qr/looks for "unicorn" in vain.*^You see: Rusty Spoon\.$/ms, 'a refusal is followed by what there is');
-like($out, qr/reaches for the Rusty Teapot\. The Grumpy Grey Goblin is sitting on it/, 'what is guarded is found, and refused');
+like($out, qr/reaches for the Rusty Teapot\. The Grumpy Grey Goblin is sitting on it/, 'a guarded item is found, and taking it is refused');
 like($out, qr/feels for "spoon" and does not have it.*^You carry: nothing\.$/ms, 'a weapon that is not there');
 is(() = $out =~ /feels for "spoon"/g, 1, 'an answer that the console has told is not printed again');
 
 ($code, $out) = dungeon([ @play, 'Hasty' ], "kill\nget spoon\n");
-is(() = $out =~ /^The gatekeeper has not let you in yet\. First: confirm$/mg, 2, 'who acts at the gate is told to confirm');
+is(() = $out =~ /^The gatekeeper has not let you in yet\. First: confirm$/mg, 2, 'a player who acts at the gate is told to confirm');
 
 ($code, $out) = dungeon([ @play, 'Hector' ], "kill\nkill goblin\nget spoon\nkill\n");
 is($code, 1, 'kill with nothing behind it');

@@ -158,7 +158,7 @@ type("\cC");
 shown(qr/(x[^x]*){200}\^C\r\n[^x]*Ada> $/s, 'what is thrown away is left whole above the next prompt');
 type("quit\n");
 $terminal->finish;
-like($screen, qr/The game goes on without you; "play Ada" is the way back\./, 'who leaves hears how to come back');
+like($screen, qr/The game goes on without you; "play Ada" is the way back\./, 'a player who leaves is told how to come back');
 
 # Who dies at the gate, without touching a key, is told what comes next.
 fix_words($node, 'postgres', monitor_interval => '1 hour', confirm_timeout => '1 second');

@@ -72,7 +72,7 @@ is($headers->{'content-security-policy'}, "default-src 'none'; frame-ancestors '
 is($headers->{'referrer-policy'}, 'no-referrer', 'no referrer');
 is($headers->{'cache-control'}, 'no-store', 'answers are not stored');
 is((request($open, 'HEAD', '/api/Players'))[1], '', 'HEAD has no body');
-is((get($open, '/nowhere'))[0], 404, 'what is nowhere is not found');
+is((get($open, '/nowhere'))[0], 404, 'an unknown path is not found');
 
 # Names of the host, and origins.
 is((get($open, '/api/Players', Host => $_))[0], 200, "host $_ is ours") foreach ('localhost', '127.0.0.1:80', 'GAME.example:9');
@@ -82,7 +82,7 @@ unlike(raw($open, "GET /api/Players HTTP/1.0\r\n\r\n"), qr/ 200 /, 'no host is n
 is("$status $headers->{'access-control-allow-origin'}", '200 *', "a page from a file plays where --cors '*' allows it");
 ok(!exists $headers->{'access-control-allow-credentials'}, 'without credentials');
 ($status, $body, $headers) = request($open, 'OPTIONS', '/api/Action', undef, Origin => 'null', 'Access-Control-Request-Method' => 'POST');
-is("$status $headers->{'access-control-allow-methods'}", '204 GET, POST, DELETE', 'it is told what it may send');
+is("$status $headers->{'access-control-allow-methods'}", '204 GET, POST, DELETE', 'the response lists the allowed methods');
 is((post($open, "$df/orchestrators/double", '1', Origin => 'http://evil.example'))[0], 403, "'*' does not open the management API");
 ($status, $body, $headers) = get($open, "$df/instances", Origin => 'http://evil.example');
 ok(!exists $headers->{'access-control-allow-origin'}, 'nor lets its answers be read');
@@ -105,16 +105,16 @@ like($body, qr/it broke/, 'with its message');
 ($status, $body, $headers) = post($closed, "$df/orchestrators/patient/one?timeout=0.5&pollingInterval=1", '1');
 is($status, 202, 'or 202 when it takes too long');
 like($headers->{location}, qr{^http://localhost:$closed->{port}$df/instances/one\?}, 'with an address');
-ok(!grep({ /^durable-/ } keys %$headers), 'what is meant for the gateway stays there');
+ok(!grep({ /^durable-/ } keys %$headers), 'headers for the gateway are not sent to the client');
 is((get($closed, $headers->{location} =~ s{^http://[^/]+}{}r))[0], 202, 'which answers');
 is((post($closed, "$df/instances/one/raiseEvent/Go", '7'))[0], 202, 'an event');
 ok($node->poll_query_until('postgres', "SELECT runtime_status = 'Completed' FROM durable.instances WHERE instance_id = 'one'"), 'it ends');
 is((get($closed, "$df/instances/one"))[0], 200, 'and is seen to have ended');
-is((post($closed, "$df/instances/one/terminate"))[0], 410, 'what has ended is gone');
+is((post($closed, "$df/instances/one/terminate"))[0], 410, 'an ended instance cannot be terminated');
 is((request($closed, 'DELETE', "$df/instances/one"))[0], 200, 'and can be purged');
 is((post($closed, "$df/orchestrators/double", '[' x 65 . ']' x 65))[0], 400, 'JSON that is nested too deep is refused');
-is((post($closed, "$df/orchestrators/double", "\xff\xfe"))[0], 400, 'and what is no UTF-8');
-is((post($closed, "$df/orchestrators/double", "1\0"))[0], 400, 'and what has a zero byte');
+is((post($closed, "$df/orchestrators/double", "\xff\xfe"))[0], 400, 'a body that is not UTF-8 is refused');
+is((post($closed, "$df/orchestrators/double", "1\0"))[0], 400, 'a body with a zero byte is refused');
 like((get($closed, '/metrics'))[1], qr/^durable_instances\{name="[^"]+",status="Completed"\} \d+$/m, 'metrics have the instances');
 like((get($closed, '/metrics'))[1], qr/^durable_gateway_requests_total\{method="POST",code="2xx"\} \d+$/m, 'and the requests');
 

@@ -128,7 +128,7 @@ foreach my $bad ('echo not JSON', 'printf "1\0002"', 'printf "\"\377\""', 'echo 
 $id = begin('one', 'echo', '1');
 my $start = time;
 work('--exec', 'sleep 60 & echo 6');
-is(ended($id), '6', 'what a command leaves behind is not waited for');
+is(ended($id), '6', 'a task completes although its command has left a process with open pipes');
 cmp_ok(time - $start, '<', patience(15), '... for long');
 
 # The same, from a session of its own, and much more output than anybody wants.

@@ -346,12 +346,12 @@ END $$;
 SQL
 is(run_as('mallory', 'public.act', "jsonb '{\"activity\": \"mallory.meddle_by_activity\"}'"), 'Failed WF003', 'an activity cannot terminate what is victor\'s');
 is(run_as('mallory', 'mallory.meddle', 'NULL'), 'Completed WF002', 'nor can an orchestration start, send to or call it');
-is(as('mallory', "SELECT input FROM durable.status('victors')"), '"from mallory"', 'what it has started under that id is its own');
+is(as('mallory', "SELECT input FROM durable.status('victors')"), '"from mallory"', 'an instance that it has started under that id is its own');
 is(as('mallory', "SELECT durable.purge('victors')"), '', 'and is purged alone');
 is(as('victor', "SELECT runtime_status, input, custom_status FROM durable.status('victors')"), 'Running|"private input"|"private status"', 'it is as it was');
 
 # pg_monitor sees that it is there.
-is(as('watcher', "SELECT runtime_status, input, output, failure, custom_status, tags FROM durable.instances WHERE instance_id = 'victors'"), 'Running|||||', 'who monitors sees no payloads in the view');
+is(as('watcher', "SELECT runtime_status, input, output, failure, custom_status, tags FROM durable.instances WHERE instance_id = 'victors'"), 'Running|||||', 'a member of pg_monitor sees no payloads in the view');
 is(as('watcher', "SELECT runtime_status, input, output, failure, custom_status, tags FROM durable.status('victors, ended')"), 'Completed|||||', 'nor in the status');
 unlike(as('watcher', "SELECT string_agg(h::text, ' ') FROM durable.history('victors') h"), qr/private (?!status)/i, 'nor in the history');
 unlike(as('watcher', "SELECT string_agg(w::text, ' ') FROM durable.waiting w") . as('watcher', "SELECT string_agg(b::text, ' ') FROM durable.buffered_events b WHERE event <> 'Private'"), qr/private/, 'nor in what it waits for');

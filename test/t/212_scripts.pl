@@ -64,7 +64,7 @@ like($out, qr/missing for make play and make check: .* postgresql-15 .*postgresq
 	'who has to install packages by hand is told of all of them');
 like($out, qr/^  sudo sh -c '.*apt-get -q install -y --no-install-recommends gcc .*postgresql-15-cron'$/m, '... in one line to run');
 ($out) = script("CACHE='$dir/cache'; as_root() { \"\$\@\"; }; apt_quietly 'installing packages' 'echo one; echo pmstatus:x:50:half >&3; echo two >&2; false' || echo status \$?");
-is($out, "one\ntwo\nall of it is in $dir/cache/packages.log\nstatus 1\n", 'what apt prints is shown when it fails');
+is($out, "one\ntwo\nall of it is in $dir/cache/packages.log\nstatus 1\n", 'the output of apt is shown when it fails');
 ($out) = script("CACHE='$dir/cache'; as_root() { \"\$\@\"; }; apt_quietly 'installing packages' 'echo one; echo pmstatus:x:50:half >&3' && echo status \$?");
 is($out, "status 0\n", '... and only then');
 

@@ -198,7 +198,7 @@ foreach my $how (qw(inline task))
 }
 query("SELECT durable.start('in_turn', NULL, 'good bye')");
 ok($node->poll_query_until('postgres', "SELECT runtime_status = 'Suspended' FROM durable.status('good bye')"), 'so does an orchestration: it is suspended');
-is(query("SELECT suspend_reason FROM durable.instance WHERE instance_id = 'good bye'"), 'its process or the server repeatedly terminated while it ran', 'and it is said why');
+is(query("SELECT suspend_reason FROM durable.instance WHERE instance_id = 'good bye'"), 'its process or the server repeatedly terminated while it ran', 'the instance has the reason');
 
 # Whom another process tells to end has done nothing.
 foreach (1 .. 3)
@@ -320,7 +320,7 @@ while ($ends < 15)
 	push @progress, $completed if $status == 0;
 }
 push @progress, ended();
-is(result_of('killer'), 'Completed failed with 57P02', 'who kills the postmaster fails, although recovery in single-user mode makes each end look clean');
+is(result_of('killer'), 'Completed failed with 57P02', 'an activity that kills the postmaster fails, although recovery in single-user mode makes each end look clean');
 is($ends, 10, 'after ten ends');
 cmp_ok(scalar(grep { $progress[$_] > $progress[ $_ - 1 ] } 1 .. $#progress), '>', 2, "others make progress in between: @progress");
 

@@ -201,7 +201,7 @@ $node->adjust_conf('postgresql.conf', 'restart_after_crash', 'on');
 $node->start;
 $node->poll_query_until('postgres', "SELECT count(*) = 2 FROM pg_locks WHERE locktype = 'advisory' AND objid = 80 AND NOT granted") or die 'they do not run again';
 is(crashes('culprit'), '5 0', 'restart_after_crash = off: what has ended its process is known in the next life');
-is(crashes('bystander'), '0 0', 'and what ran beside it has no count');
+is(crashes('bystander'), '0 0', 'instances that ran beside it have no count');
 let_go(80);
 is(result_of('culprit') . ', ' . result_of('bystander'), 'Completed done, Completed done', 'both go on');
 
