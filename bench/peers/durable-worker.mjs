@@ -3,8 +3,8 @@
 //
 // Configuration: one connection, which fetches up to 1,000 activities and completes them in one call, and waits for work when
 // there is none. Several connections take the work from each other: with four, half of the fetches were empty, and the others had 80
-// activities, so the process and its sessions took more processor time for each. The backlog is started in an open transaction that is committed when the worker starts, because
-// otherwise the activities would be scheduled by then.
+// activities, so the process and its sessions took more processor time for each. The backlog is started in an open transaction
+// that is committed when the worker starts, because otherwise the activities would be scheduled by then.
 
 import pg from 'pg';
 

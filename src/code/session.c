@@ -167,6 +167,14 @@ durable_session_before_commit(void)
 	ResetAllOptions();
 }
 
+/* Only for this transaction.  A later commit of any session that waits for the disk waits for this one, too. */
+void
+durable_session_commit_later(void)
+{
+	if (synchronous_commit > SYNCHRONOUS_COMMIT_OFF)
+		(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
 /* PostgreSQL itself has released the transaction's locks. */
 void
 durable_session_after_commit(void)

@@ -28,12 +28,14 @@ extern void durable_session_strip_context(ErrorData *error);
 
 /*
  * State that user code has left in the session is removed before the next unit.
- * before_commit resets in the unit's transaction all that is cheap to reset.  after_commit
+ * before_commit resets in the unit's transaction all that is cheap to reset.  commit_later: this
+ * commit, after before_commit, does not wait for the disk.  after_commit
  * releases advisory locks, which must be held until the effects of the unit are visible.
  * reset is for the state that needs a transaction of its own; it is called only if
  * left_something returned true before the commit.
  */
 extern void durable_session_before_commit(void);
+extern void durable_session_commit_later(void);
 extern void durable_session_after_commit(void);
 extern bool durable_session_left_something(void);
 extern void durable_session_reset(void);

@@ -282,6 +282,8 @@ run(Unit unit, UnitScan *where)
 		durable_registry_load(false);
 		result = unit(start.owner, where);
 		durable_session_before_commit();
+		if (unit == durable_unit_batch && where->only_queued)
+			durable_session_commit_later();
 	}
 	left_something = durable_session_left_something();
 	if (result != UNIT_NOTHING)

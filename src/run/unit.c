@@ -44,6 +44,7 @@ static List *alone_first(Batch * batch, List *works);
 static bool has_passed_failure(const Batch * batch, const Instance *instance);
 static bool run_entity(Batch * batch, UnitScan *scan, Work * work);
 static bool may_run_entity(UnitScan *scan, Work * work);
+static bool only_queued(const Batch * batch, const UnitScan *scan);
 
 /*
  * Runs an instance that has ended its process or the server before: alone, and with its
@@ -135,6 +136,8 @@ durable_unit_batch(Oid owner, UnitScan *scan)
 	durable_slot_count(batch->turns, batch->activities);
 	if (solo != NULL)
 		durable_suspect_leave(solo->key);
+
+	scan->only_queued = only_queued(batch, scan);
 
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(batch->context);
@@ -321,4 +324,37 @@ may_run_entity(UnitScan *scan, Work * work)
 	}
 	look_again(scan, work->key);
 	return false;
+}
+
+/*
+ * Has the batch done nothing but let instances run until they wait for work in a queue?  Then its
+ * commit need not wait for the disk.  Nobody has been told of anything that a crash takes back: the
+ * instances get the same messages again and call for the same work.  A worker gets the work from a
+ * commit of its own session, which comes later in the log, and so the disk has this one before
+ * the worker has the work.
+ *
+ * This does not hold for what clients see or act upon before a later commit: ends, results and
+ * suspensions of instances, custom statuses, effects of SQL, other instances and messages to them.
+ */
+static bool
+only_queued(const Batch * batch, const UnitScan *scan)
+{
+	ListCell   *cell;
+
+	if (batch->new_queued == NIL || scan->solo || scan->only_key != 0 ||
+		batch->activities > 0 || batch->writes > 0 || batch->entities != NULL ||
+		batch->outbox != NIL || batch->new_tasks != NIL || batch->children != NIL || batch->sends != NIL ||
+		batch->child_cancels != NIL || batch->gone_tasks != NIL || batch->closed_parents != NIL ||
+		batch->late != NIL || batch->parked != NIL || batch->unparked != NIL)
+		return false;
+	foreach(cell, batch->changed)
+	{
+		const Instance *instance = lfirst(cell);
+
+		if (instance->status != STATUS_RUNNING ||
+			(instance->stored_status != STATUS_PENDING && instance->stored_status != STATUS_RUNNING) ||
+			instance->custom_status != NULL || instance->had_custom_status || instance->discard_history)
+			return false;
+	}
+	return true;
 }

@@ -34,6 +34,7 @@ typedef struct UnitScan
 	int64		remains_us;		/* limit of the time that a scan spends on dead rows; 0: none */
 	const int64 *hinted;		/* only these instances, whatever the positions; NULL: any */
 	int			nhinted;
+	bool		only_queued;	/* the last batch has done nothing but put work into queues: see only_queued() in unit.c */
 }			UnitScan;
 
 typedef enum UnitResult

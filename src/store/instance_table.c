@@ -265,6 +265,7 @@ read_instance(DurableScan *scan, Oid owner, MemoryContext parent)
 	instance->parent_attempt = durable_scan_int4(scan, INSTANCE_PARENT_ATTEMPT);
 	instance->input = durable_scan_jsonb(scan, INSTANCE_INPUT);
 	instance->custom_status = durable_scan_jsonb(scan, INSTANCE_CUSTOM_STATUS);
+	instance->had_custom_status = instance->custom_status != NULL;
 	if (instance->status == STATUS_FAILED)	/* it may still get messages: see rewind.c */
 	{
 		instance->failure = durable_scan_jsonb(scan, INSTANCE_FAILURE);

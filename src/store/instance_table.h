@@ -74,6 +74,7 @@ typedef struct Instance
 	int32		runs_at;		/* number of events that the history must have before a turn makes progress;
 								 * 0: not known; or TURN_IS_OUT */
 	char		stored_status;	/* the status as it was loaded */
+	bool		had_custom_status;	/* as it was loaded */
 	int32		dropped_events; /* number of events that came after the end, as loaded */
 
 	/* in memory */
