@@ -198,7 +198,7 @@ rewind_child(Batch * batch, Instance *instance, HistoryEvent *call, const Jsonb 
 
 	if (status == STATUS_FAILED && !is_undone)
 	{
-		/* If it is purged before it takes this message, the message tells who waits for it (batch_claim.c). */
+		/* If it is purged before it takes this message, the parent gets an answer because of the sender (batch_claim.c). */
 		durable_batch_send(batch, key, MESSAGE_REWIND, instance->execution, call->task, attempt, instance_id, reason);
 		((Message *) llast(batch->outbox))->sender = instance->key;
 	}
