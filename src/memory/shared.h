@@ -212,6 +212,7 @@ typedef struct DurableShared
 	/* launcher; (S) under launcher_mutex */
 	slock_t		launcher_mutex;
 	int			launcher_pid;
+	TimestampTz began_at;		/* real time of the first start of the launcher, after recovery; 0: not yet */
 	Latch	   *launcher_latch;
 	bool		rescan;			/* there may be a new database */
 

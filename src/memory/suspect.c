@@ -18,10 +18,12 @@
 #include "durable.h"
 #include "shared.h"
 
+#include "access/xact.h"
 #include "clock.h"
 #include "flight.h"
 #include "guc.h"
 #include "miscadmin.h"
+#include "postmaster/walwriter.h"
 #include "storage/ipc.h"
 #include "utils/timestamp.h"
 
@@ -243,6 +245,23 @@ static void
 release_at_exit(int code, Datum arg)
 {
 	durable_suspect_ran();
+}
+
+/*
+ * A crash takes back the commits of at most three delays of the WAL writer.  The work is assumed
+ * to take as long as it took before, and a second more.
+ */
+bool
+durable_suspect_may_repeat(void)
+{
+	TimestampTz began_at;
+
+	if (synchronous_commit > SYNCHRONOUS_COMMIT_OFF)
+		return false;
+	SpinLockAcquire(&durable_shared->launcher_mutex);
+	began_at = durable_shared->began_at;
+	SpinLockRelease(&durable_shared->launcher_mutex);
+	return GetCurrentTimestamp() < TimestampTzPlusMilliseconds(began_at, 3 * WalWriterDelay + 1000);
 }
 
 bool

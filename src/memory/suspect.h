@@ -38,6 +38,13 @@ extern bool durable_suspect_may_run(void);
 extern bool durable_suspect_is_free(void);
 extern void durable_suspect_ran(void);
 
+/*
+ * May a suspect still be repeating work that was done before the crash, because the server commits
+ * asynchronously and the crash has taken back the last commits?  Then it has not come to the point of
+ * the crash again.
+ */
+extern bool durable_suspect_may_repeat(void);
+
 /* Do these crashes, in fifths (flight.h), reach durable.max_crashes? */
 extern bool durable_suspect_convicts(int crashes);
 

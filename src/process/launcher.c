@@ -179,9 +179,12 @@ static void
 attach(void)
 {
 	HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(AbsentDatabase)};
+	TimestampTz now = GetCurrentTimestamp();
 
 	SpinLockAcquire(&durable_shared->launcher_mutex);
 	durable_shared->launcher_pid = MyProcPid;
+	if (durable_shared->began_at == 0)
+		durable_shared->began_at = now;
 	durable_shared->launcher_latch = MyLatch;
 	SpinLockRelease(&durable_shared->launcher_mutex);
 	before_shmem_exit(detach, (Datum) 0);

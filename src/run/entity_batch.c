@@ -39,6 +39,7 @@
 #include "entity.h"
 #include "entity_id.h"
 #include "flight.h"
+#include "suspect.h"
 #include "wakeup.h"
 
 /* The largest number of messages, or of waiting operations, of one entity that one unit reads. */
@@ -421,7 +422,7 @@ durable_entities_take(Batch * batch, int64 key, List *messages, bool alone)
 			entity->reading = false;
 		}
 		take_messages(batch, entity, alone);
-		if (entity->row.crashes != 0 && !entity->behind && entity->row.parked == 0)
+		if (entity->row.crashes != 0 && !entity->behind && entity->row.parked == 0 && !durable_suspect_may_repeat())
 		{
 			/* Only when no operation is left: any of them may be the one that has ended a process. */
 			entity->row.crashes = 0;

@@ -87,13 +87,15 @@ durable_external_go_on(Batch * batch, Instance *instance)
 {
 	if (STATUS_IS_FINISHED(instance->status))
 		return;
-	if (is_too_large(instance))
+	if (instance->status != STATUS_SUSPENDED && is_too_large(instance))
 	{
 		char	   *text = psprintf("history of instance \"%s\" is larger than %d MB, which is the most that a worker can be given",
 									instance->instance_id, MOST_HISTORY_MB);
 
 		batch->gone_tasks = lappend(batch->gone_tasks, instance);	/* its turn, if one is ready or out */
 		instance->leaves_children = true;
+		if (instance->status == STATUS_PENDING) /* its first turn has not been completed */
+			durable_instance_set_status(instance, STATUS_RUNNING, NULL);
 		durable_outcome_finish(batch, instance, STATUS_FAILED, NULL, durable_json_make_failure(ERRCODE_DURABLE_LIMIT, text));
 		return;
 	}

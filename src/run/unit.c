@@ -266,7 +266,8 @@ alone_first(Batch * batch, List *works)
 /*
  * Has a suspect passed the point at which its code ended its process?  Not if one of its
  * activities has the count, or if an operation that would otherwise have run in this batch
- * is still to be run by a batch of the entity.  An instance that has ended has passed it.
+ * is still to be run by a batch of the entity, or if it may not have come to that point again
+ * since the crash.  An instance that has ended has passed it.
  */
 static bool
 has_passed_failure(const Batch * batch, const Instance *instance)
@@ -285,7 +286,7 @@ has_passed_failure(const Batch * batch, const Instance *instance)
 		if (DURABLE_IS_ENTITY_KEY(message->key))
 			return false;
 	}
-	return true;
+	return !durable_suspect_may_repeat();
 }
 
 /* Returns whether some of its messages are left. */

@@ -55,7 +55,7 @@ for my $n (1 .. 2)
 	$new->append_conf('postgresql.conf', "synchronous_standby_names = ''");
 	$new->adjust_conf('postgresql.auto.conf', 'synchronous_standby_names', undef);
 	$new->reload;
-	my $promoted = time;
+	my $promoted = Time::HiRes::time();	# compared with the clock of the server
 	$new->promote;
 	ok($new->poll_query_until('postgres', "SELECT max(last_updated_time) > to_timestamp($promoted) FROM durable.instances WHERE turns > 0"), 'after the promotion work goes on');
 	my $first = $new->safe_psql('postgres', "SELECT extract(epoch FROM min(last_updated_time)) - $promoted FROM durable.instances WHERE turns > 0 AND last_updated_time > to_timestamp($promoted)");
