@@ -411,3 +411,12 @@ SELECT detail ~ 'does not exist' AS is_missing FROM durable.doctor() WHERE check
 SELECT durable.complete_turn(token, '[{"type": "complete", "id": 1, "status": "Completed"}]') FROM durable.fetch_turns('gone');
 CALL durable.drain();
 SELECT runtime_status FROM durable.status('gone');
+
+-- an event comes after the end: it is not a part of the history that a worker is given
+SELECT durable.start_external('gone', 'Gone', instance_id => 'late');
+CALL durable.drain();
+SELECT durable.terminate('late');
+SELECT durable.raise_event_text('late', 'e', 'after the end');
+CALL durable.drain();
+SELECT runtime_status, dropped_events FROM durable.instances WHERE instance_id = 'late';
+SELECT type, status FROM durable.external_history('late');

@@ -71,6 +71,8 @@ durable_history_load(DurableScan *scan, Instance *instance)
 	durable_scan_key(scan, HISTORY_KEY, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(instance->key));
 	durable_scan_key(scan, HISTORY_EXECUTION, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(instance->execution));
 	durable_scan_key(scan, HISTORY_SEQ, BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(instance->replay.nevents));
+	/* Events that came after the end have higher numbers. */
+	durable_scan_key(scan, HISTORY_SEQ, BTLessEqualStrategyNumber, F_INT4LE, Int32GetDatum(instance->stored_events));
 	durable_scan_begin(scan);
 	old = MemoryContextSwitchTo(instance->context);
 	while (durable_scan_next(scan))
