@@ -327,7 +327,11 @@ maintain(Round * round, TimestampTz judged_at, TimestampTz queues_due, long admi
 	/* A step rests for less than a minute.  A longer time means that the clock was set back. */
 	if (GetCurrentTimestamp() >= delete_at ||
 		delete_at - GetCurrentTimestamp() > 2 * USECS_PER_MINUTE)
-		delete_at = GetCurrentTimestamp() + durable_retention_step() * INT64CONST(1000);
+	{
+		int64		rest_ms = durable_retention_step();
+
+		delete_at = GetCurrentTimestamp() + rest_ms * 1000; /* from the end of the step */
+	}
 	wake_in(round, Max(delete_at - GetCurrentTimestamp(), 0) / 1000 + 1);
 	owners_due = durable_owners_next_due(judged_at);
 	wake_in(round, durable_clock_ms_until(owners_due, round->ms));
