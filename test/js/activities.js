@@ -46,6 +46,7 @@ main(async () => {
 
   // Nobody is there; then somebody comes.
   id = await c.scheduleNewOrchestration("calls", { name: "hello", n: 3 });
+  await c.waitForOrchestrationStart(id, false, 60);
   await sleep(500);
   is((await c.getOrchestrationState(id, false)).runtimeStatus, S.RUNNING, "work without workers waits");
   const late = worker([]);

@@ -164,8 +164,8 @@ main(async () => {
   const pauses = [];
   for (let i = 1; i <= 3; i++) {
     const item = await w.next(i);
-    await abandon(item.getCompletiontoken());
     const since = Date.now();
+    await abandon(item.getCompletiontoken());
     await w.next(i + 1);
     pauses.push(Date.now() - since);
   }
